@@ -1,0 +1,136 @@
+"""Parsing, dispatch and exit codes: 0 done, 2 bad input (one clear message), anything else is a defect and shows a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import warnings
+from collections.abc import Sequence
+
+from jsonargparse import ArgumentParser
+
+from cdzoo import __version__
+from cdzoo.engine.settings import TrainCfg
+from cdzoo.errors import CdzooError
+
+_EPILOG = "Any command takes --import FILE.py (repeatable): imports your own parts before it runs."
+
+_RUN = {
+    "list": "cdzoo.cli.zoo:run_list",
+    "info": "cdzoo.cli.zoo:run_info",
+    "env": "cdzoo.cli.zoo:run_env",
+    "train": "cdzoo.cli.train:run_train",
+    "predict": "cdzoo.cli.predict:run_predict",
+    "demo": "cdzoo.cli.demo:run_demo",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    argv = [_underscored(word) for word in (sys.argv[1:] if arguments is None else arguments)]
+    imports, argv = _split_imports(argv)
+    command = _parser().parse_args(argv)
+    settings = command[command.subcommand].as_dict()
+    settings.pop("config", None)
+    warnings.showwarning = _show_warning
+    try:
+        if imports:
+            from cdzoo.plugins import import_file
+
+            for file in imports:
+                import_file(file)
+        module, function = _RUN[command.subcommand].split(":")
+        getattr(importlib.import_module(module), function)(**settings)
+    except CdzooError as error:
+        print(f"cdzoo: error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `cdzoo list | head`
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("cdzoo: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="cdzoo", description="Change detection in remote-sensing images.", epilog=_EPILOG, version=__version__
+    )
+    commands = parser.add_subcommands(title="commands", metavar="COMMAND")
+
+    def add(name: str, help: str) -> ArgumentParser:
+        command = ArgumentParser(description=help, epilog=_EPILOG)
+        commands.add_subcommand(name, command, help=help)
+        return command
+
+    one = add("list", "Show the models and the parts there are.")
+    one.add_argument("pattern", nargs="?", default="*", help="wildcard on names, such as 'glmamba*'")
+    one.add_argument("--kind", type=str, help="only one kind: model, backbone, neck, fusion, decoder or head")
+
+    one = add("info", "Show a model's parts, parameters and settings.")
+    one.add_argument("model", help="registered name, local-dir:PATH or hf-hub:owner/name")
+    _add_overrides(one)
+
+    add("env", "Show versions, devices and the backends of the selective scan.")
+
+    one = add("train", "Train a model on a folder of image pairs.")
+    one.add_argument("--config", action="config", help="YAML file with any of these options (--print_config writes one)")
+    one.add_argument("--model", type=str, required=True, help="registered name (see: cdzoo list)")
+    one.add_argument("--data", type=str, required=True, help="folder with A/B/label, or with train/ and val/ of that kind")
+    one.add_argument("--val", type=str, help="folder of the validation pairs; DATA/val, else the training pairs themselves")
+    one.add_argument("--out", type=str, help="folder for the result; runs/MODEL by default")
+    one.add_argument("--exclude", type=list[str], default=[], nargs="+", help="names of pairs to leave out (wildcards)")
+    one.add_argument("--overwrite", action="store_true", help="replace a result that is already in --out")
+    _add_overrides(one)
+    one.add_class_arguments(TrainCfg)
+
+    one = add("predict", "Map the change between two images of one place.")
+    one.add_argument("before", help="first date (PNG, JPEG, TIFF)")
+    one.add_argument("after", help="second date, the same size")
+    one.add_argument("-o", "--output", required=True, help="mask to write (.png or .tif); probability and overlay go beside it")
+    one.add_argument(
+        "--model", type=str, required=True, help="folder written by cdzoo train, local-dir:PATH or hf-hub:owner/name"
+    )
+    one.add_argument("--threshold", type=float, default=0.5, help="probability from which a pixel counts as changed")
+    one.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
+
+    one = add("demo", "Make scenes, train glmamba_tiny on them, predict, and draw the result; no file and no network needed.")
+    one.add_argument("-o", "--output", default="cdzoo_demo.png", help="picture to write")
+    one.add_argument("--steps", type=int, default=300, help="training steps of 8 pairs")
+    one.add_argument("--size", type=int, default=256, help="side of the scenes in the picture, in pixels")
+    one.add_argument("--seed", type=int, default=0, help="seed of scenes and weights")
+    return parser
+
+
+def _add_overrides(parser: ArgumentParser) -> None:
+    group = parser.add_argument_group("parts")
+    for kind in ("backbone", "neck", "fusion", "decoder", "head"):
+        optional = " or none" if kind in ("neck", "decoder") else ""
+        group.add_argument(f"--{kind}", type=str, help=f"another {kind}: registered name{optional}")
+        group.add_argument(f"--{kind}_kwargs", type=dict, help=f"arguments of the {kind}, as JSON")
+    group.add_argument("--in_chans", type=int | list[int], help="bands: 4, or one number per date: '[2, 3]'")
+    group.add_argument("--num_classes", type=int, help="channels of the logits; 1 is change against no change")
+    group.add_argument("--siamese", type=bool, help="one backbone for both dates (true) or one for each (false)")
+
+
+def _underscored(word: str) -> str:
+    # --batch-size is --batch_size; values and file names keep their dashes.
+    if not word.startswith("--"):
+        return word
+    option, equals, value = word.partition("=")
+    return "--" + option[2:].replace("-", "_") + equals + value
+
+
+def _split_imports(argv: list[str]) -> tuple[list[str], list[str]]:
+    first = argparse.ArgumentParser(prog="cdzoo", add_help=False, allow_abbrev=False)
+    first.add_argument("--import", dest="imports", action="append", default=[], metavar="FILE.py")
+    known, rest = first.parse_known_args(argv)
+    return known.imports, rest
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    # Deprecation warnings of libraries speak to developers, who see them in the tests.
+    if not issubclass(category, DeprecationWarning | PendingDeprecationWarning | FutureWarning):
+        print(f"cdzoo: note: {message}", file=sys.stderr)

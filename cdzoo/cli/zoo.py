@@ -1,0 +1,90 @@
+"""`cdzoo list`, `cdzoo info` and `cdzoo env`."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from cdzoo import __version__
+from cdzoo.errors import UnknownNameError
+from cdzoo.registry import MODELS, PARTS, nearest
+
+
+def run_list(pattern: str, kind: str | None) -> None:
+    """Print registered names, models with their description."""
+    kinds = {"model": MODELS, **PARTS}
+    if kind is not None and kind not in kinds:
+        raise UnknownNameError(f"there is no kind '{kind}'.{nearest(kind, kinds)} Kinds: {', '.join(kinds)}.")
+    found = 0
+    for name, registry in kinds.items():
+        names = registry.list(pattern)
+        found += len(names) if kind in (None, name) else 0
+        if kind not in (None, name) or not names:
+            continue
+        print(f"{name}s")
+        for one in names:
+            print(f"  {one:<20}{MODELS.get(one)().description if name == 'model' else _summary(registry.get(one))}".rstrip())
+        if name == "backbone" and pattern == "*":
+            print(f"  {'timm/<name>':<20}Any timm encoder with features_only.")
+    if not found:
+        raise UnknownNameError(f"nothing matches '{pattern}'; 'cdzoo list' shows all")
+
+
+def run_info(model: str, **options: Any) -> None:
+    """Print the parts of a model with their channels and share of the parameters."""
+    from cdzoo.cli.build import build_model
+    from cdzoo.part import describe
+
+    detector = build_model(model, **options)
+    config, counts = detector.config, detector.parameter_counts()
+    total = sum(counts.values())
+    print(f"{config.name}: {config.description}" if config.description else config.name)
+    if config.paper:
+        print(f"paper       {config.paper}")
+    bands = f"{config.bands[0]} bands" if config.siamese else f"{config.bands[0]} and {config.bands[1]} bands, not Siamese"
+    print(f"input       two images (B, {bands}, H, W), H and W >= 32; mean {config.mean}, std {config.std}")
+    print(f"output      logits (B, {config.num_classes}, H, W)")
+    print(f"parameters  {total:,} ({total / 1e6:.2f} M)\n")
+    print(f"{'part':<10}{'name':<18}{'parameters':>12}{'share':>8}  channels out")
+    for kind, count in counts.items():
+        cfg, part = getattr(config, kind), getattr(detector, kind)
+        channels = getattr(part, "out_channels", (config.num_classes,))
+        name = cfg.name if cfg else "none"
+        print(f"{kind:<10}{name:<18}{count:>12,}{count / total:>8.1%}  {', '.join(map(str, channels))}")
+    print("\nsettings")
+    for kind in PARTS:
+        cfg = getattr(config, kind)
+        if cfg is not None:
+            arguments = ", ".join(f"{key}={value!r}" for key, value in cfg.kwargs.items())
+            print(f"  {kind:<10}{describe(getattr(detector, kind))}({arguments})")
+
+
+def run_env() -> None:
+    """Print versions, devices and scan backends."""
+    import torch
+
+    from cdzoo.ops import scan_backends
+
+    print(f"{'cdzoo':<14}{__version__}")
+    print(f"{'python':<14}{platform.python_version()} on {platform.platform()}")
+    for package in ("torch", "torchvision", "timm", "lightning", "torchmetrics", "safetensors", "huggingface_hub"):
+        try:
+            print(f"{package:<14}{version(package)}")
+        except PackageNotFoundError:
+            print(f"{package:<14}not installed")
+    print(f"{'cpu':<14}{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            print(f"{'cuda':<14}{torch.cuda.get_device_name(index)}")
+    else:
+        print(f"{'cuda':<14}no device (torch built for CUDA {torch.version.cuda or 'none'})")
+    print(f"{'mps':<14}{'yes' if torch.backends.mps.is_available() else 'no'}")
+    print("\nselective-scan backends")
+    for backend in scan_backends():
+        state = "active" if backend.active else "usable" if backend.usable else "not usable"
+        print(f"  {backend.name:<12}{state:<12}{backend.reason}".rstrip())
+
+
+def _summary(entry: Any) -> str:
+    return (entry.__doc__ or "").strip().split("\n")[0]

@@ -1,0 +1,1 @@
+"""Training a model on pairs, and using it on a pair."""

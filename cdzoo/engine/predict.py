@@ -1,0 +1,84 @@
+"""`predict_pair`: two images in, the map of change out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cdzoo.data.images import read_image
+from cdzoo.engine.inputs import change_probability, normalize_pair
+from cdzoo.errors import InputError
+from cdzoo.models.detector import ChangeDetector
+
+Source = str | Path | npt.NDArray[np.uint8] | Any
+
+
+@dataclass(frozen=True)
+class ChangeMap:
+    """What a model says about one pair.
+
+    Attributes:
+        mask: (H, W) uint8, 1 where it changed.
+        probability: (H, W) float32 in [0, 1].
+        before: (H, W, bands) uint8, the first date as it was read.
+        after: (H, W, bands) uint8, the second date.
+    """
+
+    mask: npt.NDArray[np.uint8]
+    probability: npt.NDArray[np.float32]
+    before: npt.NDArray[np.uint8]
+    after: npt.NDArray[np.uint8]
+
+
+def predict_pair(model: ChangeDetector, before: Source, after: Source, threshold: float = 0.5) -> ChangeMap:
+    """Map the change between two images of one place.
+
+    Args:
+        model: The detector; used in evaluation mode on the device where it is, and left in the mode it was in.
+        before: First date: a path, a PIL image, or an array (H, W, bands) or (H, W) of uint8.
+        after: Second date, the same size.
+        threshold: Probability from which a pixel counts as changed, in (0, 1).
+
+    Raises:
+        InputError: An image cannot be read or does not fit the model, the sizes differ, or `threshold` is out of range.
+    """
+    if not 0 < threshold < 1:
+        raise InputError(f"threshold must be between 0 and 1, got {threshold}")
+    first = _pixels(before, "the first image", model.config.bands[0])
+    second = _pixels(after, "the second image", model.config.bands[1])
+    if first.shape[:2] != second.shape[:2]:
+        raise InputError(
+            f"{_label(after, 'the second image')}: {second.shape[1]}x{second.shape[0]} pixels, but "
+            f"{_label(before, 'the first image')} has {first.shape[1]}x{first.shape[0]}; expected the same size "
+            f"(cut or resample one of them)"
+        )
+    device = next(model.parameters()).device
+    tensors = [torch.from_numpy(image).permute(2, 0, 1)[None].to(device) for image in (first, second)]
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            probability = change_probability(model(*normalize_pair(model.config, *tensors)))[0].cpu().numpy()
+    finally:
+        model.train(was_training)
+    return ChangeMap((probability >= threshold).astype(np.uint8), probability, first, second)
+
+
+def _pixels(source: Source, label: str, bands: int) -> npt.NDArray[np.uint8]:
+    if isinstance(source, str | Path):
+        return read_image(source, bands)
+    pixels = np.array(source)  # a copy: torch warns of arrays that it may not write to
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != bands:
+        raise InputError(f"{label}: expected uint8 (H, W, {bands}), got {pixels.dtype} {pixels.shape}")
+    return pixels
+
+
+def _label(source: Source, default: str) -> str:
+    return str(source) if isinstance(source, str | Path) else default

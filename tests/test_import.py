@@ -1,0 +1,36 @@
+"""`import cdzoo` is cheap and silent."""
+
+import subprocess
+import sys
+
+import pytest
+
+import cdzoo
+
+HEAVY = ("torch", "torchvision", "timm", "lightning", "torchmetrics", "rasterio", "matplotlib", "mamba_ssm", "triton", "PIL")
+
+
+def run(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return done.stdout
+
+
+def test_import_prints_nothing_and_loads_nothing_heavy():
+    assert run(f"import sys, cdzoo; assert not set(sys.modules) & set({HEAVY!r}), set(sys.modules) & set({HEAVY!r})") == ""
+
+
+def test_building_a_model_loads_neither_the_trainer_nor_timm():
+    heavy = ("lightning", "torchmetrics", "timm", "torchvision", "rasterio", "matplotlib")
+    code = "import sys, cdzoo; cdzoo.create_model('glmamba_tiny');"
+    assert run(code + f"assert not set(sys.modules) & set({heavy!r}), set(sys.modules) & set({heavy!r})") == ""
+
+
+@pytest.mark.parametrize("name", [n for n in cdzoo.__all__ if n != "__version__"])
+def test_every_public_name_is_there_and_documented(name):
+    assert getattr(cdzoo, name).__doc__ or name.startswith("register_")
+
+
+def test_an_unknown_attribute_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'create_modle'"):
+        cdzoo.create_modle  # noqa: B018

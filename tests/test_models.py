@@ -1,0 +1,218 @@
+"""Every registered model, and the detector's own promises."""
+
+import pytest
+import torch
+
+import cdzoo
+from cdzoo.errors import ConfigError, InputError, UnknownNameError, WeightsError
+from cdzoo.part import LevelFusion, PerLevelFusion
+from cdzoo.registry import MODELS
+
+WIDTHS = {"glmamba_base": 64, "glmamba_large": 96}
+
+
+@pytest.mark.parametrize("name", cdzoo.list_models())
+class TestEveryModel:
+    def test_config_round_trips_and_is_complete(self, name):
+        config = MODELS.get(name)()
+        assert config.name == name
+        assert config.description and config.paper and config.license
+        assert cdzoo.ModelCfg.from_json(config.to_json()) == config
+
+    def test_builds_and_counts_its_parameters(self, name):
+        with torch.device("meta"):
+            model = cdzoo.create_model(name)
+        counts = model.parameter_counts()
+        assert set(counts) == {"backbone", "neck", "fusion", "decoder", "head"}
+        assert sum(counts.values()) == sum(p.numel() for p in model.parameters())
+
+    @pytest.mark.slow
+    def test_maps_a_pair_at_its_own_size(self, name):
+        model = cdzoo.create_model(name).eval()
+        with torch.no_grad():
+            assert model(torch.randn(1, 3, 32, 41), torch.randn(1, 3, 32, 41)).shape == (1, 1, 32, 41)
+
+
+def test_published_size_of_the_data_set_models():
+    for name in ("glmamba_levir", "glmamba_gz", "glmamba_sysu"):
+        with torch.device("meta"):
+            total = sum(cdzoo.create_model(name).parameter_counts().values())
+        assert 10e6 < total < 15e6, f"{name} has {total / 1e6:.2f} M parameters"
+    for name, width in WIDTHS.items():
+        assert MODELS.get(name)().backbone.kwargs["channels"] == width
+
+
+@pytest.mark.parametrize("size", [(32, 32), (33, 32), (32, 95), (63, 64), (97, 35)])
+def test_any_size_from_32_on(tiny, size):
+    model = tiny().eval()
+    with torch.no_grad():
+        assert model(torch.randn(1, 3, *size), torch.randn(1, 3, *size)).shape == (1, 1, *size)
+
+
+def test_padding_reflects_and_is_cropped_off(tiny):
+    model = tiny().eval()
+    t1, t2 = torch.randn(1, 3, 40, 50), torch.randn(1, 3, 40, 50)
+    pad = torch.nn.ReflectionPad2d((0, 14, 0, 24))
+    with torch.no_grad():
+        torch.testing.assert_close(model(t1, t2), model(pad(t1), pad(t2))[..., :40, :50])
+
+
+def test_siamese_backbone_sees_both_dates_as_one_batch(tiny):
+    model, seen = tiny(), []
+    model.backbone.register_forward_pre_hook(lambda _m, args: seen.append(args[0].shape))
+    model(torch.randn(3, 3, 32, 32), torch.randn(3, 3, 32, 32))
+    assert seen == [(6, 3, 32, 32)]
+
+
+def test_the_order_of_the_dates_matters_to_diff_and_not_to_abs_diff(tiny, pair):
+    for fusion, same in (("diff", False), ("abs_diff", True), ("sum", True)):
+        model = tiny(fusion=fusion).eval()
+        with torch.no_grad():
+            assert torch.allclose(model(*pair), model(*reversed(pair)), atol=1e-5) is same
+
+
+@pytest.mark.parametrize("num_classes", [1, 2, 5])
+@pytest.mark.parametrize("in_chans", [1, 3, 4, 13])
+def test_bands_and_classes(tiny, in_chans, num_classes):
+    model = tiny(in_chans=in_chans, num_classes=num_classes)
+    image = torch.randn(2, in_chans, 32, 32)
+    assert model(image, image).shape == (2, num_classes, 32, 32)
+    assert model.config.in_chans == in_chans and model.config.num_classes == num_classes
+    assert len(model.config.mean) in (1, in_chans)
+
+
+def test_radar_against_optical(tiny):
+    model = tiny(in_chans=(2, 4), siamese=False)
+    assert model(torch.randn(2, 2, 32, 32), torch.randn(2, 4, 32, 32)).shape == (2, 1, 32, 32)
+    assert model.parameter_counts()["backbone"] == sum(
+        p.numel() for b in (model.backbone, model.backbone2) for p in b.parameters()
+    )
+    assert cdzoo.ModelCfg.from_json(model.config.to_json()) == model.config
+    with pytest.raises(ConfigError, match="siamese=False"):
+        tiny(in_chans=(2, 4))
+
+
+def test_forward_features_is_what_the_head_sees(tiny, pair):
+    model = tiny().eval()
+    features = model.forward_features(*pair)
+    assert tuple(f.shape[1] for f in features) == model.head.in_channels
+    assert [f.shape[-2:] for f in features] == [(64 // s, 64 // s) for s in (4, 8, 16, 32)]
+
+
+@pytest.mark.parametrize(
+    ("t1", "t2", "message"),
+    [
+        ((1, 3, 31, 64), (1, 3, 31, 64), "at least 32x32"),
+        ((1, 3, 32, 32), (1, 3, 32, 33), "differ in batch or size"),
+        ((1, 3, 32, 32), (2, 3, 32, 32), "differ in batch or size"),
+        ((1, 4, 32, 32), (1, 4, 32, 32), "4 bands, the model takes 3.*in_chans=4"),
+        ((3, 32, 32), (3, 32, 32), "must be a batch"),
+    ],
+)
+def test_bad_input_is_refused(tiny, t1, t2, message):
+    with pytest.raises(InputError, match=message):
+        tiny()(torch.zeros(t1), torch.zeros(t2))
+
+
+class TestCreateModel:
+    def test_parts_by_name_by_name_and_kwargs_and_as_instances(self, tiny, pair):
+        assert tiny(fusion="cbam").config.fusion == cdzoo.PartCfg("cbam")
+        assert tiny(fusion=("cbam", {"reduction": 2})).config.fusion.kwargs == {"reduction": 2}
+        mine = PerLevelFusion([_Mean(c) for c in (8, 16, 32, 64)])
+        model = tiny(fusion=mine)
+        assert model.fusion is mine
+        assert model(*pair).shape == (2, 1, 33, 47)
+        with pytest.raises(ConfigError, match=r"instance \(PerLevelFusion\).*register_fusion"):
+            model.config.to_json()
+
+    def test_kwargs_are_merged_into_the_recipe_and_dropped_with_their_part(self):
+        kept = cdzoo.create_model("glmamba_tiny", backbone_kwargs={"scan": "corners"}).config.backbone.kwargs
+        assert kept["channels"] == 16 and kept["scan"] == "corners"
+        same = cdzoo.create_model("glmamba_tiny", decoder="csie", decoder_kwargs={"groups": 2}).config.decoder
+        assert same.kwargs == {"groups": 2, "interaction": "group"}
+        other = cdzoo.create_model("glmamba_tiny", decoder=("csie", {"groups": 2})).config.decoder
+        assert other.kwargs == {"groups": 2}
+
+    def test_neck_and_decoder_can_be_left_out_and_the_others_cannot(self, tiny):
+        model = tiny(neck=None, decoder=None)
+        assert model.parameter_counts()["neck"] == model.parameter_counts()["decoder"] == 0
+        with pytest.raises(ConfigError, match="needs a fusion"):
+            tiny(fusion=None)
+
+    @pytest.mark.parametrize(
+        ("overrides", "error", "message"),
+        [
+            ({"fuson": "cbam"}, ConfigError, "no argument 'fuson'.*'fusion'"),
+            ({"fusion": "bfaa"}, UnknownNameError, "Did you mean 'bfa'"),
+            ({"fusion_kwargs": {"reducton": 2}}, ConfigError, "'bfa' has no argument 'reducton'.*'reduction'"),
+            ({"fusion_kwargs": {"channels": 2}}, ConfigError, "'channels' follows from the parts before it"),
+            ({"head_kwargs": {"num_classes": 2}}, ConfigError, "'num_classes' follows"),
+            ({"neck": None, "neck_kwargs": {"a": 1}}, ConfigError, "neck_kwargs was given, but the neck is None"),
+            ({"neck_kwargs": {"a": 1}}, ConfigError, "'csam' has no argument 'a'"),
+            ({"fusion": 3}, ConfigError, "fusion must be a name"),
+            ({"fusion": LevelFusion(8)}, ConfigError, "fusion of one level: pass PerLevelFusion"),
+            ({"in_chans": 0}, ConfigError, "in_chans must be a positive integer"),
+            ({"num_classes": 0}, ConfigError, "num_classes must be at least 1"),
+            ({"mean": (0.5, 0.5)}, ConfigError, "mean has 2 values"),
+            ({"backbone_kwargs": {"scan": "crss"}}, ConfigError, "unknown scan 'crss'.*'cross'"),
+        ],
+    )
+    def test_nothing_is_swallowed(self, overrides, error, message):
+        with pytest.raises(error, match=message):
+            cdzoo.create_model("glmamba_tiny", **overrides)
+
+    @pytest.mark.parametrize(
+        ("name", "error", "message"),
+        [
+            ("glmamba_lever", UnknownNameError, "Did you mean 'glmamba_levir'"),
+            ("owner/name", ConfigError, "'local-dir:owner/name' or 'hf-hub:owner/name'"),
+            ("s3:bucket", ConfigError, "no source of models"),
+            ("local-dir:/nowhere", InputError, "no such folder"),
+        ],
+    )
+    def test_names_that_are_none(self, name, error, message):
+        with pytest.raises(error, match=message):
+            cdzoo.create_model(name)
+
+    def test_weights_that_do_not_exist_are_not_invented(self):
+        with pytest.raises(WeightsError, match="cdzoo train --model glmamba_levir"):
+            cdzoo.create_model("glmamba_levir", pretrained=True)
+
+
+class _Mean(LevelFusion):
+    def forward(self, x1, x2):
+        return (x1 + x2) / 2
+
+
+@pytest.mark.parametrize("encoder", ["resnet10t", "convnext_atto", "mobilenetv3_small_050"])
+def test_timm_encoders_plug_in(encoder, pair):
+    model = cdzoo.create_model("glmamba_tiny", backbone=f"timm/{encoder}", fusion="abs_diff")
+    assert model.backbone.out_strides == (4, 8, 16, 32)
+    logits = model(*pair)
+    assert logits.shape == (2, 1, 33, 47)
+    logits.mean().backward()
+    copy = cdzoo.factory.build(cdzoo.ModelCfg.from_json(model.config.to_json()))
+    copy.load_state_dict(model.state_dict(), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "neck"),
+    [("swin_tiny_patch4_window7_224", "csam"), ("vit_tiny_patch16_224", None)],
+)
+def test_timm_transformers_take_any_size(encoder, neck):
+    model = cdzoo.create_model("glmamba_tiny", backbone=f"timm/{encoder}", neck=neck, fusion="diff").eval()
+    image = torch.randn(1, 3, 70, 90)
+    with torch.no_grad():
+        assert model(image, image + 1).shape == (1, 1, 70, 90)
+
+
+def test_timm_backbone_arguments_reach_timm_and_wrong_ones_raise():
+    model = cdzoo.create_model(
+        "glmamba_tiny", backbone="timm/resnet10t", backbone_kwargs={"out_indices": [1, 2, 3]}, in_chans=4, fusion="diff"
+    )
+    assert model.backbone.out_strides == (4, 8, 16)
+    assert model.backbone.model.conv1[0].weight.shape[1] == 4
+    with pytest.raises(ConfigError, match="timm/resnet10t cannot be used"):
+        cdzoo.create_model("glmamba_tiny", backbone="timm/resnet10t", backbone_kwargs={"no_such": 1})
+    with pytest.raises(UnknownNameError, match="timm .* has no model 'resnet10x'"):
+        cdzoo.create_model("glmamba_tiny", backbone="timm/resnet10x")
