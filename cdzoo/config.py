@@ -81,6 +81,9 @@ class ModelCfg:
 
     def __post_init__(self) -> None:
         """Refuse what no model can be built from."""
+        for kind in ("backbone", "fusion", "head"):
+            if not isinstance(getattr(self, kind), PartCfg):
+                raise ConfigError(f"a model needs a {kind}; only neck and decoder can be left out")
         bands = self.in_chans if isinstance(self.in_chans, tuple) else (self.in_chans, self.in_chans)
         if len(bands) != 2 or any(not isinstance(b, int) or b < 1 for b in bands):
             raise ConfigError(f"in_chans must be a positive integer or a pair of them, got {self.in_chans!r}")

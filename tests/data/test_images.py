@@ -1,0 +1,113 @@
+"""Reading files: what is accepted, and the clear error for everything else."""
+
+import warnings
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cdzoo.data.images import read_image, read_mask, read_pair
+from cdzoo.errors import InputError
+
+RGB = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+
+
+def save(path, pixels, **options):
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
+def test_lossless_formats_come_back_as_written(tmp_path, suffix):
+    assert np.array_equal(read_image(save(tmp_path / f"x{suffix}", RGB)), RGB)
+
+
+def test_jpeg_grey_and_palette(tmp_path):
+    assert read_image(save(tmp_path / "x.jpg", RGB)).shape == (40, 50, 3)
+    assert read_image(save(tmp_path / "g.png", RGB[..., 0]), bands=1).shape == (40, 50, 1)
+    Image.fromarray(RGB).convert("P").save(tmp_path / "p.png")
+    assert read_image(tmp_path / "p.png").shape == (40, 50, 3)
+
+
+def test_opaque_alpha_is_dropped_with_a_notice_unless_four_bands_are_wanted(tmp_path):
+    path = save(tmp_path / "a.png", np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)]))
+    with pytest.warns(UserWarning, match=r"a\.png: the alpha channel is opaque everywhere and is dropped"):
+        assert np.array_equal(read_image(path), RGB)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_image(path, bands=4).shape == (40, 50, 4)
+
+
+def test_transparency_is_refused(tmp_path):
+    alpha = np.full(RGB.shape[:2], 255, np.uint8)
+    alpha[3, 4] = 254
+    with pytest.raises(InputError, match=r"a\.png: the image is partly transparent"):
+        read_image(save(tmp_path / "a.png", np.dstack([RGB, alpha])))
+
+
+def test_16_bit_is_refused_in_grey_and_in_colour(tmp_path):
+    Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(tmp_path / "grey.png")
+    _write_png16(tmp_path / "rgb.png", RGB.astype(np.uint16) * 257)
+    Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(tmp_path / "grey.tif")
+    Image.fromarray(np.ones((40, 50), np.float32)).save(tmp_path / "float.tif")
+    for name in ("grey.png", "rgb.png", "grey.tif", "float.tif"):
+        for read in (read_image, read_mask):
+            with pytest.raises(InputError, match=rf"{name}: more than 8 bits per band.*expected 8-bit"):
+                read(tmp_path / name)
+
+
+def _write_png16(path, pixels):
+    """Write a 16-bit RGB PNG, which Pillow reads (as 8 bits) and cannot write."""
+    import struct
+    import zlib
+
+    height, width = pixels.shape[:2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    assert Image.open(path).mode == "RGB"
+
+
+def test_missing_truncated_and_foreign_files_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"none\.png: no such file"):
+        read_image(tmp_path / "none.png")
+    whole = save(tmp_path / "whole.png", RGB).read_bytes()
+    (tmp_path / "half.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"half\.png: the image is damaged or truncated"):
+        read_image(tmp_path / "half.png")
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(InputError, match=r"text\.png: no image"):
+        read_image(tmp_path / "text.png")
+
+
+def test_bands_are_counted(tmp_path):
+    with pytest.raises(InputError, match=r"g\.png: the image has 1 band\(s\) \(L\), expected 3; .*in_chans=1"):
+        read_image(save(tmp_path / "g.png", RGB[..., 0]))
+
+
+def test_sizes_of_a_pair_are_compared(tmp_path):
+    a, b = save(tmp_path / "a.png", RGB), save(tmp_path / "b.png", RGB[:-1])
+    with pytest.raises(InputError, match=r"b\.png: 50x39 pixels, but .*a\.png has 50x40"):
+        read_pair(a, b)
+
+
+@pytest.mark.parametrize("one", [1, 255])
+def test_masks_of_0_and_1_or_255(tmp_path, one):
+    mask = (RGB[..., 0] > 128).astype(np.uint8)
+    assert np.array_equal(read_mask(save(tmp_path / "m.png", mask * one)), mask)
+    assert np.array_equal(read_mask(save(tmp_path / "c.png", np.dstack([mask * one] * 3))), mask)
+    Image.fromarray(mask.astype(bool)).save(tmp_path / "bits.png")
+    assert np.array_equal(read_mask(tmp_path / "bits.png"), mask)
+
+
+def test_other_masks_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"m\.png: the mask has values 0, 7, 255; expected 0/1 or 0/255"):
+        read_mask(save(tmp_path / "m.png", np.array([[0, 7], [255, 0]], np.uint8)))
+    with pytest.raises(InputError, match="values 0, 1, 255"):
+        read_mask(save(tmp_path / "m.png", np.array([[0, 1], [255, 0]], np.uint8)))
+    with pytest.raises(InputError, match=r"m\.png: the mask is a colour image"):
+        read_mask(save(tmp_path / "m.png", RGB))
