@@ -1,0 +1,273 @@
+"""The command line as a user meets it: output, files, exit codes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cdzoo
+from cdzoo.cli.main import main
+
+
+def run(capsys, *arguments):
+    code = main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def trained(tiny, tmp_path):
+    return cdzoo.save_pretrained(tiny(), tmp_path / "model")
+
+
+@pytest.fixture
+def images(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
+    return tmp_path / "a.png", tmp_path / "b.png"
+
+
+def test_list_shows_every_model_and_every_part(capsys):
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    for name in cdzoo.list_models() + [
+        n for k in ("backbone", "neck", "fusion", "decoder", "head") for n in cdzoo.list_components(k)
+    ]:
+        assert f"  {name} " in out
+    assert run(capsys, "list", "glmamba_l*")[1].split("\n")[1].split()[0] == "glmamba_large"
+    assert "vss" not in run(capsys, "list", "--kind", "fusion")[1]
+
+
+def test_list_of_nothing_is_an_error(capsys):
+    code, _, err = run(capsys, "list", "xyz*")
+    assert code == 2 and "nothing matches 'xyz*'" in err
+    code, _, err = run(capsys, "list", "--kind", "fuson")
+    assert code == 2 and "Did you mean 'fusion'" in err
+
+
+def test_info_shows_the_share_of_every_part(capsys):
+    code, out, _ = run(capsys, "info", "glmamba_levir")
+    assert code == 0
+    total = int(out.split("parameters  ")[1].split()[0].replace(",", ""))
+    assert 10e6 < total < 15e6
+    rows = {line.split()[0]: line.split() for line in out.split("\n\n")[1].splitlines()[1:]}
+    assert list(rows) == ["backbone", "neck", "fusion", "decoder", "head"]
+    assert sum(int(row[2].replace(",", "")) for row in rows.values()) == total
+    assert sum(float(row[3].rstrip("%")) for row in rows.values()) == pytest.approx(100, abs=0.3)
+
+
+def test_info_takes_overrides_and_both_spellings_of_options(capsys):
+    code, out, _ = run(
+        capsys, "info", "glmamba_tiny", "--fusion", "cbam", "--neck", "none", "--backbone-kwargs", '{"scan": "corners"}'
+    )
+    assert code == 0 and "CBAMFusion" in out and "scan='corners'" in out
+    assert "neck      none                         0    0.0%" in out
+    code, out, _ = run(capsys, "info", "glmamba_tiny", "--in_chans", "[2, 3]", "--siamese", "false")
+    assert code == 0 and "2 and 3 bands, not Siamese" in out
+
+
+def test_env_names_every_scan_backend(capsys):
+    from cdzoo.ops import scan_backends
+
+    code, out, _ = run(capsys, "env")
+    assert code == 0 and "torch" in out
+    for backend in scan_backends():
+        line = next(line for line in out.splitlines() if line.strip().startswith(backend.name))
+        assert ("not usable" in line) is not backend.usable
+        assert backend.usable or backend.reason in out
+
+
+def test_train_then_predict(capsys, pair_folder, tmp_path):
+    root, out = pair_folder(3, 48), tmp_path / "run"
+    options = ["--backbone_kwargs", '{"channels": 8, "d_state": 2}', "--epochs", 2, "--batch-size", 2, "--crop", 32]
+    code, printed, err = run(
+        capsys, "train", "--model", "glmamba_tiny", "--data", root, "--out", out, "--progress", "false", *options
+    )
+    assert code == 0, err
+    assert "3 pairs" in printed and "no benchmark" in printed and f"written to {out}" in printed
+    assert sorted(f.name for f in out.iterdir()) == ["config.json", "model.safetensors", "results.json"]
+
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    pair = root / "A" / "pair_0.png", root / "B" / "pair_0.png"
+    code, printed, err = run(capsys, "predict", *pair, "-o", pictures / "change.png", "--model", out)
+    assert code == 0, err
+    assert sorted(f.name for f in pictures.iterdir()) == ["change.png", "change_overlay.png", "change_probability.png"]
+    mask, probability, overlay = (
+        np.asarray(Image.open(f))
+        for f in (pictures / "change.png", pictures / "change_probability.png", pictures / "change_overlay.png")
+    )
+    change = cdzoo.predict_pair(cdzoo.create_model(f"local-dir:{out}"), *pair)
+    assert np.array_equal(mask, change.mask * 255) and mask.shape == (48, 48)
+    assert np.abs(probability - change.probability * 255).max() <= 0.51
+    assert overlay.shape == (48, 48, 3)
+    assert f"{change.mask.mean():.2%} of 48x48 pixels changed" in printed
+
+
+def test_train_uses_the_splits_that_are_there(capsys, pair_folder, tmp_path):
+    root = pair_folder(2, 40, name="set/train").parent
+    pair_folder(1, 40, name="set/val")
+    code, printed, err = run(
+        capsys,
+        "train",
+        "--model",
+        "glmamba_tiny",
+        "--data",
+        root,
+        "--out",
+        tmp_path / "run",
+        "--epochs",
+        1,
+        "--crop",
+        32,
+        "--progress",
+        "false",
+    )
+    assert code == 0, err
+    assert "2 pairs of" in printed and "judged on 1 validation pairs" in printed and "no benchmark" not in printed
+
+
+def test_train_does_not_touch_a_folder_that_is_in_use(capsys, pair_folder, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "mine.txt").write_text("keep")
+    code, _, err = run(capsys, "train", "--model", "glmamba_tiny", "--data", pair_folder(), "--out", tmp_path / "run")
+    assert code == 2 and "--overwrite" in err
+    assert [f.name for f in (tmp_path / "run").iterdir()] == ["mine.txt"]
+
+
+def test_run_files_are_written_read_and_checked(capsys, pair_folder, tmp_path):
+    arguments = [
+        "train",
+        "--model",
+        "glmamba_tiny",
+        "--data",
+        pair_folder(2, 40),
+        "--epochs",
+        1,
+        "--crop",
+        32,
+        "--progress",
+        "false",
+    ]
+    with pytest.raises(SystemExit) as stopped:
+        main([*map(str, arguments), "--print_config"])
+    assert stopped.value.code == 0
+    file = tmp_path / "run.yaml"
+    file.write_text(capsys.readouterr().out)
+    code, _, err = run(capsys, "train", "--config", file, "--out", tmp_path / "run")
+    assert code == 0, err
+    file.write_text(file.read_text() + "epochz: 3\n")
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--config", str(file)])
+    assert stopped.value.code == 2 and "epochz" in capsys.readouterr().err
+
+
+def broken(tmp_path, images, what):
+    a, b = images
+    other = tmp_path / f"{what}.png"
+    pixels = np.asarray(Image.open(a))
+    if what == "size":
+        Image.fromarray(pixels[:-1]).save(other)
+    elif what == "truncated":
+        other.write_bytes(b.read_bytes()[:900])
+    elif what == "16bit":
+        Image.fromarray(pixels[..., 0].astype(np.uint16) * 200).save(other)
+    elif what == "alpha":
+        Image.fromarray(np.dstack([pixels, np.arange(2000, dtype=np.uint8).reshape(40, 50)])).save(other)
+    elif what == "small":
+        for path in (a, other):
+            Image.fromarray(pixels[:20]).save(path)
+    return other
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("size", "size.png: 50x39 pixels"),
+        ("missing", "missing.png: no such file"),
+        ("truncated", "truncated.png: the image is damaged or truncated"),
+        ("16bit", "16bit.png: more than 8 bits"),
+        ("alpha", "alpha.png: the image is partly transparent"),
+        ("small", "at least 32x32"),
+    ],
+)
+def test_bad_images_exit_with_2_and_leave_nothing_behind(capsys, tmp_path, trained, images, what, message):
+    other = broken(tmp_path, images, what)
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = run(capsys, "predict", images[0], other, "-o", tmp_path / "change.png", "--model", trained)
+    assert code == 2 and out == "" and message in err and err.startswith("cdzoo: error: ")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "change.jpg"], "lossless"),
+        (["-o", "no/such/change.png"], "there is no folder"),
+        (["-o", "change.png", "--threshold", "2"], "threshold must be between 0 and 1"),
+        (["-o", "change.png", "--device", "tpu"], "--device tpu"),
+        (["-o", "change.png", "--model", "glmamba_levir"], "no weights are published for 'glmamba_levir'"),
+        (["-o", "change.png", "--model", "local-dir:none"], "no such folder"),
+    ],
+)
+def test_bad_options_exit_with_2(capsys, tmp_path, monkeypatch, trained, images, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    options = arguments if "--model" in arguments else [*arguments, "--model", trained]
+    code, _, err = run(capsys, "predict", *images, *options)
+    assert code == 2 and message in err
+    assert not list(tmp_path.glob("change*"))
+
+
+def test_an_opaque_alpha_is_dropped_with_a_note(tmp_path, trained, images):
+    Image.open(images[0]).convert("RGBA").save(images[0])
+    command = [
+        sys.executable,
+        "-m",
+        "cdzoo",
+        "predict",
+        *map(str, images),
+        "-o",
+        str(tmp_path / "c.png"),
+        "--model",
+        str(trained),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "note: " in done.stderr and "a.png: the alpha channel is opaque everywhere and is dropped" in done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["tarin"], ["train"], ["train", "--model", "x", "--data", "y", "--epcohs", "3"]])
+def test_commands_that_do_not_exist_exit_with_2(capsys, command):
+    with pytest.raises(SystemExit) as stopped:
+        main(command)
+    assert stopped.value.code == 2
+
+
+def test_imported_file_adds_a_fusion_to_every_command(capsys, tmp_path):
+    file = tmp_path / "my_fusion.py"
+    file.write_text(
+        "import cdzoo\nfrom cdzoo.part import LevelFusion\n\n\n"
+        "@cdzoo.register_fusion('cli_mean')\nclass Mean(LevelFusion):\n"
+        "    def forward(self, x1, x2):\n        return (x1 + x2) / 2\n"
+    )
+    try:
+        code, out, err = run(capsys, "info", "glmamba_tiny", "--fusion", "cli_mean", "--import", file)
+        assert code == 0, err
+        assert "cli_mean" in out
+        assert "cli_mean" in run(capsys, f"--import={file}", "list")[1]
+    finally:
+        cdzoo.registry.FUSIONS._entries.pop("cli_mean", None)
+    code, _, err = run(capsys, "list", "--import", tmp_path / "none.py")
+    assert code == 2 and "none.py" in err
+
+
+def test_demo_draws_a_picture_without_a_file_or_a_network(capsys, tmp_path):
+    code, out, err = run(capsys, "demo", "-o", tmp_path / "demo.png", "--steps", 2, "--size", 64)
+    assert code == 0, err
+    assert Image.open(tmp_path / "demo.png").width > 5 * 64
+    assert "f1 " in out and "16 unseen scenes of 64x64" in out
+    assert run(capsys, "demo", "-o", tmp_path / "demo.txt")[0] == 2
+    assert run(capsys, "demo", "-o", tmp_path / "x.png", "--size", 8)[0] == 2
