@@ -1,0 +1,81 @@
+"""What the documents show works: every command and example of the README and CONTRIBUTING.md is run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cdzoo
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LONG_FILES = 400
+
+
+def blocks(name, language):
+    return [text for kind, text in BLOCK.findall((ROOT / name).read_text()) if kind == language]
+
+
+def commands(name):
+    lines = [line for block in blocks(name, "bash") for line in block.replace("\\\n", " ").splitlines()]
+    return [command.strip() for line in lines for command in line.split("&&") if command.strip()]
+
+
+def test_the_ten_line_fusion_of_contributing_works(tmp_path):
+    (source,) = blocks("CONTRIBUTING.md", "python")
+    assert len([line for line in source.splitlines() if line.strip()]) <= 10
+    (tmp_path / "my_fusion.py").write_text(source)
+    (command,) = [c for c in commands("CONTRIBUTING.md") if c.startswith("cdzoo")]
+    done = subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"fusion +max +0 +0\.0%", done.stdout)
+
+
+def test_python_examples_of_the_readme_run(tmp_path, pair_folder, monkeypatch):
+    monkeypatch.chdir(pair_folder(2, 64, name="examples").parent)
+    from PIL import Image
+
+    for name, folder in (("before.png", "A"), ("after.png", "B")):
+        Image.open(Path("examples") / folder / "pair_0.png").save(name)
+    scope = {}
+    for source in blocks("README.md", "python"):
+        exec(compile(source, "README.md", "exec"), scope)
+
+
+def test_shell_examples_of_the_readme_run(tmp_path, pair_folder):
+    """Install and test commands are run by CI; the others here, in their order, with training cut to one epoch."""
+    pair_folder(3, 48, name="pairs")
+    shown = [c for c in commands("README.md") if c.startswith("cdzoo ")]
+    assert {c.split()[1] for c in shown} >= {"demo", "list", "info", "env", "train", "predict"}
+    for command in shown:
+        words = shlex.split(command, comments=True)
+        if words[1] == "demo":
+            words += ["--steps", "1", "--size", "64"]
+        if words[1] == "train":
+            words += ["--epochs", "1", "--crop", "32", "--progress", "false"]
+        done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_to_files_lead_somewhere(name):
+    for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
+        assert (ROOT / target).exists(), f"{name} links to {target}"
+
+
+def test_files_are_short():
+    long = {
+        str(file.relative_to(ROOT)): count
+        for folder in ("cdzoo", "tools", "benchmarks")
+        for file in (ROOT / folder).rglob("*.py")
+        if (count := len(file.read_text().splitlines())) > LONG_FILES
+    }
+    assert not long, f"would two files read better than one? {long}"
+
+
+def test_version_is_in_one_place():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", cdzoo.__version__)
+    assert "version" not in (ROOT / "pyproject.toml").read_text().split("[project]")[1].split("dynamic")[0]
