@@ -35,10 +35,10 @@ def test_incomplete_and_damaged_folders_are_named(tiny, tmp_path):
     weights = folder / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(WeightsError, match="model.safetensors is no readable"):
+    with pytest.raises(WeightsError, match=r"model\.safetensors is no readable"):
         cdzoo.create_model(f"local-dir:{folder}")
     weights.write_bytes((2**62).to_bytes(8, "little") + b"{}")
-    with pytest.raises(WeightsError, match="model.safetensors is no readable"):
+    with pytest.raises(WeightsError, match=r"model\.safetensors is no readable"):
         cdzoo.create_model(f"local-dir:{folder}")
     weights.unlink()
     with pytest.raises(InputError, match=r"has no model\.safetensors"):

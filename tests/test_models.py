@@ -214,5 +214,5 @@ def test_timm_backbone_arguments_reach_timm_and_wrong_ones_raise():
     assert model.backbone.model.conv1[0].weight.shape[1] == 4
     with pytest.raises(ConfigError, match="timm/resnet10t cannot be used"):
         cdzoo.create_model("glmamba_tiny", backbone="timm/resnet10t", backbone_kwargs={"no_such": 1})
-    with pytest.raises(UnknownNameError, match="timm .* has no model 'resnet10x'"):
+    with pytest.raises(UnknownNameError, match=r"timm .* has no model 'resnet10x'"):
         cdzoo.create_model("glmamba_tiny", backbone="timm/resnet10x")

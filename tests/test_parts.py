@@ -128,7 +128,7 @@ def test_arguments_out_of_range_are_refused(kind, value):
 
 
 def test_csam_refuses_pyramids_it_cannot_merge():
-    with pytest.raises(ConfigError, match="three neighbouring levels.*neck=None"):
+    with pytest.raises(ConfigError, match=r"three neighbouring levels.*neck=None"):
         cdzoo.create_model("glmamba_tiny", backbone=("vss", {"channels": 8, "depths": [1, 1]}))
     with pytest.raises(ConfigError, match="strides that double"):
         PARTS["neck"].get("csam")([8, 8, 8], [4, 8, 8])

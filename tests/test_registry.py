@@ -127,7 +127,10 @@ def test_entry_points_are_loaded_and_a_broken_one_is_a_warning(tmp_path):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: some-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[cdzoo.plugins]\ngood = good_plugin\nbad = bad_plugin\n")
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import cdzoo; print('from_plugin' in cdzoo.list_components('fusion'))"
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import cdzoo; "
+        "print('from_plugin' in cdzoo.list_components('fusion'))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
     assert "'bad' (bad_plugin) failed to import" in done.stderr and "boom" in done.stderr

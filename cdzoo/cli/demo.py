@@ -8,7 +8,7 @@ from pathlib import Path
 from cdzoo.errors import ConfigError, InputError
 
 BATCH = 8
-CROP = 128
+CROP = 96
 JUDGED = 16  # scenes that the printed scores are from
 
 
@@ -30,7 +30,7 @@ def run_demo(output: str, steps: int, size: int, seed: int) -> None:
     from cdzoo.engine.train import train
     from cdzoo.files import replace_atomically
     from cdzoo.metrics import Confusion
-    from cdzoo.visualize import errors, mask_picture, strip
+    from cdzoo.visualize import UInt8, errors, mask_picture, strip
 
     try:
         test = SyntheticScenes(JUDGED, size, seed=3 * seed + 2, unchanged=0)
@@ -46,8 +46,10 @@ def run_demo(output: str, steps: int, size: int, seed: int) -> None:
         SyntheticScenes(JUDGED, CROP, seed=3 * seed + 1),
         TrainCfg(epochs=1, batch_size=BATCH, lr=2e-3, crop=CROP, seed=seed),
     )
-    total, rows = Confusion(0, 0, 0, 0), []
-    for scene in test:
+    total = Confusion(0, 0, 0, 0)
+    rows: list[list[UInt8]] = []
+    for index in range(JUDGED):
+        scene = test[index]
         before, after = (scene[key].permute(1, 2, 0).numpy() for key in ("image_a", "image_b"))
         change = cdzoo.predict_pair(model, before, after)
         total += Confusion.of(torch.from_numpy(change.mask), scene["mask"])

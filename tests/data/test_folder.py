@@ -56,14 +56,14 @@ def test_sizes_are_checked_before_work_starts(pair_folder):
 def test_pairs_without_a_mask_are_left_out_aloud(pair_folder):
     root = pair_folder(3)
     (root / "label" / "pair_1.png").unlink()
-    with pytest.warns(UserWarning, match="1 pair.*without a mask are left out: pair_1"):
+    with pytest.warns(UserWarning, match=r"1 pair.*without a mask are left out: pair_1"):
         assert [p.name for p in FolderPairs(root).pairs] == ["pair_0", "pair_2"]
 
 
 def test_a_mask_without_images_is_an_error(pair_folder):
     root = pair_folder(2)
     shutil.copy(root / "label" / "pair_0.png", root / "label" / "stray.png")
-    with pytest.raises(InputError, match="stray.png: a mask without images"):
+    with pytest.raises(InputError, match=r"stray.png: a mask without images"):
         FolderPairs(root)
 
 

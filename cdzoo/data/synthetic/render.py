@@ -15,7 +15,7 @@ from cdzoo.data.synthetic.shapes import Points, Rect, noise, swept_outline
 
 Draw = ImageDraw.ImageDraw
 Color = tuple[int, int, int, int]  # red, green, blue, and how much texture is laid over it
-ROOF = 70
+SHINGLES, SHEET = 70, 24
 METRES = 0.5  # per pixel
 AIR = (0.62, 0.66, 0.72)  # colour of haze
 
@@ -172,13 +172,13 @@ def _roofs(pen: Draw, building: Building, sky: Conditions, width: int, height: i
 
 def _flat_roof(pen: Draw, wing: Rect, color: tuple[int, int, int], sky: Conditions) -> None:
     light = 0.45 + 0.62 * math.sin(sky.elevation)
-    _polygon(pen, wing.corners(), _lit(color, light * 1.12, ROOF))
-    _polygon(pen, wing.corners(-1.5), _lit(color, light, ROOF))
+    _polygon(pen, wing.corners(), _lit(color, light * 1.12, SHEET))
+    _polygon(pen, wing.corners(-1.5), _lit(color, light, SHEET))
     for i in range(int(wing.length // 16)):  # air conditioning, placed by the roof's own numbers: the same at both dates
         place = wing.at((i + 0.5) * 16 - wing.length / 2, (((i * 7 + int(wing.x)) % 11) / 11 - 0.5) * wing.width * 0.6)
         unit = Rect(*place, 3.5, 2.8, wing.angle).corners()
-        _polygon(pen, unit + sky.shadow(1.0), _lit(color, light * 0.6, ROOF))
-        _polygon(pen, unit, _lit((150, 150, 150), light, ROOF))
+        _polygon(pen, unit + sky.shadow(1.0), _lit(color, light * 0.6, SHEET))
+        _polygon(pen, unit, _lit((150, 150, 150), light, SHEET))
 
 
 def _hip_roof(pen: Draw, wing: Rect, color: tuple[int, int, int], sky: Conditions) -> None:
@@ -190,8 +190,8 @@ def _hip_roof(pen: Draw, wing: Rect, color: tuple[int, int, int], sky: Condition
     start, end = roof.at(short - long, 0), roof.at(long - short, 0)  # of the ridge
     for quarter, face in ((1, (b, c, end)), (3, (d, a, start)), (0, (c, d, start, end)), (2, (a, b, end, start))):
         towards = turn + math.pi / 2 * (1 - quarter)  # where the face looks: across the ridge first, then along it
-        pen.polygon(face, fill=_lit(color, _lambert(towards, sky), ROOF))
-    pen.line((start, end), fill=_lit(color, 1.16, ROOF))
+        pen.polygon(face, fill=_lit(color, _lambert(towards, sky), SHINGLES))
+    pen.line((start, end), fill=_lit(color, 1.16, SHINGLES))
 
 
 def _lambert(towards: float, sky: Conditions) -> float:
