@@ -81,13 +81,14 @@ def draw_conditions(rng: np.random.Generator, shifted: bool) -> Conditions:
 
 
 class Texture:
-    """Noise maps of the ground, which stay the same from date to date."""
+    """Noise maps of the ground, which stay the same from date to date, and noise for the sensor."""
 
     def __init__(self, rng: np.random.Generator, height: int, width: int) -> None:
         half = (height + 1) // 2, (width + 1) // 2  # vegetation varies slowly: half the resolution shows all of it
         self.vegetation = 0.5 + 0.35 * noise(rng, *half, 45) + 0.2 * noise(rng, *half, 11)
         self.clumps = noise(rng, height, width, 6)
         self.fine = 0.65 * noise(rng, height, width, 2.2) + 0.55 * rng.standard_normal((height, width), dtype=np.float32)
+        self.sensor = rng.standard_normal((height, width), dtype=np.float32)
 
 
 def render(
@@ -226,11 +227,11 @@ def _photograph(
     width, height = image.width - 2 * margin, image.height - 2 * margin
     left, top = margin - sky.shift[0], margin - sky.shift[1]
     image = image.resize((width, height), Image.Resampling.BILINEAR, box=(left, top, left + width, top + height))
-    grain = rng.standard_normal((height, width), dtype=np.float32) * np.float32(sky.grain)
     photo: npt.NDArray[np.float32] = np.array(image, np.float32)
-    # One draw serves three bands: far enough apart, its pixels are independent.
-    for band, offset in enumerate((0, 1009, 5003)):
-        photo[..., band] += np.roll(grain, offset)
+    # One field of noise serves all bands of both dates: far enough apart, its pixels are independent.
+    noisy = texture.sensor[:height, :width] * np.float32(sky.grain)
+    for band, offset in enumerate(rng.integers(noisy.size, size=3)):
+        photo[..., band] += np.roll(noisy, offset)
     return photo.clip(0, 255, out=photo).astype(np.uint8)
 
 

@@ -1,0 +1,118 @@
+"""Compile the native scan: ``python -m cdzoo.ops.build``.
+
+The libraries are plain shared objects with a C interface, one per instruction set, made from one source without PyTorch or
+Python headers; they are loaded with ctypes, so they fit every Python and PyTorch version. The package's ``setup.py`` runs
+this file by path before anything is installed: it must import nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+SOURCES = Path(__file__).resolve().parent / "csrc"
+LIBRARIES = Path(__file__).resolve().parent / "lib"
+
+_X86 = {
+    "avx512": "-DCDZOO_LANES=16 -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma -mprefer-vector-width=512",
+    "avx2": "-DCDZOO_LANES=8 -mavx2 -mfma",
+    "base": "-DCDZOO_LANES=4",
+}
+_OTHER = {"base": "-DCDZOO_LANES=4"}  # NEON and its like are reached through the compiler's portable vectors
+# Products may contract into fused ones, nothing may be reassociated: see csrc/simd.hpp.
+_FLAGS = "-std=c++17 -O3 -shared -fPIC -fvisibility=hidden -ffp-contract=fast -fno-math-errno -fno-trapping-math -pthread"
+
+
+class BuildError(RuntimeError):
+    """The native scan could not be compiled; the message says why and what to install."""
+
+
+def find_compiler() -> list[str] | None:
+    """Return the command of a GCC-compatible C++ compiler (``CXX``, then c++, g++, clang++), or None.
+
+    Microsoft's cl does not know the vector extensions the kernel is written in; clang++ on Windows does.
+    """
+    if os.environ.get("CXX"):
+        command = shlex.split(os.environ["CXX"])
+        return command if shutil.which(command[0]) else None
+    found = next((c for c in ("c++", "g++", "clang++") if shutil.which(c)), None)
+    return [found] if found else None
+
+
+def library_path(isa: str, folder: Path = LIBRARIES) -> Path:
+    """Return where the library of an instruction set lies; it need not exist."""
+    suffix = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
+    return folder / f"cdzoo_scan_{isa}{suffix}"
+
+
+def _target() -> tuple[dict[str, str], list[str]]:
+    """Flags per instruction set and architecture flags, minding ARCHFLAGS of macOS wheel builds."""
+    arch = shlex.split(os.environ.get("ARCHFLAGS", "")) if sys.platform == "darwin" else []
+    machine = arch[1] if len(arch) == 2 else platform.machine()
+    if len(arch) > 2:
+        raise BuildError("universal2 libraries are not supported: build one architecture at a time")
+    return (_X86 if machine.lower() in ("x86_64", "amd64") else _OTHER), arch
+
+
+def build(folder: Path = LIBRARIES, verbose: bool = False, only: list[str] | None = None) -> list[Path]:
+    """Compile every instruction set of this architecture.
+
+    Args:
+        folder: where the libraries go; made if needed.
+        verbose: print the compiler commands.
+        only: instruction sets to compile instead of all.
+
+    Returns:
+        The paths of the libraries.
+
+    Raises:
+        BuildError: no compiler, or the compiler failed.
+    """
+    compiler = find_compiler()
+    if compiler is None:
+        raise BuildError("no C++ compiler found; install one (Debian: apt install g++; conda: conda install cxx-compiler)")
+    sets, arch = _target()
+    names = list(sets) if only is None else only
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def compile_one(isa: str) -> Path:
+        target = library_path(isa, folder)
+        # A library that a running process has mapped must not be written over: make a new file, then rename it.
+        with tempfile.TemporaryDirectory(dir=folder) as temporary:
+            made = Path(temporary) / target.name
+            flags = _FLAGS.split() + sets[isa].split() + arch
+            command = [*compiler, *flags, str(SOURCES / "scan.cpp"), "-o", str(made)]
+            if sys.platform == "win32":
+                command.remove("-fPIC")
+            if verbose:
+                print(shlex.join(command), flush=True)
+            run = subprocess.run(command, capture_output=True, text=True, check=False)
+            if run.returncode:
+                raise BuildError(f"{shlex.join(command)}\n{run.stderr.strip()[-2000:]}")
+            os.replace(made, target)
+        return target
+
+    with ThreadPoolExecutor(max_workers=min(len(names), os.cpu_count() or 1)) as pool:
+        return list(pool.map(compile_one, names))
+
+
+def main() -> int:
+    """Build in place, verbosely; the exit status tells whether it worked."""
+    try:
+        for path in build(verbose=True):
+            print(path)
+    except (BuildError, OSError) as error:
+        print(f"cdzoo: the native scan was not built: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

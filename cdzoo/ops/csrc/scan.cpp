@@ -1,0 +1,37 @@
+// Plain C interface of the native scan. Compiled once per instruction set from this one source; Python picks the library.
+#include "backward.hpp"
+
+#if defined(_WIN32)
+#define CDZOO_EXPORT extern "C" __declspec(dllexport)
+#else
+#define CDZOO_EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
+// Raised with every change of a signature or of Problem; Python refuses a library that answers anything else.
+#define CDZOO_SCAN_ABI 1
+
+CDZOO_EXPORT int cdzoo_scan_abi() { return CDZOO_SCAN_ABI; }
+
+CDZOO_EXPORT int cdzoo_scan_lanes() { return cdzoo::W; }
+
+// Returns 0, or 1 when memory ran out. `states` may be null.
+CDZOO_EXPORT int cdzoo_scan_forward(const cdzoo::Problem* p, float* y, float* states) {
+    switch (p->state) {
+        case 1: return cdzoo::forward<1>(*p, y, states);
+        case 4: return cdzoo::forward<4>(*p, y, states);
+        case 16: return cdzoo::forward<16>(*p, y, states);
+        default: return cdzoo::forward<0>(*p, y, states);
+    }
+}
+
+// All gradients must be given, also those of an absent D or bias, which the caller then ignores.
+CDZOO_EXPORT int cdzoo_scan_backward(const cdzoo::Problem* p, const float* grad_y, const float* states, float* dx, float* ddelta,
+                                     float* dA, float* dB, float* dC, float* dD, float* dbias) {
+    const cdzoo::Gradients out{dx, ddelta, dA, dB, dC, dD, dbias};
+    switch (p->state) {
+        case 1: return cdzoo::backward<1>(*p, grad_y, states, out);
+        case 4: return cdzoo::backward<4>(*p, grad_y, states, out);
+        case 16: return cdzoo::backward<16>(*p, grad_y, states, out);
+        default: return cdzoo::backward<0>(*p, grad_y, states, out);
+    }
+}

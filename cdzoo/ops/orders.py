@@ -1,0 +1,73 @@
+"""Scan orders: in which sequence a selective scan visits the positions of an H x W map.
+
+An order is a table of permutations and nothing else: step ``t`` of direction ``k`` reads map position
+``index[k, t] = h * W + w``. Kernels read the table, so a new order is one more function in ``_ORDERS``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+__all__ = ["list_scan_orders", "num_directions", "scan_index"]
+
+
+def _cross(height: int, width: int) -> Tensor:
+    """Rows, columns, and the reverse of both (VMamba's SS2D)."""
+    rows = torch.arange(height * width, device="cpu").view(height, width)
+    columns = rows.t()
+    return torch.stack([rows.flatten(), columns.flatten(), rows.flatten().flip(0), columns.flatten().flip(0)])
+
+
+def _corners(height: int, width: int) -> Tensor:
+    """Row by row from each of the four corners: upper left, lower right, upper right, lower left."""
+    rows = torch.arange(height * width, device="cpu").view(height, width)
+    return torch.stack([rows.flatten(), rows.flatten().flip(0), rows.flip(1).flatten(), rows.flip(0).flatten()])
+
+
+# Name -> number of directions K and the table's maker.
+_ORDERS: dict[str, tuple[int, Callable[[int, int], Tensor]]] = {"cross": (4, _cross), "corners": (4, _corners)}
+
+
+def list_scan_orders() -> list[str]:
+    """Return the names that the ``order`` argument of :func:`cdzoo.ops.ss2d_scan` accepts."""
+    return sorted(_ORDERS)
+
+
+def _entry(order: str) -> tuple[int, Callable[[int, int], Tensor]]:
+    if order not in _ORDERS:
+        raise ValueError(f"unknown scan order {order!r}; known orders: {', '.join(list_scan_orders())}")
+    return _ORDERS[order]
+
+
+@lru_cache(maxsize=64)
+def scan_index(order: str, height: int, width: int, device: str = "cpu") -> Tensor:
+    """Return the permutation table of an order.
+
+    Args:
+        order: one of :func:`list_scan_orders`.
+        height: rows of the map, at least 1.
+        width: columns of the map, at least 1.
+        device: where the table lives, as a string such as ``"cuda:0"``.
+
+    Returns:
+        int32 tensor (K, H*W); row k is a permutation of ``0 .. H*W-1``. It is cached and shared: do not write to it.
+
+    Raises:
+        ValueError: the order is unknown; the message lists the known ones.
+    """
+    return _entry(order)[1](height, width).to(device=device, dtype=torch.int32).contiguous()
+
+
+def num_directions(order: str) -> int:
+    """Return K, the number of directions of an order."""
+    return _entry(order)[0]
+
+
+@lru_cache(maxsize=16)
+def line_index(length: int, device: str = "cpu") -> Tensor:
+    """Return the one-direction table (1, L) of a plain sequence, read from first to last."""
+    return torch.arange(length, dtype=torch.int32, device=device).unsqueeze(0)

@@ -1,0 +1,159 @@
+"""Backend ``cpu``: the native kernel of ``csrc``, SIMD over channels, threads over blocks of channels.
+
+The library is chosen by PyTorch's own reading of the CPU, or by ``CDZOO_SCAN_ISA`` (avx512, avx2 or base), among those the
+build made. It uses ``torch.get_num_threads()`` threads; results do not depend on their number, bit for bit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cdzoo.ops.build import LIBRARIES, library_path
+
+CHUNK = 64
+_ABI = 1  # CDZOO_SCAN_ABI in csrc/scan.cpp
+_LANES = {"avx512": 16, "avx2": 8, "base": 4}
+_REBUILD = "run `python -m cdzoo.ops.build`"
+
+
+class _Problem(ctypes.Structure):
+    """Field by field the struct ``Problem`` of csrc/problem.hpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("batch", "length", "channels", "directions", "state", "softplus", "threads")),
+        *((name, ctypes.c_void_p) for name in ("x", "delta", "A", "B", "C", "D", "bias", "index")),
+    ]
+
+
+def supported() -> list[str]:
+    """Return the instruction sets this CPU runs, best first."""
+    capability = torch.backends.cpu.get_cpu_capability().upper()
+    if capability.startswith("AVX512"):
+        return ["avx512", "avx2", "base"]
+    return ["avx2", "base"] if capability.startswith("AVX2") else ["base"]
+
+
+def built() -> list[str]:
+    """Return the instruction sets that have a library and run on this CPU, best first."""
+    return [isa for isa in supported() if library_path(isa).exists()]
+
+
+@cache
+def _open(path: Path, isa: str) -> ctypes.CDLL:
+    try:
+        library = ctypes.CDLL(str(path))
+        library.cdzoo_scan_abi.restype = ctypes.c_int
+        library.cdzoo_scan_lanes.restype = ctypes.c_int
+        found = (library.cdzoo_scan_abi(), library.cdzoo_scan_lanes())
+    except (OSError, AttributeError) as error:
+        raise RuntimeError(f"the native scan {path} does not load ({error}); {_REBUILD}") from error
+    if found != (_ABI, _LANES[isa]):
+        raise RuntimeError(f"the native scan {path} is of another version (ABI, lanes {found}); {_REBUILD}")
+    pointer = ctypes.c_void_p
+    library.cdzoo_scan_forward.argtypes = [ctypes.POINTER(_Problem), pointer, pointer]
+    library.cdzoo_scan_backward.argtypes = [ctypes.POINTER(_Problem), *[pointer] * 9]
+    return library
+
+
+def _library() -> ctypes.CDLL:
+    """The library to use now; RuntimeError with the remedy when there is none."""
+    wanted = os.environ.get("CDZOO_SCAN_ISA", "").strip().lower()
+    if wanted and wanted not in supported():
+        raise RuntimeError(f"CDZOO_SCAN_ISA={wanted}: this CPU runs {', '.join(supported())}; unset it or name one of these")
+    choices = [wanted] if wanted else built()
+    path = library_path(choices[0]) if choices else LIBRARIES
+    if not choices or not path.exists():
+        raise RuntimeError(f"the native scan is not built ({path} has no library); {_REBUILD} (needs a C++ compiler)")
+    return _open(path, choices[0])
+
+
+def unavailable() -> str | None:
+    """Return None when a library fits this CPU, else the reason and the command that would help."""
+    try:
+        _library()
+    except RuntimeError as error:
+        return str(error)
+    return None
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _describe(
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
+    index: Tensor,
+    delta_softplus: bool,
+) -> Any:
+    batch, length, channels = x.shape
+    directions, _, state = A.shape
+    for tensor in (x, delta, A, B, C, D, delta_bias):  # the kernel trusts what it is given: an error here, not a crash there
+        if tensor is not None and (tensor.dtype != torch.float32 or not tensor.is_contiguous() or tensor.device.type != "cpu"):
+            raise ValueError("the native scan takes contiguous float32 tensors on the CPU")
+    if index.dtype != torch.int32 or not index.is_contiguous() or index.shape != (directions, length):
+        raise ValueError("the scan index must be a contiguous int32 tensor (K, L)")
+    if delta.numel() != directions * x.numel() or B.numel() != batch * length * directions * state or C.shape != B.shape:
+        raise ValueError(f"shapes do not fit: x {tuple(x.shape)}, delta {tuple(delta.shape)}, A {tuple(A.shape)}")
+    sizes = (batch, length, channels, directions, state, int(delta_softplus), torch.get_num_threads())
+    return _Problem(*sizes, *map(_address, (x, delta, A, B, C, D, delta_bias, index)))
+
+
+def forward(
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
+    index: Tensor,
+    delta_softplus: bool,
+    save_states: bool,
+) -> tuple[Tensor, Tensor]:
+    """Scan K directions and sum them in place; shapes as in :mod:`cdzoo.ops.backends`, float32."""
+    problem = _describe(x, delta, A, B, C, D, delta_bias, index, delta_softplus)
+    chunks = -(-x.shape[1] // CHUNK)
+    y = torch.empty_like(x)
+    states = x.new_empty((A.shape[0], x.shape[0], chunks, x.shape[2], A.shape[2]) if save_states else (0,))
+    if x.numel() and _library().cdzoo_scan_forward(problem, y.data_ptr(), _address(states if save_states else None)):
+        raise MemoryError("the native scan ran out of memory")
+    return y, states
+
+
+def backward(
+    grad_y: Tensor,
+    x: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
+    index: Tensor,
+    delta_softplus: bool,
+    states: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Gradients of :func:`forward` with respect to x, delta, A, B, C, D and delta_bias, in that order."""
+    problem = _describe(x, delta, A, B, C, D, delta_bias, index, delta_softplus)
+    if grad_y.shape != x.shape or grad_y.dtype != torch.float32 or not grad_y.is_contiguous():
+        raise ValueError("grad_y must be contiguous float32 and shaped as x")
+    grads = [torch.empty_like(t) for t in (x, delta, A, B, C)] + [x.new_empty(A.shape[:2]) for _ in range(2)]
+    if not x.numel():
+        grads = [g.zero_() for g in grads]
+    elif _library().cdzoo_scan_backward(problem, grad_y.data_ptr(), states.data_ptr(), *map(_address, grads)):
+        raise MemoryError("the native scan ran out of memory")
+    dx, ddelta, dA, dB, dC, dD, dbias = grads
+    return dx, ddelta, dA, dB, dC, None if D is None else dD, None if delta_bias is None else dbias
