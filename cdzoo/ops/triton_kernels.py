@@ -18,7 +18,7 @@ LOG2E = tl.constexpr(1.4426950408889634)
 
 @triton.jit
 def _compose(a1, b1, a2, b2):
-    """h -> a2 (a1 h + b1) + b2: two steps of the recurrence as one."""
+    """Two steps of the recurrence as one: h -> a2 (a1 h + b1) + b2."""
     return a1 * a2, a2 * b1 + b2
 
 

@@ -1,4 +1,4 @@
-"""The Triton kernels: in the interpreter against a literal loop, compiled for a GPU without one, and on a GPU when there is one."""
+"""The Triton kernels: interpreted against a literal loop, compiled for a GPU without one, and on a GPU when there is one."""
 
 import os
 import subprocess
@@ -59,7 +59,8 @@ def compare(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_interpreted_kernels_agree_with_the_loop(name):
-    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import test_scan_triton as t; print(t.compare({name!r}))"
+    here = str(Path(__file__).parent)
+    code = f"import sys; sys.path.insert(0, {here!r}); import test_scan_triton as t; print(t.compare({name!r}))"
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
