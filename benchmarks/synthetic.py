@@ -1,6 +1,6 @@
 """How many synthetic pairs a core makes per second, and a contact sheet of them.
 
-Run: python benchmarks/synthetic.py [--size 256] [--count 40] [--repeats 5] [--sheet FILE.png]
+Run: python benchmarks/synthetic.py [--size 256] [--count 40] [--repeats 5] [--sheet FILE.png] [--pairs 8]
 """
 
 from __future__ import annotations
@@ -23,15 +23,17 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--sheet", help="picture of the first eight pairs")
+    parser.add_argument("--sheet", help="picture of the first pairs")
+    parser.add_argument("--pairs", type=int, default=8, help="how many of them, an even number")
     options = parser.parse_args()
     torch.set_num_threads(1)
     scenes = SyntheticScenes(options.count, options.size, options.seed)
     if options.sheet:
         rows = []
-        for i in range(min(8, len(scenes))):
-            images = [scenes[i][key].permute(1, 2, 0).numpy() for key in ("image_a", "image_b")]
-            rows.append([*images, mask_picture(scenes[i]["mask"].numpy().astype(np.uint8))])
+        for i in range(min(options.pairs, len(scenes))):
+            scene = scenes[i]
+            images = [scene[key].permute(1, 2, 0).numpy() for key in ("image_a", "image_b")]
+            rows.append([*images, mask_picture(scene["mask"].numpy().astype(np.uint8))])
         halves = [left + right for left, right in zip(rows[::2], rows[1::2], strict=False)]
         strip(halves, ["before", "after", "truth"] * 2).save(options.sheet)
     rates = []

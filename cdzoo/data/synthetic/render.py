@@ -1,256 +1,168 @@
-"""Drawing one date of a plan: ground, streets, shadows, roofs, trees, cars, and what the camera makes of them."""
+"""Drawing one date of a plan: ground, streets, shadows, roofs and woods."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
-from cdzoo.data.synthetic.plan import Building, Plan
-from cdzoo.data.synthetic.shapes import Points, Rect, noise, swept_outline
+from cdzoo.data.synthetic.camera import Conditions, photograph
+from cdzoo.data.synthetic.objects import (
+    PAVED,
+    Draw,
+    draw_building,
+    draw_car,
+    draw_disc,
+    draw_park,
+    draw_yard,
+    lit,
+    seasoned,
+)
+from cdzoo.data.synthetic.plan import Plan
+from cdzoo.data.synthetic.shapes import Array, noise, noise_sum, ribbons, shifted, swept_outline
 
-Draw = ImageDraw.ImageDraw
-Color = tuple[int, int, int, int]  # red, green, blue, and how much texture is laid over it
-SHINGLES, SHEET = 70, 24
-METRES = 0.5  # per pixel
-AIR = (0.62, 0.66, 0.72)  # colour of haze
+GREEN = (0.0, 0.22, 0.42, 0.75, 1.0)
+SOIL = ((172, 140, 112, 74, 56), (157, 128, 104, 82, 68), (130, 103, 80, 56, 44))
+"""Red, green and blue of open ground as green as `GREEN` says, from bare to lush."""
 
-
-@dataclass(frozen=True)
-class Conditions:
-    """When and how a date was taken.
-
-    Attributes:
-        azimuth: Direction to the sun in the picture, in radians.
-        elevation: Height of the sun, in radians.
-        season: 0 green, 1 dry.
-        exposure: Factor on brightness.
-        contrast: Factor on the distance from mid grey.
-        gamma: Exponent on values in [0, 1].
-        cast: Factor on each of R, G, B.
-        haze: Share of light that is haze, in [0, 1).
-        blur: Reach of the optical blur in pixels.
-        grain: Deviation of the sensor noise, in grey values.
-        shift: Displacement of the content (x, y) in pixels.
-    """
-
-    azimuth: float
-    elevation: float
-    season: float
-    exposure: float
-    contrast: float
-    gamma: float
-    cast: tuple[float, float, float]
-    haze: float
-    blur: float
-    grain: float
-    shift: tuple[float, float]
-
-    def shadow(self, height: float) -> tuple[float, float]:
-        """Return where the shadow of something `height` metres high ends, in pixels from its foot."""
-        length = height / METRES / np.tan(self.elevation)
-        return float(-np.cos(self.azimuth) * length), float(-np.sin(self.azimuth) * length)
-
-
-def draw_conditions(rng: np.random.Generator, shifted: bool) -> Conditions:
-    """Draw the conditions of one date.
-
-    Args:
-        rng: Source of every choice.
-        shifted: Misregister the date by up to 2 pixels.
-    """
-    away, turn = rng.uniform(0, 2), rng.uniform(0, 2 * np.pi)
-    cast = rng.normal(1, 0.035, 3)
-    return Conditions(
-        azimuth=rng.uniform(0.1, 0.9) * np.pi,  # from the south of a picture with north up, as north of the tropics
-        elevation=np.deg2rad(rng.uniform(34, 66)),
-        season=rng.uniform(0, 1),
-        exposure=rng.uniform(0.78, 1.12),
-        contrast=rng.uniform(0.85, 1.15),
-        gamma=rng.uniform(0.85, 1.2),
-        cast=(float(cast[0]), float(cast[1]), float(cast[2])),
-        haze=rng.uniform(0, 0.16),
-        blur=rng.uniform(0.35, 0.8),
-        grain=rng.uniform(1.5, 5.0),
-        shift=(away * np.cos(turn), away * np.sin(turn)) if shifted else (0.0, 0.0),
-    )
+SUNLIT = (0.80, 0.77, 0.70)
+"""Share of the light that a shadow takes from R, G, B; what is left is the blue of the sky."""
 
 
 class Texture:
-    """Noise maps of the ground, which stay the same from date to date, and noise for the sensor."""
+    """Noise maps of the ground, which stay the same from date to date.
+
+    Attributes:
+        green: Grey image of the canvas, how green the ground is, from 0 bare to 255 lush.
+        clumps: (H, W), of mean 0 and deviation 1: grass and bushes.
+        fine: (H, W), of mean 0 and deviation 1: what changes from pixel to pixel.
+        wood: (H, W), of mean 0 and deviation near 1: high where trees grow.
+    """
 
     def __init__(self, rng: np.random.Generator, height: int, width: int) -> None:
-        half = (height + 1) // 2, (width + 1) // 2  # vegetation varies slowly: half the resolution shows all of it
-        self.vegetation = 0.5 + 0.35 * noise(rng, *half, 45) + 0.2 * noise(rng, *half, 11)
-        self.clumps = noise(rng, height, width, 6)
-        self.fine = 0.65 * noise(rng, height, width, 2.2) + 0.55 * rng.standard_normal((height, width), dtype=np.float32)
-        self.sensor = rng.standard_normal((height, width), dtype=np.float32)
+        self.clumps = noise(rng, height, width, 5)
+        green = noise_sum(rng, height, width, {90: 0.32, 18: 0.22}) + np.float32(rng.uniform(0.25, 0.85))
+        green += np.float32(0.07) * self.clumps
+        self.green = Image.fromarray((255 * green).clip(0, 255).astype(np.uint8))
+        # Bytes are far cheaper than normal numbers, and nobody sees the difference in a single pixel.
+        white = np.frombuffer(rng.bytes(height * width), np.uint8).reshape(height, width) * np.float32(1 / 74)
+        self.fine = np.float32(0.7) * (noise(rng, height, width, 2.0) + white - np.float32(127.5 / 74))
+        self.wood = noise_sum(rng, height, width, {80: 0.7, 20: 0.45}) + np.float32(0.35) * self.clumps
 
 
-def render(
-    rng: np.random.Generator, plan: Plan, date: int, sky: Conditions, texture: Texture, margin: int
-) -> npt.NDArray[np.uint8]:
-    """Draw one date of a plan as (H, W, 3) uint8: the canvas of `texture` without `margin` pixels on each side."""
-    height, width = texture.fine.shape
-    ground = _soil(texture, sky.season)
-    pen = ImageDraw.Draw(ground)
+def render(rng: np.random.Generator, plan: Plan, date: int, sky: Conditions, texture: Texture) -> npt.NDArray[np.uint8]:
+    """Draw one date of a plan as (H, W, 3) uint8: the canvas of `texture` without the camera's margin."""
+    canvas = height, width = texture.fine.shape
+    ground, shade = _soil(texture, sky.season), Image.new("L", (width, height))
+    built = Image.new("L", (width, height), 255)  # where no wood can grow: 0
+    pen, dark, clear = ImageDraw.Draw(ground), ImageDraw.Draw(shade), ImageDraw.Draw(built)
     # Materials are flat patches first; texture and light, which make them look real, are laid over all of them at once.
-    # The fourth value of a fill is how much texture the material keeps, 255 being wild ground.
-    for rect, color in plan.fields[date]:
-        _polygon(pen, rect.corners(), (*_season(color, sky.season), 150))
-    for rect, wear in plan.yards[date]:
-        lawn = _season((98 + 30 * wear, 102 + 14 * wear, 66 + 20 * wear), sky.season)
-        pen.polygon(rect.corners(0.5).ravel().tolist(), fill=(*lawn, 120), outline=(92, 80, 66, 120))  # lawn and fence
-    for outline in plan.pavements:  # all before any carriageway, so that crossings stay open
-        _polygon(pen, outline, (158, 154, 146, 45))
-    for outline in plan.carriageways:
-        _polygon(pen, outline, (124, 124, 124, 45))
-    for rect in plan.paved[date]:
-        tone = 172 if rect.length < 20 else 128
-        _polygon(pen, rect.corners(), (tone, tone - 4, tone - 12, 50))
-    shade = Image.new("L", (width, height))
-    dark = ImageDraw.Draw(shade)
-    for building in plan.buildings[date]:
-        for wing in building.wings:
-            if wing.near(width, height, 40):
-                dark.polygon(swept_outline(wing.corners(), *sky.shadow(building.height)), fill=255)
-    for x, y, r in plan.trees[date].tolist():
-        dx, dy = sky.shadow(r * 0.55)
-        _disc(dark, x + dx, y + dy, r, 230)
-    for car, _ in plan.cars[date]:
-        _polygon(dark, car.corners() + sky.shadow(0.7), 170)
-    canvas = _lit_ground(ground, shade, texture)
-    pen = ImageDraw.Draw(canvas)
+    _draw_land(pen, dark, clear, plan, date, sky)
+    _draw_streets(pen, clear, plan, date)
     for car, color in plan.cars[date]:
-        _car(pen, car, color)
+        draw_car(pen, car, color, sky)
+    wings = [(b, wing) for b in plan.buildings[date] for wing in b.wings if wing.near(width, height, 40)]
+    for building, wing in wings:
+        dark.polygon(swept_outline(wing.corners(), *sky.shadow(building.height)), fill=255)
+    for _, wing in wings:  # roofs carry their own light
+        dark.polygon(wing.corners(), fill=0)
     for building in plan.buildings[date]:
-        _roofs(pen, building, sky, width, height)
-    _crowns(pen, plan.trees[date], sky)
-    return _photograph(rng, canvas, texture, sky, margin)
+        draw_building(pen, building, sky, canvas)
+    crowns = Image.new("L", (width, height))
+    _draw_crowns(ImageDraw.Draw(crowns), plan.trees[date])
+    scene = _light(ground, shade, built, crowns, plan, date, sky, texture)
+    return photograph(rng, scene, sky)
 
 
 def _soil(texture: Texture, season: float) -> Image.Image:
-    lush = _season((86, 100, 58), season)
-    dry, bare = np.array((142, 130, 100), np.float32), np.array((168, 146, 116), np.float32)
-    vegetation, clumps = texture.vegetation, texture.clumps[::2, ::2]
-    grown = vegetation.clip(0, 1)[..., None]
-    worn = (0.35 - vegetation - 0.12 * clumps).clip(0, 0.4)[..., None] / np.float32(0.4)
-    color = dry + grown * (np.array(lush, np.float32) - dry)
-    color += worn * (bare - color)
-    height, width = texture.fine.shape
-    soil = Image.fromarray(color.clip(0, 255).astype(np.uint8)).resize((width, height), Image.Resampling.BILINEAR)
-    soil.putalpha(255)
-    return soil
+    """Return open ground as RGB and, in the fourth band, how much texture it keeps: all."""
+    green = (np.arange(256) / 255 - 0.35 * season + 0.1).clip(0, 1)
+    bands = [texture.green.point(np.interp(green, GREEN, values).astype(int).tolist()) for values in SOIL]
+    return Image.merge("RGBA", [*bands, Image.new("L", texture.green.size, 255)])
 
 
-def _season(color: Iterable[float], season: float) -> tuple[int, int, int]:
-    r, g, b = color
-    if g >= b + 8:  # vegetation: brown when dry
-        r, g, b = r + 26 * season, g + 8 * season, b + 16 * season
-    return int(r), int(g), int(b)
+def _draw_land(pen: Draw, dark: Draw, clear: Draw, plan: Plan, date: int, sky: Conditions) -> None:
+    for rect, color, furrowed in plan.fields[date]:
+        tone = seasoned(color, sky.season)
+        corners = rect.corners()
+        pen.polygon(corners, fill=(*tone, 170))
+        clear.polygon(corners, fill=0)
+        if furrowed:
+            for i in range(int(rect.width // 5)):
+                across = 5 * i + 2 - rect.width / 2
+                ends = rect.at(-rect.length / 2, across), rect.at(rect.length / 2, across)
+                pen.line(ends, fill=lit(tone, 0.86, 170), width=2)
+    for path in plan.tracks[date]:
+        pen.line(path, fill=(164, 150, 124, 150), width=3)
+    for park in plan.parks[date]:
+        draw_park(pen, park, plan.concrete)
+        clear.polygon(park.corners(4), fill=0)
+    for yard in plan.yards[date]:
+        draw_yard(pen, dark, yard, sky)
+        clear.polygon(yard.rect.corners(2), fill=0)
 
 
-def _lit_ground(ground: Image.Image, shade: Image.Image, texture: Texture) -> Image.Image:
-    """Lay texture and shadows over the ground; the fourth band of the result, roughness, is 0."""
-    picture = np.array(ground, np.float32)
-    light = 1 + picture[..., 3] * (0.075 * texture.fine + 0.083 * texture.clumps) / 255
-    depth = np.asarray(shade.filter(ImageFilter.BoxBlur(0.7)), np.float32) / 255
-    for band, share in enumerate((0.66, 0.62, 0.54)):  # what light is left in a shadow is the blue of the sky
-        picture[..., band] *= light * (1 - share * depth)
-    picture[..., 3] = 0
-    return Image.fromarray(picture.clip(0, 255, out=picture).astype(np.uint8))
+def _draw_streets(pen: Draw, clear: Draw, plan: Plan, date: int) -> None:
+    asphalt = (152, 150, 144, PAVED) if plan.concrete else (98, 98, 98, PAVED)
+    width = plan.street_width
+    outlines = [ribbons(line, (width + 14, width + 4, width)) for line in plan.streets[date]]
+    for verge, pavement, _ in outlines:  # all before any carriageway, so that crossings stay open
+        clear.polygon(verge, fill=0)
+        pen.polygon(pavement, fill=(184, 180, 170, PAVED))
+    for rect in plan.drives[date]:
+        pen.polygon(rect.corners(), fill=(208, 204, 194, PAVED))
+    for _, _, carriageway in outlines:
+        pen.polygon(carriageway, fill=asphalt)
+    if plan.works:
+        for line in plan.streets[date]:
+            for start, end in zip(line[::2].tolist(), line[1::2].tolist(), strict=False):
+                pen.line((*start, *end), fill=(206, 196, 140, PAVED))
 
 
-def _roofs(pen: Draw, building: Building, sky: Conditions, width: int, height: int) -> None:
-    for wing in sorted(building.wings, key=lambda w: w.length * w.width):  # the main roof over the lower wings
-        if wing.near(width, height, 4):
-            (_flat_roof if building.flat else _hip_roof)(pen, wing, building.color, sky)
+def _draw_crowns(pen: Draw, trees: npt.NDArray[np.float64]) -> None:
+    """Draw lone trees as domes: heights from 0 to 255, in steps that texture hides later."""
+    for share, height in ((1.0, 120), (0.78, 180), (0.45, 230)):
+        for x, y, r in trees.tolist():
+            draw_disc(pen, x, y, r * share, height)
 
 
-def _flat_roof(pen: Draw, wing: Rect, color: tuple[int, int, int], sky: Conditions) -> None:
-    light = 0.45 + 0.62 * math.sin(sky.elevation)
-    _polygon(pen, wing.corners(), _lit(color, light * 1.12, SHEET))
-    _polygon(pen, wing.corners(-1.5), _lit(color, light, SHEET))
-    for i in range(int(wing.length // 16)):  # air conditioning, placed by the roof's own numbers: the same at both dates
-        place = wing.at((i + 0.5) * 16 - wing.length / 2, (((i * 7 + int(wing.x)) % 11) / 11 - 0.5) * wing.width * 0.6)
-        unit = Rect(*place, 3.5, 2.8, wing.angle).corners()
-        _polygon(pen, unit + sky.shadow(1.0), _lit(color, light * 0.6, SHEET))
-        _polygon(pen, unit, _lit((150, 150, 150), light, SHEET))
+def _light(
+    ground: Image.Image,
+    shade: Image.Image,
+    built: Image.Image,
+    crowns: Image.Image,
+    plan: Plan,
+    date: int,
+    sky: Conditions,
+    texture: Texture,
+) -> Image.Image:
+    """Lay texture, shadows and the canopy of trees over the ground."""
+    *bands, rough = (np.asarray(band) for band in ground.split())
+    canopy = _canopy(built, crowns, plan, date, texture)
+    cover = ((canopy - 0.34) * 5).clip(0, 1)
+    dx, dy = (round(d) for d in sky.shadow(2.2))
+    dark = np.maximum(np.asarray(shade) * np.float32(1 / 255), np.float32(0.92) * shifted(cover, dx, dy))
+    light = rough * ((0.14 / 255) * texture.fine + (0.1 / 255) * texture.clumps)
+    light += 1
+    # A canopy is bright where it rises towards the sun.
+    east, south = (round(2 * f) for f in (math.cos(sky.azimuth), math.sin(sky.azimuth)))
+    leaves = 0.45 + 1.84 * canopy - 1.5 * shifted(canopy, -east, -south) + 0.16 * texture.fine
+    leaves = leaves.clip(0.12, 1.5) * cover
+    light *= 1 - cover
+    lit_bands = []
+    for band, share, green in zip(bands, SUNLIT, seasoned((56, 66, 40), sky.season * 0.5), strict=True):
+        value = (band * light) * (1 - share * dark)
+        value += green * leaves
+        lit_bands.append(Image.fromarray(np.minimum(value, 255, out=value).astype(np.uint8)))
+    return Image.merge("RGB", lit_bands)
 
 
-def _hip_roof(pen: Draw, wing: Rect, color: tuple[int, int, int], sky: Conditions) -> None:
-    turn, long, short = wing.angle, wing.length / 2, wing.width / 2
-    if short > long:
-        turn, long, short = turn + math.pi / 2, short, long
-    roof = Rect(wing.x, wing.y, 2 * long, 2 * short, turn)
-    a, b, c, d = roof.at(-long, -short), roof.at(long, -short), roof.at(long, short), roof.at(-long, short)
-    start, end = roof.at(short - long, 0), roof.at(long - short, 0)  # of the ridge
-    for quarter, face in ((1, (b, c, end)), (3, (d, a, start)), (0, (c, d, start, end)), (2, (a, b, end, start))):
-        towards = turn + math.pi / 2 * (1 - quarter)  # where the face looks: across the ridge first, then along it
-        pen.polygon(face, fill=_lit(color, _lambert(towards, sky), SHINGLES))
-    pen.line((start, end), fill=_lit(color, 1.16, SHINGLES))
-
-
-def _lambert(towards: float, sky: Conditions) -> float:
-    """Return the light on a roof face that slopes 27 degrees down to the direction `towards`: sky light plus sun."""
-    sun = math.sin(0.47) * math.cos(sky.elevation) * math.cos(towards - sky.azimuth) + math.cos(0.47) * math.sin(sky.elevation)
-    return 0.42 + 0.72 * max(0.0, sun)
-
-
-def _crowns(pen: Draw, trees: Points, sky: Conditions) -> None:
-    east, south = math.cos(sky.azimuth), math.sin(sky.azimuth)
-    for x, y, r in trees.tolist():
-        tint = int((x * 7.3 + y * 3.1) % 24) - 12  # every tree its own green, the same at both dates
-        for share, reach, base in ((1.0, 0.0, (44, 54, 34)), (0.72, 0.26, (60, 72, 42)), (0.4, 0.45, (78, 90, 54))):
-            color = _season((base[0] + tint, base[1] + tint, base[2] + tint / 2), sky.season * 0.6)
-            _disc(pen, x + east * r * reach, y + south * r * reach, r * share, (*color, 255))
-
-
-def _car(pen: Draw, car: Rect, color: tuple[int, int, int]) -> None:
-    _polygon(pen, car.corners(), (*color, 0))
-    x, y = car.at(-0.4, 0)
-    _polygon(pen, Rect(x, y, car.length * 0.5, car.width * 0.8, car.angle).corners(), _lit(color, 0.72, 0))
-
-
-def _photograph(
-    rng: np.random.Generator, canvas: Image.Image, texture: Texture, sky: Conditions, margin: int
-) -> npt.NDArray[np.uint8]:
-    """Turn the drawn canvas into what the camera sees of it, without its margin."""
-    drawn = np.array(canvas, np.float32)
-    scene = drawn[..., :3] * (1 + drawn[..., 3] * (np.float32(0.26 / 255) * texture.fine))[..., None]
-    image = Image.fromarray(scene.clip(0, 255, out=scene).astype(np.uint8)).point(_tone_curve(sky))
-    image = image.filter(ImageFilter.BoxBlur(sky.blur))
-    width, height = image.width - 2 * margin, image.height - 2 * margin
-    left, top = margin - sky.shift[0], margin - sky.shift[1]
-    image = image.resize((width, height), Image.Resampling.BILINEAR, box=(left, top, left + width, top + height))
-    photo: npt.NDArray[np.float32] = np.array(image, np.float32)
-    # One field of noise serves all bands of both dates: far enough apart, its pixels are independent.
-    noisy = texture.sensor[:height, :width] * np.float32(sky.grain)
-    for band, offset in enumerate(rng.integers(noisy.size, size=3)):
-        photo[..., band] += np.roll(noisy, offset)
-    return photo.clip(0, 255, out=photo).astype(np.uint8)
-
-
-def _tone_curve(sky: Conditions) -> list[int]:
-    """Return what each band's 256 values become, one band after the other, as Pillow's `point` takes it."""
-    values = ((np.arange(256) / 255) ** sky.gamma - 0.5) * sky.contrast + 0.5
-    bands = [values * cast * sky.exposure * (1 - sky.haze) + air * sky.haze for cast, air in zip(sky.cast, AIR, strict=True)]
-    curve: list[int] = (np.concatenate(bands) * 255).clip(0, 255).astype(int).tolist()
-    return curve
-
-
-def _lit(color: Iterable[float], light: float, roughness: int) -> Color:
-    r, g, b = (int(min(255, c * light)) for c in color)
-    return r, g, b, roughness
-
-
-def _polygon(pen: Draw, corners: Points, fill: int | Color) -> None:
-    pen.polygon(corners.ravel().tolist(), fill=fill)
-
-
-def _disc(pen: Draw, x: float, y: float, r: float, fill: int | Color) -> None:
-    pen.ellipse((x - r, y - r, x + r, y + r), fill=fill)
+def _canopy(built: Image.Image, crowns: Image.Image, plan: Plan, date: int, texture: Texture) -> Array:
+    """Return the height of trees, about 0 to 1: woods where noise is high and nothing is built, and the lone trees."""
+    lone = np.asarray(crowns) * ((0.18 / 255) * texture.clumps + ((0.1 / 255) * texture.fine + (1 / 255)))
+    if plan.wooded <= 0:
+        return lone
+    wood = (0.4 * texture.wood + (0.34 - 0.4 * (1.2 - 1.7 * plan.wooded) + plan.grown[date])).clip(0, 0.8)
+    return np.maximum(wood * (np.asarray(built) * np.float32(1 / 255)), lone)

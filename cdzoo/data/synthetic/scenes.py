@@ -11,11 +11,12 @@ import torch
 from PIL import Image, ImageDraw
 from torch.utils.data import Dataset
 
-from cdzoo.data.synthetic.plan import Plan, make_plan
-from cdzoo.data.synthetic.render import Texture, draw_conditions, render
-
-MARGIN = 4
-"""Pixels drawn around a scene and cut off: more than misregistration and blur reach, so that neither shows at its edge."""
+from cdzoo.data.synthetic.camera import MARGIN, draw_conditions
+from cdzoo.data.synthetic.furnish import furnish
+from cdzoo.data.synthetic.plan import Plan, lay_out
+from cdzoo.data.synthetic.render import Texture, render
+from cdzoo.data.synthetic.settle import settle
+from cdzoo.data.synthetic.shapes import Dice
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,17 @@ def make_scene(
     """
     height, width = _checked(size)
     rng = np.random.default_rng(seed)
+    dice = Dice(rng)
     canvas = height + 2 * MARGIN, width + 2 * MARGIN
-    plan = make_plan(rng, *canvas, change=change, pseudo_changes=pseudo_changes)
+    plan, lots, story = lay_out(dice, *canvas, change=change, pseudo_changes=pseudo_changes)
+    settle(dice, plan, lots, story)
+    furnish(rng, dice, plan, lots, story, canvas, pseudo_changes)
     texture = Texture(rng, *canvas)
     first = draw_conditions(rng, shifted=False)
     second = draw_conditions(rng, shifted=True) if pseudo_changes else first
     grain = int(rng.integers(2**31))
     before, after = (
-        render(np.random.default_rng([grain, date * pseudo_changes]), plan, date, sky, texture, MARGIN)
+        render(np.random.default_rng([grain, date * pseudo_changes]), plan, date, sky, texture)
         for date, sky in enumerate((first, second))
     )
     mask = _truth(plan, *canvas)[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
@@ -68,17 +72,24 @@ def make_scene(
 
 
 def _truth(plan: Plan, height: int, width: int) -> npt.NDArray[np.uint8]:
-    image = Image.new("L", (width, height))
-    pen = ImageDraw.Draw(image)
-    for fill, rects in ((1, plan.changed), (0, plan.kept)):
-        for rect in rects:
-            if rect.near(width, height, 0):
-                pen.polygon([tuple(p) for p in rect.corners()], fill=fill)
-    return np.asarray(image)
+    """Return (height, width), 1 where a building stands at one date only."""
+    roofs = []
+    for buildings in plan.buildings:
+        image = Image.new("L", (width, height))
+        pen = ImageDraw.Draw(image)
+        for building in buildings:
+            for wing in building.wings:
+                if wing.near(width, height, 0):
+                    pen.polygon(wing.corners(), fill=1)
+        roofs.append(np.asarray(image))
+    return np.asarray(roofs[0] ^ roofs[1])
 
 
 def _checked(size: int | tuple[int, int]) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
+    try:
+        height, width = (size, size) if isinstance(size, int) else size
+    except (TypeError, ValueError):
+        raise ValueError(f"size must be a side or (height, width), got {size!r}") from None
     if not (32 <= height <= 2048 and 32 <= width <= 2048):
         raise ValueError(f"size must be 32 to 2048 pixels, got {height}x{width}")
     return height, width

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -26,7 +27,7 @@ class Rect:
         y: Centre.
         length: Extent along `angle`, in pixels.
         width: Extent across it.
-        angle: Direction of the long side, in radians.
+        angle: Direction of `length`, in radians.
     """
 
     x: float
@@ -35,20 +36,25 @@ class Rect:
     width: float
     angle: float
 
-    def at(self, along: float, across: float) -> tuple[float, float]:
+    # Plain numbers, here and below: for four corners, numpy's overhead is all there is.
+
+    @cached_property
+    def axis(self) -> Point:
+        """Unit vector along `angle`."""
+        return math.cos(self.angle), math.sin(self.angle)
+
+    def at(self, along: float, across: float) -> Point:
         """Return the point at `along` and `across` pixels from the centre, in the rectangle's own frame."""
-        cos, sin = math.cos(self.angle), math.sin(self.angle)
+        cos, sin = self.axis
         return self.x + along * cos - across * sin, self.y + along * sin + across * cos
 
-    def corners(self, margin: float = 0.0) -> Points:
-        """Return the four corners (4, 2), moved outwards by `margin` pixels."""
+    def corners(self, margin: float = 0.0, move: Point = (0.0, 0.0)) -> list[Point]:
+        """Return the four corners of the rectangle grown by `margin` pixels and moved by `move`."""
+        cos, sin = self.axis
         a, b = self.length / 2 + margin, self.width / 2 + margin
-        cos, sin = math.cos(self.angle), math.sin(self.angle)
         lx, ly, wx, wy = a * cos, a * sin, -b * sin, b * cos
-        x, y = self.x, self.y
-        return np.array(
-            [(x - lx - wx, y - ly - wy), (x + lx - wx, y + ly - wy), (x + lx + wx, y + ly + wy), (x - lx + wx, y - ly + wy)]
-        )
+        x, y = self.x + move[0], self.y + move[1]
+        return [(x - lx - wx, y - ly - wy), (x + lx - wx, y + ly - wy), (x + lx + wx, y + ly + wy), (x - lx + wx, y - ly + wy)]
 
     def near(self, width: int, height: int, margin: float) -> bool:
         """Say whether the rectangle can touch a canvas of `width` x `height` grown by `margin`."""
@@ -93,9 +99,8 @@ class Dice:
         return options[int(self.roll() * len(options))]
 
 
-def swept_outline(corners: Points, dx: float, dy: float) -> list[Point]:
-    """Return the outline of a convex polygon (N, 2) dragged along (dx, dy): the shadow that it casts on flat ground."""
-    points: list[Point] = [(x, y) for x, y in corners.tolist()]  # tuples: with four points, numpy's overhead is all there is
+def swept_outline(points: list[Point], dx: float, dy: float) -> list[Point]:
+    """Return the outline of a convex polygon dragged along (dx, dy): the shadow that it casts on flat ground."""
     aside = [x * dy - y * dx for x, y in points]
     ahead = [x * dx + y * dy for x, y in points]
     count, left, right = len(points), aside.index(max(aside)), aside.index(min(aside))
@@ -108,11 +113,13 @@ def swept_outline(corners: Points, dx: float, dy: float) -> list[Point]:
     return [points[i] for i in stays] + [(points[i][0] + dx, points[i][1] + dy) for i in moves]
 
 
-def ribbon(line: Points, width: float) -> Points:
-    """Return the outline (2 N, 2) of a strip `width` pixels wide along a smooth centre line (N, 2)."""
-    along = np.gradient(line, axis=0)
-    normal = np.stack([-along[:, 1], along[:, 0]], axis=1) / np.hypot(along[:, 0], along[:, 1])[:, None]
-    return np.concatenate([line + normal * width / 2, (line - normal * width / 2)[::-1]])
+def ribbons(line: Points, widths: Sequence[float]) -> list[list[float]]:
+    """Return outlines x, y, x, y ... of strips of the given widths along a smooth centre line (N, 2), N at least 2."""
+    along = np.empty_like(line)
+    along[1:-1] = line[2:] - line[:-2]
+    along[0], along[-1] = line[1] - line[0], line[-1] - line[-2]
+    normal = along[:, ::-1] * (-0.5, 0.5) / np.sqrt((along * along).sum(1, keepdims=True))
+    return [np.concatenate([line + normal * w, (line - normal * w)[::-1]]).ravel().tolist() for w in widths]
 
 
 def noise(rng: np.random.Generator, height: int, width: int, cell: float) -> Array:
@@ -123,3 +130,23 @@ def noise(rng: np.random.Generator, height: int, width: int, cell: float) -> Arr
     box = (1.0, 1.0, 1.0 + width / cell, 1.0 + height / cell)
     smooth = np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC, box=box))
     return smooth * np.float32(1.35)  # interpolation takes about a quarter of the deviation away
+
+
+def noise_sum(rng: np.random.Generator, height: int, width: int, cells: Mapping[float, float]) -> Array:
+    """Return a sum of smooth `noise` (height, width), each of a cell width in pixels times its weight.
+
+    It is made at a quarter of the resolution, which must show the smallest cell, and enlarged once.
+    """
+    small = (height + 3) // 4, (width + 3) // 4
+    coarse = sum((noise(rng, *small, cell / 4) * np.float32(weight) for cell, weight in cells.items()), np.float32(0))
+    image = Image.fromarray(np.asarray(coarse, np.float32))
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=(0, 0, width / 4, height / 4)))
+
+
+def shifted(picture: Array, dx: int, dy: int) -> Array:
+    """Return a picture (H, W) moved by whole pixels; what moves in from outside repeats what is there."""
+    height, width = picture.shape
+    moved = picture.copy()
+    to, back = (max(dy, 0), max(dx, 0)), (max(-dy, 0), max(-dx, 0))
+    moved[to[0] : height - back[0], to[1] : width - back[1]] = picture[back[0] : height - to[0], back[1] : width - to[1]]
+    return moved
