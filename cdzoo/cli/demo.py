@@ -8,7 +8,9 @@ from pathlib import Path
 from cdzoo.errors import ConfigError, InputError
 
 BATCH = 8
+SCENE = 128  # side of the training scenes, of which crops are seen
 CROP = 96
+MOST_SCENES = 1200  # kept in memory, 140 MB
 JUDGED = 16  # scenes that the printed scores are from
 
 
@@ -23,6 +25,7 @@ def run_demo(output: str, steps: int, size: int, seed: int) -> None:
         raise ConfigError(f"--steps must be at least 1 and --seed not negative, got {steps} and {seed}")
 
     import torch
+    from tqdm import trange
 
     import cdzoo
     from cdzoo.data import SyntheticScenes
@@ -33,23 +36,27 @@ def run_demo(output: str, steps: int, size: int, seed: int) -> None:
     from cdzoo.visualize import UInt8, errors, mask_picture, strip
 
     try:
-        test = SyntheticScenes(JUDGED, size, seed=3 * seed + 2, unchanged=0)
+        unseen = SyntheticScenes(JUDGED, size, seed=3 * seed + 2, unchanged=0)
     except ValueError as error:
         raise ConfigError(f"--size: {error}") from error
     start = time.monotonic()
     torch.manual_seed(seed)
     model = cdzoo.create_model("glmamba_tiny")
     print(f"no weights are bundled yet: training glmamba_tiny for {steps} steps on scenes made on the spot", flush=True)
+    count = min(MOST_SCENES, steps * BATCH)
+    scenes = SyntheticScenes(count, SCENE, seed=3 * seed)
+    lessons = [scenes[i] for i in trange(count, desc="making scenes", unit="scene", dynamic_ncols=True)]
+    epochs = round(steps * BATCH / count)
     train(
         model,
-        SyntheticScenes(steps * BATCH, CROP, seed=3 * seed),
-        SyntheticScenes(JUDGED, CROP, seed=3 * seed + 1),
-        TrainCfg(epochs=1, batch_size=BATCH, lr=2e-3, crop=CROP, seed=seed),
+        lessons,
+        SyntheticScenes(JUDGED, SCENE, seed=3 * seed + 1),
+        TrainCfg(epochs=epochs, batch_size=BATCH, lr=5e-3, crop=CROP, seed=seed, validate_every=max(1, epochs // 3)),
     )
     total = Confusion(0, 0, 0, 0)
     rows: list[list[UInt8]] = []
     for index in range(JUDGED):
-        scene = test[index]
+        scene = unseen[index]
         before, after = (scene[key].permute(1, 2, 0).numpy() for key in ("image_a", "image_b"))
         change = cdzoo.predict_pair(model, before, after)
         total += Confusion.of(torch.from_numpy(change.mask), scene["mask"])

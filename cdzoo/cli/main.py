@@ -98,7 +98,7 @@ def _parser() -> ArgumentParser:
 
     one = add("demo", "Make scenes, train glmamba_tiny on them, predict, and draw the result; no file and no network needed.")
     one.add_argument("-o", "--output", default="cdzoo_demo.png", help="picture to write")
-    one.add_argument("--steps", type=int, default=800, help="training steps of 8 pairs")
+    one.add_argument("--steps", type=int, default=1200, help="training steps of 8 pairs")
     one.add_argument("--size", type=int, default=256, help="side of the scenes in the picture, in pixels")
     one.add_argument("--seed", type=int, default=0, help="seed of scenes and weights")
     return parser

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+
+class Samples(Protocol):
+    """What can be trained on: anything with a length and items, a torch data set or a list."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> dict[str, Any]: ...
 
 
 class PairAugment:
@@ -42,12 +50,12 @@ class PairAugment:
 class Augmented(torch.utils.data.Dataset[dict[str, Any]]):
     """A data set whose samples go through a transform."""
 
-    def __init__(self, samples: torch.utils.data.Dataset[dict[str, Any]], transform: PairAugment) -> None:
+    def __init__(self, samples: Samples, transform: PairAugment) -> None:
         self.samples = samples
         self.transform = transform
 
     def __len__(self) -> int:
-        return len(self.samples)  # type: ignore[arg-type]  # torch's Dataset does not declare a length
+        return len(self.samples)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """Return the transformed sample."""

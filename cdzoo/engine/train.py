@@ -6,11 +6,11 @@ import json
 import logging
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from torch.utils.data import DataLoader, Dataset
 
-from cdzoo.data.transforms import Augmented, PairAugment
+from cdzoo.data.transforms import Augmented, PairAugment, Samples
 from cdzoo.engine.settings import TrainCfg
 from cdzoo.errors import InputError, MissingDependencyError
 from cdzoo.files import replace_atomically
@@ -18,7 +18,6 @@ from cdzoo.hub import save_pretrained
 from cdzoo.metrics import Confusion
 from cdzoo.models.detector import ChangeDetector
 
-Samples = Dataset[dict[str, Any]]
 RESULTS_FILE = "results.json"
 
 
@@ -52,7 +51,7 @@ def train(
     from cdzoo.engine.module import ChangeModule
     from cdzoo.engine.progress import ProgressLine
 
-    if not len(train_samples) or not len(val_samples):  # type: ignore[arg-type]  # torch's Dataset declares no length
+    if not len(train_samples) or not len(val_samples):
         raise InputError("there are no pairs to train or validate on")
     if out is not None:
         model.config.to_json()  # a model that cannot be saved must fail now, not after hours
@@ -92,7 +91,7 @@ def train(
 
 
 def _loaders(train_samples: Samples, val_samples: Samples, cfg: TrainCfg) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    count = len(train_samples)  # type: ignore[arg-type]
+    count = len(train_samples)
     options: dict[str, Any] = {"num_workers": cfg.workers, "persistent_workers": cfg.workers > 0}
     training = DataLoader(
         Augmented(train_samples, PairAugment(cfg.crop)),
@@ -101,7 +100,7 @@ def _loaders(train_samples: Samples, val_samples: Samples, cfg: TrainCfg) -> tup
         drop_last=count > cfg.batch_size,  # a last batch of one pair would unsettle the batch norms
         **options,
     )
-    return training, DataLoader(val_samples, batch_size=1, **options)
+    return training, DataLoader(cast("Dataset[Any]", val_samples), batch_size=1, **options)
 
 
 def _write_results(path: Path, model: ChangeDetector, cfg: TrainCfg, best: dict[str, Any], facts: dict[str, Any]) -> None:
