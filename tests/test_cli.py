@@ -138,6 +138,21 @@ def test_train_does_not_touch_a_folder_that_is_in_use(capsys, pair_folder, tmp_p
     assert [f.name for f in (tmp_path / "run").iterdir()] == ["mine.txt"]
 
 
+@pytest.mark.parametrize(("folder", "message"), [("label", "the mask has values 0, 7"), ("B", "damaged or truncated")])
+def test_a_bad_file_in_the_middle_of_training_is_named(capsys, pair_folder, tmp_path, folder, message):
+    root = pair_folder(3, 40)
+    file = root / folder / "pair_1.png"
+    if folder == "label":
+        Image.fromarray(np.asarray(Image.open(file)) // 255 * 7).save(file)
+    else:
+        file.write_bytes(file.read_bytes()[:-2000])
+    code, _, err = run(
+        capsys, "train", "--model", "glmamba_tiny", "--data", root, "--out", tmp_path / "run", "--epochs", 1, "--crop", 32
+    )
+    assert code == 2 and f"{folder}/pair_1.png: " in err and message in err
+    assert not list((tmp_path / "run").iterdir())
+
+
 def test_run_files_are_written_read_and_checked(capsys, pair_folder, tmp_path):
     arguments = [
         "train",

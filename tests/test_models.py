@@ -4,7 +4,9 @@ import pytest
 import torch
 
 import cdzoo
+from cdzoo.backbones import VSSBackbone
 from cdzoo.errors import ConfigError, InputError, UnknownNameError, WeightsError
+from cdzoo.heads import Summation
 from cdzoo.part import LevelFusion, PerLevelFusion
 from cdzoo.registry import MODELS
 
@@ -124,6 +126,16 @@ class TestCreateModel:
         assert model(*pair).shape == (2, 1, 33, 47)
         with pytest.raises(ConfigError, match=r"instance \(PerLevelFusion\).*register_fusion"):
             model.config.to_json()
+
+    def test_instances_must_agree_with_the_rest_of_the_description(self, tiny):
+        head = Summation((16, 32, 64, 128), num_classes=2)
+        assert tiny(backbone="vss", backbone_kwargs={"channels": 16}, head=head, num_classes=2).config.num_classes == 2
+        with pytest.raises(ConfigError, match="config says num_classes=1, but the parts were built for 2"):
+            tiny(backbone="vss", backbone_kwargs={"channels": 16}, head=head)
+        backbone = VSSBackbone(in_chans=4, channels=8, depths=(1, 1, 1))
+        with pytest.raises(ConfigError, match=r"config says in_chans=\(3, 3\), but the parts were built for \(4, 4\)"):
+            tiny(backbone=backbone)
+        assert tiny(backbone=backbone, in_chans=4).config.bands == (4, 4)
 
     def test_kwargs_are_merged_into_the_recipe_and_dropped_with_their_part(self):
         kept = cdzoo.create_model("glmamba_tiny", backbone_kwargs={"scan": "corners"}).config.backbone.kwargs

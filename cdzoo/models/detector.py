@@ -65,7 +65,13 @@ class ChangeDetector(nn.Module):
         self.decoder: PyramidPart = decoder or Identity(fusion.out_channels, fusion.out_strides)
         self.head = head
         self._check_chain()
-        self.config = config or self._describe()
+        own = self._describe()
+        self.config = config or own
+        for key in ("bands", "num_classes", "siamese"):
+            said, found = getattr(self.config, key), getattr(own, key)
+            if said != found:
+                label = "in_chans" if key == "bands" else key
+                raise ConfigError(f"the config says {label}={said}, but the parts were built for {found}: make them agree")
 
     def forward(self, t1: Tensor, t2: Tensor) -> Tensor:
         """Return logits of change at input size.
