@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -56,8 +57,9 @@ def run_info(model: str, **options: Any) -> None:
     for kind in PARTS:
         cfg = getattr(config, kind)
         if cfg is not None:
-            arguments = ", ".join(f"{key}={value!r}" for key, value in cfg.kwargs.items())
-            print(f"  {kind:<10}{describe(getattr(detector, kind))}({arguments})")
+            arguments = {**_defaults(kind, cfg.name), **cfg.kwargs}
+            shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+            print(f"  {kind:<10}{describe(getattr(detector, kind))}({shown})")
 
 
 def run_env() -> None:
@@ -84,6 +86,15 @@ def run_env() -> None:
     for backend in scan_backends():
         state = "active" if backend.active else "usable" if backend.usable else "not usable"
         print(f"  {backend.name:<12}{state:<12}{backend.reason}".rstrip())
+
+
+def _defaults(kind: str, name: str) -> dict[str, Any]:
+    """Return what a part's own arguments are when nothing is said; nothing for a timm encoder or an instance."""
+    if name not in PARTS[kind]:
+        return {}
+    given = ("in_chans", "in_channels", "in_strides", "num_classes")  # by the parts before it
+    own = inspect.signature(PARTS[kind].get(name)).parameters.values()
+    return {p.name: p.default for p in own if p.default is not p.empty and p.name not in given}
 
 
 def _summary(entry: Any) -> str:
