@@ -17,6 +17,7 @@ from cdzoo.ops.backends import backend_for
 from cdzoo.ops.orders import line_index, num_directions, scan_index
 
 CHUNK = 64
+# Spelled out where an operator returns it: torch before 2.7 cannot read an alias in a schema.
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
@@ -128,7 +129,7 @@ def ss2d_scan_backward_op(
     delta_softplus: bool,
     order: str,
     states: Tensor,
-) -> Gradients:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of ``cdzoo::ss2d_scan``; empty tensors for an absent D and delta_bias."""
     index, flat = _map_problem(x, delta, A, B, C, D, delta_bias, order)
     grad = grad_y.to(flat[0].dtype).contiguous().flatten(1, 2)
@@ -151,7 +152,7 @@ def _(
     delta_softplus: bool,
     order: str,
     states: Tensor,
-) -> Gradients:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     return _fake_gradients([x, delta, A, B, C, D, delta_bias], x)
 
 
@@ -229,7 +230,7 @@ def selective_scan_backward_op(
     delta_bias: Tensor | None,
     delta_softplus: bool,
     states: Tensor,
-) -> Gradients:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Gradients of ``cdzoo::selective_scan``; empty tensors for an absent D and delta_bias."""
     problems = _sequence_problems(u, delta, A, B, C, D, delta_bias)
     index, dtype, width = line_index(u.shape[2], str(u.device)), problems[0][0].dtype, u.shape[1] // B.shape[1]
@@ -263,7 +264,7 @@ def _(
     delta_bias: Tensor | None,
     delta_softplus: bool,
     states: Tensor,
-) -> Gradients:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     return _fake_gradients([u, delta, A, B, C, D, delta_bias], u)
 
 
