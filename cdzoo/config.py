@@ -62,6 +62,9 @@ class ModelCfg:
         description: One line for people.
         paper: Title, venue and DOI of the source.
         license: SPDX identifier of this implementation.
+        original: Official code of the network (`owner/repository`), its licence in brackets; empty when it is ours.
+        citation: BibTeX entry of the source.
+        recipe: Name of the training recipe that follows the paper; `cdzoo train --recipe NAME`.
     """
 
     name: str
@@ -78,6 +81,9 @@ class ModelCfg:
     description: str = ""
     paper: str = ""
     license: str = "Apache-2.0"
+    original: str = ""
+    citation: str = ""
+    recipe: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what no model can be built from."""

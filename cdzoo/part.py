@@ -96,6 +96,14 @@ class Head(nn.Module):
         self.in_channels = tuple(in_channels)
         self.in_strides = None if in_strides is None else tuple(in_strides)
         self.num_classes = num_classes
+        self.auxiliary_weights: tuple[float, ...] = ()
+
+    def auxiliary(self, features: list[Tensor]) -> list[Tensor]:
+        """Return logits of deep supervision at any sizes, one for each of `auxiliary_weights`; none by default.
+
+        Training adds their losses with those weights, each against the mask resized to it by nearest neighbour.
+        """
+        return []
 
 
 class LevelPart(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -87,10 +89,12 @@ class ChangeDetector(nn.Module):
         Raises:
             InputError: The images do not fit each other or the model.
         """
-        self._check_input(t1, t2)
-        height, width = t1.shape[-2:]
-        down, right = self._padding(height, width)
-        return self.head(self.forward_features(t1, t2), (height + down, width + right))[..., :height, :width]
+        return self._logits(self.forward_features(t1, t2), t1.shape[-2:])
+
+    def forward_supervised(self, t1: Tensor, t2: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the logits as `forward` does, and those of the head's deep supervision for the padded pair."""
+        features = self.forward_features(t1, t2)
+        return self._logits(features, t1.shape[-2:]), self.head.auxiliary(features)
 
     def forward_features(self, t1: Tensor, t2: Tensor) -> list[Tensor]:
         """Return what the head sees: the decoded pyramid of the padded pair, finest level first."""
@@ -134,6 +138,11 @@ class ChangeDetector(nn.Module):
             raise InputError(f"the two dates differ in batch or size: {tuple(t1.shape)} and {tuple(t2.shape)}")
         if min(t1.shape[-2:]) < MIN_SIZE:
             raise InputError(f"images must be at least {MIN_SIZE}x{MIN_SIZE} pixels, got {t1.shape[-2]}x{t1.shape[-1]}")
+
+    def _logits(self, features: list[Tensor], size: Sequence[int]) -> Tensor:
+        height, width = size
+        down, right = self._padding(height, width)
+        return self.head(features, (height + down, width + right))[..., :height, :width]
 
     def _padding(self, height: int, width: int) -> tuple[int, int]:
         return -height % self.backbone.pad_multiple, -width % self.backbone.pad_multiple
