@@ -30,14 +30,16 @@ def run_train(
 
     import torch  # after the cheap checks: this takes seconds
 
-    from cdzoo.data.folder import FolderPairs, find_split
+    from cdzoo.data.folder import FolderPairs
+    from cdzoo.data.layout import find_splits
     from cdzoo.engine.train import train
 
     torch.manual_seed(cfg.seed)  # the weights of a new model are drawn here
     detector = build_model(model, **options)
     bands = detector.config.bands
-    training = FolderPairs(find_split(data, "train") or data, bands, exclude)
-    val_folder = Path(val) if val else find_split(data, "val")
+    splits = find_splits(data)
+    training = FolderPairs(splits.get("train", data), bands, exclude)
+    val_folder = Path(val) if val else splits.get("val")
     selection = FolderPairs(val_folder, bands, exclude) if val_folder else training
     if val_folder:
         judged_on = f"{len(selection)} validation pairs of {val_folder}"

@@ -6,7 +6,8 @@ import pytest
 import torch
 from PIL import Image
 
-from cdzoo.data.folder import LAYOUTS, FolderPairs, find_split
+from cdzoo.data.folder import LAYOUTS, FolderPairs
+from cdzoo.data.layout import find_splits
 from cdzoo.data.transforms import PairAugment
 from cdzoo.errors import InputError
 
@@ -88,8 +89,7 @@ def test_folders_that_are_no_data_set_say_what_was_found(tmp_path, pair_folder):
 
 def test_splits_are_found(pair_folder):
     root = pair_folder(1, name="set/train")
-    assert find_split(root.parent, "train") == root
-    assert find_split(root.parent, "val") is None
+    assert find_splits(root.parent) == {"train": root}
 
 
 @pytest.mark.parametrize("crop", [32, 64])

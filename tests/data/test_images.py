@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cdzoo.data.images import read_image, read_mask, read_pair
+from cdzoo.data.images import image_format, image_size, read_image, read_pair
+from cdzoo.data.masks import read_mask
 from cdzoo.errors import InputError
 
 RGB = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
@@ -45,15 +46,51 @@ def test_transparency_is_refused(tmp_path):
         read_image(save(tmp_path / "a.png", np.dstack([RGB, alpha])))
 
 
-def test_16_bit_is_refused_in_grey_and_in_colour(tmp_path):
+def test_deep_images_need_a_stated_range_and_then_keep_their_depth(tmp_path):
     Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(tmp_path / "grey.png")
     _write_png16(tmp_path / "rgb.png", RGB.astype(np.uint16) * 257)
     Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(tmp_path / "grey.tif")
     Image.fromarray(np.ones((40, 50), np.float32)).save(tmp_path / "float.tif")
-    for name in ("grey.png", "rgb.png", "grey.tif", "float.tif"):
-        for read in (read_image, read_mask):
-            with pytest.raises(InputError, match=rf"{name}: more than 8 bits per band.*expected 8-bit"):
-                read(tmp_path / name)
+    for name, bands in (("grey.png", 1), ("rgb.png", 3), ("grey.tif", 1), ("float.tif", 1)):
+        assert image_size(tmp_path / name) == (40, 50)
+        with pytest.raises(InputError, match=rf"{name}: .* values from .*--value-range"):
+            read_image(tmp_path / name, bands)
+        with pytest.raises(InputError, match=rf"{name}: more than 8 bits per pixel.*expected a mask of 8-bit"):
+            read_mask(tmp_path / name)
+    np.testing.assert_allclose(read_image(tmp_path / "rgb.png", 3, (0, 65535)), RGB / 255, atol=1e-6)
+    assert read_image(tmp_path / "grey.tif", 1, (0, 8000)).dtype == np.float32
+    np.testing.assert_allclose(read_image(tmp_path / "grey.tif", 1, (2000, 6000)), 0.5)
+    np.testing.assert_allclose(read_image(save(tmp_path / "g.png", RGB), 3, (0, 510)), RGB / 510, atol=1e-6)
+
+
+def test_many_bands_are_read(tmp_path):
+    import rasterio
+
+    pixels = np.random.default_rng(0).integers(0, 10000, (13, 20, 30), dtype=np.uint16)
+    profile = {"driver": "GTiff", "height": 20, "width": 30, "count": 13, "dtype": "uint16"}
+    with rasterio.open(tmp_path / "s2.tif", "w", **profile) as file:
+        file.write(pixels)
+    np.testing.assert_allclose(read_image(tmp_path / "s2.tif", 13, (0, 10000)), np.moveaxis(pixels, 0, -1) / 1e4, atol=1e-6)
+    assert image_format(tmp_path / "s2.tif") == (20, 30, 13, "uint16")
+    assert image_format(save(tmp_path / "g.png", RGB)) == (40, 50, 3, "uint8")
+
+
+def test_nan_in_a_float_image_is_counted(tmp_path):
+    pixels = np.ones((40, 50), np.float32)
+    pixels[3, :4] = np.nan
+    Image.fromarray(pixels).save(tmp_path / "float.tif")
+    with pytest.raises(InputError, match=r"float\.tif: 4 pixel\(s\) are NaN or infinite"):
+        read_image(tmp_path / "float.tif", 1, (0, 1))
+
+
+def test_links_in_a_circle_and_folders_are_named(tmp_path):
+    (tmp_path / "a.png").symlink_to(tmp_path / "b.png")
+    (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png: a link that leads nowhere or in a circle"):
+        read_image(tmp_path / "a.png")
+    (tmp_path / "c.png").mkdir()
+    with pytest.raises(InputError, match=r"c\.png: a folder, no image"):
+        read_image(tmp_path / "c.png")
 
 
 def _write_png16(path, pixels):
@@ -85,7 +122,7 @@ def test_missing_truncated_and_foreign_files_are_named(tmp_path):
 
 
 def test_bands_are_counted(tmp_path):
-    with pytest.raises(InputError, match=r"g\.png: the image has 1 band\(s\) \(L\), expected 3; .*in_chans=1"):
+    with pytest.raises(InputError, match=r"g\.png: the image has 1 band\(s\), expected 3; .*in_chans=1"):
         read_image(save(tmp_path / "g.png", RGB[..., 0]))
 
 
