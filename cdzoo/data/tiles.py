@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from torch.utils.data import Dataset
@@ -96,4 +97,4 @@ def _cuts(length: int, tile: int) -> list[tuple[int, int]]:
     starts = list(range(0, length, tile))
     if len(starts) > 1 and length - starts[-1] < SMALLEST:
         starts.pop()
-    return [(start, (starts + [length])[i + 1] - start) for i, start in enumerate(starts)]
+    return [(start, end - start) for start, end in pairwise([*starts, length])]
