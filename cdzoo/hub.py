@@ -52,7 +52,7 @@ def load_pretrained(scheme: str, source: str, overrides: Mapping[str, Any]) -> C
     """
     from cdzoo.factory import build  # imports this module
 
-    config_file, weights_file = _local(Path(source)) if scheme == "local-dir" else _download(source)
+    config_file, weights_file = _local(Path(source)) if scheme == "local-dir" else _fetched(source)
     config = ModelCfg.from_json(config_file.read_text(encoding="utf-8"))
     kwargs = config.backbone.kwargs
     if kwargs.get("pretrained"):
@@ -104,13 +104,21 @@ def _local(folder: Path) -> tuple[Path, Path]:
     return folder / CONFIG_FILE, folder / WEIGHTS_FILE
 
 
-def _download(source: str) -> tuple[Path, Path]:
+def download(source: str, file: str) -> Path:
+    """Fetch one file of `owner/name[@revision]` from the Hub, or from its cache.
+
+    Raises:
+        WeightsError: The Hub does not give it.
+    """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     repo, _, revision = source.partition("@")
     try:
-        paths = [Path(hf_hub_download(repo, name, revision=revision or None)) for name in (CONFIG_FILE, WEIGHTS_FILE)]
+        return Path(hf_hub_download(repo, file, revision=revision or None))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise WeightsError(f"hf-hub:{source} could not be downloaded: {error}") from error
-    return paths[0], paths[1]
+
+
+def _fetched(source: str) -> tuple[Path, Path]:
+    return download(source, CONFIG_FILE), download(source, WEIGHTS_FILE)

@@ -66,9 +66,17 @@ class Confusion:
         """Overall accuracy: share of all pixels that are right."""
         return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
 
+    @property
+    def kappa(self) -> float:
+        """Cohen's kappa: agreement beyond chance, in [-1, 1]; 0 when truth and prediction are one and the same class."""
+        total = self.tp + self.fp + self.fn + self.tn
+        # In whole numbers, scaled by total squared: counts of pixels are large and the difference can be small.
+        chance = (self.tp + self.fp) * (self.tp + self.fn) + (self.fn + self.tn) * (self.fp + self.tn)
+        return _ratio((self.tp + self.tn) * total - chance, total * total - chance)
+
     def scores(self) -> dict[str, float]:
-        """Return precision, recall, F1, IoU and OA, all in [0, 1]."""
-        return {name: getattr(self, name) for name in ("precision", "recall", "f1", "iou", "oa")}
+        """Return precision, recall, F1, IoU and OA, all in [0, 1], and kappa."""
+        return {name: getattr(self, name) for name in ("precision", "recall", "f1", "iou", "oa", "kappa")}
 
     def to_dict(self) -> dict[str, float | int]:
         """Return the scores and the four counts."""

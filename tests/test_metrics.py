@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torchmetrics.classification import BinaryConfusionMatrix, BinaryF1Score, BinaryJaccardIndex
+from torchmetrics.classification import BinaryCohenKappa, BinaryConfusionMatrix, BinaryF1Score, BinaryJaccardIndex
 
 from cdzoo.metrics import Confusion
 
@@ -13,6 +13,7 @@ def test_scores_agree_with_torchmetrics():
     assert ours == Confusion.from_matrix(BinaryConfusionMatrix()(predicted.int(), truth.int()))
     assert ours.f1 == pytest.approx(BinaryF1Score()(predicted.int(), truth.int()).item(), abs=1e-6)
     assert ours.iou == pytest.approx(BinaryJaccardIndex()(predicted.int(), truth.int()).item(), abs=1e-6)
+    assert ours.kappa == pytest.approx(BinaryCohenKappa()(predicted.int(), truth.int()).item(), abs=1e-6)
     assert ours.iou == pytest.approx(ours.f1 / (2 - ours.f1))
 
 
@@ -28,4 +29,4 @@ def test_pooling_is_not_averaging():
 
 
 def test_absent_classes_have_defined_scores():
-    assert Confusion(0, 0, 0, 10).scores() == {"precision": 0, "recall": 0, "f1": 0, "iou": 0, "oa": 1}
+    assert Confusion(0, 0, 0, 10).scores() == {"precision": 0, "recall": 0, "f1": 0, "iou": 0, "oa": 1, "kappa": 0}

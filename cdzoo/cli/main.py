@@ -1,4 +1,7 @@
-"""Parsing, dispatch and exit codes: 0 done, 2 bad input (one clear message), anything else is a defect and shows a traceback."""
+"""Parsing, dispatch and exit codes.
+
+0 is done, 1 a check that found something, 2 bad input (one clear message); anything else is a defect and shows a traceback.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from cdzoo import __version__
+from cdzoo.cli.inputs import add_data
+from cdzoo.cli.recipes import expand_train
 from cdzoo.engine.settings import TrainCfg
 from cdzoo.errors import CdzooError
 
@@ -23,6 +29,9 @@ _RUN = {
     "train": "cdzoo.cli.train:run_train",
     "predict": "cdzoo.cli.predict:run_predict",
     "demo": "cdzoo.cli.demo:run_demo",
+    "eval": "cdzoo.cli.evaluate:run_eval",
+    "reproduce": "cdzoo.cli.evaluate:run_reproduce",
+    "data.check": "cdzoo.cli.data:run_check",
 }
 
 
@@ -30,18 +39,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     argv = [_underscored(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     imports, argv = _split_imports(argv)
-    command = _parser().parse_args(argv)
-    settings = command[command.subcommand].as_dict()
-    settings.pop("config", None)
     warnings.showwarning = _show_warning
     try:
+        if argv[:1] == ["train"]:
+            argv = expand_train(argv)
+        name, settings = _chosen(_parser().parse_args(argv))
         if imports:
             from cdzoo.plugins import import_file
 
             for file in imports:
                 import_file(file)
-        module, function = _RUN[command.subcommand].split(":")
-        getattr(importlib.import_module(module), function)(**settings)
+        module, function = _RUN[name].split(":")
+        code = getattr(importlib.import_module(module), function)(**settings)
     except CdzooError as error:
         print(f"cdzoo: error: {error}", file=sys.stderr)
         return 2
@@ -51,7 +60,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("cdzoo: stopped", file=sys.stderr)
         return 130
-    return 0
+    return code or 0
+
+
+def _chosen(parsed: Namespace) -> tuple[str, dict[str, Any]]:
+    """Return the command (`train`, `data.check`) and its settings."""
+    name, settings = "", parsed
+    while "subcommand" in settings:
+        chosen = settings["subcommand"]
+        name, settings = f"{name}.{chosen}" if name else chosen, settings[chosen]
+    plain = settings.as_dict()
+    plain.pop("config", None)
+    return name, plain
 
 
 def _parser() -> ArgumentParser:
@@ -75,16 +95,35 @@ def _parser() -> ArgumentParser:
 
     add("env", "Show versions, devices and the backends of the selective scan.")
 
-    one = add("train", "Train a model on a folder of image pairs.")
+    one = add("train", "Train a model on pairs of images. Settings may be given as key=value.")
     one.add_argument("--config", action="config", help="YAML file with any of these options (--print_config writes one)")
     one.add_argument("--model", type=str, required=True, help="registered name (see: cdzoo list)")
-    one.add_argument("--data", type=str, required=True, help="folder with A/B/label, or with train/ and val/ of that kind")
-    one.add_argument("--val", type=str, help="folder of the validation pairs; DATA/val, else the training pairs themselves")
     one.add_argument("--out", type=str, help="folder for the result; runs/MODEL by default")
-    one.add_argument("--exclude", type=list[str], default=[], nargs="+", help="names of pairs to leave out (wildcards)")
     one.add_argument("--overwrite", action="store_true", help="replace a result that is already in --out")
+    one.add_argument("--recipe", type=str, help="settings of a paper (cdzoo list --kind recipe), or a YAML file of your own")
+    one.add_argument("--resume", type=str, help="folder of a run to continue from its last checkpoint")
+    one.add_argument("--seeds", type=list[int], help="train once for each of several seeds: '[0, 1, 2]'")
+    add_data(one, val=True)
     _add_overrides(one)
     one.add_class_arguments(TrainCfg)
+
+    one = add("eval", "Score one or several models on a split of a data set.")
+    one.add_argument("--model", type=str, nargs="+", required=True, help="folders of runs, hf-hub:owner/name, or names")
+    one.add_argument("--split", type=str, default="test", help="train, val or test")
+    one.add_argument("--out", type=str, help="results to write, as JSON")
+    one.add_argument("--pictures", type=str, help="folder for pictures of the worst samples")
+    one.add_argument("--worst", type=int, default=8, help="how many of them")
+    one.add_argument("--threshold", type=float, help="another probability than the protocol's")
+    one.add_argument("--batch_size", type=int, default=8, help="samples predicted at once")
+    one.add_argument("--workers", type=int, default=0, help="processes that load data")
+    one.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
+    add_data(one, val=True)
+
+    one = add("reproduce", "Score weights again as their results say, and compare.")
+    one.add_argument("model", help="folder of a run, or hf-hub:owner/name")
+    one.add_argument("--data", type=str, help="where the data are now")
+    one.add_argument("--tolerance", type=float, default=1e-4, help="largest difference of a score")
+    one.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
 
     one = add("predict", "Map the change between two images of one place.")
     one.add_argument("before", help="first date (PNG, JPEG, TIFF)")
@@ -95,6 +134,15 @@ def _parser() -> ArgumentParser:
     )
     one.add_argument("--threshold", type=float, default=0.5, help="probability from which a pixel counts as changed")
     one.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
+
+    data = ArgumentParser(description="Look after data sets.")
+    commands.add_subcommand("data", data, help="Look after data sets.")
+    of_data = data.add_subcommands(title="commands", metavar="COMMAND")
+    one = ArgumentParser(description="Read every file of a data set and list everything that is wrong.", epilog=_EPILOG)
+    of_data.add_subcommand("check", one, help="Read every file of a data set and list everything that is wrong.")
+    one.add_argument("path", help="folder of pairs, with or without train/, val/ and test/")
+    one.add_argument("--exclude", type=str, default=[], nargs="+", help="names of pairs to leave out (wildcards)")
+    one.add_argument("--sheet", type=str, default="data_check.png", help="contact sheet to write")
 
     one = add("demo", "Make scenes, train glmamba_tiny on them, predict, and draw the result; no file and no network needed.")
     one.add_argument("-o", "--output", default="cdzoo_demo.png", help="picture to write")

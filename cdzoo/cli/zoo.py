@@ -15,8 +15,14 @@ from cdzoo.registry import MODELS, PARTS, nearest
 def run_list(pattern: str, kind: str | None) -> None:
     """Print registered names, models with their description."""
     kinds = {"model": MODELS, **PARTS}
+    if kind == "recipe":
+        from cdzoo.recipes import describe_recipe, list_recipes
+
+        for one in list_recipes():
+            print(f"  {one:<20}{describe_recipe(one)}")
+        return
     if kind is not None and kind not in kinds:
-        raise UnknownNameError(f"there is no kind '{kind}'.{nearest(kind, kinds)} Kinds: {', '.join(kinds)}.")
+        raise UnknownNameError(f"there is no kind '{kind}'.{nearest(kind, kinds)} Kinds: {', '.join(kinds)}, recipe.")
     found = 0
     for name, registry in kinds.items():
         names = registry.list(pattern)

@@ -10,14 +10,18 @@ from torch import Tensor
 from cdzoo.config import ModelCfg
 
 
+def unit(image: Tensor) -> Tensor:
+    """Turn uint8 into float32 in [0, 1]; floats are taken to be there already."""
+    return image.float() / 255 if image.dtype == torch.uint8 else image.float()
+
+
 def normalize(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Turn an image (..., bands, H, W), uint8 or float in [0, 1], into (x - mean) / std as float32.
 
     One value of `mean` or `std` stands for all bands.
     """
-    x = image.float() / 255 if image.dtype == torch.uint8 else image.float()
-    shift, scale = (torch.tensor(values, device=x.device).view(-1, 1, 1) for values in (mean, std))
-    return (x - shift) / scale
+    shift, scale = (torch.tensor(values, device=image.device).view(-1, 1, 1) for values in (mean, std))
+    return (unit(image) - shift) / scale
 
 
 def normalize_pair(config: ModelCfg, image_a: Tensor, image_b: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Any
+import resource
+import sys
+import time
 
-import lightning as L
-from torch import Tensor
+import torch
 from tqdm import tqdm
 
+from cdzoo.ops.backends import choose
 
-class ProgressLine(L.Callback):
-    """Shows steps done and left, time left, epoch, loss, last validation F1 and training pairs per second."""
 
-    def __init__(self) -> None:
-        self.bar: tqdm[Any] | None = None
+class ProgressLine:
+    """Shows steps done and left, time left, loss, last validation F1, pairs a second, waiting, memory and scan backend.
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Open the line."""
-        self.bar = tqdm(total=int(trainer.estimated_stepping_batches), desc="training", unit="step", dynamic_ncols=True)
+    Args:
+        total: Steps of the run.
+        done: Steps done already, by the run that is continued.
+        device: Where the model is.
+        scans: Whether the model has a selective scan at all.
+        shown: Draw the line; the figures are kept in any case.
+    """
 
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: dict[str, Any], batch_idx: int
-    ) -> None:
-        """Move on by one step."""
-        assert self.bar is not None
-        shown = {name: trainer.callback_metrics.get(name) for name in ("loss", "F1")}
-        facts = {name: f"{value.item():.3f}" for name, value in shown.items() if isinstance(value, Tensor)}
-        elapsed = self.bar.format_dict["elapsed"]
-        if elapsed > 0:
-            facts["pairs/s"] = f"{(self.bar.n + 1) * len(batch['name']) / elapsed:.1f}"
-        self.bar.set_postfix({"epoch": f"{trainer.current_epoch + 1}/{trainer.max_epochs}", **facts}, refresh=False)
+    def __init__(self, total: int, done: int, device: torch.device, scans: bool, shown: bool) -> None:
+        self.device = device
+        self.backend = choose(device.type) if scans else ""
+        self.f1: float | None = None
+        self.bar = tqdm(total=total, initial=done, desc="training", unit="step", dynamic_ncols=True, disable=not shown)
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin new figures, at the start of an epoch."""
+        self.began = time.perf_counter()
+        self.waited = 0.0
+        self.pairs = 0
+
+    def step(self, pairs: int, waited: float, loss: float | None, skipped: int) -> None:
+        """Move on by one step of `pairs` pairs that waited `waited` seconds for its data."""
+        self.pairs += pairs
+        self.waited += waited
+        facts = {"loss": "-" if loss is None else f"{loss:.3f}"}
+        if self.f1 is not None:
+            facts["F1"] = f"{self.f1:.3f}"
+        facts |= {"pairs/s": f"{self.rate():.1f}", "wait": f"{self.waiting():.0%}", "mem": f"{self._gigabytes():.1f}G"}
+        if self.backend:
+            facts["scan"] = self.backend
+        if skipped:
+            facts["skipped"] = str(skipped)
+        self.bar.set_postfix(facts, refresh=False)
         self.bar.update()
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def rate(self) -> float:
+        """Return pairs per second of this epoch, over all devices."""
+        return self.pairs / max(1e-9, time.perf_counter() - self.began)
+
+    def waiting(self) -> float:
+        """Return the share of this epoch's time that was spent waiting for data."""
+        return self.waited / max(1e-9, time.perf_counter() - self.began)
+
+    def close(self) -> None:
         """Leave the last state of the line on the screen."""
-        self._close()
+        self.bar.close()
 
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """Close the line, so that the message starts on one of its own."""
-        self._close()
-
-    def _close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
+    def _gigabytes(self) -> float:
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**30
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**30 if sys.platform == "darwin" else 2**20)

@@ -1,0 +1,231 @@
+"""Looking a data set over: everything that is wrong with it, not just the first thing, and a sheet of samples."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from tqdm import tqdm
+
+from cdzoo.data.images import image_format, read_grey, read_image
+from cdzoo.data.layout import Listing, PairFiles, find_splits, list_split
+from cdzoo.data.masks import MaskEncoding, detect_encoding, read_mask
+from cdzoo.errors import InputError
+from cdzoo.visualize import mask_picture, strip, to_rgb
+
+UInt8 = npt.NDArray[np.uint8]
+
+_THUMB = 160
+_ROWS = 8
+
+
+@dataclass
+class SplitReport:
+    """What one split holds.
+
+    Attributes:
+        name: Of the split; `all` when there are none.
+        pairs: Pairs with both dates and a mask.
+        sizes: Pairs by (height, width).
+        formats: Images by "3 bands uint8" and the like.
+        encoding: How change is written in the masks; None when it could not be told.
+        changed: Share of changed pixels.
+        unchanged_pairs: Pairs without any change.
+    """
+
+    name: str
+    pairs: int = 0
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    formats: Counter[str] = field(default_factory=Counter)
+    encoding: MaskEncoding | None = None
+    changed: float = 0.0
+    unchanged_pairs: int = 0
+
+
+@dataclass
+class DataReport:
+    """What a data set holds.
+
+    Attributes:
+        splits: One report each.
+        problems: A line for each thing that must be repaired; empty when there is none.
+        notes: Lines worth knowing.
+        sheet: Contact sheet, if any pair could be read.
+    """
+
+    splits: list[SplitReport] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    sheet: Image.Image | None = None
+
+
+def check_data(root: str | Path, exclude: Sequence[str] = (), progress: bool = True) -> DataReport:
+    """Read every file of a data set and report.
+
+    Args:
+        root: Folder of pairs, with or without splits.
+        exclude: fnmatch wildcards of names to leave out.
+        progress: Show a progress bar.
+
+    Raises:
+        InputError: There is no such folder, or its layout is not recognised.
+    """
+    report = DataReport()
+    names: list[str | None] = list(find_splits(root)) or [None]
+    listings = {split or "all": list_split(root, split, exclude) for split in names}
+    digests: dict[str, list[tuple[str, Path]]] = {}
+    examples: list[PairFiles] = []
+    total = sum(len(listing.pairs) for listing in listings.values())
+    with tqdm(total=total, desc="checking", unit="pair", dynamic_ncols=True, disable=not progress) as bar:
+        for split, listing in listings.items():
+            _check_listing(listing, report)
+            found, good = _check_split(split, listing.pairs, report, digests, bar)
+            report.splits.append(found)
+            examples += good[:: max(1, len(good) * len(listings) // _ROWS)]
+    _check_duplicates(digests, report)
+    train = next((one for one in report.splits if one.name in ("train", "all")), None)
+    if train is not None and train.pairs and train.unchanged_pairs == train.pairs:
+        report.problems.append(f"{root}: no mask of the split '{train.name}' shows any change, so there is nothing to learn")
+    if examples:
+        report.sheet = _sheet(examples[:_ROWS])
+    return report
+
+
+def _check_listing(listing: Listing, report: DataReport) -> None:
+    report.problems += listing.problems
+    if not listing.pairs:
+        report.problems.append(f"{listing.root}: no pair with a mask")
+    if listing.excluded:
+        report.notes.append(f"left out on request: {', '.join(listing.excluded)}")
+    for name in listing.unlabelled:
+        report.problems.append(f"{listing.root}: {name} has no mask{_sizes_differ(listing.root, name)}")
+
+
+def _sizes_differ(root: Path, name: str) -> str:
+    """Say so when the dates of a pair without a mask do not even match each other."""
+    from cdzoo.data.layout import find_layout
+
+    layout = find_layout(root)
+    files = [next(iter(folder.glob(f"{name}.*")), None) for folder in layout[:2]] if layout else []
+    try:
+        formats = [image_format(file)[:3] for file in files if file is not None]
+    except InputError as error:
+        return f", and {error}"
+    if len(formats) == 2 and formats[0] != formats[1]:
+        (h1, w1, b1), (h2, w2, b2) = formats
+        return f", and its dates do not match: {w1}x{h1} with {b1} band(s) and {w2}x{h2} with {b2}"
+    return ""
+
+
+def _check_split(
+    split: str, pairs: list[PairFiles], report: DataReport, digests: dict[str, list[tuple[str, Path]]], bar: tqdm[None]
+) -> tuple[SplitReport, list[PairFiles]]:
+    found = SplitReport(split, len(pairs))
+    try:
+        found.encoding = detect_encoding([pair.mask for pair in pairs if _readable(pair.mask)])
+    except InputError as error:
+        report.problems.append(str(error))
+    good: list[PairFiles] = []
+    changed = pixels = 0
+    for pair in pairs:
+        problems = _check_pair(pair, found, digests, split)
+        try:
+            mask = read_mask(pair.mask, found.encoding)
+            changed, pixels = changed + int(mask.sum()), pixels + mask.size
+            found.unchanged_pairs += not mask.any()
+        except InputError as error:
+            problems.append(str(error))
+        if not problems:
+            good.append(pair)
+        report.problems += [problem for problem in problems if problem not in report.problems]
+        bar.update()
+    found.changed = changed / pixels if pixels else 0.0
+    if len(found.formats) > 1:
+        common = found.formats.most_common(1)[0][0]
+        odd = ", ".join(f"{count} with {one}" for one, count in found.formats.items() if one != common)
+        report.problems.append(f"split '{split}': most images have {common}, but {odd}")
+    return found, good
+
+
+def _check_pair(pair: PairFiles, found: SplitReport, digests: dict[str, list[tuple[str, Path]]], split: str) -> list[str]:
+    problems: list[str] = []
+    sizes: dict[Path, tuple[int, int]] = {}
+    for path in (pair.image_a, pair.image_b):
+        try:
+            height, width, bands, kind = image_format(path)
+            sizes[path] = (height, width)
+            # Deep images are given a range here only so that they are decoded and looked through for NaN.
+            read_image(path, bands, None if kind == "uint8" else (0.0, 1.0))
+            found.formats[f"{bands} band(s) {kind}"] += 1
+            digests.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), []).append((split, path))
+        except InputError as error:
+            problems.append(str(error))
+        except OSError as error:
+            problems.append(f"{path}: cannot be read ({error.strerror})")
+    try:
+        sizes[pair.mask] = image_format(pair.mask)[:2]
+    except InputError as error:
+        problems.append(str(error))
+    if len(set(sizes.values())) > 1:
+        shown = ", ".join(f"{path.parent.name} {width}x{height}" for path, (height, width) in sizes.items())
+        problems.append(f"{pair.image_a}: the sizes of {pair.name} differ: {shown}")
+    elif sizes:
+        found.sizes[next(iter(sizes.values()))] += 1
+    return problems
+
+
+def _check_duplicates(digests: dict[str, list[tuple[str, Path]]], report: DataReport) -> None:
+    within = 0
+    for copies in digests.values():
+        splits = sorted({split for split, _ in copies})
+        if len(splits) > 1:
+            shown = "; ".join(f"{path} ({split})" for split, path in copies[:4])
+            report.problems.append(f"one picture in {len(splits)} splits: {shown}")
+        elif len(copies) > 1:
+            within += len(copies) - 1
+    if within:
+        report.notes.append(f"{within} image(s) are copies of another in their split")
+
+
+def _readable(path: Path) -> bool:
+    try:
+        read_grey(path)
+    except InputError:
+        return False
+    return True
+
+
+def _sheet(pairs: list[PairFiles]) -> Image.Image:
+    rows = []
+    for pair in pairs:
+        images = [_shown(path) for path in (pair.image_a, pair.image_b)]
+        rows.append([_thumb(one) for one in (*images, mask_picture(read_mask(pair.mask, MaskEncoding.THRESHOLD) | _ones(pair)))])
+    return strip(rows, ("before", "after", "change"))
+
+
+def _ones(pair: PairFiles) -> UInt8:
+    pixels = read_grey(pair.mask)
+    return pixels if pixels.max() <= 1 else np.zeros_like(pixels)
+
+
+def _shown(path: Path) -> UInt8:
+    bands, kind = image_format(path)[2:]
+    pixels = read_image(path, bands, None if kind == "uint8" else (0.0, 1.0))
+    if pixels.dtype != np.uint8:  # stretched from its 2nd to its 98th percentile, for the eye alone
+        low, high = np.percentile(pixels, (2, 98))
+        pixels = (255 * np.clip((pixels - low) / max(1e-12, high - low), 0, 1)).astype(np.uint8)
+    return to_rgb(pixels.astype(np.uint8))
+
+
+def _thumb(panel: UInt8) -> UInt8:
+    small = Image.fromarray(panel)
+    small.thumbnail((_THUMB, _THUMB))
+    sheet = Image.new("RGB", (_THUMB, _THUMB), "white")
+    sheet.paste(small)
+    return np.asarray(sheet)

@@ -1,0 +1,219 @@
+"""`--data`: a folder, the name of a data set, or scenes made on the spot; opened under a protocol."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch.utils.data import Dataset
+
+from cdzoo.data.folder import FilePairs, PairFiles, usable_pairs
+from cdzoo.data.layout import find_splits, list_split
+from cdzoo.data.masks import MaskEncoding
+from cdzoo.data.synthetic import SyntheticScenes
+from cdzoo.data.tiles import TiledPairs
+from cdzoo.errors import InputError
+from cdzoo.protocol import Protocol, get_protocol
+
+SYNTHETIC = "synthetic"
+SYNTHETIC_SPLITS = {"train": (512, 0), "val": (128, 1), "test": (256, 2)}
+"""Number of pairs and seed of each split of the synthetic data set."""
+SYNTHETIC_SIZE = 128
+
+ROOT_VARIABLE = "CDZOO_DATA"
+
+
+@dataclass(frozen=True)
+class DataCfg:
+    """Which data, read how.
+
+    Attributes:
+        data: Folder, name of a data set, or `synthetic`.
+        protocol: Name; the default one of the data set otherwise.
+        exclude: fnmatch wildcards of names to leave out.
+        val: Another folder for the validation pairs.
+        value_range: Values that become 0 and 1, for images of more than 8 bits.
+        mask_encoding: `0/1`, `0/255` or `threshold`; recognised otherwise.
+    """
+
+    data: str
+    protocol: str | None = None
+    exclude: Sequence[str] = ()
+    val: str | None = None
+    value_range: tuple[float, float] | None = None
+    mask_encoding: MaskEncoding | None = None
+
+
+@dataclass
+class Opened:
+    """Splits of a data set.
+
+    Attributes:
+        protocol: Under which they were opened.
+        splits: Samples by split.
+        notes: What a person should know of how they came about, a line each.
+    """
+
+    protocol: Protocol
+    splits: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """Names of the samples of each split, of which the protocol keeps a hash."""
+        return {split: list(samples.names) for split, samples in self.splits.items()}
+
+
+def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, int] = (3, 3)) -> Opened:
+    """Open splits of a data set.
+
+    Without an official validation split, one is carved from the training split (see `carve`), which then lacks it.
+    A folder that is not split at all is treated as a training split; asked for its test split, all of it is given.
+    The test split is opened only when it is asked for.
+
+    Args:
+        cfg: Which data.
+        splits: Any of `"train"`, `"val"`, `"test"`.
+        bands: Bands of the first and of the second date.
+
+    Raises:
+        InputError: The data are not there, cannot be used, show no change in the training split, or splits share files.
+        ConfigError: The protocol does not exist or is not for these data.
+    """
+    if cfg.data == SYNTHETIC:
+        protocol = get_protocol(cfg.protocol, SYNTHETIC)
+        return Opened(protocol, {split: Remembered(_scenes(split), split) for split in splits}, ["scenes made on the spot"])
+    source = _Files(cfg, bands)
+    opened = Opened(source.protocol, {}, source.notes)
+    pairs: dict[str, list[PairFiles]] = source.pairs(splits)
+    if cfg.val is not None and Path(cfg.val).resolve() == source.root.resolve():
+        opened.notes.append("the validation pairs are the training pairs: scores show that the model learns, nothing more")
+    else:
+        _refuse_duplicates(pairs)
+    for split, files in pairs.items():
+        samples = FilePairs(files, bands, cfg.value_range, cfg.mask_encoding)
+        opened.splits[split] = TiledPairs(samples, source.protocol.tile) if source.protocol.tile else samples
+        opened.notes.append(f"{split}: {len(opened.splits[split])} pairs, masks {samples.encoding.value}")
+    if "train" in opened.splits and not opened.splits["train"].has_change():
+        raise InputError(
+            f"{cfg.data}: no mask of the {len(pairs['train'])} training pairs shows any change, so there is nothing to learn; "
+            f"look at them with: cdzoo data check {cfg.data}"
+        )
+    return opened
+
+
+class Remembered(Dataset[dict[str, Any]]):
+    """Samples that are made once and kept in memory."""
+
+    def __init__(self, samples: SyntheticScenes, label: str) -> None:
+        self.samples = samples
+        self.names = [f"{label}_{index:05d}" for index in range(len(samples))]
+        self._made: dict[int, dict[str, Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """Return one sample, made at its first use."""
+        if index not in self._made:
+            self._made[index] = {**self.samples[index], "name": self.names[index]}
+        return self._made[index]
+
+    def has_change(self) -> bool:
+        """Tell that there is change."""
+        return True
+
+
+class _Files:
+    """Where the files of each split are."""
+
+    def __init__(self, cfg: DataCfg, bands: tuple[int, int]) -> None:
+        self.cfg, self.bands = cfg, bands
+        self.notes: list[str] = []
+        self.info = _named(cfg.data)
+        self.root = Path(cfg.data) if self.info is None else data_root(cfg.data)
+        self.protocol = get_protocol(cfg.protocol, self.info.name if self.info else "")
+
+    def pairs(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
+        if self.cfg.val is not None and "val" in splits:
+            own = usable_pairs(list_split(self.cfg.val, None, self.cfg.exclude))
+            rest = self.pairs_of([split for split in splits if split != "val"])
+            return {split: own if split == "val" else rest[split] for split in splits}
+        return self.pairs_of(splits)
+
+    def pairs_of(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
+        there = set(find_splits(self.root)) if self.info is None else set(self.info.splits)
+        learning = [split for split in splits if split != "test"]
+        found: dict[str, list[PairFiles]] = {}
+        if learning and "val" not in there and (not there or "train" in there):
+            whole = self._read("train" if there else None)
+            found = {"train": whole} if self.cfg.val is not None else self._carved(whole, learning)
+        for split in splits:
+            if split not in found:
+                if not there:
+                    self.notes.append(f"{self.root} is not split: all of its pairs are taken")
+                found[split] = self._read(split if there else None)
+        return {split: found[split] for split in splits}
+
+    def _read(self, split: str | None) -> list[PairFiles]:
+        if self.info is None or split is None:
+            return usable_pairs(list_split(self.root, split, self.cfg.exclude))
+        if not self.root.is_dir():
+            raise InputError(f"{self.root}: no such folder; cdzoo data info {self.info.name} says how to get {self.info.title}")
+        from fnmatch import fnmatch
+
+        listed = self.info.pairs(self.root, split)
+        return [pair for pair in listed if not any(fnmatch(pair.name, pattern) for pattern in self.cfg.exclude)]
+
+    def _carved(self, pairs: list[PairFiles], splits: Sequence[str]) -> dict[str, list[PairFiles]]:
+        from cdzoo.data.splits import carve
+
+        chosen = carve([pair.name for pair in pairs], self.protocol.carved)
+        self.notes.append(
+            f"there is no validation split: {len(chosen)} of {len(pairs)} training pairs are set aside, always the same ones"
+        )
+        both = {
+            "train": [pair for pair in pairs if pair.name not in chosen],
+            "val": [pair for pair in pairs if pair.name in chosen],
+        }
+        return {split: both[split] for split in splits}
+
+
+def data_root(name: str) -> Path:
+    """Return the folder of a named data set: `$CDZOO_DATA/NAME`, else `data/NAME`."""
+    return Path(os.environ.get(ROOT_VARIABLE, "data")) / name
+
+
+def _named(data: str) -> Any:
+    from cdzoo.data.catalog import DATASETS  # its texts are needed only here
+
+    if data in DATASETS and not Path(data).is_dir():
+        return DATASETS.get(data)
+    return None
+
+
+def _scenes(split: str) -> SyntheticScenes:
+    count, seed = SYNTHETIC_SPLITS[split]
+    return SyntheticScenes(count, SYNTHETIC_SIZE, seed=1000 + seed)
+
+
+def _refuse_duplicates(splits: dict[str, list[PairFiles]]) -> None:
+    """Raise when two splits hold a file of the same bytes; only files of equal size are read."""
+    by_size: dict[int, list[tuple[str, Path]]] = {}
+    for split, pairs in splits.items():
+        for pair in pairs:
+            by_size.setdefault(pair.image_b.stat().st_size, []).append((split, pair.image_b))
+    for alike in by_size.values():
+        if len({split for split, _ in alike}) > 1:
+            seen: dict[str, tuple[str, Path]] = {}
+            for split, path in alike:
+                other = seen.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), (split, path))
+                if other[0] != split:
+                    raise InputError(
+                        f"{path} ({split}) is the same picture as {other[1]} ({other[0]}); scores on pictures that were trained "
+                        f"on mean nothing. List all of them with: cdzoo data check"
+                    )

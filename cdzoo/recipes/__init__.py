@@ -1,0 +1,37 @@
+"""Training recipes: one small YAML file each, with the settings of a paper and where they are from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cdzoo.errors import UnknownNameError
+from cdzoo.registry import natural_key, nearest
+
+FOLDER = Path(__file__).parent
+
+
+def list_recipes() -> list[str]:
+    """Return the names of the recipes."""
+    return sorted((path.stem for path in FOLDER.glob("*.yaml")), key=natural_key)
+
+
+def recipe_path(name: str) -> Path:
+    """Return the file of a recipe; a path to a YAML file of your own is given back as it is.
+
+    Raises:
+        UnknownNameError: There is no such recipe.
+    """
+    own = Path(name)
+    if own.suffix in (".yaml", ".yml") and own.is_file():
+        return own
+    known = list_recipes()
+    if name not in known:
+        raise UnknownNameError(
+            f"there is no recipe '{name}'.{nearest(name, known)} Recipes: {', '.join(known)}, or a YAML file of your own"
+        )
+    return FOLDER / f"{name}.yaml"
+
+
+def describe_recipe(name: str) -> str:
+    """Return the first line of comment of a recipe."""
+    return recipe_path(name).read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")
