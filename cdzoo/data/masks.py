@@ -47,7 +47,8 @@ def read_mask(path: str | Path, encoding: MaskEncoding | None = None) -> UInt8:
     if {None: one or full, MaskEncoding.ONE: one, MaskEncoding.FULL: full}[encoding]:
         return (pixels > 0).astype(np.uint8)
     expected = f"{encoding.value} as in the other masks" if encoding else "0/1 or 0/255"
-    raise InputError(f"{path}: the mask has values {_shown(pixels)}; expected {expected}")
+    hint = "; noisy masks are read with --mask-encoding threshold" if encoding is MaskEncoding.FULL else ""
+    raise InputError(f"{path}: the mask has values {_shown(pixels)}; expected {expected}{hint}")
 
 
 def detect_encoding(paths: Sequence[Path]) -> MaskEncoding:

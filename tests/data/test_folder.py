@@ -8,7 +8,6 @@ from PIL import Image
 
 from cdzoo.data.folder import LAYOUTS, FolderPairs
 from cdzoo.data.layout import find_splits
-from cdzoo.data.transforms import PairAugment
 from cdzoo.errors import InputError
 
 
@@ -90,17 +89,3 @@ def test_folders_that_are_no_data_set_say_what_was_found(tmp_path, pair_folder):
 def test_splits_are_found(pair_folder):
     root = pair_folder(1, name="set/train")
     assert find_splits(root.parent) == {"train": root}
-
-
-@pytest.mark.parametrize("crop", [32, 64])
-def test_augmentation_treats_both_dates_and_the_mask_alike(pair_folder, crop):
-    samples = FolderPairs(pair_folder(2, 48))
-    augment = PairAugment(crop)
-    seen = set()
-    for _ in range(20):
-        sample = augment(samples[0])
-        assert sample["image_a"].shape == (3, crop, crop) and sample["mask"].shape == (crop, crop)
-        assert type(sample["image_a"]) is type(sample["mask"]) is torch.Tensor
-        assert torch.equal((sample["image_a"] != sample["image_b"]).any(0), sample["mask"].bool())
-        seen.add(sample["image_a"].numpy().tobytes())
-    assert len(seen) > 10
