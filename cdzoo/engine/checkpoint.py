@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import shutil
 from collections.abc import Mapping
@@ -110,7 +111,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         weights = load_file(path / WEIGHTS)
         average = load_file(path / AVERAGE) if (path / AVERAGE).exists() else None
         state = torch.load(path / STATE, map_location="cpu", weights_only=True)
-    except (SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise WeightsError(
             f"{path}: the checkpoint is damaged ({error}); remove the folder, and the one before it is continued"
         ) from error

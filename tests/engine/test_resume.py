@@ -1,0 +1,171 @@
+"""A run that is killed and continued ends like one that was not."""
+
+import json
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from cdzoo.data.folder import FolderPairs
+from cdzoo.engine.checkpoint import list_checkpoints, load_checkpoint, read_checkpoint
+from cdzoo.engine.logbook import Logbook
+from cdzoo.engine.settings import TrainCfg
+from cdzoo.engine.train import train
+from cdzoo.errors import ConfigError, InputError, TrainingError, WeightsError
+
+pytestmark = pytest.mark.filterwarnings("ignore:after step .* no pixel")
+
+SCRIPT = Path(__file__).with_name("interrupted.py")
+QUICK = TrainCfg(epochs=2, batch_size=2, lr=1e-3, crop=32, progress=False, device="cpu")
+
+
+def start(out, epochs, seconds=0.0, *words):
+    command = [sys.executable, str(SCRIPT), str(out), str(epochs), str(seconds), *words]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_killed_five_times_the_weights_are_those_of_an_uninterrupted_run(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    epochs = 5
+    began = time.monotonic()
+    done = start(whole, epochs, 600)  # the clock runs as in the others, but never ends
+    assert done.returncode == 0, done.stderr
+    busy = max(1.0, time.monotonic() - began - 5)  # less what imports take
+    dice = random.Random()
+    kills = 0
+    for _ in range(5):
+        words = ("resume",) if list_checkpoints(broken) else ()
+        done = start(broken, epochs, dice.uniform(0.1, 0.35) * busy, *words)
+        kills += done.returncode == -signal.SIGKILL
+        assert done.returncode in (0, -signal.SIGKILL), done.stderr
+        for path in list_checkpoints(broken):
+            read_checkpoint(path)
+    assert kills >= 3
+    done = start(broken, epochs, 0, "resume")
+    assert done.returncode == 0, done.stderr
+    last = [list_checkpoints(out)[-1] for out in (whole, broken)]
+    assert last[0].name == last[1].name == "step_00000015"
+    for name in ("weights.safetensors", "ema.safetensors"):
+        assert (last[0] / name).read_bytes() == (last[1] / name).read_bytes()
+    assert (whole / "model.safetensors").read_bytes() == (broken / "model.safetensors").read_bytes()
+    results = [json.loads((out / "results.json").read_text()) for out in (whole, broken)]
+    assert results[0]["scores"] == results[1]["scores"] and results[0]["step"] == results[1]["step"]
+    logs = [[line.split(",")[:13] for line in (out / "log.csv").read_text().splitlines()] for out in (whole, broken)]
+    assert logs[0] == logs[1]
+    assert [path.name for path in (broken / "checkpoints").iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.fixture
+def samples(pair_folder):
+    return FolderPairs(pair_folder(4, 40))
+
+
+def run(tiny, samples, out, resume=False, **changes):
+    torch.manual_seed(0)
+    model = tiny()
+    return train(model, samples, samples, TrainCfg(**{**QUICK.__dict__, **changes}), out, resume=resume)
+
+
+def rates(out):
+    rows = [line.split(",") for line in (out / "log.csv").read_text().splitlines()[1:]]
+    return {int(row[0]): float(row[2]) for row in rows}
+
+
+@pytest.mark.parametrize("schedule", ["poly", "cosine"])
+def test_more_epochs_than_before_continue_at_the_right_rate(tiny, samples, tmp_path, schedule):
+    run(tiny, samples, tmp_path / "short", epochs=2, schedule=schedule, ema=0.9)
+    run(tiny, samples, tmp_path / "short", resume=True, epochs=5, schedule=schedule, ema=0.9)
+    run(tiny, samples, tmp_path / "long", epochs=5, schedule=schedule, ema=0.9)
+    short, long = rates(tmp_path / "short"), rates(tmp_path / "long")
+    assert list(short) == list(long) == [2, 4, 6, 8, 10]
+    assert [short[step] for step in (6, 8, 10)] == [long[step] for step in (6, 8, 10)]
+    assert all(rate > 0 for rate in short.values()) and short[4] < long[4]
+    before = read_checkpoint(list_checkpoints(tmp_path / "short")[-2]).weights
+    after = read_checkpoint(list_checkpoints(tmp_path / "short")[-1]).weights
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_finished_run_may_be_continued_and_stays(tiny, samples, tmp_path):
+    first = run(tiny, samples, tmp_path)
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    assert run(tiny, samples, tmp_path, resume=True) == first
+    assert (tmp_path / "model.safetensors").read_bytes() == weights
+
+
+def test_a_run_is_continued_with_its_own_settings_and_data(tiny, samples, tmp_path):
+    run(tiny, samples, tmp_path)
+    with pytest.raises(ConfigError, match=r"continued with its own settings: lr was 0.001, now 0.01.*another --out"):
+        run(tiny, samples, tmp_path, resume=True, lr=1e-2)
+    with pytest.raises(ConfigError, match="trained on 4 pairs, now there are 3"):
+        run(tiny, [samples[i] for i in range(3)], tmp_path, resume=True)
+    run(tiny, samples, tmp_path, resume=True, epochs=3, progress=False, validate_every=2)
+
+
+def test_only_two_checkpoints_are_kept(tiny, samples, tmp_path):
+    run(tiny, samples, tmp_path, epochs=5)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step_00000008", "step_00000010"]
+
+
+def test_nothing_to_continue_and_damaged_checkpoints_are_named(tiny, samples, tmp_path):
+    with pytest.raises(InputError, match="no checkpoint to continue from"):
+        run(tiny, samples, tmp_path, resume=True)
+    run(tiny, samples, tmp_path)
+    for name, damage in (("state.pt", b"x"), ("weights.safetensors", b"\x00" * 20)):
+        last = list_checkpoints(tmp_path)[-1]
+        kept = (last / name).read_bytes()
+        (last / name).write_bytes(damage)
+        with pytest.raises(WeightsError, match=r"step_00000004: the checkpoint is damaged.*remove the folder"):
+            run(tiny, samples, tmp_path, resume=True)
+        (last / name).write_bytes(kept)
+    shutil.rmtree(list_checkpoints(tmp_path)[-1])
+    assert load_checkpoint(tmp_path).step == 2
+    run(tiny, samples, tmp_path, resume=True)
+
+
+def test_a_checkpoint_holds_no_pickled_code(tiny, samples, tmp_path):
+    run(tiny, samples, tmp_path, ema=0.9)
+    state = torch.load(list_checkpoints(tmp_path)[-1] / "state.pt", weights_only=True)
+    assert {"optimizer", "scaler", "settings", "best"} <= state.keys()
+
+
+def test_a_signal_ends_the_run_after_the_step_with_a_checkpoint(tiny, samples, tmp_path):
+    class Signalling:
+        def __init__(self):
+            self.reads = 0
+
+        def __len__(self):
+            return len(samples)
+
+        def __getitem__(self, index):
+            self.reads += 1
+            if self.reads == 5:  # in the third step
+                signal.raise_signal(signal.SIGTERM)
+            return samples[index]
+
+    with pytest.raises(TrainingError, match=r"interrupted by SIGTERM after step 3; continue with: cdzoo train --resume"):
+        torch.manual_seed(0)
+        train(tiny(), Signalling(), samples, TrainCfg(**{**QUICK.__dict__, "epochs": 3}), tmp_path / "stopped")
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert list_checkpoints(tmp_path / "stopped")[-1].name == "step_00000003"
+    run(tiny, samples, tmp_path / "stopped", resume=True, epochs=3)
+    run(tiny, samples, tmp_path / "whole", epochs=3)
+    last = [list_checkpoints(tmp_path / name)[-1] / "weights.safetensors" for name in ("stopped", "whole")]
+    assert last[0].read_bytes() == last[1].read_bytes()
+
+
+def test_the_log_forgets_what_came_after_the_checkpoint(tmp_path):
+    book = Logbook(tmp_path)
+    for step in (2, 4, 6):
+        book.write(step=step, epoch=step // 2, loss=0.5)
+    with (tmp_path / "log.csv").open("a") as file:
+        file.write("8,4,0.1")  # cut off by a kill
+    Logbook(tmp_path, step=4).write(step=6, epoch=3, loss=0.25)
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows[1:]] == ["2", "4", "6"] and ",0.25," in rows[-1]
