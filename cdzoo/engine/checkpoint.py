@@ -112,8 +112,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
         average = load_file(path / AVERAGE) if (path / AVERAGE).exists() else None
         state = torch.load(path / STATE, map_location="cpu", weights_only=True)
     except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        reason = str(error).split("\n", 1)[0]
         raise WeightsError(
-            f"{path}: the checkpoint is damaged ({error}); remove the folder, and the one before it is continued"
+            f"{path}: the checkpoint is damaged ({reason}); remove the folder, and the one before it is continued"
         ) from error
     return Checkpoint(state.pop("step"), weights, average, state)
 

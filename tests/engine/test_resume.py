@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,6 @@ from cdzoo.engine.logbook import Logbook
 from cdzoo.engine.settings import TrainCfg
 from cdzoo.engine.train import train
 from cdzoo.errors import ConfigError, InputError, TrainingError, WeightsError
-
-pytestmark = pytest.mark.filterwarnings("ignore:after step .* no pixel")
 
 SCRIPT = Path(__file__).with_name("interrupted.py")
 QUICK = TrainCfg(epochs=2, batch_size=2, lr=1e-3, crop=32, progress=False, device="cpu")
@@ -33,25 +30,20 @@ def start(out, epochs, seconds=0.0, *words):
 @pytest.mark.slow
 def test_killed_five_times_the_weights_are_those_of_an_uninterrupted_run(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    epochs = 5
-    began = time.monotonic()
+    epochs = 12
     done = start(whole, epochs, 600)  # the clock runs as in the others, but never ends
     assert done.returncode == 0, done.stderr
-    busy = max(1.0, time.monotonic() - began - 5)  # less what imports take
-    dice = random.Random()
-    kills = 0
+    busy = float(done.stdout.split()[-1])
     for _ in range(5):
         words = ("resume",) if list_checkpoints(broken) else ()
-        done = start(broken, epochs, dice.uniform(0.1, 0.35) * busy, *words)
-        kills += done.returncode == -signal.SIGKILL
-        assert done.returncode in (0, -signal.SIGKILL), done.stderr
+        done = start(broken, epochs, random.uniform(0.01, 0.18) * busy, *words)
+        assert done.returncode == -signal.SIGKILL, done.stderr
         for path in list_checkpoints(broken):
             read_checkpoint(path)
-    assert kills >= 3
     done = start(broken, epochs, 0, "resume")
     assert done.returncode == 0, done.stderr
     last = [list_checkpoints(out)[-1] for out in (whole, broken)]
-    assert last[0].name == last[1].name == "step_00000015"
+    assert last[0].name == last[1].name == "step_00000036"
     for name in ("weights.safetensors", "ema.safetensors"):
         assert (last[0] / name).read_bytes() == (last[1] / name).read_bytes()
     assert (whole / "model.safetensors").read_bytes() == (broken / "model.safetensors").read_bytes()

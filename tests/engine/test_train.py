@@ -19,8 +19,6 @@ from cdzoo.errors import ConfigError, TrainingError
 from cdzoo.metrics import Confusion
 from cdzoo.registry import FUSIONS
 
-pytestmark = pytest.mark.filterwarnings("ignore:after step .* no pixel")  # so short runs often call nothing changed
-
 QUICK = TrainCfg(epochs=2, batch_size=2, lr=1e-3, crop=32, progress=False, device="cpu")
 
 

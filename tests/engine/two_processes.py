@@ -23,7 +23,9 @@ def main(out: Path) -> None:
     summary = train(model, samples[:8], samples[8:], cfg, out)
     weights = torch.cat([value.flatten().double() for value in model.state_dict().values()])
     rank = os.environ.get("RANK", "0")
-    (out / f"rank{rank}.json").write_text(json.dumps({"summary": summary, "sum": weights.sum().item(), "abs": weights.abs().sum().item()}))
+    (out / f"rank{rank}.json").write_text(
+        json.dumps({"summary": summary, "sum": weights.sum().item(), "abs": weights.abs().sum().item()})
+    )
 
 
 if __name__ == "__main__":
