@@ -87,8 +87,15 @@ def test_train_then_predict(capsys, pair_folder, tmp_path):
         capsys, "train", "--model", "glmamba_tiny", "--data", root, "--out", out, "--progress", "false", *options
     )
     assert code == 0, err
-    assert "3 pairs" in printed and "no benchmark" in printed and f"written to {out}" in printed
-    assert sorted(f.name for f in out.iterdir()) == ["config.json", "model.safetensors", "results.json"]
+    assert "1 of 3 training pairs are set aside" in printed and f"written to {out}" in printed
+    assert sorted(f.name for f in out.iterdir()) == [
+        "checkpoints",
+        "config.json",
+        "log.csv",
+        "model.safetensors",
+        "results.json",
+        "run.yaml",
+    ]
 
     pictures = tmp_path / "pictures"
     pictures.mkdir()
@@ -109,7 +116,7 @@ def test_train_then_predict(capsys, pair_folder, tmp_path):
 
 def test_train_uses_the_splits_that_are_there(capsys, pair_folder, tmp_path):
     root = pair_folder(2, 40, name="set/train").parent
-    pair_folder(1, 40, name="set/val")
+    pair_folder(1, 44, name="set/val")
     code, printed, err = run(
         capsys,
         "train",
@@ -127,7 +134,7 @@ def test_train_uses_the_splits_that_are_there(capsys, pair_folder, tmp_path):
         "false",
     )
     assert code == 0, err
-    assert "2 pairs of" in printed and "judged on 1 validation pairs" in printed and "no benchmark" not in printed
+    assert "train: 2 pairs, masks 0/255" in printed and "val: 1 pairs" in printed and "set aside" not in printed
 
 
 def test_train_does_not_touch_a_folder_that_is_in_use(capsys, pair_folder, tmp_path):
@@ -159,7 +166,7 @@ def test_run_files_are_written_read_and_checked(capsys, pair_folder, tmp_path):
         "--model",
         "glmamba_tiny",
         "--data",
-        pair_folder(2, 40),
+        pair_folder(3, 40),
         "--epochs",
         1,
         "--crop",
@@ -204,7 +211,7 @@ def broken(tmp_path, images, what):
         ("size", "size.png: 50x39 pixels"),
         ("missing", "missing.png: no such file"),
         ("truncated", "truncated.png: the image is damaged or truncated"),
-        ("16bit", "16bit.png: more than 8 bits"),
+        ("16bit", "16bit.png: uint16 values from"),
         ("alpha", "alpha.png: the image is partly transparent"),
         ("small", "at least 32x32"),
     ],

@@ -133,6 +133,9 @@ def _parser() -> ArgumentParser:
         "--model", type=str, required=True, help="folder written by cdzoo train, local-dir:PATH or hf-hub:owner/name"
     )
     one.add_argument("--threshold", type=float, default=0.5, help="probability from which a pixel counts as changed")
+    one.add_argument(
+        "--value_range", type=tuple[float, float], help="values that are black and white in deep images: '[0, 4095]'"
+    )
     one.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
 
     data = ArgumentParser(description="Look after data sets.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,7 +14,7 @@ from cdzoo.errors import InputError
 LOSSLESS = (".png", ".tif", ".tiff")
 
 
-def run_predict(before: str, after: str, output: str, model: str, threshold: float, device: str) -> None:
+def run_predict(before: str, after: str, output: str, model: str, threshold: float, value_range: Any, device: str) -> None:
     """Write the mask, the probability and the overlay of one pair; all three or none."""
     mask_file = Path(output)
     if mask_file.suffix.lower() not in LOSSLESS:
@@ -36,7 +37,7 @@ def run_predict(before: str, after: str, output: str, model: str, threshold: flo
     if not Path(model).is_dir() and ":" not in model:
         build_model(model, pretrained=True)  # raises: a registered name has no weights yet
     detector = build_model(model).to(target)
-    change = predict_pair(detector, before, after, threshold)
+    change = predict_pair(detector, before, after, threshold, value_range and tuple(value_range))
     pictures = {
         mask_file: change.mask * 255,
         _beside(mask_file, "probability"): (change.probability * 255).round().astype(np.uint8),

@@ -14,7 +14,7 @@ from cdzoo.cli.build import build_model, pick_device
 from cdzoo.cli.inputs import data_cfg
 from cdzoo.cli.recipes import RUN_FILE
 from cdzoo.engine.settings import TrainCfg
-from cdzoo.errors import ConfigError, InputError
+from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.files import replace_atomically
 
 
@@ -36,12 +36,21 @@ def run_train(
         _claim(folder, overwrite, resume is not None)
         if resume is None:
             _write_run(folder / RUN_FILE, {"model": model, "recipe": recipe, "seeds": seeds, **options})
+    try:
+        _train_all(model, folder, seeds, resume is not None, leader, options)
+    except CdzooError:
+        if leader and resume is None:
+            _tidy(folder)
+        raise
+
+
+def _train_all(model: str, folder: Path, seeds: list[int] | None, resume: bool, leader: bool, options: dict[str, Any]) -> None:
     if seeds is None:
-        _train_one(model, folder, resume is not None, leader, **options)
+        _train_one(model, folder, resume, leader, **options)
         return
     results = {}
     for seed in seeds:
-        again = resume is not None and (folder / f"seed_{seed}" / "checkpoints").is_dir()
+        again = resume and (folder / f"seed_{seed}" / "checkpoints").is_dir()
         print(f"seed {seed}", flush=True)
         results[seed] = _train_one(model, folder / f"seed_{seed}", again, leader, **{**options, "seed": seed})
     if leader:
@@ -114,6 +123,13 @@ def _write_run(path: Path, options: dict[str, Any]) -> None:
     plain = {name: _plain(value) for name, value in options.items() if value is not None and value != []}
     with replace_atomically(path) as temporary:
         temporary.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what a run that failed before its first checkpoint left, so that the same command can be given again."""
+    if not any(folder.rglob("step_*")) and not any(folder.rglob("model.safetensors")):
+        for path in (*folder.rglob(RUN_FILE), *folder.rglob("log.csv")):
+            path.unlink()
 
 
 def _plain(value: Any) -> Any:

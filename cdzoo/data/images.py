@@ -77,6 +77,8 @@ def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float
         pixels = _read_pillow(path, bands)
     except _BeyondPillow:
         pixels = read_deep(path)
+        if value_range is None:
+            raise _needs_range(path, pixels) from None
     if pixels.shape[2] != bands:
         raise InputError(
             f"{path}: the image has {pixels.shape[2]} band(s), expected {bands}; "
@@ -163,12 +165,16 @@ def _scaled(path: Path, pixels: npt.NDArray[Any], value_range: tuple[float, floa
         bad = int((~np.isfinite(pixels)).any(-1).sum())
         raise InputError(f"{path}: {bad} pixel(s) are NaN or infinite; fill them, or cut the image to where it has data")
     if value_range is None:
-        raise InputError(
-            f"{path}: {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}; state what is black and white, "
-            f"for example --value-range '[0, {4095 if pixels.max() > 1 else 1}]', or rescale the image to 8 bits"
-        )
+        raise _needs_range(path, pixels)
     low, high = value_range
     return ((pixels.astype(np.float32) - low) / (high - low)).astype(np.float32)
+
+
+def _needs_range(path: Path, pixels: npt.NDArray[Any]) -> InputError:
+    return InputError(
+        f"{path}: {pixels.dtype} values from {np.nanmin(pixels):g} to {np.nanmax(pixels):g}; state what is black and white, "
+        f"for example --value-range '[0, {4095 if np.nanmax(pixels) > 1 else 1}]', or rescale the image to 8 bits"
+    )
 
 
 @contextmanager

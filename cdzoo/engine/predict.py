@@ -25,7 +25,7 @@ class ChangeMap:
     Attributes:
         mask: (H, W) uint8, 1 where it changed.
         probability: (H, W) float32 in [0, 1].
-        before: (H, W, bands) uint8, the first date as it was read.
+        before: (H, W, bands) uint8, the first date as it was read, or scaled to be shown.
         after: (H, W, bands) uint8, the second date.
     """
 
@@ -35,7 +35,13 @@ class ChangeMap:
     after: npt.NDArray[np.uint8]
 
 
-def predict_pair(model: ChangeDetector, before: Source, after: Source, threshold: float = 0.5) -> ChangeMap:
+def predict_pair(
+    model: ChangeDetector,
+    before: Source,
+    after: Source,
+    threshold: float = 0.5,
+    value_range: tuple[float, float] | None = None,
+) -> ChangeMap:
     """Map the change between two images of one place.
 
     Args:
@@ -43,14 +49,15 @@ def predict_pair(model: ChangeDetector, before: Source, after: Source, threshold
         before: First date: a path, a PIL image, or an array (H, W, bands) or (H, W) of uint8.
         after: Second date, the same size.
         threshold: Probability from which a pixel counts as changed, in (0, 1).
+        value_range: Values of the files that are black and white; needed for files of more than 8 bits.
 
     Raises:
         InputError: An image cannot be read or does not fit the model, the sizes differ, or `threshold` is out of range.
     """
     if not 0 < threshold < 1:
         raise InputError(f"threshold must be between 0 and 1, got {threshold}")
-    first = _pixels(before, "the first image", model.config.bands[0])
-    second = _pixels(after, "the second image", model.config.bands[1])
+    first = _pixels(before, "the first image", model.config.bands[0], value_range)
+    second = _pixels(after, "the second image", model.config.bands[1], value_range)
     if first.shape[:2] != second.shape[:2]:
         raise InputError(
             f"{_label(after, 'the second image')}: {second.shape[1]}x{second.shape[0]} pixels, but "
@@ -66,12 +73,16 @@ def predict_pair(model: ChangeDetector, before: Source, after: Source, threshold
             probability = change_probability(model(*normalize_pair(model.config, *tensors)))[0].cpu().numpy()
     finally:
         model.train(was_training)
-    return ChangeMap((probability >= threshold).astype(np.uint8), probability, first, second)
+    return ChangeMap((probability >= threshold).astype(np.uint8), probability, _visible(first), _visible(second))
 
 
-def _pixels(source: Source, label: str, bands: int) -> npt.NDArray[np.uint8]:
+def _visible(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    return image if image.dtype == np.uint8 else (image.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def _pixels(source: Source, label: str, bands: int, value_range: tuple[float, float] | None) -> npt.NDArray[Any]:
     if isinstance(source, str | Path):
-        return read_image(source, bands)
+        return read_image(source, bands, value_range)
     pixels = np.array(source)  # a copy: torch warns of arrays that it may not write to
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]

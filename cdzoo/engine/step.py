@@ -15,7 +15,7 @@ from cdzoo.engine.batch_augment import BatchAugment
 from cdzoo.engine.inputs import normalize, unit
 from cdzoo.engine.losses import IGNORED, change_loss
 from cdzoo.engine.settings import TrainCfg
-from cdzoo.errors import TrainingError
+from cdzoo.errors import ConfigError, TrainingError
 from cdzoo.models.detector import ChangeDetector
 
 
@@ -91,7 +91,7 @@ class Stepper:
         for number, batch in enumerate(batches):
             last = number == len(batches) - 1
             with self.fabric.no_backward_sync(self.objective, enabled=not last and self.fabric.world_size > 1):
-                loss = self.objective(*self._inputs(batch, step, number)) / len(batches)
+                loss = self._loss(self._inputs(batch, step, number)) / len(batches)
                 self.fabric.backward(loss)
             total += loss.detach()
         norm = self._norm()
@@ -106,6 +106,17 @@ class Stepper:
             self._undo(step, float(total), lr, batches)
         self.optimizer.zero_grad(set_to_none=True)
         return StepResult(float(total), not finite)
+
+    def _loss(self, inputs: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        try:
+            return self.objective(*inputs)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            raise ConfigError(
+                f"batch norms of this model cannot learn from {len(inputs[0])} pair(s) of {inputs[0].shape[-1]} pixels, whose "
+                f"coarsest map is one pixel: use more pairs a batch (batch_size), or a larger crop"
+            ) from error
 
     def _inputs(self, batch: dict[str, Any], step: int, number: int) -> tuple[Tensor, Tensor, Tensor]:
         generator = torch.Generator().manual_seed(mixed_seed(self.cfg.seed, step, 4, number, self.fabric.global_rank))
