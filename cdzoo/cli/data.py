@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cdzoo.errors import InputError
+from cdzoo.errors import ConfigError, InputError
 from cdzoo.files import replace_atomically
 
 
@@ -32,3 +32,99 @@ def run_check(path: str, exclude: list[str], sheet: str) -> int:
         print(f"problem: {problem}")
     print(f"{len(report.problems)} problem(s)" if report.problems else "no problems")
     return 1 if report.problems else 0
+
+
+def run_list() -> None:
+    """Print the named data sets and the protocols."""
+    from cdzoo.data.catalog import DATASETS
+    from cdzoo.protocol import PROTOCOLS
+
+    print("data sets")
+    for info in DATASETS.values():
+        counts = ", ".join(f"{split} {count}" for split, count in info.splits.items()) or "no official split"
+        print(f"  {info.name:<16}{counts:<38}{info.description}")
+    print(f"  {'synthetic':<16}{'train 512, val 128, test 256':<38}Scenes made on the spot, 128x128")
+    print("protocols")
+    for protocol in PROTOCOLS.values():
+        print(f"  {protocol.dataset or 'any folder':<16}{protocol}")
+
+
+def run_info(name: str, root: str | None) -> int:
+    """Print what a data set is, how to get it and, when it is there, whether it is complete; 1 when it is not."""
+    from cdzoo.data.catalog import dataset_info
+    from cdzoo.data.source import data_root
+
+    info = dataset_info(name)
+    folder = Path(root) if root else data_root(name)
+    facts = {
+        "what": info.description,
+        "resolution": f"{info.resolution} m",
+        "images": f"{info.image_size}x{info.image_size}" if info.image_size else "of different sizes",
+        "splits": ", ".join(f"{split} {count}" for split, count in info.splits.items()) or "none official; 8:1:1 by scene here",
+        "licence": info.license,
+        "paper": info.paper,
+        "page": info.homepage,
+        "get": info.files,
+        "layout": info.layout,
+        "folder": f"{folder} (set CDZOO_DATA for another place than data/)",
+    }
+    print(info.title)
+    for label, text in facts.items():
+        print(f"  {label:<12}{text}")
+    print(info.citation)
+    if not folder.is_dir():
+        print(f"not here yet: there is no folder {folder}")
+        return 0
+    problems = info.verify(folder)
+    for problem in problems:
+        print(f"problem: {problem}")
+    print(f"{len(problems)} problem(s)" if problems else f"complete in {folder}")
+    return 1 if problems else 0
+
+
+def run_prepare(name: str, root: str | None, out: str | None, tile: int, url: list[str], sha256: list[str]) -> None:
+    """Fetch and unpack archives when addresses are given, then cut the data set into tiles when `out` is."""
+    from cdzoo.data.catalog import DATASETS, dataset_info
+    from cdzoo.data.layout import find_splits
+    from cdzoo.data.source import DataCfg, data_root, split_files
+
+    folder = Path(root) if root else Path(name) if Path(name).is_dir() else data_root(dataset_info(name).name)
+    if sha256 and len(sha256) != len(url):
+        raise ConfigError(f"--sha256 takes one checksum for each --url, got {len(sha256)} for {len(url)}")
+    for number, address in enumerate(url):
+        _get(address, sha256[number] if sha256 else None, folder)
+    if not folder.is_dir():
+        info = DATASETS.get(name)
+        how = (
+            f"get {info.files} from {info.homepage}, and unpack to it; layout: {info.layout}"
+            if info
+            else "name a folder of pairs"
+        )
+        raise InputError(f"{folder}: no such folder; {how}")
+    if out is None:
+        print(f"{folder} is there; cut it into tiles with --out FOLDER")
+        return
+    from cdzoo.data.prepare import prepare
+
+    info = DATASETS.get(name)
+    splits = list(find_splits(folder)) or (list(info.splits) if info else [])
+    if not splits:
+        raise InputError(f"{folder}: no splits (train/, val/, test/ or list/*.txt), so it is not known what belongs where")
+    pairs = {split: split_files(DataCfg(str(folder) if info is None else name), split, folder) for split in splits}
+    counts = prepare(pairs, Path(out), tile)
+    print(f"{out}: {', '.join(f'{split} {count} tiles' for split, count in counts.items())}; use it with --data {out}")
+
+
+def _get(url: str, sha256: str | None, folder: Path) -> None:
+    from cdzoo.data.download import fetch, unpack
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    archive = folder.parent / (Path(url.split("?")[0]).name or "archive")
+    stem = archive.name.split(".")[0]
+    fetch(url, archive, sha256)
+    # train.zip, val.zip and test.zip go to folders of their own; a single archive becomes the folder itself.
+    target = folder / stem if stem in ("train", "val", "test") else folder
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unpack(archive, target)
+    archive.unlink()
+    print(f"{url} is in {target}")

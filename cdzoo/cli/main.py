@@ -32,6 +32,9 @@ _RUN = {
     "eval": "cdzoo.cli.evaluate:run_eval",
     "reproduce": "cdzoo.cli.evaluate:run_reproduce",
     "data.check": "cdzoo.cli.data:run_check",
+    "data.list": "cdzoo.cli.data:run_list",
+    "data.info": "cdzoo.cli.data:run_info",
+    "data.prepare": "cdzoo.cli.data:run_prepare",
 }
 
 
@@ -140,12 +143,7 @@ def _parser() -> ArgumentParser:
 
     data = ArgumentParser(description="Look after data sets.")
     commands.add_subcommand("data", data, help="Look after data sets.")
-    of_data = data.add_subcommands(title="commands", metavar="COMMAND")
-    one = ArgumentParser(description="Read every file of a data set and list everything that is wrong.", epilog=_EPILOG)
-    of_data.add_subcommand("check", one, help="Read every file of a data set and list everything that is wrong.")
-    one.add_argument("path", help="folder of pairs, with or without train/, val/ and test/")
-    one.add_argument("--exclude", type=str, default=[], nargs="+", help="names of pairs to leave out (wildcards)")
-    one.add_argument("--sheet", type=str, default="data_check.png", help="contact sheet to write")
+    _add_data_commands(data)
 
     one = add("demo", "Make scenes, train glmamba_tiny on them, predict, and draw the result; no file and no network needed.")
     one.add_argument("-o", "--output", default="cdzoo_demo.png", help="picture to write")
@@ -153,6 +151,34 @@ def _parser() -> ArgumentParser:
     one.add_argument("--size", type=int, default=256, help="side of the scenes in the picture, in pixels")
     one.add_argument("--seed", type=int, default=0, help="seed of scenes and weights")
     return parser
+
+
+def _add_data_commands(data: ArgumentParser) -> None:
+    commands = data.add_subcommands(title="commands", metavar="COMMAND")
+
+    def add(name: str, help: str) -> ArgumentParser:
+        command = ArgumentParser(description=help, epilog=_EPILOG)
+        commands.add_subcommand(name, command, help=help)
+        return command
+
+    add("list", "Show the named data sets and the protocols.")
+
+    one = add("info", "Show what a data set is and how to get it, and whether it is complete.")
+    one.add_argument("name", help="data set (see: cdzoo data list)")
+    one.add_argument("--root", type=str, help="where it is; $CDZOO_DATA/NAME, else data/NAME")
+
+    one = add("check", "Read every file of a data set and list everything that is wrong.")
+    one.add_argument("path", help="folder of pairs, with or without train/, val/ and test/")
+    one.add_argument("--exclude", type=str, default=[], nargs="+", help="names of pairs to leave out (wildcards)")
+    one.add_argument("--sheet", type=str, default="data_check.png", help="contact sheet to write")
+
+    one = add("prepare", "Fetch a data set from addresses of yours, and cut it into tiles.")
+    one.add_argument("name", help="data set, or a folder with train/, val/ and test/")
+    one.add_argument("--root", type=str, help="where it is or goes; $CDZOO_DATA/NAME, else data/NAME")
+    one.add_argument("--out", type=str, help="folder for the tiles")
+    one.add_argument("--tile", type=int, default=256, help="side of a tile in pixels")
+    one.add_argument("--url", type=str, default=[], nargs="+", help="archives to fetch and unpack first")
+    one.add_argument("--sha256", type=str, default=[], nargs="+", help="their checksums, in the same order")
 
 
 def _add_overrides(parser: ArgumentParser) -> None:

@@ -35,6 +35,20 @@ def read_deep(path: Path) -> npt.NDArray[Any]:
             raise InputError(f"{path}: the image is damaged or truncated ({error})") from error
 
 
+def read_window(path: Path, y: int, x: int, height: int, width: int) -> npt.NDArray[Any]:
+    """Read a part of an image as (height, width, bands), and no more of the file than that needs.
+
+    Raises:
+        InputError: The file is damaged, or no image.
+        MissingDependencyError: rasterio is not installed.
+    """
+    with _opened(path) as source:
+        try:
+            return np.ascontiguousarray(np.moveaxis(source.read(window=((y, y + height), (x, x + width))), 0, -1))
+        except _rasterio().errors.RasterioError as error:
+            raise InputError(f"{path}: the image is damaged or truncated ({error})") from error
+
+
 def size_of_deep(path: Path) -> tuple[int, int, int, str]:
     """Return (height, width, bands, type) from the header."""
     with _opened(path) as source:

@@ -77,6 +77,7 @@ def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float
         pixels = _read_pillow(path, bands)
     except _BeyondPillow:
         pixels = read_deep(path)
+        _check_finite(path, pixels)
         if value_range is None:
             raise _needs_range(path, pixels) from None
     if pixels.shape[2] != bands:
@@ -84,9 +85,7 @@ def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float
             f"{path}: the image has {pixels.shape[2]} band(s), expected {bands}; "
             f"a model built with in_chans={pixels.shape[2]} takes it"
         )
-    if pixels.dtype == np.uint8 and value_range is None:
-        return np.ascontiguousarray(pixels)
-    return _scaled(path, pixels, value_range)
+    return np.ascontiguousarray(pixels) if value_range is None else _scaled(pixels, value_range)
 
 
 def read_grey(path: str | Path) -> UInt8:
@@ -160,20 +159,21 @@ def _read_pillow(path: Path, bands: int) -> UInt8:
     return pixels
 
 
-def _scaled(path: Path, pixels: npt.NDArray[Any], value_range: tuple[float, float] | None) -> Float32:
+def _check_finite(path: Path, pixels: npt.NDArray[Any]) -> None:
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         bad = int((~np.isfinite(pixels)).any(-1).sum())
         raise InputError(f"{path}: {bad} pixel(s) are NaN or infinite; fill them, or cut the image to where it has data")
-    if value_range is None:
-        raise _needs_range(path, pixels)
+
+
+def _scaled(pixels: npt.NDArray[Any], value_range: tuple[float, float]) -> Float32:
     low, high = value_range
     return ((pixels.astype(np.float32) - low) / (high - low)).astype(np.float32)
 
 
 def _needs_range(path: Path, pixels: npt.NDArray[Any]) -> InputError:
     return InputError(
-        f"{path}: {pixels.dtype} values from {np.nanmin(pixels):g} to {np.nanmax(pixels):g}; state what is black and white, "
-        f"for example --value-range '[0, {4095 if np.nanmax(pixels) > 1 else 1}]', or rescale the image to 8 bits"
+        f"{path}: {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}; state what is black and white, "
+        f"for example --value-range '[0, {4095 if pixels.max() > 1 else 1}]', or rescale the image to 8 bits"
     )
 
 
@@ -190,9 +190,14 @@ def _opened(path: Path) -> Iterator[Any]:
         if is_tiff(path):
             raise _BeyondPillow from error
         raise InputError(f"{path}: no image that can be read; expected {', '.join(SUFFIXES)}") from error
+    except Image.DecompressionBombError as error:
+        # A quarter of a gigapixel and more: a scene, not an attack, when it is a TIFF.
+        if is_tiff(path):
+            raise _BeyondPillow from error
+        raise InputError(f"{path}: too many pixels for an image of this format ({error})") from error
     except PermissionError as error:
         raise InputError(f"{path}: the file may not be read ({error.strerror}); change its permissions") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: the image is damaged or truncated ({error})") from error

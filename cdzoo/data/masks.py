@@ -38,7 +38,15 @@ def read_mask(path: str | Path, encoding: MaskEncoding | None = None) -> UInt8:
     Raises:
         InputError: The file is missing, truncated, coloured, deeper than 8 bits, or has values that `encoding` does not.
     """
-    pixels = read_grey(path)
+    return to_change(path, read_grey(path), encoding)
+
+
+def to_change(path: str | Path, pixels: UInt8, encoding: MaskEncoding | None) -> UInt8:
+    """Turn the values of a mask (H, W), read from `path`, into 0 and 1.
+
+    Raises:
+        InputError: It has values that `encoding` does not.
+    """
     if encoding is MaskEncoding.THRESHOLD:
         if _near_share(pixels) < _CLEAR_SHARE:
             raise InputError(f"{path}: the mask has values {_shown(pixels)}, not noise around 0 and 255")

@@ -6,11 +6,14 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from torch.utils.data import Dataset
 
+from cdzoo.data.catalog import DATASETS, DatasetInfo
+from cdzoo.data.catalog.info import RANDOM
 from cdzoo.data.folder import FilePairs, PairFiles, usable_pairs
 from cdzoo.data.layout import find_splits, list_split
 from cdzoo.data.masks import MaskEncoding
@@ -98,6 +101,9 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, int] = (3, 
         samples = FilePairs(files, bands, cfg.value_range, cfg.mask_encoding)
         opened.splits[split] = TiledPairs(samples, source.protocol.tile) if source.protocol.tile else samples
         opened.notes.append(f"{split}: {len(opened.splits[split])} pairs, masks {samples.encoding.value}")
+        official = source.info.splits.get(split) if source.info else None
+        if official is not None and official != len(files) and split == "test":
+            opened.notes.append(f"not the official test split, which has {official} pairs: this one has {len(files)}")
     if "train" in opened.splits and not opened.splits["train"].has_change():
         raise InputError(
             f"{cfg.data}: no mask of the {len(pairs['train'])} training pairs shows any change, so there is nothing to learn; "
@@ -146,26 +152,24 @@ class _Files:
         return self.pairs_of(splits)
 
     def pairs_of(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
-        there = set(find_splits(self.root)) if self.info is None else set(self.info.splits)
+        there = set(find_splits(self.root))
+        if self.info is not None:
+            there |= set(RANDOM) if self.info.split_at_random else set(self.info.splits)
         learning = [split for split in splits if split != "test"]
         found: dict[str, list[PairFiles]] = {}
         if learning and "val" not in there and (not there or "train" in there):
-            whole = self._read("train" if there else None)
+            whole = self.read("train" if there else None)
             found = {"train": whole} if self.cfg.val is not None else self._carved(whole, learning)
         for split in splits:
             if split not in found:
                 if not there:
                     self.notes.append(f"{self.root} is not split: all of its pairs are taken")
-                found[split] = self._read(split if there else None)
+                found[split] = self.read(split if there else None)
         return {split: found[split] for split in splits}
 
-    def _read(self, split: str | None) -> list[PairFiles]:
+    def read(self, split: str | None) -> list[PairFiles]:
         if self.info is None or split is None:
             return usable_pairs(list_split(self.root, split, self.cfg.exclude))
-        if not self.root.is_dir():
-            raise InputError(f"{self.root}: no such folder; cdzoo data info {self.info.name} says how to get {self.info.title}")
-        from fnmatch import fnmatch
-
         listed = self.info.pairs(self.root, split)
         return [pair for pair in listed if not any(fnmatch(pair.name, pattern) for pattern in self.cfg.exclude)]
 
@@ -183,17 +187,24 @@ class _Files:
         return {split: both[split] for split in splits}
 
 
+def split_files(cfg: DataCfg, split: str, root: Path | None = None) -> list[PairFiles]:
+    """Return the files of one split as they are on disk, without carving; `root` replaces the data set's own folder.
+
+    Raises:
+        InputError: The split is not there or cannot be used.
+    """
+    source = _Files(cfg, (3, 3))
+    source.root = root or source.root
+    return source.read(split)
+
+
 def data_root(name: str) -> Path:
     """Return the folder of a named data set: `$CDZOO_DATA/NAME`, else `data/NAME`."""
     return Path(os.environ.get(ROOT_VARIABLE, "data")) / name
 
 
-def _named(data: str) -> Any:
-    from cdzoo.data.catalog import DATASETS  # its texts are needed only here
-
-    if data in DATASETS and not Path(data).is_dir():
-        return DATASETS.get(data)
-    return None
+def _named(data: str) -> DatasetInfo | None:
+    return DATASETS.get(data) if not Path(data).is_dir() else None
 
 
 def _scenes(split: str) -> SyntheticScenes:

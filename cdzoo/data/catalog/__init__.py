@@ -1,7 +1,6 @@
-"""Named data sets."""
+"""Named data sets: what they are, how they are split, how to get them."""
 
-from typing import Any
+from cdzoo.data.catalog.entries import DATASETS, dataset_info
+from cdzoo.data.catalog.info import DatasetInfo
 
-from cdzoo.registry import Registry
-
-DATASETS: Registry[Any] = Registry("data set")
+__all__ = ["DATASETS", "DatasetInfo", "dataset_info"]

@@ -1,0 +1,171 @@
+"""Fetching archives: resumable, checksummed, unpacked to a temporary name and renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tarfile
+import time
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from urllib.parse import urlparse
+
+from tqdm import tqdm
+
+from cdzoo.errors import InputError
+
+_BLOCK = 1 << 20
+_TRIES = 5
+_LARGEST_RATIO = 200
+_LARGEST_FREE = 1 << 30
+
+
+def fetch(url: str, target: Path, sha256: str | None = None, progress: bool = True, pause: float = 1.0) -> Path:
+    """Download a file; what was fetched before an interruption is kept in `TARGET.part` and completed.
+
+    Args:
+        url: Plain http or https address.
+        target: File to write; its folder exists.
+        sha256: Checksum that the file must have.
+        progress: Show a progress bar.
+        pause: Seconds before the first retry; doubled after each.
+
+    Returns:
+        `target`.
+
+    Raises:
+        InputError: The address is none, the server refuses, the connection fails five times, or the checksum differs (the
+            file is removed then).
+    """
+    if urlparse(url).scheme not in ("http", "https"):
+        raise InputError(f"{url}: expected an address that begins with http:// or https://")
+    part = target.with_name(target.name + ".part")
+    for attempt in range(_TRIES):
+        try:
+            _continue(url, part, progress)
+            break
+        except urllib.error.HTTPError as error:
+            if error.code < 500:
+                raise InputError(f"{url}: the server answers {error.code} {error.reason}; check the address") from error
+            reason = f"{error.code} {error.reason}"
+        except (OSError, HTTPException) as error:
+            reason = str(error)
+        if attempt == _TRIES - 1:
+            raise InputError(
+                f"{url}: {_TRIES} attempts failed, the last with: {reason}. Give the command again to go on from here"
+            )
+        time.sleep(pause * 2**attempt)
+    if sha256 is not None and (found := _digest(part)) != sha256.lower():
+        part.unlink()
+        raise InputError(f"{url}: the file has the sha256 {found}, expected {sha256}; it was removed, so fetch it again")
+    part.replace(target)
+    return target
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack a zip or tar archive into `folder`, which must not exist; it appears when it is complete.
+
+    When all of the archive is in one folder, that folder becomes `folder`.
+
+    Raises:
+        InputError: It is no archive, is damaged, would write outside `folder`, holds links or devices, or swells absurdly.
+    """
+    if folder.exists():
+        raise InputError(f"{folder}: there is something already; remove it, or choose another folder")
+    temporary = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        if zipfile.is_zipfile(archive):
+            _unzip(archive, temporary)
+        elif tarfile.is_tarfile(archive):
+            _untar(archive, temporary)
+        else:
+            raise InputError(f"{archive}: neither a zip nor a tar archive that can be read")
+        members = list(temporary.iterdir())
+        # An archive of a single folder stands for what is in that folder.
+        (members[0] if len(members) == 1 and members[0].is_dir() else temporary).replace(folder)
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError) as error:
+        raise InputError(f"{archive}: the archive is damaged or locked ({error})") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _continue(url: str, part: Path, progress: bool) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
+    try:
+        answer = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as error:
+        if error.code == 416 and have:  # nothing is left to fetch, or the file has changed: the checksum tells
+            return
+        raise
+    with answer:
+        if have and answer.status != 206:  # the server sends it whole
+            have = 0
+        length = answer.headers.get("Content-Length")
+        total = have + int(length) if length else None
+        with part.open("ab" if have else "wb") as file, _bar(part, have, total, progress) as bar:
+            while block := answer.read(_BLOCK):
+                file.write(block)
+                bar.update(len(block))
+    if total is not None and part.stat().st_size < total:
+        raise OSError(f"the connection ended after {part.stat().st_size} of {total} bytes")
+
+
+def _bar(part: Path, have: int, total: int | None, progress: bool) -> tqdm[None]:
+    return tqdm(
+        initial=have,
+        total=total,
+        unit="B",
+        unit_scale=True,
+        desc=part.name.removesuffix(".part"),
+        dynamic_ncols=True,
+        disable=not progress,
+    )
+
+
+def _unzip(archive: Path, folder: Path) -> None:
+    with zipfile.ZipFile(archive) as source:
+        members = source.infolist()
+        _check(archive, ((one.filename, one.file_size) for one in members))
+        for one in members:
+            if one.external_attr >> 28 == 0o12:  # the file type bits of a symbolic link
+                raise InputError(f"{archive}: '{one.filename}' is a link; archives with links are not unpacked")
+        source.extractall(folder)
+
+
+def _untar(archive: Path, folder: Path) -> None:
+    with tarfile.open(archive) as source:
+        members = source.getmembers()
+        for one in members:
+            if not (one.isfile() or one.isdir()):
+                raise InputError(f"{archive}: '{one.name}' is a link or a device; archives with such are not unpacked")
+        _check(archive, ((one.name, one.size) for one in members))
+        for one in members:
+            one.mode = 0o755 if one.isdir() else 0o644
+            source.extract(one, folder, set_attrs=False)
+
+
+def _check(archive: Path, members: Iterator[tuple[str, int]]) -> None:
+    total = 0
+    for name, size in members:
+        path = PurePosixPath(name.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or (path.parts and ":" in path.parts[0]):
+            raise InputError(f"{archive}: '{name}' would be written outside the folder; this archive is not to be trusted")
+        total += size
+    if total > max(_LARGEST_FREE, _LARGEST_RATIO * archive.stat().st_size):
+        raise InputError(f"{archive}: unpacks to {total / 2**30:.1f} GiB, {_LARGEST_RATIO} times its size; not to be trusted")
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
