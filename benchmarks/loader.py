@@ -38,7 +38,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         samples = FolderPairs(options.data or write_pairs(Path(folder), 48), exclude=options.exclude)
-        count = options.batches * 16
+        count = options.batches * min(16, len(samples))
         ways: dict[str, Callable[[], object]] = {
             "cdzoo": lambda: load(Drawn(samples, PairAugment(256)), len(samples), options.batches),
             "torchvision v2": lambda: load_v2(samples, count),

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,9 +38,9 @@ class PairAugment:
     def __call__(self, sample: dict[str, Any], rng: random.Random) -> dict[str, Any]:
         """Return a new sample drawn by `rng`; its name is kept."""
         maps = self._cropped([sample[key] for key in KEYS], rng)
-        flipped = [axis for axis in (-1, -2) if self.flips and rng.random() < 0.5]
+        flipped = tuple(axis for axis in (-1, -2) if self.flips and rng.random() < 0.5)
         turns = rng.randrange(4) if self.rotate else 0
-        maps = [torch.rot90(one.flip(flipped) if flipped else one, turns, (-2, -1)).contiguous() for one in maps]
+        maps = [_turned(one, flipped, turns) for one in maps]
         if self.swap_dates and rng.random() < self.swap_dates and maps[0].shape == maps[1].shape:
             maps[0], maps[1] = maps[1], maps[0]
         return {**sample, **dict(zip(KEYS, maps, strict=True))}
@@ -55,6 +56,12 @@ class PairAugment:
         top, left = rng.randint(0, height - side), rng.randint(0, width - side)
         maps = [one[..., top : top + side, left : left + side] for one in maps]
         return maps if side == self.crop else [_resized(one, self.crop, smooth=one is not maps[-1]) for one in maps]
+
+
+def _turned(one: Tensor, flipped: tuple[int, ...], turns: int) -> Tensor:
+    # In NumPy flips and turns are views, so that there is one copy at the end; in torch each of them copies.
+    view = np.rot90(np.flip(one.numpy(), flipped), turns, (-2, -1))
+    return torch.from_numpy(np.ascontiguousarray(view))
 
 
 def _reflected(length: int, wanted: int) -> Tensor:

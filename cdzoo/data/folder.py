@@ -52,7 +52,7 @@ class FilePairs(Dataset[dict[str, Any]]):
         """Return one sample; reading it raises `InputError` when the file is damaged or the mask has other values."""
         pair = self.pairs[index]
         image_a, image_b = (
-            torch.from_numpy(read_image(path, bands, self.value_range)).permute(2, 0, 1).contiguous()
+            torch.from_numpy(read_image(path, bands, self.value_range)).permute(2, 0, 1)
             for path, bands in zip((pair.image_a, pair.image_b), self.bands, strict=True)
         )
         mask = torch.from_numpy(read_mask(pair.mask, self.encoding)).long()
