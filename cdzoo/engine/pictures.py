@@ -18,7 +18,8 @@ from cdzoo.protocol import Protocol
 from cdzoo.visualize import errors, mask_picture, strip, to_rgb
 
 SHOWN = 4
-_LARGEST = 512
+_SMALLEST, _LARGEST = 256, 512
+"""Sides of a panel in pixels: smaller ones are enlarged and larger ones thinned out by whole numbers."""
 TITLES = ("before", "after", "truth", "prediction", "found white, false red, missed blue")
 
 
@@ -48,7 +49,7 @@ def _row(model: ChangeDetector, sample: dict[str, Any], protocol: Protocol, devi
     found = (predict_probability(model, a, b, protocol)[0] >= protocol.threshold).cpu().numpy().astype(np.uint8)
     truth = (sample["mask"] > 0).numpy().astype(np.uint8)
     dates = [to_rgb(_pixels(sample[key])) for key in ("image_a", "image_b")]
-    return [_reduced(panel) for panel in (*dates, mask_picture(truth), mask_picture(found), errors(found, truth))]
+    return [_sized(panel) for panel in (*dates, mask_picture(truth), mask_picture(found), errors(found, truth))]
 
 
 def _pixels(image: torch.Tensor) -> npt.NDArray[np.uint8]:
@@ -56,8 +57,11 @@ def _pixels(image: torch.Tensor) -> npt.NDArray[np.uint8]:
     return pixels
 
 
-def _reduced(panel: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    step = -(-max(panel.shape[:2]) // _LARGEST)
+def _sized(panel: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    side = max(panel.shape[:2])
+    if side < _SMALLEST:
+        return panel.repeat(-(-_SMALLEST // side), 0).repeat(-(-_SMALLEST // side), 1)
+    step = -(-side // _LARGEST)
     return panel[::step, ::step]
 
 
