@@ -42,36 +42,21 @@ def colour_mask(root):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 48, 3), dtype=np.uint8)).save(root / "label" / "pair_1.png")
 
 
-def sixteen_bits(root):
-    with rasterio.open(
-        root / "B" / "pair_1.tif",
-        "w",
-        driver="GTiff",
-        height=48,
-        width=48,
-        count=3,
-        dtype="uint16",
-        transform=rasterio.Affine.scale(2),
-    ) as file:
-        file.write(np.full((3, 48, 48), 3000, np.uint16))
+def write_tiff(root, pixels):
     (root / "B" / "pair_1.png").unlink()
+    profile = {"driver": "GTiff", "height": 48, "width": 48, "count": 3, "transform": rasterio.Affine.scale(2)}
+    with rasterio.open(root / "B" / "pair_1.tif", "w", dtype=pixels.dtype, **profile) as file:
+        file.write(pixels)
+
+
+def sixteen_bits(root):
+    write_tiff(root, np.full((3, 48, 48), 3000, np.uint16))
 
 
 def nan(root):
     pixels = np.ones((3, 48, 48), np.float32)
     pixels[0, 3, 5] = np.nan
-    with rasterio.open(
-        root / "B" / "pair_1.tif",
-        "w",
-        driver="GTiff",
-        height=48,
-        width=48,
-        count=3,
-        dtype="float32",
-        transform=rasterio.Affine.scale(2),
-    ) as file:
-        file.write(pixels)
-    (root / "B" / "pair_1.png").unlink()
+    write_tiff(root, pixels)
 
 
 def missing_partner(root):

@@ -129,7 +129,7 @@ def test_archives_are_unpacked(tmp_path, pack):
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-@pytest.mark.parametrize("name", ["../evil.txt", "/tmp/evil.txt", "a/../../evil.txt"])
+@pytest.mark.parametrize("name", ["../evil.txt", "/evil.txt", "a/../../evil.txt"])
 def test_archives_that_write_elsewhere_are_refused(tmp_path, pack, name):
     archive = pack(tmp_path / "a.bin", {"good.txt": b"1", name: b"2"})
     with pytest.raises(InputError, match="outside the folder"):
