@@ -84,33 +84,29 @@ def run_info(name: str, root: str | None) -> int:
 
 def run_prepare(name: str, root: str | None, out: str | None, tile: int, url: list[str], sha256: list[str]) -> None:
     """Fetch and unpack archives when addresses are given, then cut the data set into tiles when `out` is."""
-    from cdzoo.data.catalog import DATASETS, dataset_info
+    from cdzoo.data.catalog import dataset_info
     from cdzoo.data.layout import find_splits
     from cdzoo.data.source import DataCfg, data_root, split_files
 
-    folder = Path(root) if root else Path(name) if Path(name).is_dir() else data_root(dataset_info(name).name)
+    info = None if Path(name).is_dir() else dataset_info(name)
+    folder = Path(root) if root else Path(name) if info is None else data_root(name)
     if sha256 and len(sha256) != len(url):
         raise ConfigError(f"--sha256 takes one checksum for each --url, got {len(sha256)} for {len(url)}")
     for number, address in enumerate(url):
         _get(address, sha256[number] if sha256 else None, folder)
-    if not folder.is_dir():
-        info = DATASETS.get(name)
-        how = (
-            f"get {info.files} from {info.homepage}, and unpack to it; layout: {info.layout}"
-            if info
-            else "name a folder of pairs"
+    if info is not None and not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder; get {info.files} from {info.homepage}, and unpack to it; layout: {info.layout}"
         )
-        raise InputError(f"{folder}: no such folder; {how}")
     if out is None:
         print(f"{folder} is there; cut it into tiles with --out FOLDER")
         return
     from cdzoo.data.prepare import prepare
 
-    info = DATASETS.get(name)
-    splits = list(find_splits(folder)) or (list(info.splits) if info else [])
+    splits = list(find_splits(folder)) or list(info.splits if info else ())
     if not splits:
         raise InputError(f"{folder}: no splits (train/, val/, test/ or list/*.txt), so it is not known what belongs where")
-    pairs = {split: split_files(DataCfg(str(folder) if info is None else name), split, folder) for split in splits}
+    pairs = {split: split_files(DataCfg(name), split, folder) for split in splits}
     counts = prepare(pairs, Path(out), tile)
     print(f"{out}: {', '.join(f'{split} {count} tiles' for split, count in counts.items())}; use it with --data {out}")
 

@@ -63,19 +63,19 @@ def run_reproduce(model: str, data: str | None, tolerance: float, device: str) -
     """Evaluate published weights as their results say they were, and compare; 1 when a score differs."""
     from cdzoo.engine.score import published_results, score_model
 
-    published, detector, folder = published_results(model)
+    published, file = published_results(model)
     stored = dict(published["data"])
     if data is not None:
         stored["data"] = data
-    source = data_cfg({**stored, "mask_encoding": stored.get("mask_encoding")})
-    result = score_model(detector, model, source, published["split"], pick_device(device))
+    source = data_cfg(stored)
+    result = score_model(build_model(model), model, source, published["split"], pick_device(device))
     mine, theirs = result["protocol"]["splits"][published["split"]], published["protocol"]["splits"][published["split"]]
     if mine != theirs:
         raise InputError(
             f"{source.data}: the {published['split']} split is not the one that was scored: {mine['samples']} samples with hash "
             f"{mine['sha256']} instead of {theirs['samples']} with {theirs['sha256']}; name the right data with --data"
         )
-    print(f"{folder}: {published['provenance']} results on {published['split']}, protocol {published['protocol']['name']}")
+    print(f"{file}: {published['provenance']} results on {published['split']}, protocol {published['protocol']['name']}")
     print(f"{'score':<16}{'published':>12}{'here':>12}{'difference':>12}")
     off = []
     for name in PRINTED:

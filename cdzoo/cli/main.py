@@ -10,6 +10,7 @@ import importlib
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
@@ -83,10 +84,7 @@ def _parser() -> ArgumentParser:
     )
     commands = parser.add_subcommands(title="commands", metavar="COMMAND")
 
-    def add(name: str, help: str) -> ArgumentParser:
-        command = ArgumentParser(description=help, epilog=_EPILOG)
-        commands.add_subcommand(name, command, help=help)
-        return command
+    add = partial(_add_command, commands)
 
     one = add("list", "Show the models and the parts there are.")
     one.add_argument("pattern", nargs="?", default="*", help="wildcard on names, such as 'glmamba*'")
@@ -153,13 +151,14 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _add_data_commands(data: ArgumentParser) -> None:
-    commands = data.add_subcommands(title="commands", metavar="COMMAND")
+def _add_command(commands: Any, name: str, help: str) -> ArgumentParser:
+    command = ArgumentParser(description=help, epilog=_EPILOG)
+    commands.add_subcommand(name, command, help=help)
+    return command
 
-    def add(name: str, help: str) -> ArgumentParser:
-        command = ArgumentParser(description=help, epilog=_EPILOG)
-        commands.add_subcommand(name, command, help=help)
-        return command
+
+def _add_data_commands(data: ArgumentParser) -> None:
+    add = partial(_add_command, data.add_subcommands(title="commands", metavar="COMMAND"))
 
     add("list", "Show the named data sets and the protocols.")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -32,14 +33,13 @@ def run_train(
     folder = Path(resume or out or f"runs/{Path(model).name}")
     if seeds is not None and (len(seeds) < 2 or len(set(seeds)) < len(seeds)):
         raise ConfigError(f"--seeds takes two different seeds or more, got {seeds}; a single one is --seed")
-    if leader:
-        _claim(folder, overwrite, resume is not None)
-        if resume is None:
-            _write_run(folder / RUN_FILE, {"model": model, "recipe": recipe, "seeds": seeds, **options})
+    fresh = leader and _claim(folder, overwrite, resume is not None)
+    if leader and resume is None:
+        _write_run(folder / RUN_FILE, {"model": model, "recipe": recipe, "seeds": seeds, **options})
     try:
         _train_all(model, folder, seeds, resume is not None, leader, options)
     except CdzooError:
-        if leader and resume is None:
+        if fresh:
             _tidy(folder)
         raise
 
@@ -100,22 +100,17 @@ def opened_split(source: Any) -> str:
     return get_protocol(source.protocol).selection_split
 
 
-def _claim(folder: Path, overwrite: bool, resume: bool) -> None:
+def _claim(folder: Path, overwrite: bool, resume: bool) -> bool:
+    """Refuse a folder that must not be written to; return whether it holds nothing yet."""
     used = folder.is_dir() and any(folder.iterdir())
-    if resume:
-        if not used:
-            raise InputError(f"--resume {folder}: there is no run in that folder")
-        return
-    if used and not overwrite:
+    if resume and not used:
+        raise InputError(f"--resume {folder}: there is no run in that folder")
+    if used and not overwrite and not resume:
         raise InputError(
             f"{folder}: there is something already; continue it with --resume {folder}, choose another --out, or replace it "
             f"with --overwrite"
         )
-    if used and (folder / RUN_FILE).is_file():
-        import shutil
-
-        for name in ("checkpoints", "pictures", "tensorboard"):  # of the run that is replaced, and of nothing else
-            shutil.rmtree(folder / name, ignore_errors=True)
+    return not used
 
 
 def _write_run(path: Path, options: dict[str, Any]) -> None:
@@ -126,10 +121,9 @@ def _write_run(path: Path, options: dict[str, Any]) -> None:
 
 
 def _tidy(folder: Path) -> None:
-    """Remove what a run that failed before its first checkpoint left, so that the same command can be given again."""
-    if not any(folder.rglob("step_*")) and not any(folder.rglob("model.safetensors")):
-        for path in (*folder.rglob(RUN_FILE), *folder.rglob("log.csv")):
-            path.unlink()
+    """Remove what a run in a new folder left when it failed before its first checkpoint, so that it can be started again."""
+    if not any(folder.rglob("step_*")):
+        shutil.rmtree(folder)
 
 
 def _plain(value: Any) -> Any:

@@ -80,14 +80,14 @@ def check_data(root: str | Path, exclude: Sequence[str] = (), progress: bool = T
     names: list[str | None] = list(find_splits(root)) or [None]
     listings = {split or "all": list_split(root, split, exclude) for split in names}
     digests: dict[str, list[tuple[str, Path]]] = {}
-    examples: list[PairFiles] = []
+    examples: list[tuple[PairFiles, MaskEncoding | None]] = []
     total = sum(len(listing.pairs) for listing in listings.values())
     with tqdm(total=total, desc="checking", unit="pair", dynamic_ncols=True, disable=not progress) as bar:
         for split, listing in listings.items():
             _check_listing(listing, report)
             found, good = _check_split(split, listing.pairs, report, digests, bar)
             report.splits.append(found)
-            examples += good[:: max(1, len(good) * len(listings) // _ROWS)]
+            examples += [(pair, found.encoding) for pair in good[:: max(1, len(good) * len(listings) // _ROWS)]]
     _check_duplicates(digests, report)
     train = next((one for one in report.splits if one.name in ("train", "all")), None)
     if train is not None and train.pairs and train.unchanged_pairs == train.pairs:
@@ -201,17 +201,12 @@ def _readable(path: Path) -> bool:
     return True
 
 
-def _sheet(pairs: list[PairFiles]) -> Image.Image:
+def _sheet(examples: list[tuple[PairFiles, MaskEncoding | None]]) -> Image.Image:
     rows = []
-    for pair in pairs:
-        images = [_shown(path) for path in (pair.image_a, pair.image_b)]
-        rows.append([_thumb(one) for one in (*images, mask_picture(read_mask(pair.mask, MaskEncoding.THRESHOLD) | _ones(pair)))])
+    for pair, encoding in examples:
+        panels = [_shown(pair.image_a), _shown(pair.image_b), mask_picture(read_mask(pair.mask, encoding))]
+        rows.append([_thumb(panel) for panel in panels])
     return strip(rows, ("before", "after", "change"))
-
-
-def _ones(pair: PairFiles) -> UInt8:
-    pixels = read_grey(pair.mask)
-    return pixels if pixels.max() <= 1 else np.zeros_like(pixels)
 
 
 def _shown(path: Path) -> UInt8:

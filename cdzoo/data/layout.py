@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -116,7 +117,7 @@ def read_names(file: Path) -> list[str]:
         raise InputError(f"{file}: no list of names that can be read ({error})") from error
     if not names:
         raise InputError(f"{file}: the list is empty")
-    if twice := sorted({name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else ()):
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise InputError(f"{file}: listed more than once: {', '.join(twice[:8])}")
     return names
 

@@ -213,18 +213,21 @@ def _scenes(split: str) -> SyntheticScenes:
 
 
 def _refuse_duplicates(splits: dict[str, list[PairFiles]]) -> None:
-    """Raise when two splits hold a file of the same bytes; only files of equal size are read."""
-    by_size: dict[int, list[tuple[str, Path]]] = {}
+    """Raise when two splits hold the same pair of pictures; only files of equal sizes are read."""
+    by_size: dict[tuple[int, int], list[tuple[str, PairFiles]]] = {}
     for split, pairs in splits.items():
         for pair in pairs:
-            by_size.setdefault(pair.image_b.stat().st_size, []).append((split, pair.image_b))
+            size = pair.image_a.stat().st_size, pair.image_b.stat().st_size
+            by_size.setdefault(size, []).append((split, pair))
     for alike in by_size.values():
-        if len({split for split, _ in alike}) > 1:
-            seen: dict[str, tuple[str, Path]] = {}
-            for split, path in alike:
-                other = seen.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), (split, path))
-                if other[0] != split:
-                    raise InputError(
-                        f"{path} ({split}) is the same picture as {other[1]} ({other[0]}); scores on pictures that were trained "
-                        f"on mean nothing. List all of them with: cdzoo data check"
-                    )
+        if len({split for split, _ in alike}) < 2:
+            continue
+        seen: dict[bytes, tuple[str, PairFiles]] = {}
+        for split, pair in alike:
+            digest = hashlib.sha256(pair.image_a.read_bytes() + pair.image_b.read_bytes()).digest()
+            other_split, other = seen.setdefault(digest, (split, pair))
+            if other_split != split:
+                raise InputError(
+                    f"{pair.image_b} ({split}) is the same picture as {other.image_b} ({other_split}), and so is its first date; "
+                    f"scores on pairs that were trained on mean nothing. See cdzoo data check; leave it out with --exclude"
+                )

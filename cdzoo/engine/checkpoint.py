@@ -85,6 +85,12 @@ def list_checkpoints(out: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if re.fullmatch(r"step_\d{8}", path.name))
 
 
+def forget_checkpoints(out: Path) -> None:
+    """Remove the checkpoints of an earlier run: later ones of the new run would be taken for older than these."""
+    for path in list_checkpoints(out):
+        _remove(path)
+
+
 def load_checkpoint(out: Path) -> Checkpoint:
     """Read the last checkpoint of a run.
 

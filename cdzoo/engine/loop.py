@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from cdzoo.data.augment import PairAugment
 from cdzoo.data.sampler import Drawn, Samples, StepSampler
-from cdzoo.engine.checkpoint import load_checkpoint, save_checkpoint
+from cdzoo.engine.checkpoint import forget_checkpoints, load_checkpoint, save_checkpoint
 from cdzoo.engine.evaluate import evaluate
 from cdzoo.engine.interrupt import Interruption
 from cdzoo.engine.logbook import Logbook
@@ -26,6 +26,7 @@ from cdzoo.engine.settings import TrainCfg
 from cdzoo.engine.setup import Setup, lighten, make_fabric, worker_count
 from cdzoo.engine.step import Stepper
 from cdzoo.errors import ConfigError
+from cdzoo.files import replace_atomically
 from cdzoo.hub import WEIGHTS_FILE, save_pretrained
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.protocol import Protocol
@@ -49,7 +50,7 @@ class Run:
         self.best: dict[str, Any] = {"score": -1.0}
         self.best_weights: dict[str, Tensor] = {}
         self.plateau = {"factor": 1.0, "stale": 0.0}
-        self.resumed_from = 0
+        self.loss_sum, self.loss_count = 0.0, 0
 
     def train(self, resume: bool) -> dict[str, Any]:
         """Run to the end, or until interrupted, and leave the best weights in the model."""
@@ -75,9 +76,10 @@ class Run:
         self.steps_per_epoch = probe.steps_per_epoch
         self.total = cfg.epochs * self.steps_per_epoch
         step = self._restore(stepper) if resume else 0
-        self.resumed_from = step
-        leader = fabric.is_global_zero and self.out is not None
-        self.logbook = Logbook(self.out, step, cfg.tensorboard) if leader and self.out else None
+        if self.out is not None and fabric.is_global_zero and not resume:
+            forget_checkpoints(self.out)
+        leading = self.out if fabric.is_global_zero else None
+        self.logbook = Logbook(leading, step, cfg.tensorboard) if leading else None
         self.line = ProgressLine(self.total, step, fabric.device, self.setup.scans, cfg.progress and fabric.is_global_zero)
         batches = self._batches(self._sampler(step, self.total))
         try:
@@ -95,6 +97,7 @@ class Run:
                         interruption.stop(step, self.out)
             if not self.best_weights:  # a finished run that was continued without new epochs
                 self._validate(step)
+                self._checkpoint(step, stepper)
         finally:
             self.line.close()
 
@@ -108,9 +111,6 @@ class Run:
             self.setup.average_in()
             self.loss_sum, self.loss_count = self.loss_sum + result.loss, self.loss_count + 1
         self.line.step(pairs, waited, None if result.skipped else result.loss, stepper.skipped)
-
-    loss_sum = 0.0
-    loss_count = 0
 
     def _end_epoch(self, step: int, stepper: Stepper) -> None:
         epoch = step // self.steps_per_epoch
@@ -134,7 +134,8 @@ class Run:
             picture = validation_picture(self.setup.judged(), self.val_samples, self.protocol, self.fabric.device)
             folder = self.out / "pictures"
             folder.mkdir(exist_ok=True)
-            picture.save(folder / f"epoch_{epoch:04d}.png")
+            with replace_atomically(folder / f"epoch_{epoch:04d}.png") as temporary:
+                picture.save(temporary)
             self.logbook.picture("validation", lighten(picture), step)
         self.line.reset()
 
@@ -166,17 +167,15 @@ class Run:
         if score > self.best["score"]:
             self.plateau["stale"] = 0
             self.best = {"score": score, "step": step, "epoch": step // self.steps_per_epoch, "summary": summary}
-            self.best_weights = {name: value.detach().cpu().clone() for name, value in judged.state_dict().items()}
-            if fabric.is_global_zero and self.out is not None:
-                self._write_best(self.out, judged)
+            self.best_weights = _copied(judged)
         else:
             self.plateau["stale"] += 1
             if self.plateau["stale"] >= self.cfg.lr_decay_epochs:
                 self.plateau = {"factor": self.plateau["factor"] * self.cfg.lr_decay, "stale": 0}
         return summary
 
-    def _write_best(self, out: Path, judged: ChangeDetector) -> None:
-        save_pretrained(judged, out)
+    def _write_best(self, out: Path) -> None:
+        save_pretrained(self.setup.judged(), out)
         summary = self.best["summary"]
         results = {
             "model": self.model.config.name,
@@ -219,8 +218,12 @@ class Run:
                 "best": self.best,
                 "settings": self.cfg.fixed(),
                 "samples": len(self.train_samples),
+                "data": self._data_hash(),
             }
             save_checkpoint(self.out, step, self.model.state_dict(), self.setup.average_state(), state)
+            # After the checkpoint, which refuses weights that are not finite, and from which a killed run writes them again.
+            if self.best.get("step") == step:
+                self._write_best(self.out)
         self.fabric.barrier()
 
     def _restore(self, stepper: Stepper) -> int:
@@ -237,31 +240,36 @@ class Run:
             raise ConfigError(
                 f"{self.out}: a run is continued with its own settings: {shown}. Start a new run with another --out"
             )
-        if state["samples"] != len(self.train_samples):
+        if state["samples"] != len(self.train_samples) or state["data"] != self._data_hash():
             raise ConfigError(
-                f"{self.out}: the run was trained on {state['samples']} pairs, now there are {len(self.train_samples)}; "
-                f"give it the same data, or start a new run with another --out"
+                f"{self.out}: the run was trained on {state['samples']} pairs, now there are {len(self.train_samples)}, "
+                f"or others, or under another protocol; give it the same data, or start a new run with another --out"
             )
-        self.model.load_state_dict(checkpoint.weights)
+        try:
+            self.model.load_state_dict(checkpoint.weights)
+        except RuntimeError as error:
+            raise ConfigError(f"{self.out}: the run is of another model than {self.model.config.name} ({error})") from error
         self.setup.optimizer.load_state_dict(state["optimizer"])
         self.setup.load(checkpoint.average, state["scaler"])
         stepper.skipped, stepper.bad_in_a_row = state["skipped"], state["bad_in_a_row"]
         self.loss_sum, self.loss_count = state["loss"]
         self.plateau = dict(state["plateau"])
-        if "summary" in state["best"]:
-            self._restore_best(state["best"])
+        self._restore_best(state["best"], checkpoint.step)
         return checkpoint.step
 
-    def _restore_best(self, best: dict[str, Any]) -> None:
+    def _restore_best(self, best: dict[str, Any], step: int) -> None:
         from safetensors.torch import load_file
 
         assert self.out is not None
-        written = self.out / WEIGHTS_FILE
-        # A run that is killed between a better validation and its checkpoint leaves newer weights here. It comes to that
-        # validation again, and must take it for an improvement again.
-        self.best = best
-        if written.is_file():
-            self.best_weights = load_file(written)
+        if best.get("step") == step:  # they are in this checkpoint; the run may have been killed before it wrote them
+            self.best, self.best_weights = best, _copied(self.setup.judged())
+            if self.fabric.is_global_zero:
+                self._write_best(self.out)
+        elif "step" in best and (self.out / WEIGHTS_FILE).is_file():
+            self.best, self.best_weights = best, load_file(self.out / WEIGHTS_FILE)
+
+    def _data_hash(self) -> str:
+        return str(self.facts.get("protocol", {}).get("hash", ""))
 
     def _sampler(self, first: int, last: int) -> StepSampler:
         cfg, fabric = self.cfg, self.fabric
@@ -284,3 +292,7 @@ class Run:
                 prefetch_factor=4 if workers else None,
             )
         )
+
+
+def _copied(model: ChangeDetector) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 
@@ -10,6 +9,11 @@ import torch
 from tqdm import tqdm
 
 from cdzoo.ops.backends import choose
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 
 class ProgressLine:
@@ -43,7 +47,7 @@ class ProgressLine:
         facts = {"loss": "-" if loss is None else f"{loss:.3f}"}
         if self.f1 is not None:
             facts["F1"] = f"{self.f1:.3f}"
-        facts |= {"pairs/s": f"{self.rate():.1f}", "wait": f"{self.waiting():.0%}", "mem": f"{self._gigabytes():.1f}G"}
+        facts |= {"pairs/s": f"{self.rate():.1f}", "wait": f"{self.waiting():.0%}", "mem": self._memory()}
         if self.backend:
             facts["scan"] = self.backend
         if skipped:
@@ -63,8 +67,10 @@ class ProgressLine:
         """Leave the last state of the line on the screen."""
         self.bar.close()
 
-    def _gigabytes(self) -> float:
+    def _memory(self) -> str:
         if self.device.type == "cuda":
-            return torch.cuda.max_memory_allocated(self.device) / 2**30
+            return f"{torch.cuda.max_memory_allocated(self.device) / 2**30:.1f}G"
+        if resource is None:
+            return "-"
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (2**30 if sys.platform == "darwin" else 2**20)
+        return f"{peak / (2**30 if sys.platform == 'darwin' else 2**20):.1f}G"

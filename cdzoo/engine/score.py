@@ -70,21 +70,19 @@ def score_model(
     }
 
 
-def published_results(name: str) -> tuple[dict[str, Any], ChangeDetector, str]:
-    """Return the results stored beside weights, the model, and where they are.
+def published_results(name: str) -> tuple[dict[str, Any], str]:
+    """Return the results stored beside weights, and where they are.
 
     Raises:
         InputError: There are no results beside them, or they do not say what was scored.
     """
-    from cdzoo.cli.build import build_model
-
     file = _results_file(name)
     if file is None or not file.is_file():
         raise InputError(f"{name}: there is no {RESULTS_FILE} beside the weights to compare with; cdzoo train writes one")
     results = json.loads(file.read_text(encoding="utf-8"))
     if lacking := {"data", "protocol", "scores", "split"} - results.keys():
         raise InputError(f"{file}: the results do not say {', '.join(sorted(lacking))}, so they cannot be reproduced")
-    return results, build_model(name), str(file)
+    return results, str(file)
 
 
 def _results_file(name: str) -> Path | None:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from cdzoo.backbones.ss2d import SS2D
 from cdzoo.engine.settings import TrainCfg
 from cdzoo.engine.step import Objective
 from cdzoo.errors import ConfigError
@@ -72,7 +73,7 @@ class Setup:
         if fabric.world_size > 1 and fabric.device.type == "cuda":
             torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
         self.fabric, self.model = fabric, model.to(fabric.device)
-        self.scans = any(type(module).__name__ == "SS2D" for module in model.modules())
+        self.scans = any(isinstance(module, SS2D) for module in model.modules())
         self.average: Any = None
         if cfg.ema:
             self.average = ModelEmaV3(model, decay=cfg.ema)

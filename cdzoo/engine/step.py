@@ -34,8 +34,12 @@ class Objective(nn.Module):
         t1, t2 = (normalize(image, self.mean, self.std) for image in (image_a, image_b))
         logits, auxiliary = self.model.forward_supervised(t1, t2)
         loss = change_loss(logits, mask, self.loss, self.change_weight)
-        for weight, coarse in zip(self.model.head.auxiliary_weights, auxiliary, strict=True):
-            loss = loss + weight * change_loss(coarse, _shrunk(mask, coarse.shape[-2:]), self.loss, self.change_weight)
+        if auxiliary:
+            down, right = self.model.padding(*mask.shape[-2:])
+            padded = F.pad(mask, (0, right, 0, down), value=IGNORED)[:, None].float()
+            for weight, coarse in zip(self.model.head.auxiliary_weights, auxiliary, strict=True):
+                small = F.interpolate(padded, size=coarse.shape[-2:], mode="nearest")[:, 0].long()
+                loss = loss + weight * change_loss(coarse, small, self.loss, self.change_weight)
         return loss
 
 
@@ -141,12 +145,3 @@ class Stepper:
                 f"precision {self.cfg.precision}, pairs {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}); nothing was "
                 f"learned from them. Lower lr, clip gradients (clip_norm=1), use precision=fp32, or check the image values"
             )
-
-
-def _shrunk(mask: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize a mask (B, H, W) by nearest neighbour to a coarse map, which covers more where the model padded the pair."""
-    height, width = mask.shape[-2:]
-    strides = [-(-length // small) for length, small in zip((height, width), size, strict=True)]
-    down, right = size[0] * strides[0] - height, size[1] * strides[1] - width
-    padded = F.pad(mask, (0, right, 0, down), value=IGNORED)
-    return F.interpolate(padded[:, None].float(), size=tuple(size), mode="nearest")[:, 0].long()

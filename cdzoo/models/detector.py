@@ -141,15 +141,16 @@ class ChangeDetector(nn.Module):
 
     def _logits(self, features: list[Tensor], size: Sequence[int]) -> Tensor:
         height, width = size
-        down, right = self._padding(height, width)
+        down, right = self.padding(height, width)
         return self.head(features, (height + down, width + right))[..., :height, :width]
 
-    def _padding(self, height: int, width: int) -> tuple[int, int]:
+    def padding(self, height: int, width: int) -> tuple[int, int]:
+        """Return by how many pixels an image is extended below and to the right before the backbone sees it."""
         return -height % self.backbone.pad_multiple, -width % self.backbone.pad_multiple
 
     def _pad(self, image: Tensor) -> Tensor:
         """Reflect the right and lower edge up to a multiple of what the backbone needs; `forward` crops it off again."""
-        down, right = self._padding(*image.shape[-2:])
+        down, right = self.padding(*image.shape[-2:])
         if not down and not right:
             return image
         # A reflection is at most as long as the image less one pixel, which coarse strides can exceed on small images.

@@ -81,6 +81,8 @@ def test_validation_pairs_may_be_elsewhere(pair_folder):
 
 def test_a_picture_in_two_splits_is_refused(split_folder):
     shutil.copy(split_folder / "train" / "B" / "pair_2.png", split_folder / "val" / "B" / "pair_7.png")
+    open_data(DataCfg(str(split_folder)), ("train", "val"))  # one date may recur, as blank ones do
+    shutil.copy(split_folder / "train" / "A" / "pair_2.png", split_folder / "val" / "A" / "pair_7.png")
     with pytest.raises(InputError, match=r"pair_7\.png \(val\) is the same picture as .*pair_2\.png \(train\)"):
         open_data(DataCfg(str(split_folder)), ("train", "val"))
 

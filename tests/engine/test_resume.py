@@ -97,7 +97,28 @@ def test_a_run_is_continued_with_its_own_settings_and_data(tiny, samples, tmp_pa
         run(tiny, samples, tmp_path, resume=True, lr=1e-2)
     with pytest.raises(ConfigError, match="trained on 4 pairs, now there are 3"):
         run(tiny, [samples[i] for i in range(3)], tmp_path, resume=True)
+    torch.manual_seed(0)
+    with pytest.raises(ConfigError, match="of another model"):
+        train(tiny(fusion="diff"), samples, samples, QUICK, tmp_path, resume=True)
+    with pytest.raises(ConfigError, match="or others, or under another protocol"):
+        train(tiny(), samples, samples, QUICK, tmp_path, facts={"protocol": {"hash": "other"}}, resume=True)
     run(tiny, samples, tmp_path, resume=True, epochs=3, progress=False, validate_every=2)
+
+
+def test_best_weights_that_a_killed_run_had_no_time_to_write_are_in_its_checkpoint(tiny, samples, tmp_path):
+    first = run(tiny, samples, tmp_path, epochs=1)
+    kept = {name: (tmp_path / name).read_bytes() for name in ("model.safetensors", "config.json")}
+    for name in (*kept, "results.json"):
+        (tmp_path / name).unlink()
+    assert run(tiny, samples, tmp_path, epochs=1, resume=True) == first
+    assert all((tmp_path / name).read_bytes() == data for name, data in kept.items())
+    assert json.loads((tmp_path / "results.json").read_text())["scores"] == first
+
+
+def test_a_new_run_in_the_same_folder_does_not_see_the_old_checkpoints(tiny, samples, tmp_path):
+    run(tiny, samples, tmp_path, epochs=4)
+    run(tiny, samples, tmp_path, epochs=2)
+    assert [path.name for path in list_checkpoints(tmp_path)] == ["step_00000002", "step_00000004"]
 
 
 def test_only_two_checkpoints_are_kept(tiny, samples, tmp_path):

@@ -99,7 +99,7 @@ def test_weights_that_are_not_finite_are_never_written(tiny, pair_folder, tmp_pa
 def test_a_single_bad_step_changes_nothing_but_its_count(tiny, pair_folder, tmp_path, poison):
     samples = [dict(sample) for sample in FolderPairs(pair_folder(2, 40))]
     model = tiny()
-    calls, seen = [], []
+    calls = []
 
     def spoil(module, inputs, output):
         calls.append({name: value.clone() for name, value in model.state_dict().items()} if module.training else None)
