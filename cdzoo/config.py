@@ -54,7 +54,7 @@ class ModelCfg:
         head: How the pyramid becomes logits.
         neck: Refinement of each date's pyramid; None leaves it out.
         decoder: Refinement of the fused pyramid; None leaves it out.
-        in_chans: Bands of each date, or a pair (first date, second date), which needs `siamese=False`.
+        in_chans: Bands of each date, or a pair (first date, second date), which needs `siamese=False` or early fusion.
         num_classes: Channels of the logits; 1 means change against no change through a sigmoid.
         siamese: One backbone for both dates (True) or one for each (False).
         mean: Mean of each band, subtracted from values in [0, 1]; one value stands for all bands.
@@ -93,8 +93,6 @@ class ModelCfg:
         bands = self.in_chans if isinstance(self.in_chans, tuple) else (self.in_chans, self.in_chans)
         if len(bands) != 2 or any(not isinstance(b, int) or b < 1 for b in bands):
             raise ConfigError(f"in_chans must be a positive integer or a pair of them, got {self.in_chans!r}")
-        if bands[0] != bands[1] and self.siamese:
-            raise ConfigError(f"in_chans={bands}: dates of different bands need a backbone each, add siamese=False")
         for label, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != 1 and bands != (len(values), len(values)):
                 raise ConfigError(f"{label} has {len(values)} values for in_chans={self.in_chans}: give one per band, or one")

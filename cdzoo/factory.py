@@ -145,8 +145,7 @@ def _assemble(config: ModelCfg, instances: dict[str, nn.Module]) -> ChangeDetect
     if "backbone" in instances and not config.siamese:
         raise ConfigError("siamese=False makes two backbones: give ChangeDetector(backbone=..., backbone2=...) two instances")
     backbones: list[Any] = [
-        instances.get("backbone") or _build_backbone(config.backbone, bands)
-        for bands in (config.bands[:1] if config.siamese else config.bands)
+        instances.get("backbone") or _build_backbone(config.backbone, bands) for bands in _backbone_bands(config, instances)
     ]
     first = backbones[0]
     channels, strides = getattr(first, "out_channels", ()), getattr(first, "out_strides", ())
@@ -173,6 +172,23 @@ def _assemble(config: ModelCfg, instances: dict[str, nn.Module]) -> ChangeDetect
         backbone2=backbones[1] if len(backbones) > 1 else None,
         config=config,
     )
+
+
+def _backbone_bands(config: ModelCfg, instances: Mapping[str, nn.Module]) -> tuple[int, ...]:
+    """Return the bands that each backbone takes; early fusion has one backbone for the bands of both dates."""
+    factory = instances.get("fusion") or PARTS["fusion"].get(config.fusion.name)
+    if getattr(factory, "early", False):
+        if not config.siamese:
+            raise ConfigError(
+                f"fusion '{config.fusion.name}' joins the dates before the backbone: siamese=False, a backbone for each date, "
+                "needs a fusion that meets their features"
+            )
+        return (sum(config.bands),)
+    if config.siamese and config.bands[0] != config.bands[1]:
+        raise ConfigError(
+            f'in_chans={config.bands}: dates of different bands need a backbone each (siamese=False) or fusion="early"'
+        )
+    return config.bands[:1] if config.siamese else config.bands
 
 
 def _build_backbone(part: PartCfg, bands: int) -> Backbone:

@@ -8,6 +8,7 @@ pixels. A part states the pyramid it takes (`in_channels`, `in_strides`) and the
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from torch import Tensor, nn
 
@@ -44,6 +45,7 @@ class PyramidPart(nn.Module):
         in_strides: Stride of each level taken; None when the part works at any.
         out_channels: Channels of each level given; those taken by default.
         out_strides: Stride of each level given; those taken by default.
+        pad_multiple: H and W of the image must be multiples of this; 1 when levels of any size will do.
     """
 
     def __init__(
@@ -52,8 +54,10 @@ class PyramidPart(nn.Module):
         in_strides: Sequence[int] | None = None,
         out_channels: Sequence[int] | None = None,
         out_strides: Sequence[int] | None = None,
+        pad_multiple: int = 1,
     ) -> None:
         super().__init__()
+        self.pad_multiple = pad_multiple
         self.in_channels = tuple(in_channels)
         self.in_strides = None if in_strides is None else tuple(in_strides)
         self.out_channels = self.in_channels if out_channels is None else tuple(out_channels)
@@ -65,7 +69,13 @@ class Neck(PyramidPart):
 
 
 class Fusion(PyramidPart):
-    """Turns the pyramids of the two dates into one: `forward(features1, features2) -> features`."""
+    """Turns the pyramids of the two dates into one: `forward(features1, features2) -> features`.
+
+    Attributes:
+        early: The dates meet before the backbone, which takes the bands of both; then it is `forward(features)`.
+    """
+
+    early = False
 
 
 class Decoder(PyramidPart):
@@ -87,10 +97,18 @@ class Head(nn.Module):
         in_channels: Channels of each level taken.
         in_strides: Stride of each level taken; None when the head works at any.
         num_classes: Channels of the logits: 1 for a sigmoid, 2 or more for a softmax whose class 0 is "no change".
+        pad_multiple: H and W of the image must be multiples of this; 1 when levels of any size will do.
     """
 
-    def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, num_classes: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        in_strides: Sequence[int] | None = None,
+        num_classes: int = 1,
+        pad_multiple: int = 1,
+    ) -> None:
         super().__init__()
+        self.pad_multiple = pad_multiple
         if num_classes < 1:
             raise ConfigError(f"num_classes must be at least 1, got {num_classes}")
         self.in_channels = tuple(in_channels)
@@ -152,6 +170,30 @@ class PerLevelDecoder(Decoder):
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Decode level by level."""
         return [decode(x) for decode, x in zip(self.levels, features, strict=True)]
+
+
+def check_one_level(what: str, in_channels: Sequence[int]) -> int:
+    """Return the channels of the only level that a part is given.
+
+    Raises:
+        ConfigError: There are several; the parts that make one of them are named.
+    """
+    if len(in_channels) != 1:
+        raise ConfigError(
+            f"{what} takes one level, but the part before it gives {len(in_channels)}, of channels {tuple(in_channels)}: "
+            'put a decoder before it that merges them (decoder="unet" or "top_down"), or use head="summation", which takes any'
+        )
+    return in_channels[0]
+
+
+def check_doubling(what: str, in_strides: Sequence[int] | None) -> None:
+    """Raise unless each level has half the size of the one before.
+
+    Raises:
+        ConfigError: The strides do not double from level to level.
+    """
+    if in_strides is not None and any(b != 2 * a for a, b in pairwise(in_strides)):
+        raise ConfigError(f"{what} needs strides that double from level to level, got {tuple(in_strides)}")
 
 
 def describe(part: nn.Module) -> str:

@@ -6,15 +6,14 @@ Source: S. Liu et al., "GLMamba: A Global-Local Mamba Network for Efficient Remo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cdzoo.backbones.ss2d import SS2D
 from cdzoo.errors import ConfigError
+from cdzoo.layers import VSSBlock
 from cdzoo.part import Backbone
 from cdzoo.registry import register_backbone
 
@@ -50,28 +49,6 @@ class PatchMerging(nn.Module):
             x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
         x = torch.cat([x[:, 0::2, 0::2], x[:, 1::2, 0::2], x[:, 0::2, 1::2], x[:, 1::2, 1::2]], dim=-1)
         return self.reduction(self.norm(x))
-
-
-class VSSBlock(nn.Module):
-    """x + out_proj(LN(SS2D(SiLU(DWConv3x3(x')))) * SiLU(z)) with (x', z) = in_proj(LN(x)), on (B, H, W, C)."""
-
-    def __init__(self, channels: int, d_state: int, expand: float, scan: str, drop_path: float) -> None:
-        super().__init__()
-        inner = int(expand * channels)
-        self.norm = nn.LayerNorm(channels)
-        self.in_proj = nn.Linear(channels, 2 * inner, bias=False)
-        self.conv = nn.Conv2d(inner, inner, 3, padding=1, groups=inner)
-        self.ss2d = SS2D(inner, d_state, math.ceil(channels / 16), scan)
-        self.out_norm = nn.LayerNorm(inner)
-        self.out_proj = nn.Linear(inner, channels, bias=False)
-        self.drop_path = _drop_path(drop_path)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block; the shape stays."""
-        u, z = self.in_proj(self.norm(x)).chunk(2, dim=-1)  # (B, H, W, E C) each
-        u = F.silu(self.conv(u.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
-        y = self.out_norm(self.ss2d(u)) * F.silu(z)
-        return x + self.drop_path(self.out_proj(y))
 
 
 @register_backbone("vss")
@@ -125,11 +102,3 @@ class VSSBackbone(Backbone):
             x = stage(x)
             features.append(x.permute(0, 3, 1, 2))
         return features
-
-
-def _drop_path(rate: float) -> nn.Module:
-    if rate == 0:
-        return nn.Identity()
-    from timm.layers import DropPath  # importing timm takes seconds, and most models have no stochastic depth
-
-    return DropPath(rate)

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cdzoo.backbones.ss2d import SS2D
 from cdzoo.engine.settings import TrainCfg
 from cdzoo.engine.step import Objective
 from cdzoo.errors import ConfigError
+from cdzoo.layers import SS2D
 from cdzoo.models.detector import ChangeDetector
 
 _PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}

@@ -1,5 +1,9 @@
 """From a pyramid to logits at input size."""
 
+from cdzoo.heads.changeformer import ChangeFormerHead
+from cdzoo.heads.conv import Conv
+from cdzoo.heads.fcn import FCN
+from cdzoo.heads.stepwise import Stepwise
 from cdzoo.heads.summation import Summation
 
-__all__ = ["Summation"]
+__all__ = ["FCN", "ChangeFormerHead", "Conv", "Stepwise", "Summation"]

@@ -1,4 +1,4 @@
-"""Convolution, batch norm, ReLU; and the initialisation used outside the Mamba backbone."""
+"""Convolution, batch norm, ReLU."""
 
 from __future__ import annotations
 
@@ -17,15 +17,3 @@ class ConvBNReLU(nn.Sequential):
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )
-
-
-def kaiming_init_(module: nn.Module) -> None:
-    """Kaiming-initialise every convolution below `module` in place (He et al., 2015), with zero biases.
-
-    Batch norms keep PyTorch's default, which is ones and zeros.
-    """
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)

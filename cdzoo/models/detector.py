@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -20,7 +21,8 @@ class ChangeDetector(nn.Module):
     """Two images in, change logits at input size out.
 
     Args:
-        backbone: Encoder; sees both dates as one batch unless `backbone2` is given.
+        backbone: Encoder; sees both dates as one batch unless `backbone2` is given, or their bands side by side if the
+            fusion is an early one.
         neck: Refines the pyramid of each date with the same weights; None for none.
         fusion: Joins the two pyramids.
         decoder: Refines the fused pyramid; None for none.
@@ -67,6 +69,8 @@ class ChangeDetector(nn.Module):
         self.decoder: PyramidPart = decoder or Identity(fusion.out_channels, fusion.out_strides)
         self.head = head
         self._check_chain()
+        self.pad_multiple = math.lcm(*(part.pad_multiple for part in (backbone, self.neck, fusion, self.decoder, head)))
+        self.bands = self._bands(config)
         own = self._describe()
         self.config = config or own
         for key in ("bands", "num_classes", "siamese"):
@@ -100,6 +104,8 @@ class ChangeDetector(nn.Module):
         """Return what the head sees: the decoded pyramid of the padded pair, finest level first."""
         self._check_input(t1, t2)
         t1, t2 = self._pad(t1), self._pad(t2)
+        if self.fusion.early:
+            return self.decoder(self.fusion(self.neck(self.backbone(torch.cat([t1, t2], dim=1)))))
         if self.backbone2 is None:
             features = self.neck(self.backbone(torch.cat([t1, t2])))
             first, second = zip(*(f.chunk(2) for f in features), strict=True)
@@ -124,9 +130,23 @@ class ChangeDetector(nn.Module):
                 giver = f"{role} {describe(part)}"
         check_fit(giver, channels, strides, f"head {describe(self.head)}", self.head)
 
+    def _bands(self, config: ModelCfg | None) -> tuple[int, int]:
+        """Return the bands of each date. An early backbone knows their sum only: the config tells, or both have half."""
+        taken = self.backbone.in_chans
+        if not self.fusion.early:
+            return taken, (self.backbone2 or self.backbone).in_chans
+        if self.backbone2 is not None:
+            raise ConfigError(f"{describe(self.fusion)} joins the dates before the backbone, so there is no backbone2")
+        bands = config.bands if config is not None else (taken // 2, taken // 2)
+        if sum(bands) != taken:
+            raise ConfigError(
+                f"{describe(self.fusion)} joins the dates before the backbone, which takes {taken} bands instead of the "
+                f"{sum(bands)} of both dates together: build it with in_chans={sum(bands)}"
+            )
+        return bands
+
     def _check_input(self, t1: Tensor, t2: Tensor) -> None:
-        second = self.backbone2 or self.backbone
-        for label, image, bands in (("first", t1, self.backbone.in_chans), ("second", t2, second.in_chans)):
+        for label, image, bands in (("first", t1, self.bands[0]), ("second", t2, self.bands[1])):
             if image.ndim != 4:
                 raise InputError(f"the {label} date must be a batch (B, bands, H, W), got shape {tuple(image.shape)}")
             if image.shape[1] != bands:
@@ -146,10 +166,10 @@ class ChangeDetector(nn.Module):
 
     def padding(self, height: int, width: int) -> tuple[int, int]:
         """Return by how many pixels an image is extended below and to the right before the backbone sees it."""
-        return -height % self.backbone.pad_multiple, -width % self.backbone.pad_multiple
+        return -height % self.pad_multiple, -width % self.pad_multiple
 
     def _pad(self, image: Tensor) -> Tensor:
-        """Reflect the right and lower edge up to a multiple of what the backbone needs; `forward` crops it off again."""
+        """Reflect the right and lower edge up to a multiple of what the parts need; `forward` crops it off again."""
         down, right = self.padding(*image.shape[-2:])
         if not down and not right:
             return image
@@ -161,7 +181,7 @@ class ChangeDetector(nn.Module):
         def part(module: nn.Module) -> PartCfg | None:
             return None if isinstance(module, Identity) else PartCfg(INSTANCE + describe(module))
 
-        bands = self.backbone.in_chans, (self.backbone2 or self.backbone).in_chans
+        bands = self.bands
         backbone, fusion, head = part(self.backbone), part(self.fusion), part(self.head)
         assert backbone is not None and fusion is not None and head is not None
         return ModelCfg(

@@ -52,7 +52,7 @@ class CSAM(Neck):
     """
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int]) -> None:
-        super().__init__(in_channels, in_strides)
+        super().__init__(in_channels, in_strides, pad_multiple=max(in_strides))
         if len(in_channels) < 3:
             raise ConfigError(f"csam merges three neighbouring levels, but the backbone gives {len(in_channels)}; use neck=None")
         if any(b != 2 * a for a, b in pairwise(in_strides)):

@@ -28,8 +28,23 @@ def _corners(height: int, width: int) -> Tensor:
     return torch.stack([rows.flatten(), rows.flatten().flip(0), rows.flip(1).flatten(), rows.flip(0).flatten()])
 
 
+def _omni(height: int, width: int) -> Tensor:
+    """Rows, columns, their reverses, both diagonals and their reverses (RS-Mamba, Zhao et al. 2024, arXiv 2404.02668).
+
+    Diagonals wrap around: step w of row h reads column (h + w) mod W, or (w - h) mod W, all rows of one step before the next.
+    """
+    rows = torch.arange(height, device="cpu")
+    steps = torch.arange(width, device="cpu").unsqueeze(1)
+    diagonals = [(rows * width + (steps + sign * rows) % width).flatten() for sign in (1, -1)]
+    return torch.cat([_cross(height, width), torch.stack([*diagonals, *(d.flip(0) for d in diagonals)])])
+
+
 # Name -> number of directions K and the table's maker.
-_ORDERS: dict[str, tuple[int, Callable[[int, int], Tensor]]] = {"cross": (4, _cross), "corners": (4, _corners)}
+_ORDERS: dict[str, tuple[int, Callable[[int, int], Tensor]]] = {
+    "cross": (4, _cross),
+    "corners": (4, _corners),
+    "omni": (8, _omni),
+}
 
 
 def list_scan_orders() -> list[str]:
