@@ -7,7 +7,6 @@ IEEE TGRS 62 (2024), arXiv 2404.03425, for the sizes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -94,8 +93,7 @@ class VMamba(Backbone):
         self.patch_embed = nn.Sequential(ConvNorm(in_chans, channels // 2), nn.GELU(), ConvNorm(channels // 2, channels))
         self.stages = nn.ModuleList()
         for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            options = {"gated": gated, "conv_bias": conv_bias, "mlp_ratio": mlp_ratio}
-            blocks = [VSSBlock(width, d_state, expand, scan, rates.pop(0), **options) for _ in range(depth)]
+            blocks = [VSSBlock(width, d_state, expand, scan, rates.pop(0), gated, conv_bias, mlp_ratio) for _ in range(depth)]
             self.stages.append(Stage(ConvNorm(width // 2, width) if i else None, blocks))
         self.norms = nn.ModuleList(nn.LayerNorm(width) if out_norm else nn.Identity() for width in widths)
         truncated_init_(self)
@@ -110,23 +108,43 @@ class VMamba(Backbone):
         return features
 
 
-def _sized(channels: int, depths: tuple[int, ...], drop_path: float, in_chans: int, options: dict[str, Any]) -> VMamba:
-    return VMamba(in_chans, **{"channels": channels, "depths": depths, "drop_path": drop_path, **options})
-
-
 @register_backbone("vmamba_tiny")
-def vmamba_tiny(in_chans: int = 3, **options: Any) -> VMamba:
-    """C = 96, blocks 2-2-4-2; `options` are those of `VMamba`."""
-    return _sized(96, (2, 2, 4, 2), 0.2, in_chans, options)
+class VMambaTiny(VMamba):
+    """VMamba with C = 96, blocks 2-2-4-2.
+
+    Args:
+        in_chans: Bands of the image.
+        depths: Blocks per stage; VMamba's releases differ in those of the third.
+        drop_path: Largest stochastic-depth rate.
+    """
+
+    def __init__(self, in_chans: int = 3, depths: Sequence[int] = (2, 2, 4, 2), drop_path: float = 0.2) -> None:
+        super().__init__(in_chans, 96, depths, drop_path=drop_path)
 
 
 @register_backbone("vmamba_small")
-def vmamba_small(in_chans: int = 3, **options: Any) -> VMamba:
-    """C = 96, blocks 2-2-15-2; `options` are those of `VMamba`."""
-    return _sized(96, (2, 2, 15, 2), 0.3, in_chans, options)
+class VMambaSmall(VMamba):
+    """VMamba with C = 96, blocks 2-2-15-2.
+
+    Args:
+        in_chans: Bands of the image.
+        depths: Blocks per stage.
+        drop_path: Largest stochastic-depth rate.
+    """
+
+    def __init__(self, in_chans: int = 3, depths: Sequence[int] = (2, 2, 15, 2), drop_path: float = 0.3) -> None:
+        super().__init__(in_chans, 96, depths, drop_path=drop_path)
 
 
 @register_backbone("vmamba_base")
-def vmamba_base(in_chans: int = 3, **options: Any) -> VMamba:
-    """C = 128, blocks 2-2-15-2; `options` are those of `VMamba`."""
-    return _sized(128, (2, 2, 15, 2), 0.6, in_chans, options)
+class VMambaBase(VMamba):
+    """VMamba with C = 128, blocks 2-2-15-2.
+
+    Args:
+        in_chans: Bands of the image.
+        depths: Blocks per stage.
+        drop_path: Largest stochastic-depth rate.
+    """
+
+    def __init__(self, in_chans: int = 3, depths: Sequence[int] = (2, 2, 15, 2), drop_path: float = 0.6) -> None:
+        super().__init__(in_chans, 128, depths, drop_path=drop_path)

@@ -47,7 +47,10 @@ class UNetDecoder(Decoder):
         if not skips:
             raise ConfigError("unet joins at least two levels, but the part before it gives one; use decoder=None")
         if len(widths) != len(skips) or len(depths) != len(skips) or min(*widths, *depths) < 1:
-            raise ConfigError(f"unet: give {len(skips)} widths and depths of at least 1, got {tuple(widths)}, {tuple(depths)}")
+            raise ConfigError(
+                f"unet: give {len(skips)} widths and depths of at least 1, one per level but the coarsest, got {tuple(widths)}, "
+                f'{tuple(depths)}; decoder=("unet", {{}}) takes the defaults'
+            )
         check_doubling("the decoder unet", in_strides)
         super().__init__(in_channels, in_strides, widths[:1], in_strides[:1])
         # What comes up to each level: the width that the level below gives.

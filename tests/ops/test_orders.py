@@ -26,10 +26,20 @@ def test_corners_starts_at_each_corner():
     assert index == [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [2, 1, 0, 5, 4, 3], [3, 4, 5, 0, 1, 2]]
 
 
+def test_omni_adds_the_wrapped_diagonals_and_their_reverses():
+    # Token (row h, step w) reads column (h + w) mod W or (w - h) mod W; all rows of a step come before the next step.
+    for height, width in ((2, 3), (3, 2), (4, 4), (1, 5)):
+        index = scan_index("omni", height, width).tolist()
+        assert index[:4] == scan_index("cross", height, width).tolist()
+        assert index[4] == [h * width + (h + w) % width for w in range(width) for h in range(height)]
+        assert index[5] == [h * width + (w - h) % width for w in range(width) for h in range(height)]
+        assert index[6] == index[4][::-1] and index[7] == index[5][::-1]
+
+
 def test_tables_are_cached():
     assert scan_index("cross", 4, 5) is scan_index("cross", 4, 5)
 
 
 def test_unknown_order_lists_the_known():
-    with pytest.raises(ValueError, match=r"'spiral'.*corners, cross"):
+    with pytest.raises(ValueError, match=r"'spiral'.*corners, cross, omni"):
         scan_index("spiral", 2, 2)

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scan_cases import NAMES, flat, map_problem, module_of, usable_backends
 
-from cdzoo.ops import scan_index, scan_reference
+from cdzoo.ops import list_scan_orders, scan_index, scan_reference
+from cdzoo.ops.orders import num_directions
 from cdzoo.ops.selfcheck import BACKWARD_TOLERANCE, FORWARD_TOLERANCE, relative_error
 
 backends = pytest.mark.parametrize("name", usable_backends() or [pytest.param("", marks=pytest.mark.skip("no native library"))])
@@ -40,11 +41,11 @@ def test_agrees_with_reference(name, state, size):
 
 
 @backends
-@pytest.mark.parametrize("order", ["cross", "corners"])
+@pytest.mark.parametrize("order", list_scan_orders())
 @pytest.mark.parametrize("softplus", [True, False])
 @pytest.mark.parametrize("skip", [True, False])
 def test_agrees_in_every_mode(name, order, softplus, skip):
-    tensors = map_problem(2, 7, 10, 24, 4)
+    tensors = map_problem(2, 7, 10, 24, 4, directions=num_directions(order))
     tensors[1] = tensors[1].detach().abs() * 0.5
     compare(name, tensors if skip else [*tensors[:5], None, None], order, softplus)
 
