@@ -1,7 +1,14 @@
 """Every registered model, and the detector's own promises."""
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from architectures import architectures, fill, images
 
 import cdzoo
 from cdzoo.backbones import VSSBackbone
@@ -28,11 +35,25 @@ class TestEveryModel:
         assert set(counts) == {"backbone", "neck", "fusion", "decoder", "head"}
         assert sum(counts.values()) == sum(p.numel() for p in model.parameters())
 
-    @pytest.mark.slow
-    def test_maps_a_pair_at_its_own_size(self, name):
-        model = cdzoo.create_model(name).eval()
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", architectures())
+class TestEveryArchitecture:
+    def test_maps_one_pair_of_odd_size_and_tells_the_dates_apart(self, name):
+        model = fill(cdzoo.create_model(name)).eval()
+        t1, t2 = images(35, 50, bands=model.config.bands[0], batch=1)
         with torch.no_grad():
-            assert model(torch.randn(1, 3, 32, 41), torch.randn(1, 3, 32, 41)).shape == (1, 1, 32, 41)
+            there, back = model(t1, t2), model(t2, t1)
+        assert there.shape == back.shape == (1, model.config.num_classes, 35, 50)
+        assert torch.isfinite(there).all()
+        assert (there - back).abs().max() > 1e-5 * there.abs().max()
+
+    def test_gradients_reach_every_parameter_that_is_trained(self, name):
+        model = fill(cdzoo.create_model(name)).eval()  # stochastic depth would cut whole blocks off
+        logits, auxiliary = model.forward_supervised(*images(64, 64, bands=model.config.bands[0]))
+        sum(values.square().mean() for values in (logits, *auxiliary)).backward()
+        idle = [key for key, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+        assert not idle, f"no gradient reaches {idle}"
 
 
 def test_published_size_of_the_data_set_models():
@@ -90,8 +111,20 @@ def test_radar_against_optical(tiny):
         p.numel() for b in (model.backbone, model.backbone2) for p in b.parameters()
     )
     assert cdzoo.ModelCfg.from_json(model.config.to_json()) == model.config
-    with pytest.raises(ConfigError, match="siamese=False"):
+    with pytest.raises(ConfigError, match=r"siamese=False.*fusion=\"early\""):
         tiny(in_chans=(2, 4))
+
+
+def test_early_fusion_passes_the_bands_of_both_dates_once(tiny):
+    model, seen = tiny(in_chans=(2, 4), fusion="early"), []
+    model.backbone.register_forward_pre_hook(lambda _m, args: seen.append(args[0].shape))
+    assert model(torch.randn(3, 2, 33, 40), torch.randn(3, 4, 33, 40)).shape == (3, 1, 33, 40)
+    assert [shape[:2] for shape in seen] == [(3, 6)]
+    assert model.bands == (2, 4) and cdzoo.ModelCfg.from_json(model.config.to_json()) == model.config
+    with pytest.raises(InputError, match="4 bands"):
+        model(torch.randn(1, 4, 32, 32), torch.randn(1, 4, 32, 32))
+    with pytest.raises(ConfigError, match=r"fusion 'early' joins the dates before the backbone: siamese=False"):
+        tiny(fusion="early", siamese=False)
 
 
 def test_forward_features_is_what_the_head_sees(tiny, pair):

@@ -24,26 +24,48 @@ from cdzoo.part import (
 from cdzoo.registry import PARTS
 
 ALL_PARTS = [(kind, name) for kind, registry in PARTS.items() for name in registry.list()]
-SMALL = {"vss": {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2}}
+BLOCKS = [1, 1, 1, 1]
+SMALL = {
+    ("backbone", "vss"): {"channels": 8, "depths": BLOCKS, "d_state": 2},
+    ("backbone", "unet"): {"channels": [4, 8, 16], "depths": [1, 1, 1]},
+    ("backbone", "changeformer"): {"channels": [4, 8, 12, 16], "depths": BLOCKS, "heads": [1, 2, 3, 4]},
+    ("backbone", "vmamba"): {"channels": 8, "depths": BLOCKS},
+    **{("backbone", f"vmamba_{size}"): {"depths": [1, 1, 1]} for size in ("tiny", "small", "base")},
+    ("neck", "linear"): {"channels": 8},
+    ("fusion", "spatio_temporal"): {"width": 8},
+}
+# Heads that take one level need a decoder that merges the pyramid into it.
+ONE_LEVEL_HEADS = ("conv", "fcn", "stepwise")
 VARIANTS = [
     ("backbone", "vss", {"scan": "corners"}),
     ("backbone", "vss", {"depths": [1, 1], "drop_path": 0.1}),
     ("fusion", "cbam", {"norm": False}),
     ("fusion", "bfa", {"norm": False, "reduction": 4}),
     ("fusion", "cross_attention", {"tokens": 4, "head_channels": 4}),
+    ("backbone", "vmamba", {"scan": "omni", "gated": True, "conv_bias": True, "out_norm": False, "d_state": 2}),
+    ("fusion", "skips", {"mode": "concat"}),
+    ("fusion", "spatio_temporal", {"arrangements": ["cross"], "d_state": 2}),
+    ("fusion", "changeformer", {"channels": 4}),
+    ("decoder", "concat_up", {"early_projection": True}),
+    ("decoder", "top_down", {"channels": 6}),
+    ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
     ("decoder", "csie", {"interaction": "spatial"}),
     ("decoder", "csie", {"groups": 2}),
     ("head", "summation", {"channels": 6}),
+    ("head", "changeformer", {"channels": 6}),
+    ("head", "conv", {"kernel_size": 3, "transposed": True}),
 ]
 
 
 def build(kind, name, **kwargs):
-    own = {**SMALL.get(name, {}), **kwargs}
+    own = {**SMALL.get((kind, name), {}), **kwargs}
     options = {kind: (name, own)}
     if kind != "backbone":
-        options["backbone"] = ("vss", SMALL["vss"])
-    elif len(own.get("depths", "1234")) < 3:
+        options["backbone"] = ("vss", SMALL["backbone", "vss"])
+    elif name == "bit_resnet18" or len(own.get("depths", BLOCKS)) < 3:
         options["neck"] = None
+    if kind == "head" and name in ONE_LEVEL_HEADS:
+        options["decoder"] = "unet"
     return cdzoo.create_model("glmamba_tiny", **options)
 
 
@@ -51,11 +73,11 @@ def build(kind, name, **kwargs):
 class TestEveryPart:
     def test_a_model_with_it_trains_a_step_at_an_odd_size(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs)
-        logits = model(*pair)
-        assert logits.shape == (2, 1, 33, 47)
-        assert torch.isfinite(logits).all()
-        logits.square().mean().backward()
-        without = [n for n, p in getattr(model, kind).named_parameters() if p.grad is None]
+        logits, auxiliary = model.forward_supervised(*pair)
+        assert logits.shape == (2, 1, 33, 47) and len(auxiliary) == len(model.head.auxiliary_weights)
+        assert all(torch.isfinite(values).all() and values.shape[:2] == (2, 1) for values in (logits, *auxiliary))
+        sum(values.square().mean() for values in (logits, *auxiliary)).backward()
+        without = [n for n, p in getattr(model, kind).named_parameters() if p.requires_grad and p.grad is None]
         assert not without, f"no gradient reaches {without}"
         before = [p.detach().clone() for p in model.parameters()]
         torch.optim.SGD(model.parameters(), lr=0.1).step()
@@ -120,6 +142,21 @@ def test_every_part_is_of_its_kind_documented_and_takes_only_named_arguments(kin
         ("backbone", ("vss", {"depths": []})),
         ("backbone", ("vss", {"depths": [1, 0]})),
         ("backbone", ("vss", {"drop_path": 1.0})),
+        ("backbone", ("vmamba", {"channels": 7})),
+        ("backbone", ("vmamba", {"depths": [1, 0]})),
+        ("backbone", ("vmamba", {"drop_path": 1.0})),
+        ("backbone", ("unet", {"channels": [8], "depths": [1, 1]})),
+        ("backbone", ("unet", {"channels": [2] * 6, "depths": [1] * 6})),
+        ("backbone", ("changeformer", {"depths": [1, 1]})),
+        ("backbone", ("changeformer", {"heads": [3, 2, 4, 8]})),
+        ("neck", ("linear", {"channels": 0})),
+        ("neck", ("enlarge", {"channels": 0})),
+        ("fusion", ("skips", {"mode": "both"})),
+        ("fusion", ("mf_mamba", {"reduction": 0})),
+        ("fusion", ("spatio_temporal", {"arrangements": ["diagonal"]})),
+        ("decoder", ("top_down", {"channels": -1})),
+        ("decoder", ("unet", {"widths": [8]})),
+        ("head", ("conv", {"kernel_size": 2})),
     ],
 )
 def test_arguments_out_of_range_are_refused(kind, value):
@@ -132,6 +169,24 @@ def test_csam_refuses_pyramids_it_cannot_merge():
         cdzoo.create_model("glmamba_tiny", backbone=("vss", {"channels": 8, "depths": [1, 1]}))
     with pytest.raises(ConfigError, match="strides that double"):
         PARTS["neck"].get("csam")([8, 8, 8], [4, 8, 8])
+
+
+@pytest.mark.parametrize("head", ONE_LEVEL_HEADS)
+def test_heads_of_one_level_say_what_would_make_one(head):
+    with pytest.raises(ConfigError, match=rf"{head} takes one level.*gives 4.*decoder=\"unet\""):
+        cdzoo.create_model("glmamba_tiny", head=head)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("fusion", "skips"), ("decoder", "unet"), ("decoder", "concat_up"), ("neck", "csam")])
+def test_parts_that_need_a_pyramid_refuse_a_single_level(kind, name):
+    with pytest.raises(ConfigError, match=r"levels"):
+        cdzoo.create_model("bit", **{kind: name})
+
+
+@pytest.mark.parametrize("decoder", ["unet", "concat_up"])
+def test_parts_that_double_refuse_strides_that_do_not(decoder):
+    with pytest.raises(ConfigError, match=f"the decoder {decoder} needs strides that double"):
+        PARTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])
 
 
 class _Fixed(Backbone):

@@ -23,18 +23,16 @@ def run_list(pattern: str, kind: str | None) -> None:
         return
     if kind is not None and kind not in kinds:
         raise UnknownNameError(f"there is no kind '{kind}'.{nearest(kind, kinds)} Kinds: {', '.join(kinds)}, recipe.")
-    found = 0
-    for name, registry in kinds.items():
-        names = registry.list(pattern)
-        found += len(names) if kind in (None, name) else 0
-        if kind not in (None, name) or not names:
-            continue
+    found = {name: registry.list(pattern) for name, registry in kinds.items() if kind in (None, name)}
+    width = max((len(one) for names in found.values() for one in names), default=0) + 2
+    for name in (name for name, names in found.items() if names):
         print(f"{name}s")
-        for one in names:
-            print(f"  {one:<20}{MODELS.get(one)().description if name == 'model' else _summary(registry.get(one))}".rstrip())
+        for one in found[name]:
+            about = MODELS.get(one)().description if name == "model" else _summary(PARTS[name].get(one))
+            print(f"  {one:<{width}}{about}".rstrip())
         if name == "backbone" and pattern == "*":
-            print(f"  {'timm/<name>':<20}Any timm encoder with features_only.")
-    if not found:
+            print(f"  {'timm/<name>':<{width}}Any timm encoder with features_only.")
+    if not any(found.values()):
         raise UnknownNameError(f"nothing matches '{pattern}'; 'cdzoo list' shows all")
 
 

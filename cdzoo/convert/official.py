@@ -43,7 +43,7 @@ def from_official(model_name: str, state_dict: Mapping[str, Any], **overrides: A
     family = _require_family(model_name)
     given = {key: value for key, value in unwrap(state_dict).items() if not _ignored(family, key)}
     expected = official_keys(model_name, **overrides)
-    _compare(f"the checkpoint of {family.source}", given, {official: shape for official, shape in expected.values()}, model_name)
+    compare(f"the checkpoint of {family.source}", given, {official: shape for official, shape in expected.values()}, model_name)
     return {ours: given[official] for ours, (official, _) in expected.items()}
 
 
@@ -56,7 +56,7 @@ def to_official(model_name: str, state_dict: Mapping[str, Tensor], **overrides: 
     """
     _require_family(model_name)
     expected = official_keys(model_name, **overrides)
-    _compare("the state dict", state_dict, {ours: shape for ours, (_, shape) in expected.items()}, model_name)
+    compare("the state dict", state_dict, {ours: shape for ours, (_, shape) in expected.items()}, model_name)
     return {official: state_dict[ours] for ours, (official, _) in expected.items()}
 
 
@@ -115,7 +115,12 @@ def _ignored(family: Family, key: str) -> bool:
     return any(fnmatch.fnmatchcase(key, pattern) for pattern in family.ignored)
 
 
-def _compare(what: str, given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], model_name: str) -> None:
+def compare(what: str, given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], model_name: str) -> None:
+    """Raise unless `given` has exactly the keys and shapes of `expected`.
+
+    Raises:
+        WeightsError: Keys are missing or unexpected, or shapes differ; they are named.
+    """
     missing = [key for key in expected if key not in given]
     unexpected = [key for key in given if key not in expected]
     shapes = [

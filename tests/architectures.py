@@ -1,0 +1,49 @@
+"""Registered architectures, and a filling of their weights that is the same on every machine."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import cdzoo
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.registry import MODELS
+
+
+def architectures() -> list[str]:
+    """Return one model for each different set of parts, the one registered first: presets of data sets are left out."""
+    cdzoo.list_models()  # registers them
+    first: dict[str, str] = {}
+    for name in MODELS._entries:
+        config = MODELS.get(name)().to_dict()
+        parts = [config[key] for key in ("backbone", "neck", "fusion", "decoder", "head", "in_chans", "num_classes")]
+        first.setdefault(repr(parts), name)
+    return sorted(first.values())
+
+
+def fill(model: ChangeDetector) -> ChangeDetector:
+    """Overwrite every weight with numbers that follow from its name."""
+    for key, value in model.state_dict().items():
+        if not value.is_floating_point():
+            continue
+        noise = np.random.default_rng(zlib.crc32(key.encode())).standard_normal(tuple(value.shape), np.float32)
+        if key.endswith("running_var"):
+            noise = 1 + 0.1 * np.abs(noise)
+        elif key.endswith("weight") and value.ndim == 1:
+            noise = 1 + 0.1 * noise
+        elif value.ndim > 1:
+            noise = noise / np.sqrt(np.prod(value.shape[1:]), dtype=np.float32)
+        else:
+            noise = 0.1 * noise
+        value.copy_(torch.from_numpy(noise))
+    return model
+
+
+def images(height: int, width: int, bands: int = 3, batch: int = 2) -> tuple[Tensor, Tensor]:
+    """Return two dates (batch, bands, height, width) of the same noise everywhere."""
+    rng = np.random.default_rng(7)
+    t1, t2 = (torch.from_numpy(rng.standard_normal((batch, bands, height, width), np.float32)) for _ in range(2))
+    return t1, t2
