@@ -89,7 +89,7 @@ class TestEveryPart:
             whole = model(*pair)
             assert torch.equal(whole, model(*pair))
             one = model(pair[0][1:], pair[1][1:])
-        torch.testing.assert_close(one, whole[1:], rtol=1e-4, atol=1e-5)
+        assert (one - whole[1:]).abs().max() < 1e-5 * whole.abs().max()
 
     def test_state_dict_and_config_round_trip(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs).eval()

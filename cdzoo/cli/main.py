@@ -29,6 +29,7 @@ _RUN = {
     "env": "cdzoo.cli.zoo:run_env",
     "train": "cdzoo.cli.train:run_train",
     "predict": "cdzoo.cli.predict:run_predict",
+    "flops": "cdzoo.cli.flops:run_flops",
     "demo": "cdzoo.cli.demo:run_demo",
     "eval": "cdzoo.cli.evaluate:run_eval",
     "reproduce": "cdzoo.cli.evaluate:run_reproduce",
@@ -138,6 +139,13 @@ def _parser() -> ArgumentParser:
         "--value_range", type=tuple[float, float], help="values that are black and white in deep images: '[0, 4095]'"
     )
     one.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
+
+    one = add("flops", "Count parameters, multiply-adds and activations of models, part by part.")
+    one.add_argument("model", nargs="+", help="names or wildcards ('glmamba*'), folders of runs, hf-hub:owner/name")
+    one.add_argument("--size", type=int | tuple[int, int], default=256, help="side of the images in pixels, or '[height, width]'")
+    one.add_argument("--batch", type=int, default=1, help="pairs")
+    one.add_argument("--format", type=str, default="table", help="table, csv, json or markdown")
+    one.add_argument("-o", "--output", type=str, help="file to write instead of printing")
 
     data = ArgumentParser(description="Look after data sets.")
     commands.add_subcommand("data", data, help="Look after data sets.")

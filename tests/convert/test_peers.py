@@ -15,6 +15,7 @@ import torch
 import cdzoo
 from cdzoo.convert import backbone_from_official, from_official, to_official
 from cdzoo.errors import ConfigError, WeightsError
+from cdzoo.flops import count_models
 
 PEERS = Path(os.environ.get("CDZOO_PEERS", Path(__file__).parents[3] / "shared" / "peers"))
 NAMES = sorted(path.stem for path in (PEERS / "manifests").glob("*.json"))
@@ -121,3 +122,13 @@ def _watch(model, seen):
     encoder = getattr(getattr(model.fusion, "levels", [None])[0], "encoder", None)
     if encoder is not None:
         encoder.register_forward_hook(tokens)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith(("_small", "_base", "_altdec"))])
+def test_multiply_adds_are_the_official_ones(name):
+    """The larger sizes repeat the blocks of the smaller ones, at several times the cost."""
+    (cost,) = count_models([name], 256)
+    official = manifest(name)
+    assert (cost.macs - cost.scan) / 1e9 == pytest.approx(official["gmacs"], rel=2e-3)
+    assert cost.scan / 1e9 == pytest.approx(official.get("selective_scan", {}).get("official_flops_G", 0), rel=1e-3)

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from scan_cases import NAMES, map_problem, step_by_step
 
 from cdzoo.ops import list_scan_orders, scan_reference, selective_scan, ss2d_scan
+from cdzoo.ops.orders import num_directions
 from cdzoo.ops.selfcheck import relative_error
 
 SIZES = [(2, 9, 11, 3, 2), (1, 1, 1, 1, 1), (1, 8, 8, 2, 1), (1, 13, 10, 4, 4)]  # 1, 64, 99 and 130 steps: about chunk borders
@@ -12,7 +13,7 @@ SIZES = [(2, 9, 11, 3, 2), (1, 1, 1, 1, 1), (1, 8, 8, 2, 1), (1, 13, 10, 4, 4)] 
 @pytest.mark.parametrize("order", list_scan_orders())
 @pytest.mark.parametrize("size", SIZES)
 def test_equals_the_recurrence_step_by_step(order, size):
-    tensors = map_problem(*size, dtype=torch.float64)
+    tensors = map_problem(*size, dtype=torch.float64, directions=num_directions(order))
     y, expected = ss2d_scan(*tensors, order=order), step_by_step(*tensors, order=order)
     assert relative_error(y, expected) < 1e-12
     grad = torch.randn_like(y)

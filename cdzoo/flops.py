@@ -1,0 +1,219 @@
+"""What a model costs to run: parameters, multiply-adds, FLOPs and activations, part by part.
+
+Counted by fvcore on a traced forward pass of one pair, with handlers for what it does not know. `CONVENTION` says what a
+number means; figures in papers rarely say, and differ by factors of two to four for the same network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from cdzoo.errors import ConfigError, MissingDependencyError
+from cdzoo.factory import create_model, list_models
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.ops.orders import num_directions
+from cdzoo.registry import MODELS
+
+SCAN = "selective_scan"
+PARTS = ("backbone", "neck", "fusion", "decoder", "head")
+CONVENTION = (
+    "GMACs: fvcore's count for one pair of images (both dates), a multiply-add being one; norms and resizing included; "
+    "elementwise operations, softmax and pooling not. The selective scan adds 9 B L D N + B L D per direction, the count of "
+    "VMamba's authors; it is in GMACs and shown on its own under 'scan'. GFLOPs: 2 (GMACs - scan) + scan."
+)
+# Views and sizes: no arithmetic, so nothing is left out by not counting them.
+_FREE = ("aten::mT", "aten::expand_as", "aten::feature_dropout", "aten::dropout")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of one forward pass.
+
+    Attributes:
+        model: Name that was asked for.
+        registered: Name of the model in the registry.
+        size: Height and width of the images in pixels.
+        batch: Pairs in the batch.
+        params: Parameters.
+        trained: Those of them that take a gradient.
+        macs: Multiply-adds, the scan's operations included; see `CONVENTION`.
+        scan: Operations of the selective scans.
+        activations: Values that convolutions, linear layers, matrix products and scans give.
+        part_params: Parameters of each part.
+        part_macs: Multiply-adds of each part.
+        operators: Multiply-adds by kind of operation.
+        uncounted: Operations that no handler counts, with how often each occurs.
+    """
+
+    model: str
+    registered: str
+    size: tuple[int, int]
+    batch: int
+    params: int
+    trained: int
+    macs: int
+    scan: int
+    activations: int
+    part_params: dict[str, int]
+    part_macs: dict[str, int]
+    operators: dict[str, int]
+    uncounted: dict[str, int]
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: two per multiply-add, those of the scan as they are."""
+        return 2 * (self.macs - self.scan) + self.scan
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `cdzoo flops --format json` prints for the model; millions and billions where the key says so."""
+        return {
+            "model": self.model,
+            "registered": self.registered,
+            "input": f"{self.batch} x 2 x {self.size[0]} x {self.size[1]}",
+            "params_m": self.params / 1e6,
+            "trained_m": self.trained / 1e6,
+            "gmacs": self.macs / 1e9,
+            "scan_g": self.scan / 1e9,
+            "gflops": self.flops / 1e9,
+            "activations_m": self.activations / 1e6,
+            "parts": {part: {"params_m": self.part_params[part] / 1e6, "gmacs": self.part_macs[part] / 1e9} for part in PARTS},
+            "operators": {name: count / 1e9 for name, count in self.operators.items()},
+            "uncounted": self.uncounted,
+            "convention": CONVENTION,
+        }
+
+
+def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int = 1, name: str = "") -> Cost:
+    """Count the cost of one forward pass on the CPU.
+
+    Args:
+        model: Any; its mode is kept.
+        size: Height and width of the images in pixels.
+        batch: Pairs in the batch.
+        name: What to call it; the name in its config by default.
+
+    Raises:
+        ConfigError: The size or batch is not positive.
+        MissingDependencyError: fvcore is not installed.
+    """
+    try:
+        from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
+    except ImportError as error:
+        raise MissingDependencyError("counting needs fvcore: pip install 'cdzoo[tools]'") from error
+    height, width = (size, size) if isinstance(size, int) else size
+    if min(height, width, batch) < 1:
+        raise ConfigError(f"size and batch must be positive, got {height} x {width}, {batch}")
+    device = next(model.parameters()).device
+    pair = tuple(torch.zeros(batch, bands, height, width, device=device) for bands in model.bands)
+    training = model.training
+    model.eval()
+    try:
+        flops = _quiet(FlopCountAnalysis(model, pair))
+        flops.set_op_handle("cdzoo::ss2d_scan", _scan_cost, "cdzoo::selective_scan", _sequence_scan_cost)
+        flops.set_op_handle("aten::scaled_dot_product_attention", _attention_cost)
+        flops.set_op_handle(**dict.fromkeys(_FREE))
+        activations = _quiet(ActivationCountAnalysis(model, pair))
+        activations.set_op_handle("cdzoo::ss2d_scan", _scan_outputs, "cdzoo::selective_scan", _scan_outputs)
+        activations.set_op_handle("aten::scaled_dot_product_attention", _attention_outputs)
+        modules, operators = flops.by_module(), {key: int(value) for key, value in flops.by_operator().items()}
+        # A second date's backbone belongs to the part "backbone".
+        part_macs = {part: int(sum(modules.get(one, 0) for one in (part, f"{part}2"))) for part in PARTS}
+        return Cost(
+            model=name or model.config.name,
+            registered=model.config.name,
+            size=(height, width),
+            batch=batch,
+            params=sum(p.numel() for p in model.parameters()),
+            trained=sum(p.numel() for p in model.parameters() if p.requires_grad),
+            macs=int(flops.total()),
+            scan=operators.get(SCAN, 0),
+            activations=int(activations.total()),
+            part_params=model.parameter_counts(),
+            part_macs=part_macs,
+            operators=operators,
+            uncounted=dict(sorted(flops.unsupported_ops().items())),
+        )
+    finally:
+        model.train(training)
+
+
+def expand(names: Iterable[str]) -> list[str]:
+    """Return the models that names and wildcards stand for, in their order, each once.
+
+    Raises:
+        ConfigError: A wildcard matches nothing.
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        if not any(sign in name for sign in "*?["):
+            found[name] = None
+            continue
+        matches = list_models(name)
+        if not matches:
+            raise ConfigError(f"no model matches '{name}'; 'cdzoo list --kind model' shows all")
+        found.update(dict.fromkeys(matches))
+    return list(found)
+
+
+def count_models(names: Sequence[str], size: int | tuple[int, int] = 256, batch: int = 1) -> Iterable[Cost]:
+    """Yield the cost of each model; models of the same parts under other names are counted once.
+
+    Raises:
+        UnknownNameError: There is no such model.
+    """
+    known: dict[str, Cost] = {}
+    for name in names:
+        parts = repr(_architecture(name))
+        if parts not in known:
+            known[parts] = count(create_model(name), size, batch, name)
+        cost = known[parts]
+        registered = MODELS.get(name)().name if name in MODELS else cost.registered
+        yield Cost(**{**cost.__dict__, "model": name, "registered": registered})
+
+
+def _architecture(name: str) -> Any:
+    if name not in MODELS:
+        return name
+    config = MODELS.get(name)()
+    return [config.backbone, config.neck, config.fusion, config.decoder, config.head, config.bands, config.num_classes]
+
+
+def _quiet(analysis: Any) -> Any:
+    # What is not counted is reported, not warned of; modules that are not called are parts of deep supervision.
+    return analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
+
+
+def _shape(value: Any) -> list[int]:
+    return list(value.type().sizes())
+
+
+def _scan_cost(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    directions = num_directions(inputs[8].toIValue())
+    batch, height, width, channels = _shape(inputs[0])
+    states = _shape(inputs[2])[2]
+    return Counter({SCAN: directions * batch * height * width * channels * (9 * states + 1)})
+
+
+def _sequence_scan_cost(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    values, states = math.prod(_shape(inputs[0])), _shape(inputs[2])[-1]
+    return Counter({SCAN: values * (9 * states + 1)})
+
+
+def _attention_cost(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    *batch, queries, channels = _shape(inputs[0])
+    keys, values = _shape(inputs[2])[-2:]
+    return Counter({"attention": math.prod(batch) * queries * keys * (channels + values)})
+
+
+def _scan_outputs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    return Counter({SCAN: math.prod(_shape(inputs[0]))})
+
+
+def _attention_outputs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+    return Counter({"attention": math.prod(_shape(outputs[0]))})

@@ -1,0 +1,72 @@
+"""Tables of results as plain text, CSV, Markdown or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from cdzoo.errors import ConfigError
+from cdzoo.registry import nearest
+
+FORMATS = ("table", "csv", "json", "markdown")
+
+
+def check_format(name: str) -> None:
+    """Raise unless `name` is a format.
+
+    Raises:
+        ConfigError: It is none; the message names those there are.
+    """
+    if name not in FORMATS:
+        raise ConfigError(f"there is no format '{name}'.{nearest(name, FORMATS)} Formats: {', '.join(FORMATS)}")
+
+
+def render(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], form: str = "table", notes: Sequence[str] = ()) -> str:
+    """Return a table as text that ends in a newline.
+
+    Args:
+        rows: One mapping per line.
+        columns: Key of a row to the heading of its column; a ":" and a format such as ".2f" may follow the heading. JSON ignores
+            them and holds the rows as they are.
+        form: One of `FORMATS`.
+        notes: Lines below a plain or Markdown table.
+
+    Raises:
+        ConfigError: There is no such format.
+    """
+    check_format(form)
+    if form == "json":
+        return json.dumps([dict(row) for row in rows], indent=2) + "\n"
+    headings = [heading.partition(":")[0] for heading in columns.values()]
+    cells = [[_cell(row.get(key), heading.partition(":")[2]) for key, heading in columns.items()] for row in rows]
+    if form == "csv":
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([headings, *cells])
+        return text.getvalue()
+    numeric = [any(isinstance(row.get(key), int | float) for row in rows) for key in columns]
+    lines = _markdown(headings, cells, numeric) if form == "markdown" else _plain(headings, cells, numeric)
+    return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
+
+
+def _cell(value: Any, form: str) -> str:
+    if value is None:
+        return ""
+    return format(value, form) if form and isinstance(value, int | float) else str(value)
+
+
+def _markdown(headings: list[str], cells: list[list[str]], numeric: list[bool]) -> list[str]:
+    lines = [headings, ["---:" if right else "---" for right in numeric], *cells]
+    return ["| " + " | ".join(line) + " |" for line in lines]
+
+
+def _plain(headings: list[str], cells: list[list[str]], numeric: list[bool]) -> list[str]:
+    widths = [max(len(line[i]) for line in [headings, *cells]) for i in range(len(headings))]
+    return [
+        "  ".join(
+            f"{text:>{w}}" if right else f"{text:<{w}}" for text, w, right in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in [headings, *cells]
+    ]
