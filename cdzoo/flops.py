@@ -18,6 +18,7 @@ from cdzoo.errors import ConfigError, MissingDependencyError
 from cdzoo.factory import create_model, list_models
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.ops.orders import num_directions
+from cdzoo.presets import architecture
 from cdzoo.registry import MODELS
 
 SCAN = "selective_scan"
@@ -169,7 +170,7 @@ def count_models(names: Sequence[str], size: int | tuple[int, int] = 256, batch:
     """
     known: dict[str, Cost] = {}
     for name in names:
-        parts = repr(_architecture(name))
+        parts = _architecture(name)
         if parts not in known:
             known[parts] = count(create_model(name), size, batch, name)
         cost = known[parts]
@@ -177,11 +178,8 @@ def count_models(names: Sequence[str], size: int | tuple[int, int] = 256, batch:
         yield Cost(**{**cost.__dict__, "model": name, "registered": registered})
 
 
-def _architecture(name: str) -> Any:
-    if name not in MODELS:
-        return name
-    config = MODELS.get(name)()
-    return [config.backbone, config.neck, config.fusion, config.decoder, config.head, config.bands, config.num_classes]
+def _architecture(name: str) -> str:
+    return architecture(MODELS.get(name)()) if name in MODELS else name
 
 
 def _quiet(analysis: Any) -> Any:

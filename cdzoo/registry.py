@@ -94,6 +94,11 @@ class Registry(Generic[T]):
         names = [name for name in self._entries if matches(name, wanted) and not matches(name, unwanted)]
         return sorted(names, key=natural_key)
 
+    def registered(self) -> list[str]:
+        """Return all names in the order in which they were registered."""
+        self._load()
+        return list(self._entries)
+
     def name_of(self, entry: object) -> str | None:
         """Return the name under which `entry` is registered, if it is."""
         self._load()

@@ -8,20 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-import cdzoo
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.registry import MODELS
+from cdzoo.presets import list_architectures
 
 
 def architectures() -> list[str]:
     """Return one model for each different set of parts, the one registered first: presets of data sets are left out."""
-    cdzoo.list_models()  # registers them
-    first: dict[str, str] = {}
-    for name in MODELS._entries:
-        config = MODELS.get(name)().to_dict()
-        parts = [config[key] for key in ("backbone", "neck", "fusion", "decoder", "head", "in_chans", "num_classes")]
-        first.setdefault(repr(parts), name)
-    return sorted(first.values())
+    return sorted(list_architectures())
 
 
 def fill(model: ChangeDetector) -> ChangeDetector:

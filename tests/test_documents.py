@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import cdzoo
+from cdzoo.presets import list_architectures
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -58,6 +60,17 @@ def test_shell_examples_of_the_readme_run(tmp_path, pair_folder):
             words += ["--epochs", "1", "--crop", "32", "--progress", "false"]
         done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+def test_the_page_of_the_zoo_is_complete():
+    """`python tools/zoo.py` writes it anew."""
+    rows = {line.split("`")[1]: line for line in (ROOT / "docs" / "zoo.md").read_text().splitlines() if line.startswith("| `")}
+    assert rows.keys() == list_architectures().keys()
+    for name, presets in list_architectures().items():
+        with torch.device("meta"):
+            params = sum(p.numel() for p in cdzoo.create_model(name).parameters())
+        assert f" | {params / 1e6:.2f} | " in rows[name]
+        assert all(f"`{preset}`" in rows[name] for preset in presets)
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])

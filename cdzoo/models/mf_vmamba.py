@@ -9,6 +9,7 @@ convolution. That decoder is what is built here. It is not the paper's, and no p
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from cdzoo.config import ModelCfg, PartCfg
@@ -56,3 +57,19 @@ def mf_vmamba() -> ModelCfg:
     enhancement module.
     """
     return _mf_vmamba("mf_vmamba", "Decoder of the MF-Mamba repository on VMamba tiny; not the paper's decoder", "tiny")
+
+
+_DATA = {
+    "cdd": "CDD (seasons, many kinds of change)",
+    "dsifn": "DSIFN-CD (Chinese cities, 2 m)",
+    "levir": "LEVIR-CD (buildings, 0.5 m)",
+    "sysu": "SYSU-CD (many kinds of change, 0.5 m)",
+}
+
+
+def _preset(data: str) -> ModelCfg:
+    return _mf_vmamba(f"mf_vmamba_{data}", f"The architecture of mf_vmamba for {_DATA[data]}", "tiny")
+
+
+for _name in _DATA:
+    register_model(f"mf_vmamba_{_name}")(partial(_preset, _name))
