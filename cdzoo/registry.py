@@ -94,10 +94,10 @@ class Registry(Generic[T]):
         names = [name for name in self._entries if matches(name, wanted) and not matches(name, unwanted)]
         return sorted(names, key=natural_key)
 
-    def registered(self) -> list[str]:
+    def registered(self) -> tuple[str, ...]:
         """Return all names in the order in which they were registered."""
         self._load()
-        return list(self._entries)
+        return tuple(self._entries)
 
     def name_of(self, entry: object) -> str | None:
         """Return the name under which `entry` is registered, if it is."""

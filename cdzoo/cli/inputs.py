@@ -14,7 +14,9 @@ NAMES = ("data", "protocol", "exclude", "val", "value_range", "mask_encoding")
 def add_data(parser: ArgumentParser, required: bool = True, val: bool = False) -> None:
     """Add the options that say which data are meant and how they are read."""
     group = parser.add_argument_group("data")
-    group.add_argument("--data", type=str, required=required, help="folder of pairs, name of a data set, or synthetic")
+    group.add_argument(
+        "--data", type=str, required=required, help="folder of pairs, name of a data set, synthetic or synthetic:N"
+    )
     group.add_argument("--protocol", type=str, help="how to cut and score (cdzoo data list); the data set's default")
     group.add_argument("--exclude", type=str, default=[], nargs="+", help="names of pairs to leave out (wildcards)")
     group.add_argument(

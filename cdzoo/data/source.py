@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ class DataCfg:
     """Which data, read how.
 
     Attributes:
-        data: Folder, name of a data set, or `synthetic`.
+        data: Folder, name of a data set, or `synthetic` (`synthetic:6000` for as many training pairs).
         protocol: Name; the default one of the data set otherwise.
         exclude: fnmatch wildcards of names to leave out.
         val: Another folder for the validation pairs.
@@ -87,9 +88,11 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, int] = (3, 
         InputError: The data are not there, cannot be used, show no change in the training split, or splits share files.
         ConfigError: The protocol does not exist or is not for these data.
     """
-    if cfg.data == SYNTHETIC:
+    kind, _, lessons = cfg.data.partition(":")
+    if kind == SYNTHETIC and not Path(cfg.data).exists():
         protocol = get_protocol(cfg.protocol, SYNTHETIC)
-        return Opened(protocol, {split: Remembered(_scenes(split), split) for split in splits}, ["scenes made on the spot"])
+        made = {split: _made(split, lessons) for split in splits}
+        return Opened(protocol, made, ["scenes made on the spot"])
     source = _Files(cfg, bands)
     opened = Opened(source.protocol, {}, source.notes)
     pairs: dict[str, list[PairFiles]] = source.pairs(splits)
@@ -207,8 +210,19 @@ def _named(data: str) -> DatasetInfo | None:
     return DATASETS.get(data) if not Path(data).is_dir() else None
 
 
-def _scenes(split: str) -> SyntheticScenes:
+@functools.lru_cache(maxsize=4)
+def _made(split: str, lessons: str) -> Remembered:
+    """Return a split that further runs of this process share."""
+    return Remembered(_scenes(split, lessons), split)
+
+
+def _scenes(split: str, lessons: str) -> SyntheticScenes:
+    """Make a split; `lessons` is another number of training pairs, as text. More of them begin with the same ones."""
     count, seed = SYNTHETIC_SPLITS[split]
+    if lessons and (not lessons.isdecimal() or int(lessons) < 1):
+        raise InputError(f"synthetic:{lessons}: expected a number of training pairs, such as synthetic:{count}")
+    if lessons and split == "train":
+        count = int(lessons)
     return SyntheticScenes(count, SYNTHETIC_SIZE, seed=1000 + seed)
 
 

@@ -107,6 +107,11 @@ def test_synthetic_scenes_are_the_same_every_time():
     again = open_data(DataCfg(SYNTHETIC), ("val",)).splits["val"]
     assert (val[3]["image_b"] == again[3]["image_b"]).all() and (val[3]["image_b"] != test[3]["image_b"]).any()
     assert val[3]["name"] == "val_00003" and val[3] is val[3]
+    few, many = (open_data(DataCfg(f"synthetic:{count}"), ("train", "val")).splits for count in (2, 600))
+    assert (len(few["train"]), len(many["train"]), len(few["val"])) == (2, 600, 128)
+    assert (few["train"][1]["image_a"] == many["train"][1]["image_a"]).all()
+    with pytest.raises(InputError, match="synthetic:many: expected a number of training pairs"):
+        open_data(DataCfg("synthetic:many"), ("train",))
 
 
 def test_carving_keeps_tiles_of_one_scene_together():

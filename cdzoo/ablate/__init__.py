@@ -1,0 +1,7 @@
+"""Ablation tables: a declared grid of parts times seeds, each run trained once, and the tables made of them."""
+
+from cdzoo.ablate.grid import Grid, Job, Table, read_grid
+from cdzoo.ablate.report import write_report
+from cdzoo.ablate.runs import run_grid
+
+__all__ = ["Grid", "Job", "Table", "read_grid", "run_grid", "write_report"]

@@ -1,0 +1,150 @@
+"""Training runs of a grid, side by side; a run whose result exists is not made again."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import multiprocessing
+import os
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any
+
+from cdzoo.ablate.grid import Grid, Job
+from cdzoo.errors import CdzooError, ConfigError
+
+RUNS = "runs"
+_WORK = "unfinished"
+
+
+def run_grid(grid: Grid, out: str | Path, processes: int = 1, say: Callable[[str], None] = print) -> list[str]:
+    """Make every run of the grid that has no result yet.
+
+    Results are `out/runs/KEY.json`, written when a run is complete. A run that is interrupted is continued from its last
+    epoch the next time. Runs are spread over the GPUs there are, or share the CPU's cores.
+
+    Args:
+        grid: What to run.
+        out: Folder of the results.
+        processes: Runs at the same time.
+        say: Takes a line for each run that starts, ends or fails.
+
+    Returns:
+        What failed, a line each; all other runs were still made.
+
+    Raises:
+        ConfigError: `processes` is not positive.
+    """
+    if processes < 1:
+        raise ConfigError(f"the number of processes must be at least 1, got {processes}")
+    folder = Path(out) / RUNS
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = grid.jobs()
+    missing = [job for job in jobs if not result_file(out, job).is_file()]
+    say(f"{grid.title}: {len(jobs)} runs, {len(jobs) - len(missing)} of them done before")
+    failures: list[str] = []
+    start, done = time.monotonic(), 0
+    # Fresh processes: CUDA and thread pools do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    slots = context.Queue()
+    for slot in range(processes):
+        slots.put(slot)
+    with ProcessPoolExecutor(processes, context, _prepare, (slots, processes, _gpus())) as pool:
+        waiting: dict[Future[dict[str, Any]], Job] = {pool.submit(run_job, job, str(out)): job for job in missing}
+        try:
+            while waiting:
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    job = waiting.pop(future)
+                    done += 1
+                    left = (time.monotonic() - start) / done * (len(missing) - done)
+                    try:
+                        f1 = future.result()["scores"]["f1"]
+                        say(f"[{done}/{len(missing)}] {job.key}: F1 {100 * f1:.2f}, {left / 60:.0f} min left")
+                    except Exception as error:
+                        failures.append(f"{job.key}: {error}")
+                        say(f"[{done}/{len(missing)}] {job.key} failed: {error}")
+        except KeyboardInterrupt:
+            for process in list((pool._processes or {}).values()):
+                process.terminate()
+            raise
+    return failures
+
+
+def result_file(out: str | Path, job: Job) -> Path:
+    """Return where the result of a run is or will be."""
+    return Path(out) / RUNS / f"{job.key}.json"
+
+
+def run_job(job: Job, out: str) -> dict[str, Any]:
+    """Train, score on the test split, and write the result."""
+    import torch
+
+    from cdzoo.cli.build import build_model
+    from cdzoo.data.source import DataCfg, open_data
+    from cdzoo.engine.report import write_json
+    from cdzoo.engine.score import score_model
+    from cdzoo.engine.settings import TrainCfg
+    from cdzoo.engine.train import train
+
+    folder = Path(out) / _WORK / job.key
+    torch.manual_seed(job.seed)
+    model = build_model(job.model, **job.parts)
+    cfg = TrainCfg(**job.train, seed=job.seed, progress=False)
+    source = DataCfg(job.data, job.protocol)
+    opened = open_data(source, ("train", "val"), model.config.bands)
+    start = time.monotonic()
+    resume = folder.is_dir() and any(folder.rglob("step_*"))
+    if folder.is_dir() and not resume:
+        shutil.rmtree(folder)
+    best = train(model, opened.splits["train"], opened.splits["val"], cfg, folder, opened.protocol, resume=resume)
+    seconds = time.monotonic() - start
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    result = score_model(model, job.model, source, "test", device)
+    result |= {
+        "job": dataclasses.asdict(job),
+        "config": model.config.to_dict(),
+        "training": dataclasses.asdict(cfg),
+        "validation": best,
+        "params_m": sum(model.parameter_counts().values()) / 1e6,
+        "training_seconds": None if resume else round(seconds, 1),
+    }
+    write_json(result_file(out, job), result)
+    shutil.rmtree(folder)
+    return result
+
+
+def read_result(out: str | Path, job: Job) -> dict[str, Any] | None:
+    """Return the result of a run, or None while there is none.
+
+    Raises:
+        CdzooError: The file is damaged.
+    """
+    file = result_file(out, job)
+    if not file.is_file():
+        return None
+    try:
+        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise CdzooError(f"{file} is damaged ({error}): remove it and run again") from error
+    return result
+
+
+def _gpus() -> list[str]:
+    """Return what CUDA_VISIBLE_DEVICES calls each GPU there is."""
+    import torch
+
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
+
+
+def _prepare(slots: Any, processes: int, gpus: list[str]) -> None:
+    """Give a process its share of the machine, before torch is loaded in it."""
+    slot = slots.get()
+    cores = max(1, (os.cpu_count() or 1) // processes)
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin would take the other runs' cores
+    if gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]

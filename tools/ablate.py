@@ -1,0 +1,70 @@
+"""Run a grid of parts and seeds and write its tables: `python tools/ablate.py ablations/glmamba.yaml --out runs/ablation`.
+
+Runs that exist are not made again and interrupted ones are continued, so the same command may be given any number of times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import yaml
+
+from cdzoo.ablate import read_grid, run_grid, write_report
+from cdzoo.errors import CdzooError
+
+GRIDS = Path(__file__).parents[1] / "ablations"
+# Enough to go through every row; the scores say nothing.
+SMOKE = {"epochs": 1, "batch_size": 8, "crop": 32, "validate_every": 1, "warmup_steps": 2}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "grid", nargs="?", default=str(GRIDS / "glmamba.yaml"), help="YAML file; ablations/glmamba.yaml by default"
+    )
+    parser.add_argument("settings", nargs="*", help="key=value: other settings of the training, such as epochs=100")
+    parser.add_argument("--out", help="folder of runs and tables; runs/NAME by default")
+    parser.add_argument("--data", help="folder of pairs, name of a data set, synthetic or synthetic:N; the grid's by default")
+    parser.add_argument("--protocol", help="how to cut and score")
+    parser.add_argument("--model", help="model whose parts are changed")
+    parser.add_argument("--seeds", type=int, nargs="+", help="other seeds than the grid's")
+    parser.add_argument("--processes", type=int, default=1, help="runs at the same time; one per GPU, or a few on a CPU")
+    parser.add_argument(
+        "--smoke", action="store_true", help="one short epoch of one seed on a few scenes: checks that all rows run"
+    )
+    parser.add_argument("--tables", action="store_true", help="only write the tables of the runs that exist")
+    chosen = parser.parse_args(arguments)
+    try:
+        changes = {"data": chosen.data, "protocol": chosen.protocol, "model": chosen.model, "seeds": chosen.seeds}
+        changes["train"] = dict(_setting(word) for word in chosen.settings)
+        if chosen.smoke:
+            changes = {**changes, "data": chosen.data or "synthetic:32", "seeds": (chosen.seeds or [0])[:1]}
+            changes["train"] = {**SMOKE, **changes["train"]}
+        grid = read_grid(chosen.grid, **changes)
+        out = Path(chosen.out or f"runs/{Path(chosen.grid).stem}{'_smoke' if chosen.smoke else ''}")
+        failures = [] if chosen.tables else run_grid(grid, out, chosen.processes, lambda line: print(line, flush=True))
+        for file in write_report(grid, out):
+            print(f"written: {file}")
+    except CdzooError as error:
+        print(f"ablate: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ablate: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    for failure in failures:
+        print(f"ablate: failed: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _setting(word: str) -> tuple[str, object]:
+    key, equals, value = word.partition("=")
+    if not equals:
+        raise CdzooError(f"'{word}': settings of the training are given as key=value")
+    return key, yaml.safe_load(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
