@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         changes = {"data": chosen.data, "protocol": chosen.protocol, "model": chosen.model, "seeds": chosen.seeds}
         changes["train"] = dict(_setting(word) for word in chosen.settings)
         if chosen.smoke:
-            changes = {**changes, "data": chosen.data or "synthetic:32", "seeds": (chosen.seeds or [0])[:1]}
+            changes = {**changes, "data": chosen.data or "synthetic_plain:32", "seeds": (chosen.seeds or [0])[:1]}
             changes["train"] = {**SMOKE, **changes["train"]}
         grid = read_grid(chosen.grid, **changes)
         out = Path(chosen.out or f"runs/{Path(chosen.grid).stem}{'_smoke' if chosen.smoke else ''}")

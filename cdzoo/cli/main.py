@@ -30,6 +30,7 @@ _RUN = {
     "train": "cdzoo.cli.train:run_train",
     "predict": "cdzoo.cli.predict:run_predict",
     "flops": "cdzoo.cli.flops:run_flops",
+    "benchmark": "cdzoo.cli.benchmark:run_benchmark",
     "demo": "cdzoo.cli.demo:run_demo",
     "eval": "cdzoo.cli.evaluate:run_eval",
     "reproduce": "cdzoo.cli.evaluate:run_reproduce",
@@ -144,6 +145,21 @@ def _parser() -> ArgumentParser:
     one.add_argument("model", nargs="+", help="names or wildcards ('glmamba*'), folders of runs, hf-hub:owner/name")
     one.add_argument("--size", type=int | tuple[int, int], default=256, help="side of the images in pixels, or '[height, width]'")
     one.add_argument("--batch", type=int, default=1, help="pairs")
+    one.add_argument("--format", type=str, default="table", help="table, csv, json or markdown")
+    one.add_argument("-o", "--output", type=str, help="file to write instead of printing")
+
+    one = add("benchmark", "Time models side by side: latency, throughput and peak memory.")
+    one.add_argument("model", nargs="*", help="names or wildcards, folders of runs, hf-hub:owner/name")
+    one.add_argument("--mode", type=str, nargs="+", default=["forward"], help="forward, training")
+    one.add_argument("--size", type=int, nargs="+", default=[256], help="sides of the images in pixels")
+    one.add_argument("--batch", type=int, nargs="+", default=[1], help="pairs at once")
+    one.add_argument("--precision", type=str, nargs="+", default=["fp32"], help="fp32, bf16")
+    one.add_argument("--compiled", type=bool, nargs="+", default=[False], help="through torch.compile: true, false or both")
+    one.add_argument("--device", type=str, default="auto", help="auto, cpu or cuda")
+    one.add_argument("--rounds", type=int, default=10, help="timed calls of each case")
+    one.add_argument("--warmup", type=int, default=2, help="calls before them")
+    one.add_argument("--against", type=str, help="model that the others are compared with; the first by default")
+    one.add_argument("--compare", dest="compare_runs", type=str, nargs="+", help="two files written with --format json -o FILE")
     one.add_argument("--format", type=str, default="table", help="table, csv, json or markdown")
     one.add_argument("-o", "--output", type=str, help="file to write instead of printing")
 

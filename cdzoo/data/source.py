@@ -24,6 +24,8 @@ from cdzoo.errors import InputError
 from cdzoo.protocol import Protocol, get_protocol
 
 SYNTHETIC = "synthetic"
+SYNTHETIC_PLAIN = "synthetic_plain"
+"""The same scenes without changes of light, season and position: easier, for short runs."""
 SYNTHETIC_SPLITS = {"train": (512, 0), "val": (128, 1), "test": (256, 2)}
 """Number of pairs and seed of each split of the synthetic data set."""
 SYNTHETIC_SIZE = 128
@@ -36,7 +38,7 @@ class DataCfg:
     """Which data, read how.
 
     Attributes:
-        data: Folder, name of a data set, or `synthetic` (`synthetic:6000` for as many training pairs).
+        data: Folder, name of a data set, or `synthetic` (`synthetic:6000` for as many training pairs), or `synthetic_plain`.
         protocol: Name; the default one of the data set otherwise.
         exclude: fnmatch wildcards of names to leave out.
         val: Another folder for the validation pairs.
@@ -89,9 +91,9 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, int] = (3, 
         ConfigError: The protocol does not exist or is not for these data.
     """
     kind, _, lessons = cfg.data.partition(":")
-    if kind == SYNTHETIC and not Path(cfg.data).exists():
+    if kind in (SYNTHETIC, SYNTHETIC_PLAIN) and not Path(cfg.data).exists():
         protocol = get_protocol(cfg.protocol, SYNTHETIC)
-        made = {split: _made(split, lessons) for split in splits}
+        made = {split: _made(kind, split, lessons) for split in splits}
         return Opened(protocol, made, ["scenes made on the spot"])
     source = _Files(cfg, bands)
     opened = Opened(source.protocol, {}, source.notes)
@@ -211,19 +213,19 @@ def _named(data: str) -> DatasetInfo | None:
 
 
 @functools.lru_cache(maxsize=4)
-def _made(split: str, lessons: str) -> Remembered:
+def _made(kind: str, split: str, lessons: str) -> Remembered:
     """Return a split that further runs of this process share."""
-    return Remembered(_scenes(split, lessons), split)
+    return Remembered(_scenes(kind, split, lessons), split if kind == SYNTHETIC else f"plain_{split}")
 
 
-def _scenes(split: str, lessons: str) -> SyntheticScenes:
+def _scenes(kind: str, split: str, lessons: str) -> SyntheticScenes:
     """Make a split; `lessons` is another number of training pairs, as text. More of them begin with the same ones."""
     count, seed = SYNTHETIC_SPLITS[split]
     if lessons and (not lessons.isdecimal() or int(lessons) < 1):
-        raise InputError(f"synthetic:{lessons}: expected a number of training pairs, such as synthetic:{count}")
+        raise InputError(f"{kind}:{lessons}: expected a number of training pairs, such as {kind}:{count}")
     if lessons and split == "train":
         count = int(lessons)
-    return SyntheticScenes(count, SYNTHETIC_SIZE, seed=1000 + seed)
+    return SyntheticScenes(count, SYNTHETIC_SIZE, seed=1000 + seed, pseudo_changes=kind == SYNTHETIC)
 
 
 def _refuse_duplicates(splits: dict[str, list[PairFiles]]) -> None:

@@ -110,6 +110,12 @@ def test_synthetic_scenes_are_the_same_every_time():
     few, many = (open_data(DataCfg(f"synthetic:{count}"), ("train", "val")).splits for count in (2, 600))
     assert (len(few["train"]), len(many["train"]), len(few["val"])) == (2, 600, 128)
     assert (few["train"][1]["image_a"] == many["train"][1]["image_a"]).all()
+    plain = open_data(DataCfg("synthetic_plain:2"), ("train",)).splits["train"]
+    assert (plain[0]["mask"] == few["train"][0]["mask"]).float().mean() > 0.9 and plain[0]["name"] == "plain_train_00000"
+    still = plain[0]["mask"] == 0
+    assert (plain[0]["image_a"] == plain[0]["image_b"])[:, still].float().mean() > (
+        few["train"][0]["image_a"] == few["train"][0]["image_b"]
+    )[:, still].float().mean() + 0.3
     with pytest.raises(InputError, match="synthetic:many: expected a number of training pairs"):
         open_data(DataCfg("synthetic:many"), ("train",))
 

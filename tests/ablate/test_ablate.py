@@ -1,0 +1,162 @@
+"""Grids are read strictly, every run is made once, and the tables hold what the runs say."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from PIL import Image
+
+from cdzoo.ablate import read_grid, run_grid, write_report
+from cdzoo.ablate.report import summarize, table_markdown
+from cdzoo.ablate.runs import result_file
+from cdzoo.errors import CdzooError, ConfigError, InputError
+
+ROOT = Path(__file__).parents[2]
+BACKBONE = {"backbone_kwargs": {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2}}
+GRID = {
+    "title": "Two fusions",
+    "model": "glmamba_tiny",
+    "data": "somewhere",
+    "seeds": [0, 1],
+    "train": {"epochs": 1, "batch_size": 2, "crop": 32, "lr": 1e-3},
+    "tables": {
+        "first": {
+            "title": "Fusions",
+            "rows": {"sum": {"fusion": "sum", **BACKBONE}, "difference": {"fusion": "diff", **BACKBONE}},
+        },
+        "second": {"title": "One of them", "rows": {"again": {"fusion": "diff", **BACKBONE}}},
+    },
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def to_file(**changes):
+        path = tmp_path / "grid.yaml"
+        path.write_text(yaml.safe_dump({**GRID, **changes}))
+        return path
+
+    return to_file
+
+
+def command():
+    spec = importlib.util.spec_from_file_location("ablate_tool", ROOT / "tools" / "ablate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "ablations").glob("*.yaml")), ids=lambda path: path.stem)
+def test_grids_of_the_project_build_every_row(path):
+    import torch
+
+    from cdzoo.cli.build import build_model
+
+    grid = read_grid(path)
+    jobs = grid.jobs()
+    assert len({job.key for job in jobs}) == len(jobs)
+    for job in jobs[: len(jobs) // len(grid.seeds)]:
+        with torch.device("meta"):
+            build_model(job.model, **job.parts)
+
+
+def test_the_paper_s_three_tables_need_each_run_once():
+    grid = read_grid(ROOT / "ablations" / "glmamba.yaml", seeds=[5])
+    assert [len(table.rows) for table in grid.tables] == [8, 7, 2]
+    assert len(grid.jobs()) == 13
+    choices = [{key: row[key] for key in ("neck", "fusion", "decoder")} for row in grid.tables[0].rows.values()]
+    assert len({json.dumps(choice) for choice in choices}) == 8
+
+
+def test_equal_runs_have_equal_names_and_others_do_not(write):
+    one, two = read_grid(write()), read_grid(write(), train={"lr": 2e-3})
+    assert [job.key for job in one.jobs()] == [job.key for job in read_grid(write()).jobs()]
+    assert len(one.jobs()) == 4 and not {job.key for job in one.jobs()} & {job.key for job in two.jobs()}
+    assert [job.seed for job in one.jobs()] == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"modle": "x"}, "unknown entry 'modle'.*'model'"),
+        ({"train": {"epoch": 3}}, "train: unknown entry 'epoch'.*'epochs'"),
+        ({"train": {"epochs": 0}}, "epochs must be at least 1"),
+        ({"tables": {"a": {"title": "A", "rows": {"b": {"fuson": "sum"}}}}}, "tables: a: b: unknown entry 'fuson'.*'fusion'"),
+        ({"title": ""}, "lacks 'title'"),
+        ({"seeds": [1, 1]}, "seeds are different numbers"),
+        ({"tables": {"a": []}}, "tables: a: expected a mapping, got list"),
+    ],
+)
+def test_what_a_grid_may_not_say(write, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        read_grid(write(**changes))
+
+
+def test_a_grid_that_is_not_there():
+    with pytest.raises(InputError, match=r"none\.yaml: cannot be read as a grid"):
+        read_grid("none.yaml")
+
+
+@pytest.mark.slow
+def test_runs_are_made_once_and_failures_do_not_stop_the_others(write, pair_folder, tmp_path, capsys):
+    data, out = str(pair_folder(6, 48)), tmp_path / "out"
+    path = write(data=data, seeds=[0])
+    tables = {**GRID["tables"], "third": {"title": "Broken", "rows": {"bad": {"fusion": "sum", "head": "conv"}}}}
+    broken = read_grid(write(data=data, seeds=[0], tables=tables))
+    lines = []
+    (failure,) = run_grid(broken, out, processes=2, say=lines.append)
+    assert "takes one level" in failure and "3 runs, 0 of them done before" in lines[0]
+    kept = {file.name: file.read_bytes() for file in (out / "runs").iterdir()}
+    assert len(kept) == 2 and all("seed0" in name for name in kept)
+    assert not list((out / "unfinished").glob("*sum-seed*/model.safetensors"))
+
+    write(data=data, seeds=[0])
+    assert command()([str(path), "--out", str(out)]) == 0
+    assert "2 runs, 2 of them done before" in capsys.readouterr().out
+    assert {file.name: file.read_bytes() for file in (out / "runs").iterdir()} == kept
+
+    assert command()([str(path), "--out", str(out), "--seeds", "0", "1"]) == 0
+    text = (out / "tables.md").read_text()
+    assert len(list((out / "runs").iterdir())) == 4
+    assert text.count("## ") == 3 - 1 and re.search(r"\| difference \| 0\.\d\d \| \d+\.\d\d \+- ", text)
+    for name in ("first", "second"):
+        with Image.open(out / f"{name}.png") as picture:
+            assert picture.width > 500
+    grid = read_grid(path, seeds=[0, 1])
+    rows = {(row["table"], row["label"]): row for row in summarize(grid, out)}
+    assert rows["first", "difference"]["scores"] == rows["second", "again"]["scores"]
+    results = [json.loads(result_file(out, grid.job(grid.tables[0].rows["sum"], seed)).read_text()) for seed in (0, 1)]
+    values = [result["scores"]["f1"] for result in results]
+    assert rows["first", "sum"]["scores"]["f1"]["values"] == values
+    assert results[0]["provenance"] == "measured" and results[0]["split"] == "test" and results[0]["job"]["seed"] == 0
+    assert results[0]["config"]["fusion"]["name"] == "sum"
+
+    result_file(out, grid.jobs()[0]).write_text("{")
+    with pytest.raises(CdzooError, match=r"is damaged .*remove it and run again"):
+        write_report(grid, out)
+
+
+def test_the_table_compares_with_its_first_row():
+    def row(label, *values):
+        scores = {name: {"mean": sum(values) / len(values), "std": 0.01, "values": values} for name in TABLE_SCORES}
+        return {"label": label, "params_m": 1.0, "seeds": [0, 1], "scores": scores}
+
+    text = table_markdown([row("a", 0.5, 0.7), row("b", 0.7, 0.8), {"label": "c"}])
+    lines = text.splitlines()
+    assert "| 60.00 +- 1.00 |" in lines[2] and "+0.00" in lines[2]
+    assert "+15.00" in lines[3]
+    assert "not run" in lines[4]
+
+
+TABLE_SCORES = ("f1", "iou", "precision", "recall", "oa")
+
+
+def test_nothing_finished_and_wrong_settings_exit_with_2(write, tmp_path, capsys):
+    path = write()
+    assert command()([str(path), "--out", str(tmp_path / "o"), "--tables"]) == 2
+    assert "no run of 'Two fusions' is finished" in capsys.readouterr().err
+    assert command()([str(path), "epochs"]) == 2
+    assert "given as key=value" in capsys.readouterr().err

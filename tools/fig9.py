@@ -1,0 +1,209 @@
+"""Draw parameters against F1 and multiply-adds against F1 from results/*.json, as Fig. 9 of the GLMamba paper does.
+
+`python tools/fig9.py` writes docs/fig9.png and docs/fig9.svg. A new point is a new row in one of the files; what models cost is
+in results/costs.json, which `cdzoo flops '*' --format json -o results/costs.json` writes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from cdzoo.errors import CdzooError, InputError
+from cdzoo.files import replace_atomically
+from cdzoo.registry import MODELS
+
+ROOT = Path(__file__).parents[1]
+COSTS = "costs.json"
+AXES = {"params_m": "trained parameters (millions)", "gmacs": "multiply-adds for a pair of 256 x 256 (billions)"}
+STYLE: dict[str, dict[str, Any]] = {
+    "measured": {"marker": "o", "markerfacecolor": "#1f5fa8", "markeredgecolor": "#1f5fa8"},
+    "quoted": {"marker": "s", "markerfacecolor": "white", "markeredgecolor": "#b4501e"},
+}
+FRONT = "#8a8a8a"
+# Where a label may stand beside its point, in points of text; the first place that is free is taken.
+PLACES = ((6, 5, "left"), (6, -11, "left"), (-6, 5, "right"), (-6, -11, "right"), (0, 9, "center"), (0, -16, "center"))
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model on one data set; F1 in per cent, costs None where unknown."""
+
+    label: str
+    data: str
+    provenance: str
+    f1: float
+    std: float | None
+    params_m: float | None
+    gmacs: float | None
+
+
+def read_points(folder: Path) -> list[Point]:
+    """Read every results file of a folder.
+
+    Raises:
+        InputError: A file is damaged, does not say whether it is measured or quoted, or the costs of a model are not there.
+    """
+    costs = {row["registered"]: row for row in _load(folder / COSTS)}
+    points: list[Point] = []
+    for file in sorted(folder.glob("*.json")):
+        if file.name == COSTS:
+            continue
+        content = _load(file)
+        if content.get("provenance") not in STYLE:
+            raise InputError(f"{file}: 'provenance' must be measured or quoted, got {content.get('provenance')!r}")
+        for row in _rows(content):
+            name = MODELS.get(row["model"])().name if row.get("model") else None
+            if name is not None and name not in costs:
+                raise InputError(f"{file}: {name} is not in {COSTS}: run cdzoo flops '*' --format json -o {folder / COSTS}")
+            known = costs[name] if name is not None else row
+            points.append(
+                Point(
+                    row["label"],
+                    row["data"],
+                    content["provenance"],
+                    row["f1"],
+                    row.get("std"),
+                    known.get("params_m"),
+                    known.get("gmacs"),
+                )
+            )
+    if not points:
+        raise InputError(f"{folder}: there are no results to draw")
+    return points
+
+
+def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the (cost, F1) that no other is both cheaper and better than, by rising cost."""
+    front: list[tuple[float, float]] = []
+    for cost, f1 in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or f1 > front[-1][1]:
+            front.append((cost, f1))
+    return front
+
+
+def draw(points: Sequence[Point]) -> Figure:
+    """Draw a row of two panels for each data set: scores on different data cannot be compared."""
+    sets = list(dict.fromkeys(point.data for point in points))
+    figure = Figure(figsize=(11, 4.3 * len(sets)), layout="constrained")
+    panels = figure.subplots(len(sets), len(AXES), squeeze=False)
+    for line, data in zip(panels, sets, strict=True):
+        mine = [point for point in points if point.data == data]
+        for axes, (cost, title) in zip(line, AXES.items(), strict=True):
+            _panel(axes, _on(cost, mine), title)
+        line[0].set_title(data, fontsize=11, loc="left")
+    handles = [
+        panels[0, 0].plot([], [], linestyle="", markersize=8, label=f"F1 {name}", **style)[0] for name, style in STYLE.items()
+    ]
+    handles += panels[0, 0].plot([], [], color=FRONT, linestyle="--", linewidth=1, label="Pareto front")
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=10)
+    FigureCanvasAgg(figure).draw()  # gives the axes their places, so that labels can be measured against them
+    for line, data in zip(panels, sets, strict=True):
+        for axes, cost in zip(line, AXES, strict=True):
+            _label(axes, _on(cost, [point for point in points if point.data == data]))
+    return figure
+
+
+def _on(cost: str, points: Sequence[Point]) -> list[tuple[float, Point]]:
+    """Return the points whose cost is known, with it."""
+    return [(value, point) for point in points if (value := getattr(point, cost)) is not None]
+
+
+def _panel(axes: Axes, points: Sequence[tuple[float, Point]], title: str) -> None:
+    axes.set_xscale("log")
+    for cost, point in points:
+        axes.errorbar(cost, point.f1, yerr=point.std or None, linestyle="", markersize=8, ecolor=FRONT, **STYLE[point.provenance])
+    front = pareto([(cost, point.f1) for cost, point in points])
+    axes.plot(*zip(*front, strict=True), color=FRONT, linestyle="--", linewidth=1, zorder=0)
+    axes.margins(0.2, 0.16)
+    axes.set_xlabel(title)
+    axes.set_ylabel("F1 (per cent)")
+    ticks = [value for power in range(-1, 4) for value in (10.0**power, 2 * 10.0**power, 5 * 10.0**power)]
+    low, high = axes.get_xlim()
+    axes.set_xticks([t for t in ticks if low <= t <= high], [f"{t:g}" for t in ticks if low <= t <= high])
+    axes.minorticks_off()
+    axes.grid(color="#ececec")
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def _label(axes: Axes, points: Sequence[tuple[float, Point]]) -> None:
+    """Write each label in the first place that covers no point and no other label."""
+    taken = []
+    for cost, point in points:
+        x, y = axes.transData.transform((cost, point.f1))
+        taken.append((x - 6, y - 6, x + 6, y + 6))
+    frame = axes.get_window_extent()
+    for cost, point in points:
+        for dx, dy, align in PLACES:
+            text = axes.annotate(
+                point.label, (cost, point.f1), (dx, dy), textcoords="offset points", ha=align, fontsize=8.5, annotation_clip=False
+            )
+            box = text.get_window_extent()
+            clear = all(box.x1 < a or box.x0 > c or box.y1 < b or box.y0 > d for a, b, c, d in taken)
+            if (clear and box.x0 > frame.x0 and box.x1 < frame.x1) or (dx, dy, align) == PLACES[-1]:
+                taken.append((box.x0, box.y0, box.x1, box.y1))
+                break
+            text.remove()
+
+
+def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return label, data, model, F1 and deviation from a list of points, or from the summary of a grid of models."""
+    if "points" in content:
+        return [{"data": content["data"], **row} for row in content["points"]]
+    tables = [table for table in content["grid"]["tables"] if all("model" in row for row in table["rows"].values())]
+    return [
+        {
+            "label": row["label"],
+            "model": row["model"],
+            "data": f"{table['title']} ({content['grid']['data']}, test split)",
+            "f1": 100 * row["scores"]["f1"]["mean"],
+            "std": None if row["scores"]["f1"]["std"] is None else 100 * row["scores"]["f1"]["std"],
+        }
+        for table in tables
+        for row in content["rows"]
+        if row["table"] == table["name"] and "scores" in row
+    ]
+
+
+def _load(file: Path) -> Any:
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"{file}: cannot be read ({error})") from error
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=ROOT / "results", help="folder of results files")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder for fig9.png and fig9.svg")
+    chosen = parser.parse_args(arguments)
+    try:
+        if not chosen.out.is_dir():
+            raise InputError(f"--out {chosen.out}: there is no such folder; make it first")
+        points = read_points(chosen.results)
+        figure = draw(points)
+        for kind, options in (("png", {"dpi": 130}), ("svg", {"metadata": {"Date": None}})):
+            with replace_atomically(chosen.out / f"fig9.{kind}") as temporary:
+                figure.savefig(temporary, **options)
+    except CdzooError as error:
+        print(f"fig9: error: {error}", file=sys.stderr)
+        return 2
+    quoted = sum(point.provenance == "quoted" for point in points)
+    print(f"{len(points)} points, {quoted} of them quoted: {chosen.out / 'fig9.png'} and .svg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
