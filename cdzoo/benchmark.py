@@ -207,11 +207,11 @@ def _prepare(case: Case, model: ChangeDetector) -> Callable[[], None]:
     loss: Any = torch.compile(objective) if case.compiled else objective
 
     def training() -> None:
-        optimizer.zero_grad(set_to_none=True)
         with autocast():
             value = loss(t1, t2)
         value.backward()
         optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     return training
 

@@ -73,7 +73,7 @@ def read_points(folder: Path) -> list[Point]:
                     content["provenance"],
                     row["f1"],
                     row.get("std"),
-                    known.get("params_m"),
+                    known.get("trained_m", known.get("params_m")),
                     known.get("gmacs"),
                 )
             )
