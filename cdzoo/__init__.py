@@ -19,6 +19,8 @@ _HOME = {
     "create_model": "cdzoo.factory",
     "list_components": "cdzoo.registry",
     "list_models": "cdzoo.factory",
+    "list_pretrained": "cdzoo.weights.registry",
+    "load_weights": "cdzoo.weights.loading",
     "predict_pair": "cdzoo.engine.predict",
     "register_backbone": "cdzoo.registry",
     "register_decoder": "cdzoo.registry",
@@ -26,7 +28,7 @@ _HOME = {
     "register_head": "cdzoo.registry",
     "register_model": "cdzoo.registry",
     "register_neck": "cdzoo.registry",
-    "save_pretrained": "cdzoo.hub",
+    "save_pretrained": "cdzoo.weights.folder",
 }
 
 if TYPE_CHECKING:
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from cdzoo.engine.predict import predict_pair as predict_pair
     from cdzoo.factory import create_model as create_model
     from cdzoo.factory import list_models as list_models
-    from cdzoo.hub import save_pretrained as save_pretrained
     from cdzoo.models.detector import ChangeDetector as ChangeDetector
     from cdzoo.registry import Registry as Registry
     from cdzoo.registry import list_components as list_components
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
     from cdzoo.registry import register_head as register_head
     from cdzoo.registry import register_model as register_model
     from cdzoo.registry import register_neck as register_neck
+    from cdzoo.weights.folder import save_pretrained as save_pretrained
+    from cdzoo.weights.loading import load_weights as load_weights
+    from cdzoo.weights.registry import list_pretrained as list_pretrained
 
 __all__ = ["__version__", *_HOME]
 

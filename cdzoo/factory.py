@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from cdzoo.config import INSTANCE, OTHER_MEAN, OTHER_STD, ModelCfg, PartCfg
-from cdzoo.errors import CdzooError, ConfigError, WeightsError
+from cdzoo.errors import CdzooError, ConfigError
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.part import Backbone, LevelDecoder, LevelFusion, PerLevelDecoder, PerLevelFusion
 from cdzoo.registry import MODELS, PARTS, nearest
@@ -26,19 +27,32 @@ def list_models(pattern: str | Iterable[str] = "*", *, pretrained: bool = False,
 
     Args:
         pattern: fnmatch wildcard or several of them.
-        pretrained: Only models for which weights are published. None are yet.
+        pretrained: Only models for which weights are published; `list_pretrained` names the weights.
         exclude: Wildcards of names to leave out.
     """
-    return [] if pretrained else MODELS.list(pattern, exclude)
+    names = MODELS.list(pattern, exclude)
+    if not pretrained:
+        return names
+    from cdzoo.weights import list_pretrained
+
+    there = {weight.partition(".")[0] for weight in list_pretrained()}
+    return [name for name in names if name in there]
 
 
-def create_model(name: str, pretrained: bool = False, **overrides: Any) -> ChangeDetector:
+def create_model(
+    name: str, pretrained: bool = False, backbone_weights: str | os.PathLike[str] | None = None, **overrides: Any
+) -> ChangeDetector:
     """Build a change detector from its name.
 
+    With weights, all of them must fit. Only `in_chans` and `num_classes` may be others than the weights were made for: the
+    kernels of the first layer are then spread over the bands, the last layer starts anew, and a warning says so.
+
     Args:
-        name: A registered model (`list_models()`), `local-dir:PATH` for a folder written by `save_pretrained`, or
-            `hf-hub:owner/name[@revision]` for such a folder on the Hugging Face Hub; the last two come with weights.
-        pretrained: Load the published weights of a registered model.
+        name: A registered model (`list_models()`), with or without the tag of a weight (`model.tag`), `local-dir:PATH` for a
+            folder written by `save_pretrained`, or `hf-hub:owner/name[@revision]` for such a folder on the Hugging Face Hub;
+            the last two come with weights.
+        pretrained: Load the published weights of a registered model, the default ones if no tag is given.
+        backbone_weights: Weights for the backbone alone: a folder or file written by `cdzoo convert --backbone`.
         **overrides: `backbone`, `neck`, `fusion`, `decoder`, `head`: a name, `(name, kwargs)`, an instance, or None (neck and
             decoder); `<part>_kwargs`: arguments of a part; `in_chans` (an integer, or one per date), `num_classes`,
             `siamese`, `mean`, `std`.
@@ -53,17 +67,45 @@ def create_model(name: str, pretrained: bool = False, **overrides: Any) -> Chang
         WeightsError: Weights were asked for and are not there or do not fit.
     """
     scheme, rest = _parse_name(name)
-    if scheme:
-        from cdzoo.hub import load_pretrained  # reads files; not needed to build a model
+    # Reads files; not needed to build a model.
+    from cdzoo.weights.folder import load_backbone, load_pretrained
 
+    if scheme and backbone_weights is not None:
+        raise ConfigError(f"{name} holds the weights of its backbone already: backbone_weights cannot be given too")
+    if scheme:
         return load_pretrained(scheme, rest, overrides)
-    config = MODELS.get(name)()
     if pretrained:
-        raise WeightsError(
-            f"no weights are published for '{name}' yet. Train it: cdzoo train --model {name} --data FOLDER --out runs/{name}; "
-            f'then create_model("local-dir:runs/{name}")'
-        )
-    return build(config, overrides)
+        if backbone_weights is not None:
+            raise ConfigError("pretrained=True loads the backbone too: give either pretrained or backbone_weights")
+        return _create_pretrained(name, overrides)
+    model_name, _, tag = name.partition(".")
+    if tag:
+        from cdzoo.weights.registry import get_pretrained
+
+        get_pretrained(name)  # a wrong tag is a mistake with or without weights
+    model = build(MODELS.get(model_name)(), overrides)
+    if backbone_weights is not None:
+        load_backbone(model, backbone_weights)
+    return model
+
+
+def _create_pretrained(name: str, overrides: Mapping[str, Any]) -> ChangeDetector:
+    """Build a registered model with its published weights."""
+    from cdzoo.weights import WEIGHTS_FILE, bundled_folder, get_pretrained, load_weights
+
+    weight = get_pretrained(name)
+    config = MODELS.get(weight.model)()
+    if weight.mean:
+        config = dataclasses.replace(config, mean=weight.mean, std=weight.std)
+    model = build(config, overrides)
+    if weight.repo:
+        from cdzoo.hub import download
+
+        file = download(f"{weight.repo}@{weight.revision}", WEIGHTS_FILE)
+    else:
+        file = bundled_folder(weight) / WEIGHTS_FILE
+    load_weights(model, file, sha256=weight.sha256, adapt_bands="in_chans" in overrides, adapt_classes="num_classes" in overrides)
+    return model
 
 
 def build(config: ModelCfg, overrides: Mapping[str, Any] | None = None) -> ChangeDetector:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.presets import list_architectures
+from cdzoo.registry import MODELS
 
 
 def architectures() -> list[str]:
@@ -40,3 +42,21 @@ def images(height: int, width: int, bands: int = 3, batch: int = 2) -> tuple[Ten
     rng = np.random.default_rng(7)
     t1, t2 = (torch.from_numpy(rng.standard_normal((batch, bands, height, width), np.float32)) for _ in range(2))
     return t1, t2
+
+
+def shrunk(name: str) -> dict[str, Any]:
+    """Return overrides of `create_model` that keep the parts of a model but make the wide ones small."""
+    config = MODELS.get(name)()
+    blocks = {"channels": 8, "depths": [1, 1, 1, 1]}
+    overrides: dict[str, Any] = {}
+    backbone = config.backbone.name
+    if backbone == "vss":
+        overrides["backbone_kwargs"] = {**blocks, "d_state": 2}
+    elif backbone.startswith("vmamba"):
+        overrides["backbone"] = ("vmamba", {**config.backbone.kwargs, **blocks})
+    elif backbone == "changeformer":
+        overrides["backbone_kwargs"] = {"channels": [4, 8, 12, 16], "depths": [1, 1, 1, 1], "heads": [1, 2, 3, 4]}
+        overrides["neck_kwargs"] = {"channels": 8}
+    if config.fusion.name == "spatio_temporal":
+        overrides["fusion_kwargs"] = {"width": 8}
+    return overrides

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,14 @@ import torch
 from PIL import Image
 
 import cdzoo
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside the tests that several of them share
+
+from hub_server import TOKEN, Hub
+
+HUB = Hub().start()
+# Before anything imports the Hub's client, which reads them once. No test can reach the real Hub.
+os.environ.update(HF_ENDPOINT=HUB.url, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
 
 TINY = {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2}
 """Arguments of the smallest useful `vss` backbone."""
@@ -58,3 +69,16 @@ def pair_folder(tmp_path):
 def pair():
     """Return two random images (2, 3, 33, 47)."""
     return torch.randn(2, 3, 33, 47), torch.randn(2, 3, 33, 47)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """Return the Hub of the tests, empty, with an empty cache, a token, and waits between repetitions cut short."""
+    import huggingface_hub.constants as constants
+
+    HUB.reset()
+    sleep = time.sleep
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub_cache"))
+    monkeypatch.setattr(time, "sleep", lambda seconds: sleep(min(seconds, 0.01)))
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    return HUB

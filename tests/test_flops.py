@@ -3,14 +3,9 @@
 import csv
 import io
 import json
-import sys
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from architectures import architectures
 
 import cdzoo

@@ -1,13 +1,7 @@
 """Every registered model, and the detector's own promises."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from architectures import architectures, fill, images
 
 import cdzoo

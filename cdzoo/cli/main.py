@@ -29,6 +29,9 @@ _RUN = {
     "env": "cdzoo.cli.zoo:run_env",
     "train": "cdzoo.cli.train:run_train",
     "predict": "cdzoo.cli.predict:run_predict",
+    "convert": "cdzoo.cli.hub:run_convert",
+    "push": "cdzoo.cli.hub:run_push",
+    "pull": "cdzoo.cli.hub:run_pull",
     "flops": "cdzoo.cli.flops:run_flops",
     "benchmark": "cdzoo.cli.benchmark:run_benchmark",
     "demo": "cdzoo.cli.demo:run_demo",
@@ -90,7 +93,7 @@ def _parser() -> ArgumentParser:
 
     one = add("list", "Show the models and the parts there are.")
     one.add_argument("pattern", nargs="?", default="*", help="wildcard on names, such as 'glmamba*'")
-    one.add_argument("--kind", type=str, help="only one kind: model, backbone, neck, fusion, decoder or head")
+    one.add_argument("--kind", type=str, help="only one kind: model, backbone, neck, fusion, decoder, head, recipe or weight")
 
     one = add("info", "Show a model's parts, parameters and settings.")
     one.add_argument("model", help="registered name, local-dir:PATH or hf-hub:owner/name")
@@ -133,13 +136,37 @@ def _parser() -> ArgumentParser:
     one.add_argument("after", help="second date, the same size")
     one.add_argument("-o", "--output", required=True, help="mask to write (.png or .tif); probability and overlay go beside it")
     one.add_argument(
-        "--model", type=str, required=True, help="folder written by cdzoo train, local-dir:PATH or hf-hub:owner/name"
+        "--model",
+        type=str,
+        default="glmamba_tiny.synthetic",
+        help="folder written by cdzoo train, hf-hub:owner/name, or a weight of cdzoo list --kind weight",
     )
     one.add_argument("--threshold", type=float, default=0.5, help="probability from which a pixel counts as changed")
     one.add_argument(
         "--value_range", type=tuple[float, float], help="values that are black and white in deep images: '[0, 4095]'"
     )
     one.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
+
+    one = add("convert", "Turn an official checkpoint into a folder that cdzoo reads.")
+    one.add_argument("checkpoint", help="file of the authors: .pth, .pt, .safetensors")
+    one.add_argument("out", help="folder to write")
+    one.add_argument("--model", type=str, help="what it is a checkpoint of (cdzoo list)")
+    one.add_argument("--backbone", type=str, help="or: an encoder trained on ImageNet, such as vmamba_tiny")
+    one.add_argument("--in_chans", type=int, help="bands, if others than the model's")
+    one.add_argument("--num_classes", type=int, help="channels of the logits, if others than the model's")
+    one.add_argument("--overwrite", action="store_true", help="replace what is in the folder")
+
+    one = add("push", "Publish a model on the Hugging Face Hub (log in first: hf auth login).")
+    one.add_argument("folder", help="written by cdzoo train or cdzoo convert")
+    one.add_argument("repo", help="owner/name; made if it is not there")
+    one.add_argument("--private", action="store_true", help="visible to its owners only")
+    one.add_argument("--revision", type=str, help="branch; main by default")
+    one.add_argument("--message", type=str, default="", help="of the commit")
+
+    one = add("pull", "Fetch a model from the Hugging Face Hub and check it.")
+    one.add_argument("source", help="owner/name or owner/name@revision")
+    one.add_argument("-o", "--output", type=str, help="folder to copy it to; the Hub's cache otherwise")
+    one.add_argument("--force", action="store_true", help="fetch again what is in the cache")
 
     one = add("flops", "Count parameters, multiply-adds and activations of models, part by part.")
     one.add_argument("model", nargs="+", help="names or wildcards ('glmamba*'), folders of runs, hf-hub:owner/name")
@@ -167,9 +194,9 @@ def _parser() -> ArgumentParser:
     commands.add_subcommand("data", data, help="Look after data sets.")
     _add_data_commands(data)
 
-    one = add("demo", "Make scenes, train glmamba_tiny on them, predict, and draw the result; no file and no network needed.")
+    one = add("demo", "Make scenes, map their change with the bundled weights, and draw it; no file and no network needed.")
     one.add_argument("-o", "--output", default="cdzoo_demo.png", help="picture to write")
-    one.add_argument("--steps", type=int, default=1200, help="training steps of 8 pairs")
+    one.add_argument("--steps", type=int, default=0, help="train for so many steps of 8 pairs first (1200: four minutes)")
     one.add_argument("--size", type=int, default=256, help="side of the scenes in the picture, in pixels")
     one.add_argument("--seed", type=int, default=0, help="seed of scenes and weights")
     return parser
@@ -210,6 +237,7 @@ def _add_overrides(parser: ArgumentParser) -> None:
         optional = " or none" if kind in ("neck", "decoder") else ""
         group.add_argument(f"--{kind}", type=str, help=f"another {kind}: registered name{optional}")
         group.add_argument(f"--{kind}_kwargs", type=dict, help=f"arguments of the {kind}, as JSON")
+    group.add_argument("--backbone_weights", type=str, help="weights of the backbone alone: a folder written by cdzoo convert")
     group.add_argument("--in_chans", type=int | list[int], help="bands: 4, or one number per date: '[2, 3]'")
     group.add_argument("--num_classes", type=int, help="channels of the logits; 1 is change against no change")
     group.add_argument("--siamese", type=bool, help="one backbone for both dates (true) or one for each (false)")

@@ -34,9 +34,9 @@ def run_predict(before: str, after: str, output: str, model: str, threshold: flo
     from cdzoo.visualize import overlay
 
     target = pick_device(device)
-    if not Path(model).is_dir() and ":" not in model:
-        build_model(model, pretrained=True)  # raises: a registered name has no weights yet
-    detector = build_model(model).to(target)
+    # A registered name means its published weights: an untrained model would map noise.
+    registered = not Path(model).is_dir() and ":" not in model
+    detector = (build_model(model, pretrained=True) if registered else build_model(model)).to(target)
     change = predict_pair(detector, before, after, threshold, value_range and tuple(value_range))
     pictures = {
         mask_file: change.mask * 255,

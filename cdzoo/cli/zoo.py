@@ -15,6 +15,15 @@ from cdzoo.registry import MODELS, PARTS, nearest
 def run_list(pattern: str, kind: str | None) -> None:
     """Print registered names, models with their description."""
     kinds = {"model": MODELS, **PARTS}
+    if kind == "weight":
+        from cdzoo.weights import get_pretrained, list_pretrained
+
+        for one in list_pretrained(pattern):
+            weight = get_pretrained(one)
+            scores = ", ".join(f"{name} {100 * value:.2f}" for name, value in weight.metrics.items())
+            where = "in the package" if weight.file else f"hf-hub:{weight.repo}@{weight.revision[:8]}"
+            print(f"  {one:<28}{weight.dataset}; {scores} ({weight.provenance}); {where}")
+        return
     if kind == "recipe":
         from cdzoo.recipes import describe_recipe, list_recipes
 
@@ -22,7 +31,7 @@ def run_list(pattern: str, kind: str | None) -> None:
             print(f"  {one:<20}{describe_recipe(one)}")
         return
     if kind is not None and kind not in kinds:
-        raise UnknownNameError(f"there is no kind '{kind}'.{nearest(kind, kinds)} Kinds: {', '.join(kinds)}, recipe.")
+        raise UnknownNameError(f"there is no kind '{kind}'.{nearest(kind, kinds)} Kinds: {', '.join(kinds)}, recipe, weight.")
     found = {name: registry.list(pattern) for name, registry in kinds.items() if kind in (None, name)}
     width = max((len(one) for names in found.values() for one in names), default=0) + 2
     for name in (name for name, names in found.items() if names):

@@ -27,9 +27,9 @@ from cdzoo.engine.setup import Setup, lighten, make_fabric, worker_count
 from cdzoo.engine.step import Stepper
 from cdzoo.errors import ConfigError
 from cdzoo.files import replace_atomically
-from cdzoo.hub import WEIGHTS_FILE, save_pretrained
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.protocol import Protocol
+from cdzoo.weights.folder import WEIGHTS_FILE, save_pretrained
 
 
 class Run:

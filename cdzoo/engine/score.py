@@ -15,9 +15,9 @@ from cdzoo.engine.pictures import sample_picture
 from cdzoo.engine.report import RESULTS_FILE, environment, file_hash
 from cdzoo.errors import InputError
 from cdzoo.files import replace_atomically
-from cdzoo.hub import WEIGHTS_FILE
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.protocol import protocol_record
+from cdzoo.weights.folder import WEIGHTS_FILE
 
 
 def score_model(

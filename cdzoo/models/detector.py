@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import os
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -118,6 +122,30 @@ class ChangeDetector(nn.Module):
         counts = {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}
         counts["backbone"] += counts.pop("backbone2", 0)
         return {name: counts[name] for name in ("backbone", "neck", "fusion", "decoder", "head")}
+
+    def save_pretrained(self, folder: str | os.PathLike[str], **extras: Any) -> Path:
+        """Write config and weights, see `cdzoo.save_pretrained`."""
+        from cdzoo.weights.folder import save_pretrained  # imports this module
+
+        return save_pretrained(self, folder, **extras)
+
+    def push_to_hub(self, repo: str, private: bool = False, revision: str | None = None, **extras: Any) -> str:
+        """Publish config, weights and a model card on the Hugging Face Hub; return the commit.
+
+        Args:
+            repo: `owner/name`; made if it is not there.
+            private: Make it visible to its owners only.
+            revision: Branch to publish on; `main` by default.
+            **extras: `results` and `picture`, as for `save_pretrained`.
+
+        Raises:
+            WeightsError: The Hub refuses.
+        """
+        from cdzoo.hub import push
+
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = self.save_pretrained(Path(scratch) / repo.rpartition("/")[2], card=True, **extras)
+            return push(folder, repo, private=private, revision=revision)
 
     def _check_chain(self) -> None:
         channels, strides = self.backbone.out_channels, self.backbone.out_strides

@@ -15,6 +15,16 @@ from cdzoo.registry import register_model
 
 PAPER = "Liu et al., GLMamba, IEEE JSTARS 19 (2026), doi 10.1109/JSTARS.2026.3675679"
 
+CITATION = """@article{liu2026glmamba,
+  title={GLMamba},
+  author={Liu, S. and Zhu, C. and Yin, H. and Qin, K. and Lin, H. and Huang, J. and Xia, M. and Weng, L.},
+  journal={IEEE Journal of Selected Topics in Applied Earth Observations and Remote Sensing},
+  volume={19},
+  pages={11344--11360},
+  year={2026},
+  doi={10.1109/JSTARS.2026.3675679}
+}"""
+
 
 def _glmamba(name: str, description: str, channels: int, depths: tuple[int, ...] = (2, 2, 6, 2), d_state: int = 16) -> ModelCfg:
     return ModelCfg(
@@ -26,6 +36,7 @@ def _glmamba(name: str, description: str, channels: int, depths: tuple[int, ...]
         head=PartCfg("summation"),
         description=description,
         paper=PAPER,
+        citation=CITATION,
     )
 
 

@@ -1,14 +1,9 @@
 """Every architecture goes through the ordinary trainer, and fusions are exchanged between architectures."""
 
 import dataclasses
-import sys
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from architectures import architectures
 
 import cdzoo

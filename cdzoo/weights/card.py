@@ -1,0 +1,139 @@
+"""The model card: README.md of a published model, written from its config and its results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cdzoo import __version__
+from cdzoo.errors import MissingDependencyError
+from cdzoo.models.detector import ChangeDetector
+
+_SCORES = ("precision", "recall", "f1", "iou", "oa", "kappa")
+_USE = """Maps what changed between two images of one place: co-registered, of the same size, with the bands and value range
+below. It was trained on the data named below and nothing else; on images of another sensor, resolution, season or region expect
+worse, and measure before you rely on it. It is not meant for decisions about people or property without a person who checks the
+map."""
+
+
+def model_card(model: ChangeDetector, folder: Path) -> str:
+    """Return the text for a folder that may hold `results.json` and `example.png`.
+
+    Args:
+        model: The model.
+        folder: Where its files are.
+    """
+    config = model.config
+    results = _results(folder)
+    parts = [
+        _front_matter(model, results),
+        f"# {config.name}\n\n{config.description or 'A change detection model.'}",
+        f"Source: {config.paper}" if config.paper else "",
+        "![before, after and the map](example.png)" if (folder / "example.png").is_file() else "",
+        f"## Use\n\n{_USE}\n\n{_loading()}",
+        f"## Input and output\n\n{_interface(model)}",
+        f"## Scores\n\n{_scores(results)}",
+        f"## Cost\n\n{_cost(model)}",
+        f"## Licence\n\n{_licence(model)}",
+        f"## Citation\n\n```bibtex\n{config.citation.strip()}\n```" if config.citation else "",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _results(folder: Path) -> dict[str, Any]:
+    file = folder / "results.json"
+    if not file.is_file():
+        return {}
+    results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return results
+
+
+def _front_matter(model: ChangeDetector, results: Mapping[str, Any]) -> str:
+    data: dict[str, Any] = {
+        "license": model.config.license.lower(),
+        "library_name": "cdzoo",
+        "pipeline_tag": "image-segmentation",
+        "tags": ["change-detection", "remote-sensing", "cdzoo"],
+    }
+    scores = results.get("scores", {})
+    if "f1" in scores and results.get("provenance") == "measured":
+        dataset = _dataset(results)
+        data["model-index"] = [
+            {
+                "name": model.config.name,
+                "results": [
+                    {
+                        "task": {"type": "image-segmentation", "name": "change detection"},
+                        "dataset": {"name": dataset, "type": dataset, "split": results.get("split", "val")},
+                        "metrics": [{"type": name, "value": round(float(scores[name]), 4)} for name in ("f1", "iou")],
+                    }
+                ],
+            }
+        ]
+    return f"---\n{yaml.safe_dump(data, sort_keys=False)}---"
+
+
+def _dataset(results: Mapping[str, Any]) -> str:
+    """Return the last part of the name alone: a path on somebody's machine is nobody else's business."""
+    data = results.get("data")
+    name = data.get("data", "") if isinstance(data, Mapping) else str(data or "")
+    return Path(name).name or "unknown"
+
+
+def _loading() -> str:
+    return """```python
+import cdzoo
+
+model = cdzoo.create_model("hf-hub:OWNER/NAME@COMMIT")  # or "local-dir:FOLDER"
+change = cdzoo.predict_pair(model.eval(), "before.png", "after.png")  # .mask and .probability
+```
+
+`pip install cdzoo`; from the shell: `cdzoo predict before.png after.png -o change.png --model hf-hub:OWNER/NAME@COMMIT`."""
+
+
+def _interface(model: ChangeDetector) -> str:
+    config = model.config
+    bands = f"{config.bands[0]} bands" if config.bands[0] == config.bands[1] else f"{config.bands[0]} and {config.bands[1]} bands"
+    logits = "one logit, sigmoid" if config.num_classes == 1 else f"{config.num_classes} logits, softmax, class 0 is no change"
+    return (
+        f"Two images (B, {bands}, H, W) with values in [0, 1], H and W from 32 pixels on, normalised with mean "
+        f"{list(config.mean)} and standard deviation {list(config.std)}. Output: {logits}, at the size of the images."
+    )
+
+
+def _scores(results: Mapping[str, Any]) -> str:
+    scores = results.get("scores")
+    if not scores:
+        return "None are stored with these weights."
+    protocol = results.get("protocol", {})
+    rows = "\n".join(f"| {name} | {100 * float(scores[name]):.2f} |" for name in _SCORES if name in scores)
+    said = f"{results.get('provenance', 'unknown provenance')}; data `{_dataset(results)}`, split {results.get('split', 'val')}"
+    if protocol:
+        name, digest, threshold = (protocol.get(key, "not stated") for key in ("name", "hash", "threshold"))
+        said += f", protocol `{name}` (hash {digest}, threshold {threshold})"
+    return f"| score | per cent |\n|---|---|\n{rows}\n\n{said}."
+
+
+def _cost(model: ChangeDetector) -> str:
+    params = sum(model.parameter_counts().values()) / 1e6
+    try:
+        from cdzoo.flops import CONVENTION, count
+
+        cost = count(model, 256)
+    except MissingDependencyError:
+        return f"{params:.2f} M parameters."
+    return f"{params:.2f} M parameters, {cost.macs / 1e9:.2f} GMACs for one pair of 256 x 256 pixels. {CONVENTION}"
+
+
+def _licence(model: ChangeDetector) -> str:
+    text = f"{model.config.license} (cdzoo {__version__}, which made these files)."
+    if model.config.original:
+        text += (
+            f" The network is that of {model.config.original}; weights converted from its checkpoints are under its terms, and "
+            "where those say nothing, ask its authors."
+        )
+    return text

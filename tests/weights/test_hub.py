@@ -1,0 +1,194 @@
+"""Publishing and fetching through the real client, against the Hub of the tests."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from architectures import architectures, fill, images, shrunk
+from hub_server import TOKEN, USER
+
+import cdzoo
+import cdzoo.hub
+from cdzoo.cli.main import main
+from cdzoo.errors import InputError, WeightsError
+
+NAME = f"{USER}/model"
+
+
+@pytest.fixture
+def published(hub, tiny):
+    """Publish a tiny model; return it and its commit."""
+    model = fill(tiny()).eval()
+    return model, model.push_to_hub(NAME)
+
+
+def requests(hub, *methods):
+    return [path for method, path in hub.log if method in methods]
+
+
+@pytest.mark.parametrize("name", architectures())
+def test_every_architecture_comes_back_bit_for_bit(hub, name):
+    model = fill(cdzoo.create_model(name, **shrunk(name))).eval()
+    commit = model.push_to_hub(f"{USER}/{name}")
+    loaded = cdzoo.create_model(f"hf-hub:{USER}/{name}@{commit}").eval()
+    pair = images(32, 40, bands=model.config.bands[0], batch=1)
+    with torch.no_grad():
+        assert torch.equal(loaded(*pair), model(*pair))
+    assert loaded.config == model.config
+
+
+def test_what_is_published_is_the_model_and_its_card(hub, published):
+    assert set(hub.repos[NAME].commits[published[1]]) == {".gitattributes", "config.json", "model.safetensors", "README.md"}
+    card = hub.repos[NAME].commits[published[1]]["README.md"].decode()
+    assert card.startswith("---\nlicense: apache-2.0") and "glmamba_tiny" in card
+
+
+def test_a_revision_stays_what_it_was(hub, published, tiny, pair):
+    model, first = published
+    other = fill(tiny(fusion="sum")).eval()
+    second = other.push_to_hub(NAME)
+    assert first != second
+    with torch.no_grad():
+        for revision, expected in ((f"@{first}", model), (f"@{second}", other), ("@main", other), ("", other)):
+            assert torch.equal(cdzoo.create_model(f"hf-hub:{NAME}{revision}").eval()(*pair), expected(*pair))
+
+
+def test_branches(hub, published, tiny):
+    commit = tiny(fusion="sum").push_to_hub(NAME, revision="experiment")
+    assert hub.repos[NAME].branches == {"main": published[1], "experiment": commit}
+    assert cdzoo.create_model(f"hf-hub:{NAME}@experiment").config.fusion.name == "sum"
+
+
+def test_a_known_commit_is_not_asked_for_again(hub, published):
+    source = f"hf-hub:{NAME}@{published[1]}"
+    cdzoo.create_model(source)
+    hub.log.clear()
+    cdzoo.create_model(source)
+    assert hub.log == []
+    cdzoo.create_model(f"hf-hub:{NAME}")
+    assert hub.log == [("HEAD", f"/{NAME}/resolve/main/config.json")]
+
+
+def test_offline_the_cache_serves(hub, published, monkeypatch, pair):
+    import huggingface_hub.constants as constants
+
+    cdzoo.create_model(f"hf-hub:{NAME}")
+    hub.log.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with torch.no_grad():
+        assert torch.equal(cdzoo.create_model(f"hf-hub:{NAME}").eval()(*pair), published[0](*pair))
+    assert hub.log == []
+    with pytest.raises(WeightsError, match="hf-hub:nobody/nothing@v1 could not be downloaded and is not in the cache"):
+        cdzoo.create_model("hf-hub:nobody/nothing@v1")
+
+
+def test_environment_variables_of_the_hub_are_heeded(hub, published, tmp_path):
+    """In a process of its own: HF_ENDPOINT, HF_HOME, HF_TOKEN, then HF_HUB_OFFLINE."""
+    code = f"import cdzoo; cdzoo.create_model('hf-hub:{NAME}'); print('loaded')"
+    env = {**os.environ, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(cdzoo.__file__).parents[1])}
+    env |= {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN}
+    hub.repos[NAME].private = True
+    for changes, served in (({"HF_TOKEN": "wrong"}, False), ({}, True), ({"HF_HUB_OFFLINE": "1", "HF_TOKEN": ""}, True)):
+        done = subprocess.run([sys.executable, "-c", code], env={**env, **changes}, capture_output=True, text=True)
+        assert (done.stdout.strip() == "loaded") is served, done.stderr
+    assert list((tmp_path / "home" / "hub").glob("models--*/snapshots/*/model.safetensors"))
+
+
+class TestFailures:
+    def test_what_is_not_there_is_named(self, hub, published):
+        with pytest.raises(WeightsError, match=r"hf-hub:someone/none could not be downloaded: there is no such repo.*hf auth"):
+            cdzoo.create_model("hf-hub:someone/none")
+        with pytest.raises(WeightsError, match=r"hf-hub:someone/model@v9 could not be downloaded: .*(404|Revision)"):
+            cdzoo.create_model(f"hf-hub:{NAME}@v9")
+        hub.repos[NAME].commit({"config.json": b"{}"}, "main")
+        with pytest.raises(WeightsError, match=r"could not be downloaded: .*(404|Entry)"):
+            cdzoo.create_model(f"hf-hub:{NAME}")
+        for source in ("../../etc/passwd", "a/b/c", "a", "a/.."):
+            with pytest.raises(WeightsError, match="expected owner/name"):
+                cdzoo.hub.download(source, "config.json")
+
+    def test_a_private_repository_needs_the_token(self, hub, published, monkeypatch):
+        hub.repos[NAME].private = True
+        cdzoo.create_model(f"hf-hub:{NAME}@{published[1]}")
+        monkeypatch.setenv("HF_TOKEN", "wrong")
+        with pytest.raises(WeightsError, match="not yours to see; log in"):
+            cdzoo.create_model(f"hf-hub:{NAME}")
+
+    def test_publishing_needs_the_token(self, hub, tiny, monkeypatch):
+        monkeypatch.setenv("HF_TOKEN", "wrong")
+        with pytest.raises(WeightsError, match=r"hf-hub:someone/model was refused \(401\): log in with a token"):
+            tiny().push_to_hub(NAME)
+        assert hub.repos == {}
+
+    @pytest.mark.parametrize("status", [500, 503])
+    def test_a_failing_server_is_asked_again(self, hub, published, status, pair):
+        hub.fail("GET", "model.safetensors", status, times=2)
+        with torch.no_grad():
+            assert torch.equal(cdzoo.create_model(f"hf-hub:{NAME}").eval()(*pair), published[0](*pair))
+        assert requests(hub, "GET").count(f"/{NAME}/resolve/{published[1]}/model.safetensors") == 3
+
+    def test_a_server_that_keeps_failing_is_given_up(self, hub, published, tmp_path):
+        hub.fail("GET", "model.safetensors", 502, times=100)
+        with pytest.raises(WeightsError, match=r"hf-hub:someone/model@\w+ failed: .*502"):
+            cdzoo.create_model(f"hf-hub:{NAME}")
+        assert not list((tmp_path / "hub_cache").rglob("snapshots/*/model.safetensors"))
+
+    def test_a_download_that_is_cut_off_is_continued(self, hub, published, pair):
+        hub.truncate("model.safetensors")
+        with torch.no_grad():
+            assert torch.equal(cdzoo.create_model(f"hf-hub:{NAME}").eval()(*pair), published[0](*pair))
+
+    def test_a_download_that_is_always_cut_off_leaves_no_half_file(self, hub, published, tmp_path):
+        hub.truncate("model.safetensors", times=1000)
+        with pytest.raises(WeightsError, match="could not be downloaded"):
+            cdzoo.hub.pull(NAME, tmp_path / "model")
+        assert not (tmp_path / "model").exists()
+        assert not list((tmp_path / "hub_cache").rglob("snapshots/*/model.safetensors"))
+        assert not [path for path in tmp_path.iterdir() if path.name.startswith(".model")]
+
+    def test_a_file_that_was_damaged_in_the_cache_is_not_used(self, hub, published, tmp_path):
+        cdzoo.create_model(f"hf-hub:{NAME}")
+        (weights,) = (tmp_path / "hub_cache").rglob("snapshots/*/model.safetensors")
+        data = bytearray(weights.read_bytes())
+        data[-1] ^= 1
+        weights.resolve().write_bytes(data)
+        with pytest.raises(WeightsError, match=r"damaged or not the weights.*cdzoo pull --force"):
+            cdzoo.create_model(f"hf-hub:{NAME}")
+        cdzoo.hub.pull(NAME, force=True)
+        cdzoo.create_model(f"hf-hub:{NAME}")
+
+
+class TestCommands:
+    def test_push_and_pull(self, hub, tiny, tmp_path, capsys, pair):
+        model = fill(tiny()).eval()
+        model.save_pretrained(tmp_path / "run")
+        (tmp_path / "run" / "log.csv").write_text("not for the public")
+        assert main(["push", str(tmp_path / "run"), NAME]) == 0
+        out = capsys.readouterr().out
+        commit = hub.repos[NAME].branches["main"]
+        assert commit in out and "wrote a model card" in out
+        assert "log.csv" not in hub.repos[NAME].commits[commit] and "README.md" in hub.repos[NAME].commits[commit]
+        assert main(["pull", f"{NAME}@{commit}", "-o", str(tmp_path / "copy")]) == 0
+        assert sorted(file.name for file in (tmp_path / "copy").iterdir()) == ["README.md", "config.json", "model.safetensors"]
+        with torch.no_grad():
+            assert torch.equal(cdzoo.create_model(f"local-dir:{tmp_path / 'copy'}").eval()(*pair), model(*pair))
+        assert main(["pull", NAME, "-o", str(tmp_path / "copy")]) == 2
+        assert "there is something already" in capsys.readouterr().err
+
+    def test_a_private_one(self, hub, tiny, tmp_path):
+        tiny().save_pretrained(tmp_path / "run")
+        assert main(["push", str(tmp_path / "run"), NAME, "--private"]) == 0
+        assert hub.repos[NAME].private
+
+    def test_a_folder_without_a_model_is_not_published(self, hub, tmp_path, capsys):
+        assert main(["push", str(tmp_path), NAME]) == 2
+        assert "config.json" in capsys.readouterr().err and hub.log == []
+        with pytest.raises(InputError, match="no model to publish"):
+            cdzoo.hub.push(tmp_path, NAME)
+
+    def test_pull_into_the_cache(self, hub, published, capsys):
+        assert main(["pull", NAME]) == 0
+        assert published[1] in capsys.readouterr().out

@@ -1,0 +1,107 @@
+"""Make a finished run a weight of the package: halved in precision, scored anew, described, and compared with its log.
+
+`python tools/bundle_weight.py runs/bundled glmamba_tiny synthetic --data synthetic --pairs FOLDER` writes
+cdzoo/weights/bundled/glmamba_tiny.synthetic. `--pairs` names real pairs on which its zero-shot score is taken, for the record.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import torch
+
+import cdzoo
+from cdzoo.data.source import DataCfg
+from cdzoo.engine.report import write_json
+from cdzoo.engine.score import score_model
+from cdzoo.errors import CdzooError
+from cdzoo.files import write_text
+from cdzoo.weights.card import model_card
+from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, RESULTS_FILE, WEIGHTS_FILE, write_tensors
+from cdzoo.weights.published import BUNDLED, DESCRIPTION_FILE
+from cdzoo.weights.registry import PretrainedCfg
+
+MOST_BYTES = 5_000_000
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder that cdzoo train wrote")
+    parser.add_argument("model", help="registered model")
+    parser.add_argument("tag", help="name of the weight among those of the model")
+    parser.add_argument("--data", default="synthetic", help="data on whose test split it is scored")
+    parser.add_argument("--pairs", help="folder of real pairs for a zero-shot score")
+    parser.add_argument("--exclude", nargs="+", default=[], help="names of pairs to leave out (wildcards)")
+    parser.add_argument("--notes", default="", help="what else a person should know")
+    chosen = parser.parse_args()
+    try:
+        bundle(chosen.run, chosen.model, chosen.tag, chosen.data, chosen.pairs, chosen.exclude, chosen.notes)
+    except CdzooError as error:
+        print(f"bundle_weight: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def bundle(run: Path, name: str, tag: str, data: str, pairs: str | None, exclude: list[str], notes: str) -> None:
+    """Write the folder of the weight."""
+    model = cdzoo.create_model(f"local-dir:{run}")
+    # Kernels and matrices in half precision; norms, biases and the scan's own parameters stay as they are.
+    halved = {key: value.half() if _large(key, value) else value for key, value in model.state_dict().items()}
+    folder = BUNDLED / f"{name}.{tag}"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tensors(folder / WEIGHTS_FILE, halved)
+    content = (folder / WEIGHTS_FILE).read_bytes()
+    if len(content) > MOST_BYTES:
+        raise CdzooError(f"{folder / WEIGHTS_FILE} has {len(content)} bytes, more than the {MOST_BYTES} that go into the package")
+    write_text(folder / CONFIG_FILE, model.config.to_json())
+    loaded = cdzoo.create_model(f"local-dir:{folder}").eval()  # what is scored is what users load
+    cpu = torch.device("cpu")
+    result = score_model(loaded, str(folder), DataCfg(data), "test", cpu)
+    training = json.loads((run / RESULTS_FILE).read_text(encoding="utf-8"))
+    result |= {"source": f"{name}.{tag}", "weights_sha256": hashlib.sha256(content).hexdigest()}
+    result["trained"] = {
+        key: training[key] for key in ("seed", "epoch", "step", "training", "data", "environment") if key in training
+    }
+    if pairs is not None:
+        zero_shot = score_model(loaded, str(folder), DataCfg(pairs, exclude=tuple(exclude)), "test", cpu)
+        zero_shot["data"]["data"] = Path(pairs).name  # not where it is on this machine
+        result["zero_shot"] = {key: zero_shot[key] for key in ("data", "scores", "protocol")}
+    write_json(folder / RESULTS_FILE, result)
+    shutil.copyfile(run / "log.csv", folder / "log.csv")
+    config = loaded.config
+    description = PretrainedCfg(
+        model=name,
+        tag=tag,
+        sha256=result["weights_sha256"],
+        file=folder.name,
+        mean=config.mean,
+        std=config.std,
+        size=training["training"]["crop"],
+        threshold=result["protocol"]["threshold"],
+        dataset=data,
+        protocol=f"{result['protocol']['name']} {result['protocol']['hash']}",
+        metrics={key: round(result["scores"][key], 4) for key in ("precision", "recall", "f1", "iou")},
+        citation=config.citation,
+        notes=notes,
+    )
+    write_json(folder / DESCRIPTION_FILE, dataclasses.asdict(description))
+    write_text(folder / CARD_FILE, model_card(loaded, folder))
+    print(f"{folder}: {len(content)} bytes, test F1 {100 * result['scores']['f1']:.2f}")
+    if pairs is not None:
+        scores = result["zero_shot"]["scores"]
+        print("zero-shot: " + ", ".join(f"{key} {100 * scores[key]:.2f}" for key in ("precision", "recall", "f1", "iou", "oa")))
+
+
+def _large(key: str, value: torch.Tensor) -> bool:
+    return value.is_floating_point() and value.ndim >= 2 and "A_log" not in key and "dt_projs" not in key
+
+
+if __name__ == "__main__":
+    sys.exit(main())
