@@ -55,7 +55,7 @@ def test_shell_examples_of_the_readme_run(tmp_path, pair_folder):
     for command in shown:
         words = shlex.split(command, comments=True)
         if words[1] == "demo":
-            words += ["--steps", "1", "--size", "64"]
+            words += ["--size", "64"]
         if words[1] == "train":
             words += ["--epochs", "1", "--crop", "32", "--progress", "false"]
         done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True)

@@ -6,7 +6,7 @@ from architectures import architectures, fill, images
 
 import cdzoo
 from cdzoo.backbones import VSSBackbone
-from cdzoo.errors import ConfigError, InputError, UnknownNameError, WeightsError
+from cdzoo.errors import ConfigError, InputError, UnknownNameError
 from cdzoo.heads import Summation
 from cdzoo.part import LevelFusion, PerLevelFusion
 from cdzoo.registry import MODELS
@@ -212,10 +212,6 @@ class TestCreateModel:
     def test_names_that_are_none(self, name, error, message):
         with pytest.raises(error, match=message):
             cdzoo.create_model(name)
-
-    def test_weights_that_do_not_exist_are_not_invented(self):
-        with pytest.raises(WeightsError, match="cdzoo train --model glmamba_levir"):
-            cdzoo.create_model("glmamba_levir", pretrained=True)
 
 
 class _Mean(LevelFusion):

@@ -22,6 +22,7 @@ from cdzoo.engine.report import write_json
 from cdzoo.engine.score import score_model
 from cdzoo.errors import CdzooError
 from cdzoo.files import write_text
+from cdzoo.registry import MODELS
 from cdzoo.weights.card import model_card
 from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, RESULTS_FILE, WEIGHTS_FILE, write_tensors
 from cdzoo.weights.published import BUNDLED, DESCRIPTION_FILE
@@ -75,7 +76,7 @@ def bundle(run: Path, name: str, tag: str, data: str, pairs: str | None, exclude
         result["zero_shot"] = {key: zero_shot[key] for key in ("data", "scores", "protocol")}
     write_json(folder / RESULTS_FILE, result)
     shutil.copyfile(run / "log.csv", folder / "log.csv")
-    config = loaded.config
+    config = MODELS.get(name)()
     description = PretrainedCfg(
         model=name,
         tag=tag,
