@@ -82,7 +82,7 @@ def test_list_components_knows_the_five_kinds():
 def test_list_models_filters():
     assert "glmamba_levir" in cdzoo.list_models("glmamba*")
     assert cdzoo.list_models("glmamba*", exclude="*_levir") == [n for n in cdzoo.list_models("glmamba*") if "levir" not in n]
-    assert cdzoo.list_models(pretrained=True) == []
+    assert cdzoo.list_models(pretrained=True) == ["glmamba_tiny"]
 
 
 def test_a_users_file_registers_its_parts_once(tmp_path):
