@@ -1,0 +1,218 @@
+"""Where the pixels of a scene come from: a raster file read in strips, or an array that is there already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from cdzoo.errors import InputError, MissingDependencyError
+
+Array = npt.NDArray[Any]
+_SAMPLE = 1024  # longest side of the overview that percentiles are taken from
+
+
+class Source(Protocol):
+    """Something that gives rows of pixels."""
+
+    height: int
+    width: int
+    bands: int
+
+    def read(self, start: int, stop: int) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """Return rows [start, stop) as (rows, W, bands), uint8 or float32 in [0, 1], and where they are valid (rows, W)."""
+        ...
+
+
+class ArraySource:
+    """An array (H, W, bands) of uint8, or of float32 in [0, 1]."""
+
+    def __init__(self, pixels: Array) -> None:
+        self.pixels = pixels
+        self.height, self.width, self.bands = pixels.shape
+
+    def read(self, start: int, stop: int) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """Return rows; all of them are valid."""
+        rows = self.pixels[start:stop]
+        return rows, np.ones(rows.shape[:2], np.bool_)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where a raster lies.
+
+    Attributes:
+        crs: Coordinate reference system; None for plain pictures.
+        transform: From pixels to coordinates (affine.Affine).
+        height: Rows.
+        width: Columns.
+    """
+
+    crs: Any
+    transform: Any
+    height: int
+    width: int
+
+
+class RasterSource:
+    """A file that GDAL reads, on its own grid or resampled to another one while it is read.
+
+    Args:
+        path: The file.
+        bands: Bands that the model takes; an alpha band beside them says what is valid.
+        grid: Grid to deliver the pixels on; the file's own by default.
+        value_range: Values that become 0 and 1, for all bands.
+        percentiles: Percentiles of each band that become 0 and 1, taken from an overview of the file.
+
+    Raises:
+        InputError: The file cannot be read, has other bands, does not overlap the grid, has no coordinate system while the grid
+            has one, or is deeper than 8 bits and nothing says what is black and white.
+        MissingDependencyError: rasterio is not installed.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        bands: int,
+        grid: Grid | None = None,
+        value_range: tuple[float, float] | None = None,
+        percentiles: tuple[float, float] | None = None,
+    ) -> None:
+        rasterio = _rasterio()
+        self._stack = ExitStack()
+        try:
+            file = self._stack.enter_context(rasterio.open(path))
+        except rasterio.errors.RasterioIOError as error:
+            raise InputError(f"{path}: cannot be read as a raster ({error})") from error
+        try:
+            alpha = [i for i, meaning in enumerate(file.colorinterp, 1) if meaning.name == "alpha"]
+            self.indexes = [i for i in range(1, file.count + 1) if i not in alpha]
+            if len(self.indexes) != bands:
+                raise InputError(
+                    f"{path}: the raster has {len(self.indexes)} band(s), expected {bands}; a model built with "
+                    f"in_chans={len(self.indexes)} takes it"
+                )
+            own = Grid(file.crs, file.transform, file.height, file.width)
+            self.grid = grid or own
+            self._data = file if _same(own, self.grid) else self._warped(rasterio, path, file, own)
+            self.height, self.width, self.bands = self.grid.height, self.grid.width, bands
+            self.path, self.dtype = path, file.dtypes[self.indexes[0] - 1]
+            self.scaling = self._scaling(value_range, percentiles)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def __enter__(self) -> RasterSource:
+        """Return itself; the file is closed at the end."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Close the file."""
+        self._stack.close()
+
+    def read(self, start: int, stop: int) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """Return rows, scaled if the file is deeper than 8 bits; NaN, nodata, transparent and uncovered pixels are not valid."""
+        from rasterio.errors import RasterioIOError
+        from rasterio.windows import Window
+
+        window = Window(0, start, self.width, stop - start)  # type: ignore[no-untyped-call]
+        try:
+            pixels = self._data.read(self.indexes, window=window).transpose(1, 2, 0)
+            valid = self._data.dataset_mask(window=window) > 0
+        except RasterioIOError as error:
+            raise InputError(f"{self.path}: rows {start} to {stop} cannot be read ({error}); is the file complete?") from error
+        if pixels.dtype.kind == "f":
+            finite = np.isfinite(pixels).all(-1)
+            valid &= finite
+            pixels = np.where(finite[..., None], pixels, 0)
+        if self.scaling is not None:
+            low, high = self.scaling
+            pixels = ((pixels.astype(np.float32) - low) / (high - low)).clip(0, 1)
+        return pixels, valid
+
+    def _warped(self, rasterio: Any, path: str | Path, file: Any, own: Grid) -> Any:
+        if (own.crs is None) != (self.grid.crs is None):
+            raise InputError(
+                f"{path}: {'no coordinate reference system' if own.crs is None else 'a coordinate reference system'}, but the first "
+                "image has " + ("one" if own.crs is None else "none") + "; state it in the file: gdal_edit.py -a_srs EPSG:CODE FILE"
+            )
+        if own.crs is None:
+            raise InputError(
+                f"{path}: {own.width}x{own.height} pixels, but the first image has {self.grid.width}x{self.grid.height}, and neither "
+                "has a coordinate reference system by which to align them; cut or resample one of them"
+            )
+        bounds = rasterio.warp.transform_bounds(own.crs, self.grid.crs, *file.bounds)
+        target = rasterio.transform.array_bounds(self.grid.height, self.grid.width, self.grid.transform)
+        if bounds[0] >= target[2] or bounds[2] <= target[0] or bounds[1] >= target[3] or bounds[3] <= target[1]:
+            raise InputError(
+                f"{path}: lies elsewhere than the first image: {_shown(bounds)} against {_shown(target)} in {self.grid.crs}; the two "
+                "images show different places"
+            )
+        return self._stack.enter_context(
+            rasterio.vrt.WarpedVRT(
+                file,
+                crs=self.grid.crs,
+                transform=self.grid.transform,
+                height=self.grid.height,
+                width=self.grid.width,
+                resampling=rasterio.enums.Resampling.bilinear,
+                # Without a nodata value, an alpha band is what tells where the file does not reach.
+                add_alpha=file.nodata is None and len(self.indexes) == file.count,
+            )
+        )
+
+    def _scaling(
+        self, value_range: tuple[float, float] | None, percentiles: tuple[float, float] | None
+    ) -> tuple[Array, Array] | None:
+        if percentiles is not None:
+            return self._percentiles(*percentiles)
+        if value_range is not None:
+            low, high = (np.full(self.bands, value, np.float32) for value in value_range)
+            return low, high
+        if self.dtype != "uint8":
+            raise InputError(
+                f"{self.path}: {self.dtype} values; state what is black and white, for example --value-range '[0, 4095]', or take "
+                "percentiles of the scene: --percentiles '[2, 98]'"
+            )
+        return None
+
+    def _percentiles(self, lower: float, upper: float) -> tuple[Array, Array]:
+        factor = max(1, -(-max(self.height, self.width) // _SAMPLE))
+        shape = (-(-self.height // factor), -(-self.width // factor))
+        pixels = self._data.read(self.indexes, out_shape=(self.bands, *shape)).astype(np.float32)
+        valid = (self._data.dataset_mask(out_shape=shape) > 0) & np.isfinite(pixels).all(0)
+        if not valid.any():
+            raise InputError(f"{self.path}: no pixel is valid")
+        low, high = np.percentile(pixels[:, valid], [lower, upper], axis=1).astype(np.float32)
+        if (high <= low).any():
+            raise InputError(f"{self.path}: the percentiles {lower:g} and {upper:g} of a band are the same value: nothing to see in it")
+        return low, high
+
+
+def _same(one: Grid, other: Grid) -> bool:
+    if (one.height, one.width) != (other.height, other.width):
+        return False
+    return one.crs == other.crs and (one.crs is None or one.transform.almost_equals(other.transform, 1e-9))
+
+
+def _shown(bounds: Sequence[float]) -> str:
+    return "[" + ", ".join(f"{value:.6g}" for value in bounds) + "]"
+
+
+def _rasterio() -> Any:
+    try:
+        import rasterio
+        import rasterio.shutil
+        import rasterio.transform
+        import rasterio.vrt
+        import rasterio.warp
+        import rasterio.windows
+    except ImportError as error:
+        raise MissingDependencyError(f"scenes need rasterio: pip install 'cdzoo[geo]' ({error})") from error
+    return rasterio
