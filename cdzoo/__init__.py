@@ -22,6 +22,7 @@ _HOME = {
     "list_pretrained": "cdzoo.weights.registry",
     "load_weights": "cdzoo.weights.loading",
     "predict_pair": "cdzoo.engine.predict",
+    "predict_scene": "cdzoo.scenes",
     "register_backbone": "cdzoo.registry",
     "register_decoder": "cdzoo.registry",
     "register_fusion": "cdzoo.registry",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from cdzoo.registry import register_head as register_head
     from cdzoo.registry import register_model as register_model
     from cdzoo.registry import register_neck as register_neck
+    from cdzoo.scenes import predict_scene as predict_scene
     from cdzoo.weights.folder import save_pretrained as save_pretrained
     from cdzoo.weights.loading import load_weights as load_weights
     from cdzoo.weights.registry import list_pretrained as list_pretrained

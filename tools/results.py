@@ -29,7 +29,7 @@ The figure is drawn by `python tools/fig9.py`. Costs are counted by `cdzoo flops
 public, whose parameters are quoted and whose multiply-adds are not known. A dashed line joins the models that no cheaper one
 beats.
 """
-BUDGET = """These runs are small enough for two CPU cores: a thousand steps or fewer, from scratch, on small crops of scenes that a
+BUDGET = """These runs are small enough for two CPU cores: a thousand steps or so, from scratch, on small crops of scenes that a
 program draws, without changes of light and season. They show that every model and part trains under one protocol and how fast it
 gets somewhere; they do not rank networks that are meant for 200 epochs of photographs, and transformers in particular need more.
 Differences smaller than the deviation between seeds mean nothing.
@@ -56,7 +56,7 @@ def _measured(summary: dict[str, Any], name: str) -> str:
         f"### {grid['title']}\n",
         f"`python tools/ablate.py ablations/{name}.yaml`: data `{grid['data']}`, protocol `{done[0]['protocol']}` (hash "
         f"{done[0]['protocol_hash']}), test split, weights chosen on the validation split, seeds {seeds}; {settings}; torch "
-        f"{versions['torch']} on {hardware['device']} ({hardware['name']}). Per cent, mean +- standard deviation over the seeds.\n",
+        f"{versions['torch']} on {hardware['device']} ({hardware['name']}). Per cent, mean +- standard deviation over seeds.\n",
     ]
     for table in grid["tables"]:
         rows = [row for row in summary["rows"] if row["table"] == table["name"]]

@@ -131,10 +131,10 @@ def _parser() -> ArgumentParser:
     one.add_argument("--tolerance", type=float, default=1e-4, help="largest difference of a score")
     one.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
 
-    one = add("predict", "Map the change between two images of one place.")
-    one.add_argument("before", help="first date (PNG, JPEG, TIFF)")
-    one.add_argument("after", help="second date, the same size")
-    one.add_argument("-o", "--output", required=True, help="mask to write (.png or .tif); probability and overlay go beside it")
+    one = add("predict", "Map the change between two images of one place, of any size.")
+    one.add_argument("before", help="first date: a picture (PNG, JPEG), or any raster that GDAL reads")
+    one.add_argument("after", help="second date; rasters may lie on another grid")
+    one.add_argument("-o", "--output", required=True, help="map to write: .tif for a georeferenced one, .png for a picture")
     one.add_argument(
         "--model",
         type=str,
@@ -146,6 +146,16 @@ def _parser() -> ArgumentParser:
         "--value_range", type=tuple[float, float], help="values that are black and white in deep images: '[0, 4095]'"
     )
     one.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
+    group = one.add_argument_group("maps of scenes (.tif)")
+    group.add_argument("--probability", type=str, help="GeoTIFF of the probability to write too")
+    group.add_argument("--probability_type", type=str, default="uint8", help="uint8 (200 is 1.0) or float32")
+    group.add_argument("--percentiles", type=tuple[float, float], help="percentiles that are black and white: '[2, 98]'")
+    group.add_argument("--tile", type=int, default=512, help="side of a tile in pixels")
+    group.add_argument("--overlap", type=int, default=128, help="pixels that neighbouring tiles share")
+    group.add_argument("--batch_size", type=int, default=4, help="tiles predicted at once")
+    group.add_argument(
+        "--augment", type=str, default="none", help="mean over mirrored images and exchanged dates: flips, swap, all"
+    )
 
     one = add("convert", "Turn an official checkpoint into a folder that cdzoo reads.")
     one.add_argument("checkpoint", help="file of the authors: .pth, .pt, .safetensors")

@@ -121,7 +121,7 @@ class RasterSource:
         from rasterio.errors import RasterioIOError
         from rasterio.windows import Window
 
-        window = Window(0, start, self.width, stop - start)  # type: ignore[no-untyped-call]
+        window = Window(0, start, self.width, stop - start)
         try:
             pixels = self._data.read(self.indexes, window=window).transpose(1, 2, 0)
             valid = self._data.dataset_mask(window=window) > 0
@@ -138,21 +138,22 @@ class RasterSource:
 
     def _warped(self, rasterio: Any, path: str | Path, file: Any, own: Grid) -> Any:
         if (own.crs is None) != (self.grid.crs is None):
+            has, other = ("no", "has one") if own.crs is None else ("a", "has none")
             raise InputError(
-                f"{path}: {'no coordinate reference system' if own.crs is None else 'a coordinate reference system'}, but the first "
-                "image has " + ("one" if own.crs is None else "none") + "; state it in the file: gdal_edit.py -a_srs EPSG:CODE FILE"
+                f"{path}: {has} coordinate reference system, but the first image {other}; state it in the file: "
+                "gdal_edit.py -a_srs EPSG:CODE FILE"
             )
         if own.crs is None:
             raise InputError(
-                f"{path}: {own.width}x{own.height} pixels, but the first image has {self.grid.width}x{self.grid.height}, and neither "
-                "has a coordinate reference system by which to align them; cut or resample one of them"
+                f"{path}: {own.width}x{own.height} pixels, but the first image has {self.grid.width}x{self.grid.height}, and "
+                "neither has a coordinate reference system by which to align them; cut or resample one of them"
             )
         bounds = rasterio.warp.transform_bounds(own.crs, self.grid.crs, *file.bounds)
         target = rasterio.transform.array_bounds(self.grid.height, self.grid.width, self.grid.transform)
         if bounds[0] >= target[2] or bounds[2] <= target[0] or bounds[1] >= target[3] or bounds[3] <= target[1]:
             raise InputError(
-                f"{path}: lies elsewhere than the first image: {_shown(bounds)} against {_shown(target)} in {self.grid.crs}; the two "
-                "images show different places"
+                f"{path}: lies elsewhere than the first image: {_shown(bounds)} against {_shown(target)} in {self.grid.crs}; the "
+                "two images show different places"
             )
         return self._stack.enter_context(
             rasterio.vrt.WarpedVRT(
@@ -177,8 +178,8 @@ class RasterSource:
             return low, high
         if self.dtype != "uint8":
             raise InputError(
-                f"{self.path}: {self.dtype} values; state what is black and white, for example --value-range '[0, 4095]', or take "
-                "percentiles of the scene: --percentiles '[2, 98]'"
+                f"{self.path}: {self.dtype} values; state what is black and white, for example --value-range '[0, 4095]', or "
+                "take percentiles of the scene: --percentiles '[2, 98]'"
             )
         return None
 
@@ -191,7 +192,9 @@ class RasterSource:
             raise InputError(f"{self.path}: no pixel is valid")
         low, high = np.percentile(pixels[:, valid], [lower, upper], axis=1).astype(np.float32)
         if (high <= low).any():
-            raise InputError(f"{self.path}: the percentiles {lower:g} and {upper:g} of a band are the same value: nothing to see in it")
+            raise InputError(
+                f"{self.path}: the percentiles {lower:g} and {upper:g} of a band are the same value: nothing to see in it"
+            )
         return low, high
 
 

@@ -9,6 +9,7 @@ whole image would be; the last one is shifted inwards, to the next such multiple
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -45,7 +46,7 @@ def cut(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]:
         raise ConfigError(f"the overlap must be between 0 and half of the tile of {tile} pixels, got {overlap}")
     step = (tile - overlap) // multiple * multiple
     if step < 1:
-        raise ConfigError(f"tiles of {tile} pixels that share {overlap} leave no step of {multiple} pixels: make the tiles larger")
+        raise ConfigError(f"tiles of {tile} pixels that share {overlap} leave no step of {multiple} pixels: take larger tiles")
     if length <= tile:
         return [Span(0, length)]
     last = -(-(length - tile) // multiple) * multiple
@@ -55,7 +56,7 @@ def cut(length: int, tile: int, overlap: int, multiple: int = 1) -> list[Span]:
 
 def blend(spans: list[Span]) -> list[npt.NDArray[np.float32]]:
     """Return the weight of each pixel of each tile; at every pixel of the axis they add up to one."""
-    steps = [_step(first, second) for first, second in zip(spans, spans[1:], strict=False)]
+    steps = [_step(first, second) for first, second in pairwise(spans)]
     weights = []
     for index, span in enumerate(spans):
         at = np.arange(span.start, span.stop, dtype=np.float64) + 0.5

@@ -1,0 +1,27 @@
+"""Backbones of which a test knows what they see."""
+
+import torch
+
+from cdzoo.part import Backbone
+
+
+class Pixels(Backbone):
+    """The bands as they are."""
+
+    def __init__(self, bands=3):
+        super().__init__(bands, [bands], [1])
+
+    def forward(self, x):
+        return [x]
+
+
+class Convolutions(Backbone):
+    """Two strided and one plain convolution: every pixel sees 15 around it."""
+
+    def __init__(self):
+        super().__init__(3, [8], [4])
+        layers = [torch.nn.Conv2d(3, 8, 3, 2, 1), torch.nn.GELU(), torch.nn.Conv2d(8, 8, 3, 2, 1), torch.nn.GELU()]
+        self.layers = torch.nn.Sequential(*layers, torch.nn.Conv2d(8, 8, 3, 1, 1))
+
+    def forward(self, x):
+        return [self.layers(x)]

@@ -1,0 +1,62 @@
+"""Detectors whose answer is known, and rasters with known squares."""
+
+import numpy as np
+import pytest
+import torch
+from known_backbones import Pixels
+
+import cdzoo
+from cdzoo.config import ModelCfg, PartCfg
+from cdzoo.fusion import AbsDiff
+from cdzoo.heads import Conv
+from cdzoo.part import PerLevelFusion
+
+rasterio = pytest.importorskip("rasterio")
+
+
+@pytest.fixture
+def detector():
+    """Build a detector from a backbone of one level; that of `Pixels` finds where the mean of the bands differs by a quarter."""
+
+    def build(backbone=None):
+        backbone = backbone or Pixels()
+        (channels,), strides = backbone.out_channels, backbone.out_strides
+        head = Conv([channels], strides, 1)
+        if isinstance(backbone, Pixels):
+            with torch.no_grad():
+                head.classify.weight.fill_(40 / channels)
+                head.classify.bias.fill_(-10)
+        parts = {kind: PartCfg(f"instance:{kind}") for kind in ("backbone", "fusion", "head")}
+        bands = backbone.in_chans
+        config = ModelCfg(name="known", **parts, in_chans=bands, mean=(0.0,), std=(1.0,))
+        return cdzoo.ChangeDetector(
+            backbone, None, PerLevelFusion([AbsDiff(channels)], strides), None, head, config=config
+        ).eval()
+
+    return build
+
+
+@pytest.fixture
+def raster(tmp_path):
+    """Write an array (H, W, bands) as a GeoTIFF; by default in UTM with pixels of one metre."""
+
+    def write(name, pixels, crs="EPSG:32633", transform=None, nodata=None):
+        transform = transform or rasterio.transform.from_origin(500_000, 5_000_000, 1, 1)
+        height, width, bands = pixels.shape
+        profile = {"driver": "GTiff", "height": height, "width": width, "count": bands, "dtype": pixels.dtype, "nodata": nodata}
+        with rasterio.open(tmp_path / name, "w", crs=crs, transform=transform, **profile) as file:
+            file.write(pixels.transpose(2, 0, 1))
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def scene():
+    """Return two dates (300, 410, 3) with a changed rectangle, and its mask."""
+    rng = np.random.default_rng(0)
+    before = rng.integers(80, 110, (300, 410, 3), dtype=np.uint8)
+    after, truth = before.copy(), np.zeros((300, 410), np.uint8)
+    after[100:180, 150:290] += 120
+    truth[100:180, 150:290] = 1
+    return before, after, truth

@@ -1,0 +1,44 @@
+"""`cdzoo predict -o map.tif`."""
+
+import numpy as np
+import pytest
+import rasterio
+
+from cdzoo.cli.main import main
+
+
+@pytest.fixture
+def pair(raster, scene):
+    return [str(raster(name, image)) for name, image in (("a.tif", scene[0]), ("b.tif", scene[1]))]
+
+
+def test_a_geotiff_with_the_bundled_weights(pair, tmp_path, capsys):
+    words = ["predict", *pair, "-o", str(tmp_path / "change.tif"), "--probability", str(tmp_path / "p.tif")]
+    words += ["--tile", "128", "--overlap", "32", "--probability-type", "float32", "--augment", "flips", "--batch-size", "2"]
+    assert main(words) == 0
+    assert "123,000 pixels with data changed" in capsys.readouterr().out
+    with rasterio.open(tmp_path / "change.tif") as mask, rasterio.open(tmp_path / "p.tif") as probability:
+        assert mask.crs.to_epsg() == 32633 and mask.tags()["model"] == "glmamba_tiny"
+        np.testing.assert_array_equal(mask.read(1) == 1, probability.read(1) >= 0.5)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-o", "c.tif", "--tile", "32"], "at least 64"),
+        (["-o", "c.tif", "--percentiles", "[98, 2]"], "percentiles are two rising numbers"),
+        (["-o", "c.tif", "--augment", "flip"], "no test-time augmentation 'flip'"),
+        (["-o", "c.png", "--probability", "p.tif"], "name the output .tif"),
+        (["-o", "c.tif", "--probability", "p.png"], "is a GeoTIFF"),
+    ],
+)
+def test_bad_options_exit_with_2_and_write_nothing(pair, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["predict", *pair, *words]) == 2
+    assert message in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.tif"]
+
+
+def test_a_missing_file(pair, tmp_path, capsys):
+    assert main(["predict", pair[0], "none.tif", "-o", str(tmp_path / "c.tif")]) == 2
+    assert "none.tif: no such file" in capsys.readouterr().err

@@ -1,0 +1,318 @@
+"""Maps of scenes: where they lie, what they hold, and that tiles, interruptions and order of work leave no trace."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from affine import Affine
+from known_backbones import Convolutions, Pixels
+from rasterio.transform import from_origin
+
+import cdzoo
+from cdzoo.data.synthetic import SyntheticScenes
+from cdzoo.engine.inputs import change_probability, normalize_pair
+from cdzoo.errors import ConfigError, InputError
+from cdzoo.scenes import SceneCfg, predict_scene
+
+SMALL = SceneCfg(tile=128, overlap=48, batch_size=3, progress=False)
+
+
+def whole(model, before, after):
+    tensors = [torch.from_numpy(image).permute(2, 0, 1)[None] for image in (before, after)]
+    with torch.no_grad():
+        return change_probability(model(*normalize_pair(model.config, *tensors)))[0].numpy()
+
+
+def read(path):
+    with rasterio.open(path) as file:
+        return file.read(1)
+
+
+def test_the_mask_is_a_cog_on_the_grid_of_the_first_image(detector, raster, scene, tmp_path):
+    before, after, truth = scene
+    paths = raster("a.tif", before), raster("b.tif", after)
+    result = predict_scene(detector(), *paths, tmp_path / "change.tif", SMALL, tmp_path / "p.tif")
+    assert result.changed == truth.sum() and result.pixels == truth.size and result.resumed == 0
+    with rasterio.open(result.mask) as file, rasterio.open(paths[0]) as first:
+        assert (file.crs, file.transform, file.shape) == (first.crs, first.transform, first.shape)
+        assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG" and file.nodata == 255 and file.dtypes == ("uint8",)
+        assert file.tags()["model"] == "known" and len(file.tags()["weights_sha256"]) == 64 and file.tags()["threshold"] == "0.5"
+        assert str(tmp_path) not in str(file.tags())
+        np.testing.assert_array_equal(file.read(1), truth)
+    expected = whole(detector(), before, after)
+    np.testing.assert_allclose(read(result.probability) / 200, expected, atol=0.0026)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.tif", "change.tif", "p.tif"]
+
+
+def test_large_maps_have_overviews(detector, raster, tmp_path):
+    pixels = np.zeros((700, 1300, 3), np.uint8)
+    predict_scene(detector(), raster("a.tif", pixels), raster("b.tif", pixels), tmp_path / "c.tif", SceneCfg(progress=False))
+    with rasterio.open(tmp_path / "c.tif") as file:
+        assert file.overviews(1) and file.block_shapes == [(512, 512)]
+
+
+@pytest.mark.parametrize("size", [(300, 410), (129, 128), (70, 500), (128, 128)])
+def test_tiles_equal_the_whole_image_when_the_overlap_covers_what_a_pixel_sees(detector, raster, tmp_path, size):
+    torch.manual_seed(1)
+    model = detector(Convolutions())
+    rng = np.random.default_rng(1)
+    before, after = (rng.integers(0, 255, (*size, 3), dtype=np.uint8) for _ in range(2))
+    cfg = SceneCfg(tile=128, overlap=64, batch_size=3, probability="float32", progress=False)
+    predict_scene(model, raster("a.tif", before), raster("b.tif", after), tmp_path / "c.tif", cfg, tmp_path / "p.tif")
+    assert np.abs(read(tmp_path / "p.tif") - whole(model, before, after)).max() < 1e-5
+
+
+@pytest.mark.slow
+def test_tiles_of_a_network_that_pools_over_the_image_agree_with_the_whole(raster, tmp_path):
+    """Its means over the image are means over a tile, so the maps are alike, not equal."""
+    model = cdzoo.create_model("glmamba_tiny", pretrained=True).eval()
+    scene = SyntheticScenes(1, size=(640, 700), seed=11, unchanged=0)[0]
+    before, after = (scene[key].permute(1, 2, 0).numpy() for key in ("image_a", "image_b"))
+    cfg = SceneCfg(tile=384, overlap=128, progress=False)
+    predict_scene(model, raster("a.tif", before), raster("b.tif", after), tmp_path / "c.tif", cfg)
+    tiled, expected = read(tmp_path / "c.tif") == 1, whole(model, before, after) >= 0.5
+    assert expected.sum() > 5000
+    assert 2 * (tiled & expected).sum() / (tiled.sum() + expected.sum()) > 0.95
+
+
+class TestAlignment:
+    SQUARE = (500_100, 4_999_900, 500_180, 4_999_850)  # left, top, right, bottom in metres of EPSG:32633
+
+    def pair(self, raster, crs, resolution, offset):
+        """Return one place twice, grey: before in UTM at one metre, after on another grid and with a bright square."""
+        from rasterio.warp import transform as move
+
+        before = np.full((300, 400, 3), 90, np.uint8)
+        if crs == "EPSG:32633":
+            grid = from_origin(500_000 - offset, 5_000_000 + offset, resolution, resolution)
+        else:
+            (x,), (y,) = move("EPSG:32633", crs, [500_000 - offset], [5_000_000 + offset])
+            grid = from_origin(x, y, resolution, resolution)
+        side = 900
+        columns, rows = np.meshgrid(np.arange(side) + 0.5, np.arange(side) + 0.5)
+        xs, ys = grid * (columns.ravel(), rows.ravel())
+        east, north = (np.array(v) for v in move(crs, "EPSG:32633", xs, ys))
+        left, top, right, bottom = self.SQUARE
+        inside = ((east > left) & (east < right) & (north < top) & (north > bottom)).reshape(side, side)
+        after = np.full((side, side, 3), 90, np.uint8)
+        after[inside] = 220
+        return raster("a.tif", before), raster("b.tif", after, crs=crs, transform=grid)
+
+    @pytest.mark.parametrize(
+        ("crs", "resolution", "offset"),
+        [
+            ("EPSG:32633", 1.0, 37.0),
+            ("EPSG:32633", 0.5, 10.25),
+            ("EPSG:32634", 0.7, 40.0),
+            ("EPSG:4326", 0.000008, 30.0),
+            ("EPSG:3857", 0.9, 50.0),
+        ],
+    )
+    def test_the_square_is_found_at_its_coordinates(self, detector, raster, tmp_path, crs, resolution, offset):
+        predict_scene(detector(), *self.pair(raster, crs, resolution, offset), tmp_path / "c.tif", SMALL)
+        found = read(tmp_path / "c.tif")
+        expected = np.zeros((300, 400), bool)
+        expected[100:150, 100:180] = True
+        known = found != 255
+        assert known[90:160, 90:190].all()
+        wrong = (found == 1) != expected
+        assert wrong[known].sum() <= 2 * (50 + 80) * 1.5, "more than a pixel and a half off along the border"
+
+    def test_what_the_second_image_does_not_cover_is_nodata(self, detector, raster, tmp_path):
+        before = np.full((100, 200, 3), 90, np.uint8)
+        after = np.full((100, 200, 3), 90, np.uint8)
+        shifted = from_origin(500_050, 5_000_000 - 20, 1, 1)
+        predict_scene(detector(), raster("a.tif", before), raster("b.tif", after, transform=shifted), tmp_path / "c.tif", SMALL)
+        found = read(tmp_path / "c.tif")
+        assert (found[21:, 51:] == 0).all() and (found[:19] == 255).all() and (found[:, :49] == 255).all()
+
+
+class TestNodata:
+    def test_holes_of_either_date_are_nodata_and_do_not_spread(self, detector, raster, tmp_path, scene):
+        before, after, truth = (image.copy() for image in scene)
+        before[before == 0], after[after == 0] = 1, 1
+        before[20:40, 20:50] = 0
+        after[150:220, 280:300] = 0
+        paths = raster("a.tif", before, nodata=0), raster("b.tif", after, nodata=0)
+        result = predict_scene(detector(), *paths, tmp_path / "c.tif", SMALL, tmp_path / "p.tif")
+        hole = (before == 0).all(-1) | (after == 0).all(-1)
+        found = read(result.mask)
+        assert ((found == 255) == hole).all() and ((found == 1) == (truth == 1) & ~hole).all()
+        assert ((read(result.probability) == 255) == hole).all() and result.pixels == (~hole).sum()
+
+    def test_alpha_and_nan(self, detector, raster, tmp_path, scene):
+        before, after, _truth = scene
+        alpha = np.full((*before.shape[:2], 1), 255, np.uint8)
+        alpha[:30] = 0
+        path = tmp_path / "a.tif"
+        with rasterio.open(
+            path, "w", driver="GTiff", height=300, width=410, count=4, dtype="uint8", crs="EPSG:32633",
+            transform=from_origin(500_000, 5_000_000, 1, 1), photometric="RGB", alpha="YES",
+        ) as file:  # fmt: skip
+            file.write(np.concatenate([before, alpha], -1).transpose(2, 0, 1))
+        after = (after / 255).astype(np.float32)
+        after[-20:, :, 1] = np.nan
+        cfg = SceneCfg(tile=128, overlap=48, percentiles=(0, 100), progress=False)
+        predict_scene(detector(), path, raster("b.tif", after), tmp_path / "c.tif", cfg)
+        found = read(tmp_path / "c.tif")
+        assert (found[:30] == 255).all() and (found[-20:] == 255).all() and (found[30:-20] != 255).all()
+
+    def test_a_scene_without_any_data(self, detector, raster, tmp_path):
+        pixels = np.zeros((100, 100, 3), np.uint8)
+        paths = raster("a.tif", pixels, nodata=0), raster("b.tif", pixels, nodata=0)
+        result = predict_scene(detector(), *paths, tmp_path / "c.tif", SMALL)
+        assert result.pixels == 0 and (read(result.mask) == 255).all()
+
+
+class TestDepth:
+    def test_a_stated_range_and_percentiles_scale_deep_rasters(self, detector, raster, tmp_path, scene):
+        before, after, truth = scene
+        deep = [image.astype(np.uint16) * 16 for image in (before, after)]
+        paths = raster("a.tif", deep[0]), raster("b.tif", deep[1])
+        with pytest.raises(InputError, match=r"uint16 values; state what is black and white.*--percentiles"):
+            predict_scene(detector(), *paths, tmp_path / "c.tif", SMALL)
+        for options in ({"value_range": (0, 4080)}, {"percentiles": (1, 99.9)}):
+            cfg = SceneCfg(tile=128, overlap=48, progress=False, **options)
+            predict_scene(detector(), *paths, tmp_path / "c.tif", cfg)
+            if "value_range" in options:
+                np.testing.assert_array_equal(read(tmp_path / "c.tif"), truth)
+        assert not list(tmp_path.glob(".*"))
+
+
+class TestInterruption:
+    def test_a_run_that_failed_goes_on_and_ends_with_the_same_bytes(self, detector, raster, scene, tmp_path, monkeypatch):
+        torch.manual_seed(1)
+        model = detector(Convolutions())
+        paths = raster("a.tif", scene[0]), raster("b.tif", scene[1])
+        outputs = [tmp_path / "one" / "c.tif", tmp_path / "two" / "c.tif"]
+        for output in outputs:
+            output.parent.mkdir()
+        predict_scene(model, *paths, outputs[0], SMALL, outputs[0].with_name("p.tif"))
+        calls, forward = [], model.forward
+
+        def fail(*images):
+            calls.append(1)
+            if len(calls) == 6:
+                raise KeyboardInterrupt
+            return forward(*images)
+
+        monkeypatch.setattr(model, "forward", fail)
+        with pytest.raises(KeyboardInterrupt):
+            predict_scene(model, *paths, outputs[1], SMALL, outputs[1].with_name("p.tif"))
+        assert [path.name for path in outputs[1].parent.iterdir()] == [".c.tif.strips"]
+        monkeypatch.undo()
+        result = predict_scene(model, *paths, outputs[1], SMALL, outputs[1].with_name("p.tif"))
+        assert result.resumed >= 1
+        for name in ("c.tif", "p.tif"):
+            assert outputs[0].with_name(name).read_bytes() == outputs[1].with_name(name).read_bytes()
+
+    def test_strips_of_another_job_are_not_used(self, detector, raster, scene, tmp_path, monkeypatch):
+        model = detector()
+        paths = raster("a.tif", scene[0]), raster("b.tif", scene[1])
+        monkeypatch.setattr("cdzoo.scenes.predict.write_cog", lambda *_args: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            predict_scene(model, *paths, tmp_path / "c.tif", SMALL)
+        monkeypatch.undo()
+        with torch.no_grad():
+            model.head.classify.bias.fill_(100)
+        result = predict_scene(model, *paths, tmp_path / "c.tif", SMALL)
+        assert result.resumed == 0 and result.changed == result.pixels
+
+    @pytest.mark.slow
+    def test_kill_9(self, raster, tmp_path):
+        scene = SyntheticScenes(1, size=(900, 512), seed=3, unchanged=0)[0]
+        paths = [raster(name, scene[key].permute(1, 2, 0).numpy()) for name, key in (("a.tif", "image_a"), ("b.tif", "image_b"))]
+        words = [sys.executable, "-m", "cdzoo", "predict", *map(str, paths), "--tile", "192", "--overlap", "64"]
+        env = {**os.environ, "PYTHONPATH": str(Path(cdzoo.__file__).parents[1])}
+        subprocess.run([*words, "-o", str(tmp_path / "whole.tif")], env=env, check=True, capture_output=True)
+        target = tmp_path / "killed.tif"
+        process = subprocess.Popen([*words, "-o", str(target)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        strips = tmp_path / ".killed.tif.strips"
+        while process.poll() is None and not list(strips.glob("strip_*.npz")):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not target.exists()
+        subprocess.run([*words, "-o", str(target)], env=env, check=True, capture_output=True)
+        assert target.read_bytes() == (tmp_path / "whole.tif").read_bytes() and not strips.exists()
+
+
+class TestAugmentation:
+    @pytest.mark.parametrize("mode", ["flips", "swap", "all"])
+    def test_it_is_the_mean_over_its_views(self, raster, scene, tmp_path, mode):
+        model = cdzoo.create_model("glmamba_tiny", pretrained=True).eval()
+        before, after = (image[:96, :128] for image in scene[:2])
+        cfg = SceneCfg(tile=128, overlap=32, augment=mode, probability="float32", progress=False)
+        predict_scene(model, raster("a.tif", before), raster("b.tif", after), tmp_path / "c.tif", cfg, tmp_path / "p.tif")
+        views = []
+        for axes in ([], [0], [1], [0, 1]) if mode != "swap" else ([],):
+            for first, second in ((before, after), (after, before))[: 1 if mode == "flips" else 2]:
+                views.append(np.flip(whole(model, np.flip(first, axes).copy(), np.flip(second, axes).copy()), axes))
+        np.testing.assert_allclose(read(tmp_path / "p.tif"), np.mean(views, axis=0), atol=1e-5)
+        assert len(views) == {"flips": 4, "swap": 2, "all": 8}[mode]
+
+    def test_dates_of_different_bands_cannot_be_exchanged(self, tiny, tmp_path):
+        with pytest.raises(ConfigError, match="cannot be exchanged"):
+            predict_scene(tiny(in_chans=(2, 3), siamese=False), "a", "b", tmp_path / "c.tif", SceneCfg(augment="swap"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tile": 32}, "at least 64"),
+        ({"threshold": 1.0}, "threshold"),
+        ({"probability": "uint16"}, "uint8, float32"),
+        ({"value_range": (1, 0)}, "black, then white"),
+        ({"percentiles": (2, 101)}, "from 0 to 100"),
+        ({"percentiles": (2, 98), "value_range": (0, 1)}, "not both"),
+    ],
+)
+def test_settings_that_cannot_be(options, message):
+    with pytest.raises(ConfigError, match=message):
+        SceneCfg(**options)
+
+
+class TestInputs:
+    def test_rasters_that_do_not_go_together_are_named(self, detector, raster, scene, tmp_path):
+        first = raster("a.tif", scene[0])
+        elsewhere = raster("far.tif", scene[1], transform=from_origin(900_000, 5_000_000, 1, 1))
+        bare = raster("bare.tif", scene[1], crs=None, transform=Affine.identity())
+        small = raster("small.tif", scene[1][:100], crs=None, transform=Affine.identity())
+        grey = raster("grey.tif", scene[1][..., :1])
+        (tmp_path / "text.tif").write_text("no raster")
+        for pair, message in (
+            ((first, elsewhere), r"far\.tif: lies elsewhere than the first image"),
+            ((first, bare), r"bare\.tif: no coordinate reference system, but the first image has one"),
+            ((bare, first), r"a\.tif: a coordinate reference system, but the first image has none"),
+            ((bare, small), r"small\.tif: 410x100 pixels, but the first image has 410x300, and neither"),
+            ((first, grey), r"grey\.tif: the raster has 1 band\(s\), expected 3"),
+            ((first, tmp_path / "text.tif"), r"text\.tif: cannot be read as a raster"),
+            ((tmp_path / "none.tif", first), r"none\.tif: cannot be read as a raster"),
+        ):
+            with pytest.raises(InputError, match=message):
+                predict_scene(detector(), *pair, tmp_path / "c.tif", SMALL)
+        assert not (tmp_path / "c.tif").exists()
+
+    def test_outputs(self, detector, raster, scene, tmp_path):
+        paths = raster("a.tif", scene[0]), raster("b.tif", scene[1])
+        with pytest.raises(InputError, match="is a GeoTIFF"):
+            predict_scene(detector(), *paths, tmp_path / "c.png", SMALL)
+        with pytest.raises(InputError, match="there is no folder"):
+            predict_scene(detector(), *paths, tmp_path / "none" / "c.tif", SMALL)
+
+    def test_plain_rasters_of_one_size_need_no_coordinates(self, detector, raster, scene, tmp_path):
+        paths = [raster(n, i, crs=None, transform=Affine.identity()) for n, i in (("a.tif", scene[0]), ("b.tif", scene[1]))]
+        predict_scene(detector(), *paths, tmp_path / "c.tif", SMALL)
+        np.testing.assert_array_equal(read(tmp_path / "c.tif"), scene[2])
+
+    def test_other_numbers_of_bands(self, detector, raster, scene, tmp_path):
+        four = [np.concatenate([image, image[..., :2]], -1) for image in scene[:2]]
+        predict_scene(detector(Pixels(5)), raster("a.tif", four[0]), raster("b.tif", four[1]), tmp_path / "c.tif", SMALL)
+        np.testing.assert_array_equal(read(tmp_path / "c.tif"), scene[2])
