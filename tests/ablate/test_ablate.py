@@ -2,7 +2,11 @@
 
 import importlib.util
 import json
+import os
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -137,6 +141,44 @@ def test_runs_are_made_once_and_failures_do_not_stop_the_others(write, pair_fold
     result_file(out, grid.jobs()[0]).write_text("{")
     with pytest.raises(CdzooError, match=r"is damaged .*remove it and run again"):
         write_report(grid, out)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
+def test_runs_end_when_the_command_is_killed(write, pair_folder, tmp_path):
+    path = write(data=str(pair_folder(6, 48)), seeds=[0], train={**GRID["train"], "epochs": 10_000})
+    words = [sys.executable, str(ROOT / "tools" / "ablate.py"), str(path), "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    while not list((tmp_path / "out").glob("unfinished/*/log.csv")):
+        assert process.poll() is None
+        time.sleep(0.1)
+    workers = _children(process.pid)
+    process.kill()
+    process.wait()
+    for _ in range(100):
+        if not any(_runs(worker) for worker in workers):
+            break
+        time.sleep(0.1)
+    assert workers and not any(_runs(worker) for worker in workers)
+
+
+def _children(parent):
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent:
+            found.append(int(entry.parent.name))
+    return found
+
+
+def _runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_the_table_compares_with_its_first_row():
