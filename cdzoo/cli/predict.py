@@ -12,6 +12,7 @@ from PIL import Image
 from cdzoo.errors import InputError
 
 RASTERS = (".tif", ".tiff")
+_PRODUCTS = ("probability", "polygons", "report")
 
 
 def run_predict(
@@ -26,7 +27,7 @@ def run_predict(
     if target.suffix.lower() in RASTERS:
         _map_scene(before, after, target, model, threshold, value_range, device, options)
     else:
-        if given := [name for name in ("probability", "percentiles") if options.get(name) is not None]:
+        if given := [name for name in (*_PRODUCTS, "percentiles") if options.get(name) is not None]:
             raise InputError(f"--{given[0]} belongs to maps of scenes: name the output .tif")
         _map_pictures(before, after, target, model, threshold, value_range, device)
 
@@ -47,20 +48,21 @@ def _map_scene(
     for file in (before, after):
         if not Path(file).is_file():
             raise InputError(f"{file}: no such file")
-    from cdzoo.scenes import SceneCfg, predict_scene
+    from cdzoo.scenes import PolygonCfg, SceneCfg, predict_scene
 
-    probability = options.pop("probability")
+    probability, polygons, report = (options.pop(name) for name in _PRODUCTS)
+    cleaning = PolygonCfg(options.pop("min_area"), options.pop("fill_holes"), options.pop("simplify"))
     options["probability"] = options.pop("probability_type")
     for name, value in (("value_range", value_range), ("percentiles", options.pop("percentiles"))):
         options[name] = value and tuple(value)
     cfg = SceneCfg(threshold=threshold, **options)
-    result = predict_scene(_load(model, device), before, after, target, cfg, probability)
+    result = predict_scene(_load(model, device), before, after, target, cfg, probability, polygons, cleaning, report)
     share = result.changed / result.pixels if result.pixels else 0.0
     again = f", {result.resumed} strips of them from an earlier run" if result.resumed else ""
     print(f"{share:.2%} of {result.pixels:,} pixels with data changed (threshold {threshold}); {result.seconds:.0f} s{again}")
-    for path in (result.mask, result.probability):
+    for path in (result.mask, result.probability, polygons, report):
         if path is not None:
-            print(f"  {path}")
+            print(f"  {path}{f' ({result.polygons} polygons)' if path == polygons else ''}")
 
 
 def _map_pictures(before: str, after: str, mask_file: Path, model: str, threshold: float, value_range: Any, device: str) -> None:

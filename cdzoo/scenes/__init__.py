@@ -1,5 +1,6 @@
 """Scenes of any size: read in strips, predicted in tiles that are blended, written as georeferenced maps."""
 
+from cdzoo.scenes.polygons import PolygonCfg
 from cdzoo.scenes.predict import SceneCfg, SceneResult, predict_scene
 
-__all__ = ["SceneCfg", "SceneResult", "predict_scene"]
+__all__ = ["PolygonCfg", "SceneCfg", "SceneResult", "predict_scene"]

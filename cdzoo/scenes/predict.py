@@ -21,7 +21,9 @@ from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.augment import check_mode
 from cdzoo.scenes.geotiff import NODATA, as_bytes, as_mask, write_cog
 from cdzoo.scenes.journal import Journal, state_hash
+from cdzoo.scenes.polygons import PolygonCfg, check_output, write_polygons
 from cdzoo.scenes.raster import RasterSource
+from cdzoo.scenes.report import check_report, write_report
 from cdzoo.scenes.strips import Plan, Strip, strips
 
 PROBABILITY_TYPES = ("uint8", "float32")
@@ -76,6 +78,7 @@ class SceneResult:
     Attributes:
         mask: The map of change.
         probability: The map of its probability, if it was asked for.
+        polygons: Number of polygons; None if none were asked for.
         pixels: Pixels with data in both dates.
         changed: Those of them that changed.
         seconds: Time it took.
@@ -84,6 +87,7 @@ class SceneResult:
 
     mask: Path
     probability: Path | None
+    polygons: int | None
     pixels: int
     changed: int
     seconds: float
@@ -97,6 +101,9 @@ def predict_scene(
     output: str | Path,
     cfg: SceneCfg | None = None,
     probability: str | Path | None = None,
+    polygons: str | Path | None = None,
+    polygon_cfg: PolygonCfg | None = None,
+    report: str | Path | None = None,
 ) -> SceneResult:
     """Map the change between two rasters of one place into a Cloud Optimized GeoTIFF.
 
@@ -112,20 +119,18 @@ def predict_scene(
         output: GeoTIFF of the mask.
         cfg: Settings.
         probability: GeoTIFF of the probability; not written by default.
+        polygons: File of changed areas: `.gpkg`, `.geojson` or `.parquet`; not written by default.
+        polygon_cfg: How they are cleaned.
+        report: Page (`.html`) with both dates, the map and the largest changes; not written by default.
 
     Raises:
         InputError: A raster cannot be read, has other bands than the model takes, lies elsewhere, or an output has no folder.
         ConfigError: The settings do not go with the model.
-        MissingDependencyError: rasterio is not installed.
+        MissingDependencyError: rasterio is not installed, or geopandas for polygons.
     """
     cfg = cfg or SceneCfg()
     check_mode(cfg.augment, model.config.bands)
-    targets = [Path(path) for path in (output, probability) if path is not None]
-    for target in targets:
-        if target.suffix.lower() not in (".tif", ".tiff"):
-            raise InputError(f"{target}: a map of a scene is a GeoTIFF: name it .tif")
-        if not target.resolve().parent.is_dir():
-            raise InputError(f"{target}: there is no folder {target.parent}; make it first")
+    targets = _targets(output, probability, polygons, report)
     start = time.monotonic()
     was_training = model.training
     model.eval()
@@ -136,16 +141,40 @@ def predict_scene(
             second = stack.enter_context(RasterSource(after, model.config.bands[1], first.grid, **options))
             plan = Plan(model, first.height, first.width, cfg.tile, cfg.overlap)
             tags = _tags(model, cfg, before, after)
-            journal = Journal(targets[0], _job(tags, before, after, cfg, probability is not None))
+            journal = Journal(targets[0], _job(tags, before, after, cfg, len(targets) > 1))
             resumed = journal.finished()
             parts = strips(model, first, second, plan, cfg.batch_size, cfg.augment, resumed)
-            _keep(parts, journal, plan, cfg, probability is not None, resumed)
+            _keep(parts, journal, plan, cfg, len(targets) > 1, resumed)
     finally:
         model.train(was_training)
     pixels, changed = _write(targets, first, plan, journal, cfg, tags)
+    count = None if polygons is None else write_polygons(targets[0], targets[1], polygons, polygon_cfg)
+    if report is not None:
+        write_report(report, before, after, targets[0], targets[1], cfg, polygon_cfg)
     journal.remove()
-    mask, map_of_probability = targets[0], targets[1] if len(targets) > 1 else None
-    return SceneResult(mask, map_of_probability, pixels, changed, time.monotonic() - start, resumed)
+    if probability is None and len(targets) > 1:
+        targets[1].unlink()
+    shown = None if probability is None else targets[1]
+    return SceneResult(targets[0], shown, count, pixels, changed, time.monotonic() - start, resumed)
+
+
+def _targets(
+    output: str | Path, probability: str | Path | None, polygons: str | Path | None, report: str | Path | None
+) -> list[Path]:
+    """Return the rasters to write, the mask first: polygons and report need the probability too, in a hidden file if need be."""
+    targets = [Path(path) for path in (output, probability) if path is not None]
+    for target in targets:
+        if target.suffix.lower() not in (".tif", ".tiff"):
+            raise InputError(f"{target}: a map of a scene is a GeoTIFF: name it .tif")
+        if not target.resolve().parent.is_dir():
+            raise InputError(f"{target}: there is no folder {target.parent}; make it first")
+    if polygons is not None:
+        check_output(polygons)
+    if report is not None:
+        check_report(report)
+    if len(targets) == 1 and (polygons is not None or report is not None):
+        targets.append(targets[0].with_name(f".{targets[0].stem}.probability.tif"))
+    return targets
 
 
 def _keep(parts: Iterator[Strip], journal: Journal, plan: Plan, cfg: SceneCfg, with_probability: bool, resumed: int) -> None:

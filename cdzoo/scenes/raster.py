@@ -65,7 +65,7 @@ class RasterSource:
 
     Args:
         path: The file.
-        bands: Bands that the model takes; an alpha band beside them says what is valid.
+        bands: Bands that the model takes, None for all; an alpha band beside them says what is valid.
         grid: Grid to deliver the pixels on; the file's own by default.
         value_range: Values that become 0 and 1, for all bands.
         percentiles: Percentiles of each band that become 0 and 1, taken from an overview of the file.
@@ -79,7 +79,7 @@ class RasterSource:
     def __init__(
         self,
         path: str | Path,
-        bands: int,
+        bands: int | None,
         grid: Grid | None = None,
         value_range: tuple[float, float] | None = None,
         percentiles: tuple[float, float] | None = None,
@@ -93,7 +93,7 @@ class RasterSource:
         try:
             alpha = [i for i, meaning in enumerate(file.colorinterp, 1) if meaning.name == "alpha"]
             self.indexes = [i for i in range(1, file.count + 1) if i not in alpha]
-            if len(self.indexes) != bands:
+            if bands is not None and len(self.indexes) != bands:
                 raise InputError(
                     f"{path}: the raster has {len(self.indexes)} band(s), expected {bands}; a model built with "
                     f"in_chans={len(self.indexes)} takes it"
@@ -101,7 +101,7 @@ class RasterSource:
             own = Grid(file.crs, file.transform, file.height, file.width)
             self.grid = grid or own
             self._data = file if _same(own, self.grid) else self._warped(rasterio, path, file, own)
-            self.height, self.width, self.bands = self.grid.height, self.grid.width, bands
+            self.height, self.width, self.bands = self.grid.height, self.grid.width, len(self.indexes)
             self.path, self.dtype = path, file.dtypes[self.indexes[0] - 1]
             self.scaling = self._scaling(value_range, percentiles)
         except BaseException:
@@ -128,13 +128,20 @@ class RasterSource:
         except RasterioIOError as error:
             raise InputError(f"{self.path}: rows {start} to {stop} cannot be read ({error}); is the file complete?") from error
         if pixels.dtype.kind == "f":
-            finite = np.isfinite(pixels).all(-1)
-            valid &= finite
-            pixels = np.where(finite[..., None], pixels, 0)
-        if self.scaling is not None:
-            low, high = self.scaling
-            pixels = ((pixels.astype(np.float32) - low) / (high - low)).clip(0, 1)
-        return pixels, valid
+            valid &= np.isfinite(pixels).all(-1)
+        return self._scaled(pixels), valid
+
+    def overview(self, shape: tuple[int, int]) -> Array:
+        """Return the whole raster (h, w, bands) at a smaller size, scaled as `read` does."""
+        return self._scaled(self._data.read(self.indexes, out_shape=(self.bands, *shape)).transpose(1, 2, 0))
+
+    def _scaled(self, pixels: Array) -> Array:
+        if pixels.dtype.kind == "f":
+            pixels = np.where(np.isfinite(pixels).all(-1, keepdims=True), pixels, 0)
+        if self.scaling is None:
+            return pixels
+        low, high = self.scaling
+        return ((pixels.astype(np.float32) - low) / (high - low)).clip(0, 1)
 
     def _warped(self, rasterio: Any, path: str | Path, file: Any, own: Grid) -> Any:
         if (own.crs is None) != (self.grid.crs is None):

@@ -22,9 +22,21 @@ def test_a_geotiff_with_the_bundled_weights(pair, tmp_path, capsys):
         np.testing.assert_array_equal(mask.read(1) == 1, probability.read(1) >= 0.5)
 
 
+def test_polygons_and_report(pair, tmp_path, capsys):
+    words = ["predict", *pair, "-o", str(tmp_path / "c.tif"), "--polygons", str(tmp_path / "p.gpkg")]
+    words += ["--report", str(tmp_path / "r.html"), "--min-area", "5", "--fill-holes", "5", "--simplify", "1", "--tile", "192"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert " polygons)" in out and "r.html" in out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.tif", "c.tif", "p.gpkg", "r.html"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["-o", "c.tif", "--polygons", "p.shp"], "written as .gpkg"),
+        (["-o", "c.tif", "--min-area", "-2"], "min_area must not be negative"),
+        (["-o", "c.png", "--report", "r.html"], "name the output .tif"),
         (["-o", "c.tif", "--tile", "32"], "at least 64"),
         (["-o", "c.tif", "--percentiles", "[98, 2]"], "percentiles are two rising numbers"),
         (["-o", "c.tif", "--augment", "flip"], "no test-time augmentation 'flip'"),
