@@ -156,7 +156,7 @@ def _parser() -> ArgumentParser:
     group.add_argument("--report", type=str, help="page to write too (.html): both dates, the map, the largest changes")
     group.add_argument("--percentiles", type=tuple[float, float], help="percentiles that are black and white: '[2, 98]'")
     group.add_argument("--tile", type=int, default=512, help="side of a tile in pixels")
-    group.add_argument("--overlap", type=int, default=128, help="pixels that neighbouring tiles share")
+    group.add_argument("--overlap", type=int, help="pixels that neighbouring tiles share; a quarter of the tile by default")
     group.add_argument("--batch_size", type=int, default=4, help="tiles predicted at once")
     group.add_argument(
         "--augment", type=str, default="none", help="mean over mirrored images and exchanged dates: flips, swap, all"

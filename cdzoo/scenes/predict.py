@@ -35,7 +35,7 @@ class SceneCfg:
 
     Attributes:
         tile: Side of a tile in pixels.
-        overlap: Pixels that neighbouring tiles share; at most half a tile.
+        overlap: Pixels that neighbouring tiles share; at most half a tile, and a quarter of it by default.
         batch_size: Tiles predicted at once.
         threshold: Probability from which a pixel counts as changed.
         augment: Test-time augmentation: `none`, `flips`, `swap` or `all`.
@@ -46,7 +46,7 @@ class SceneCfg:
     """
 
     tile: int = 512
-    overlap: int = 128
+    overlap: int | None = None
     batch_size: int = 4
     threshold: float = 0.5
     augment: str = "none"
@@ -59,6 +59,8 @@ class SceneCfg:
         """Refuse what cannot be done."""
         if self.tile < 64 or self.batch_size < 1:
             raise ConfigError(f"a tile has at least 64 pixels and a batch one tile, got {self.tile} and {self.batch_size}")
+        if self.overlap is None:
+            object.__setattr__(self, "overlap", self.tile // 4)
         if not 0 < self.threshold < 1:
             raise ConfigError(f"threshold must be between 0 and 1, got {self.threshold}")
         if self.probability not in PROBABILITY_TYPES:
@@ -139,7 +141,7 @@ def predict_scene(
             options: dict[str, Any] = {"value_range": cfg.value_range, "percentiles": cfg.percentiles}
             first = stack.enter_context(RasterSource(before, model.config.bands[0], **options))
             second = stack.enter_context(RasterSource(after, model.config.bands[1], first.grid, **options))
-            plan = Plan(model, first.height, first.width, cfg.tile, cfg.overlap)
+            plan = Plan(model, first.height, first.width, cfg.tile, cfg.overlap or 0)
             tags = _tags(model, cfg, before, after)
             journal = Journal(targets[0], _job(tags, before, after, cfg, len(targets) > 1))
             resumed = journal.finished()
