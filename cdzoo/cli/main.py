@@ -132,9 +132,9 @@ def _parser() -> ArgumentParser:
     one.add_argument("--device", type=str, default="auto", help="auto, cpu, cuda or mps")
 
     one = add("predict", "Map the change between two images of one place, of any size.")
-    one.add_argument("before", help="first date: a picture (PNG, JPEG), or any raster that GDAL reads")
-    one.add_argument("after", help="second date; rasters may lie on another grid")
-    one.add_argument("-o", "--output", required=True, help="map to write: .tif for a georeferenced one, .png for a picture")
+    one.add_argument("before", nargs="?", help="first date: a picture (PNG, JPEG), or any raster that GDAL reads")
+    one.add_argument("after", nargs="?", help="second date; rasters may lie on another grid")
+    one.add_argument("-o", "--output", help="map to write: .tif for a georeferenced one, .png for a picture")
     one.add_argument(
         "--model",
         type=str,
@@ -159,8 +159,14 @@ def _parser() -> ArgumentParser:
     group.add_argument("--overlap", type=int, help="pixels that neighbouring tiles share; a quarter of the tile by default")
     group.add_argument("--batch_size", type=int, default=4, help="tiles predicted at once")
     group.add_argument(
-        "--augment", type=str, default="none", help="mean over mirrored images and exchanged dates: flips, swap, all"
+        "--augment", type=str, default="none", help="mean over mirrored images and swapped dates: flips, swap, all"
     )
+    group = one.add_argument_group("many scenes")
+    group.add_argument(
+        "--manifest", type=str, help="CSV file: before, after, output, and if wanted probability, polygons, report"
+    )
+    group.add_argument("--ray", type=str, nargs="?", const="local", help="predict them on Ray: an address, or none to start it")
+    group.add_argument("--workers", type=int, help="workers of Ray; one per GPU, or per two cores, by default")
 
     one = add("convert", "Turn an official checkpoint into a folder that cdzoo reads.")
     one.add_argument("checkpoint", help="file of the authors: .pth, .pt, .safetensors")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,27 @@ _PRODUCTS = ("probability", "polygons", "report")
 
 
 def run_predict(
-    before: str, after: str, output: str, model: str, threshold: float, value_range: Any, device: str, **options: Any
-) -> None:
-    """Map one pair: a GeoTIFF for an output called .tif, pictures for one called .png."""
+    before: str | None,
+    after: str | None,
+    output: str | None,
+    model: str,
+    threshold: float,
+    value_range: Any,
+    device: str,
+    manifest: str | None,
+    ray: str | None,
+    workers: int | None,
+    **options: Any,
+) -> int:
+    """Map one pair (a GeoTIFF for an output called .tif, pictures for one called .png), or the scenes of a list."""
+    if manifest is not None:
+        if before is not None or output is not None or any(options.get(name) is not None for name in _PRODUCTS):
+            raise InputError("--manifest names images and outputs itself: give no others")
+        return _map_many(manifest, ray, workers, model, threshold, value_range, device, options)
+    if before is None or after is None or output is None:
+        raise InputError("name two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
+    if ray is not None:
+        raise InputError("--ray predicts the scenes of a list: give --manifest FILE")
     target = Path(output)
     if target.suffix.lower() not in (".png", *RASTERS):
         raise InputError(f"-o {output}: a mask needs a lossless format; use one of .png, {', '.join(RASTERS)}")
@@ -30,6 +50,60 @@ def run_predict(
         if given := [name for name in (*_PRODUCTS, "percentiles") if options.get(name) is not None]:
             raise InputError(f"--{given[0]} belongs to maps of scenes: name the output .tif")
         _map_pictures(before, after, target, model, threshold, value_range, device)
+    return 0
+
+
+def _map_many(
+    manifest: str,
+    ray: str | None,
+    workers: int | None,
+    model: str,
+    threshold: float,
+    value_range: Any,
+    device: str,
+    options: dict[str, Any],
+) -> int:
+    """Predict the scenes of a list that are not finished; return 1 if one could not be."""
+    from cdzoo.scenes.many import predict_on_ray, predict_scenes, read_manifest, unfinished
+
+    for name in _PRODUCTS:
+        options.pop(name)
+    cfg, cleaning = _settings(threshold, value_range, options)
+    scenes = read_manifest(manifest)
+    missing = unfinished(scenes)
+    print(f"{len(scenes)} scenes, {len(scenes) - len(missing)} of them done before", flush=True)
+    if not missing:
+        return 0
+    load = partial(_load, model, device)
+    if ray is None:
+        outcomes = predict_scenes(load, missing, cfg, cleaning)
+    else:
+        from cdzoo.cli.build import pick_device
+
+        on_gpu = pick_device(device).type == "cuda"
+        address = None if ray == "local" else ray
+        outcomes = predict_on_ray(
+            load, missing, cfg, cleaning, address, workers, gpus=1.0 if on_gpu else 0.0, cores=1.0 if on_gpu else 2.0
+        )
+    failed = 0
+    for number, outcome in enumerate(outcomes, 1):
+        failed += bool(outcome.error)
+        share = f"{outcome.changed / outcome.pixels:.2%} changed, {outcome.seconds:.0f} s" if outcome.pixels else "no data"
+        print(f"[{number}/{len(missing)}] {outcome.output}: {'failed: ' + outcome.error if outcome.error else share}", flush=True)
+    if failed:
+        print(f"{failed} of {len(missing)} scenes failed; the same command tries them again", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _settings(threshold: float, value_range: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Take the options of scenes apart: how they are predicted, and how polygons are cleaned."""
+    from cdzoo.scenes import PolygonCfg, SceneCfg
+
+    cleaning = PolygonCfg(options.pop("min_area"), options.pop("fill_holes"), options.pop("simplify"))
+    options["probability"] = options.pop("probability_type")
+    for name, value in (("value_range", value_range), ("percentiles", options.pop("percentiles"))):
+        options[name] = value and tuple(value)
+    return SceneCfg(threshold=threshold, **options), cleaning
 
 
 def _load(model: str, device: str) -> Any:
@@ -48,14 +122,10 @@ def _map_scene(
     for file in (before, after):
         if not Path(file).is_file():
             raise InputError(f"{file}: no such file")
-    from cdzoo.scenes import PolygonCfg, SceneCfg, predict_scene
+    from cdzoo.scenes import predict_scene
 
     probability, polygons, report = (options.pop(name) for name in _PRODUCTS)
-    cleaning = PolygonCfg(options.pop("min_area"), options.pop("fill_holes"), options.pop("simplify"))
-    options["probability"] = options.pop("probability_type")
-    for name, value in (("value_range", value_range), ("percentiles", options.pop("percentiles"))):
-        options[name] = value and tuple(value)
-    cfg = SceneCfg(threshold=threshold, **options)
+    cfg, cleaning = _settings(threshold, value_range, options)
     result = predict_scene(_load(model, device), before, after, target, cfg, probability, polygons, cleaning, report)
     share = result.changed / result.pixels if result.pixels else 0.0
     again = f", {result.resumed} strips of them from an earlier run" if result.resumed else ""
