@@ -49,7 +49,7 @@ def run_predict(
     else:
         if given := [name for name in (*_PRODUCTS, "percentiles") if options.get(name) is not None]:
             raise InputError(f"--{given[0]} belongs to maps of scenes: name the output .tif")
-        _map_pictures(before, after, target, model, threshold, value_range, device)
+        _map_pictures(before, after, target, model, threshold, value_range, device, options["augment"])
     return 0
 
 
@@ -135,7 +135,9 @@ def _map_scene(
             print(f"  {path}{f' ({result.polygons} polygons)' if path == polygons else ''}")
 
 
-def _map_pictures(before: str, after: str, mask_file: Path, model: str, threshold: float, value_range: Any, device: str) -> None:
+def _map_pictures(
+    before: str, after: str, mask_file: Path, model: str, threshold: float, value_range: Any, device: str, augment: str
+) -> None:
     """Write the mask, the probability and the overlay of one pair; all three or none."""
     # Looked at before the model is loaded, which takes seconds.
     from cdzoo.data.images import read_image
@@ -148,7 +150,8 @@ def _map_pictures(before: str, after: str, mask_file: Path, model: str, threshol
     from cdzoo.files import replace_atomically
     from cdzoo.visualize import overlay
 
-    change = predict_pair(_load(model, device), before, after, threshold, value_range and tuple(value_range))
+    scaling = value_range and tuple(value_range)
+    change = predict_pair(_load(model, device), before, after, threshold, scaling, augment)
     pictures = {
         mask_file: change.mask * 255,
         _beside(mask_file, "probability"): (change.probability * 255).round().astype(np.uint8),

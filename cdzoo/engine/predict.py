@@ -11,9 +11,11 @@ import numpy.typing as npt
 import torch
 
 from cdzoo.data.images import read_image
-from cdzoo.engine.inputs import change_probability, normalize_pair
 from cdzoo.errors import InputError
 from cdzoo.models.detector import ChangeDetector
+
+_LARGEST_WHOLE = 2048
+_TILE = 1024
 
 Source = str | Path | npt.NDArray[np.uint8] | Any
 
@@ -41,6 +43,8 @@ def predict_pair(
     after: Source,
     threshold: float = 0.5,
     value_range: tuple[float, float] | None = None,
+    augment: str = "none",
+    tile: int | None = None,
 ) -> ChangeMap:
     """Map the change between two images of one place.
 
@@ -50,8 +54,13 @@ def predict_pair(
         after: Second date, the same size.
         threshold: Probability from which a pixel counts as changed, in (0, 1).
         value_range: Values of the files that are black and white; needed for files of more than 8 bits.
+        augment: Test-time augmentation: `none`, `flips` (mean over four mirrorings), `swap` (over both orders of the dates),
+            `all`.
+        tile: Predict in blended tiles of this side, which bounds the memory that the model takes. By default an image is
+            predicted whole up to 2048 pixels a side, and in tiles of 1024 beyond.
 
     Raises:
+        ConfigError: The augmentation or the tile cannot be used.
         InputError: An image cannot be read or does not fit the model, the sizes differ, or `threshold` is out of range.
     """
     if not 0 < threshold < 1:
@@ -64,16 +73,36 @@ def predict_pair(
             f"{_label(before, 'the first image')} has {first.shape[1]}x{first.shape[0]}; expected the same size "
             f"(cut or resample one of them)"
         )
-    device = next(model.parameters()).device
-    tensors = [torch.from_numpy(image).permute(2, 0, 1)[None].to(device) for image in (first, second)]
+    from cdzoo.scenes.augment import check_mode  # imports this package
+
+    check_mode(augment, model.config.bands)
+    if tile is None and max(first.shape[:2]) > _LARGEST_WHOLE:
+        tile = _TILE
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
-            probability = change_probability(model(*normalize_pair(model.config, *tensors)))[0].cpu().numpy()
+        probability = _whole(model, first, second, augment) if tile is None else _tiled(model, first, second, augment, tile)
     finally:
         model.train(was_training)
     return ChangeMap((probability >= threshold).astype(np.uint8), probability, _visible(first), _visible(second))
+
+
+def _whole(model: ChangeDetector, first: Any, second: Any, augment: str) -> npt.NDArray[np.float32]:
+    from cdzoo.scenes.augment import probability
+
+    device = next(model.parameters()).device
+    tensors = [torch.from_numpy(image).permute(2, 0, 1)[None].to(device) for image in (first, second)]
+    with torch.inference_mode():
+        return probability(model, tensors[0], tensors[1], augment)[0].cpu().numpy()
+
+
+def _tiled(model: ChangeDetector, first: Any, second: Any, augment: str, tile: int) -> npt.NDArray[np.float32]:
+    from cdzoo.scenes.raster import ArraySource
+    from cdzoo.scenes.strips import Plan, strips
+
+    plan = Plan(model, *first.shape[:2], tile, tile // 4)
+    parts = strips(model, ArraySource(first), ArraySource(second), plan, batch_size=1, mode=augment)
+    return np.concatenate([strip.probability for strip in parts])
 
 
 def _visible(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -7,7 +7,7 @@ from PIL import Image
 
 import cdzoo
 from cdzoo.engine.inputs import normalize
-from cdzoo.errors import InputError
+from cdzoo.errors import ConfigError, InputError
 
 RNG = np.random.default_rng(0)
 A, B = (RNG.integers(0, 256, (41, 50, 3), dtype=np.uint8) for _ in range(2))
@@ -53,3 +53,35 @@ def test_it_is_the_models_own_output(tiny):
 def test_what_does_not_fit_is_named(tiny, before, after, threshold, message):
     with pytest.raises(InputError, match=message):
         cdzoo.predict_pair(tiny(), before, after, threshold)
+
+
+def test_tiles_of_an_array_equal_the_whole_image(monkeypatch):
+    from known_backbones import Convolutions
+
+    from cdzoo.config import ModelCfg, PartCfg
+    from cdzoo.fusion import AbsDiff
+    from cdzoo.heads import Conv
+    from cdzoo.part import PerLevelFusion
+
+    parts = {kind: PartCfg(f"instance:{kind}") for kind in ("backbone", "fusion", "head")}
+    config = ModelCfg(name="known", **parts, mean=(0.5,), std=(0.5,))
+    model = cdzoo.ChangeDetector(Convolutions(), None, PerLevelFusion([AbsDiff(8)], [4]), None, Conv([8], [4], 1), config=config)
+    rng = np.random.default_rng(0)
+    before, after = (rng.integers(0, 255, (210, 330, 3), dtype=np.uint8) for _ in range(2))
+    whole = cdzoo.predict_pair(model, before, after)
+    tiled = cdzoo.predict_pair(model, before, after, tile=128)
+    assert np.abs(whole.probability - tiled.probability).max() < 1e-5 and model.training
+    monkeypatch.setattr("cdzoo.engine.predict._LARGEST_WHOLE", 300)
+    monkeypatch.setattr("cdzoo.engine.predict._TILE", 128)
+    np.testing.assert_array_equal(cdzoo.predict_pair(model, before, after).probability, tiled.probability)
+
+
+def test_augmentation_of_a_pair_is_the_mean_of_its_views(tiny):
+    model = tiny()
+    rng = np.random.default_rng(0)
+    before, after = (rng.integers(0, 255, (40, 48, 3), dtype=np.uint8) for _ in range(2))
+    there, back = (cdzoo.predict_pair(model, *pair).probability for pair in ((before, after), (after, before)))
+    both = cdzoo.predict_pair(model, before, after, augment="swap").probability
+    np.testing.assert_allclose(both, (there + back) / 2, atol=1e-6)
+    with pytest.raises(ConfigError, match="no test-time augmentation 'flip'"):
+        cdzoo.predict_pair(model, before, after, augment="flip")

@@ -1,0 +1,134 @@
+"""Memory and throughput of whole scenes: ``python benchmarks/scene.py --out benchmarks/results/scene_cpu.json``.
+
+Makes a pair of tiled GeoTIFFs per side (10,000 and 20,000 pixels by default), predicts each in a process of its own, and compares
+the pixels a second with those of the bare model on the same tiles in the same process, and the peak memory of the two sizes with
+each other. A light model stands in on a CPU. ``--quick`` takes seconds and checks the script.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import torch
+from rasterio.transform import from_origin
+from rasterio.windows import Window
+
+import cdzoo
+from cdzoo.engine.report import environment, write_json
+from cdzoo.scenes import SceneCfg, predict_scene
+from cdzoo.scenes.augment import probability
+from cdzoo.scenes.strips import Plan
+
+BLOCK = 512
+LIGHT = {"backbone": ("unet", {"channels": [8, 16], "depths": [1, 1], "dropout": 0.0}), "neck": None, "decoder": None}
+
+
+def light_model() -> cdzoo.ChangeDetector:
+    """Return a detector of a few convolutions with weights that find bright squares."""
+    torch.manual_seed(0)
+    return cdzoo.create_model("glmamba_tiny", fusion="abs_diff", head_kwargs={"channels": 8}, **LIGHT).eval()
+
+
+def write_scene(path: Path, side: int, changed: bool) -> None:
+    """Write a scene of texture block by block; the second date has a bright square in every fourth block."""
+    profile = {"driver": "GTiff", "height": side, "width": side, "count": 3, "dtype": "uint8", "crs": "EPSG:32633"}
+    profile |= {"tiled": True, "blockxsize": BLOCK, "blockysize": BLOCK, "compress": "lzw", "BIGTIFF": "IF_SAFER"}
+    rng = np.random.default_rng(0)
+    texture = np.kron(rng.integers(60, 160, (3, BLOCK // 8, BLOCK // 8), dtype=np.uint8), np.ones((1, 8, 8), np.uint8))
+    with rasterio.open(path, "w", transform=from_origin(500_000, 5_000_000, 0.5, 0.5), **profile) as file:
+        for number, (y, x) in enumerate((y, x) for y in range(0, side, BLOCK) for x in range(0, side, BLOCK)):
+            block = np.roll(texture, number * 37 % BLOCK, axis=2)
+            if changed and number % 4 == 0:
+                block[:, 100:180, 200:330] = 235
+            high, wide = min(BLOCK, side - y), min(BLOCK, side - x)
+            file.write(block[:, :high, :wide], window=Window(x, y, wide, high))
+
+
+def run_one(folder: Path, side: int, cfg: SceneCfg) -> dict:
+    """Predict one pair and the same tiles with the bare model; meant for a process of its own."""
+    model = light_model()
+    plan = Plan(model, side, side, cfg.tile, cfg.overlap)
+    tiles = len(plan.rows) * len(plan.columns)
+    images = torch.randint(0, 255, (2, cfg.batch_size, 3, cfg.tile, cfg.tile), dtype=torch.uint8)
+    with torch.inference_mode():
+        for _ in range(2):
+            probability(model, images[0], images[1])
+    baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # with the model and one batch
+    bare = bare_seconds(model, images, max(8, min(60, tiles // cfg.batch_size)))
+    result = predict_scene(model, folder / f"a_{side}.tif", folder / f"b_{side}.tif", folder / f"map_{side}.tif", cfg)
+    bare = (bare + bare_seconds(model, images, max(8, min(60, tiles // cfg.batch_size)))) / 2
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "side": side,
+        "tiles": tiles,
+        "seconds": result.seconds,
+        "pixels_per_s": side * side / result.seconds,
+        "bare_model_seconds": bare * tiles / cfg.batch_size,
+        "share_of_bare_model": bare * tiles / cfg.batch_size / result.seconds,
+        "peak_mb_beyond_model": (peak - baseline) / 1024,
+        "changed": result.changed,
+    }
+
+
+def bare_seconds(model: cdzoo.ChangeDetector, images: torch.Tensor, rounds: int) -> float:
+    """Return the median time of a batch."""
+    times = []
+    with torch.inference_mode():
+        for _ in range(rounds):
+            start = time.perf_counter()
+            probability(model, images[0], images[1])
+            times.append(time.perf_counter() - start)
+    return float(np.median(times))
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sides", type=int, nargs="+", default=[10_000, 20_000])
+    parser.add_argument("--tile", type=int, default=512)
+    parser.add_argument("--batch-size", type=int, default=4)
+    parser.add_argument("--folder", type=Path, help="where the scenes are made, and kept; a temporary folder by default")
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    cfg = SceneCfg(tile=chosen.tile, batch_size=chosen.batch_size, progress=False)
+    if chosen.one is not None:
+        print(json.dumps(run_one(chosen.folder, chosen.one, cfg)))
+        return
+    sides = [700, 1100] if chosen.quick else chosen.sides
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = chosen.folder or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        results = []
+        for side in sides:
+            for name in ("a", "b"):
+                if not (folder / f"{name}_{side}.tif").is_file():
+                    write_scene(folder / f"{name}_{side}.tif", side, name == "b")
+            words = [sys.executable, __file__, "--one", str(side), "--folder", str(folder), "--tile", str(cfg.tile)]
+            words += ["--batch-size", str(cfg.batch_size)]
+            done = subprocess.run(words, capture_output=True, text=True, check=True)
+            results.append(json.loads(done.stdout.splitlines()[-1]))
+            one = results[-1]
+            print(
+                f"{side} x {side}: {one['seconds']:.0f} s, {one['pixels_per_s'] / 1e6:.2f} Mpx/s, "
+                f"{one['share_of_bare_model']:.0%} of the bare model, {one['peak_mb_beyond_model']:.0f} MB beyond the model",
+                flush=True,
+            )
+    growth = results[-1]["peak_mb_beyond_model"] / results[0]["peak_mb_beyond_model"]
+    print(f"peak memory, largest to smallest scene: {growth:.2f}")
+    if chosen.out is not None:
+        write_json(chosen.out, {"environment": environment(), "tile": cfg.tile, "overlap": cfg.overlap, "results": results})
+
+
+if __name__ == "__main__":
+    main()
