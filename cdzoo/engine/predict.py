@@ -100,7 +100,8 @@ def _tiled(model: ChangeDetector, first: Any, second: Any, augment: str, tile: i
     from cdzoo.scenes.raster import ArraySource
     from cdzoo.scenes.strips import Plan, strips
 
-    plan = Plan(model, *first.shape[:2], tile, tile // 4)
+    height, width = first.shape[:2]
+    plan = Plan(model, height, width, tile, tile // 4)
     parts = strips(model, ArraySource(first), ArraySource(second), plan, batch_size=1, mode=augment)
     return np.concatenate([strip.probability for strip in parts])
 
