@@ -1,5 +1,6 @@
 """Maps of scenes: where they lie, what they hold, and that tiles, interruptions and order of work leave no trace."""
 
+import json
 import os
 import signal
 import subprocess
@@ -316,3 +317,14 @@ class TestInputs:
         four = [np.concatenate([image, image[..., :2]], -1) for image in scene[:2]]
         predict_scene(detector(Pixels(5)), raster("a.tif", four[0]), raster("b.tif", four[1]), tmp_path / "c.tif", SMALL)
         np.testing.assert_array_equal(read(tmp_path / "c.tif"), scene[2])
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_scenes_runs(tmp_path):
+    script = Path(cdzoo.__file__).parents[1] / "benchmarks" / "scene.py"
+    env = {**os.environ, "PYTHONPATH": str(script.parents[1])}
+    words = [sys.executable, str(script), "--quick", "--out", str(tmp_path / "scene.json")]
+    done = subprocess.run(words, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    results = json.loads((tmp_path / "scene.json").read_text())["results"]
+    assert [one["side"] for one in results] == [700, 1100] and all(one["pixels_per_s"] > 0 for one in results)
