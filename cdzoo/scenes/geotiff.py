@@ -10,13 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cdzoo.files import replace_atomically
-from cdzoo.scenes.raster import Grid
+from cdzoo.scenes.raster import Grid, small_cache
 
 NODATA = 255
 """In masks and 8-bit probabilities: one of the dates has no data here."""
 _BLOCK = 512
-# GDAL would take a twentieth of the machine's memory for itself.
-_CACHE_MB = 128
 
 
 def write_cog(
@@ -42,7 +40,7 @@ def write_cog(
         profile |= {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK}
     plain = path.with_name(f".{path.name}.plain.tif")
     try:
-        with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB, GDAL_NUM_THREADS="ALL_CPUS"):
+        with small_cache():
             with rasterio.open(plain, "w", **profile) as file:
                 file.update_tags(**tags)
                 for start, values in rows:

@@ -22,7 +22,7 @@ from cdzoo.scenes.augment import check_mode
 from cdzoo.scenes.geotiff import NODATA, as_bytes, as_mask, write_cog
 from cdzoo.scenes.journal import Journal, state_hash
 from cdzoo.scenes.polygons import PolygonCfg, check_output, write_polygons
-from cdzoo.scenes.raster import RasterSource
+from cdzoo.scenes.raster import RasterSource, small_cache
 from cdzoo.scenes.report import check_report, write_report
 from cdzoo.scenes.strips import Plan, Strip, strips
 
@@ -138,6 +138,7 @@ def predict_scene(
     model.eval()
     try:
         with ExitStack() as stack:
+            stack.enter_context(small_cache())
             options: dict[str, Any] = {"value_range": cfg.value_range, "percentiles": cfg.percentiles}
             first = stack.enter_context(RasterSource(before, model.config.bands[0], **options))
             second = stack.enter_context(RasterSource(after, model.config.bands[1], first.grid, **options))

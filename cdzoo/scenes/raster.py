@@ -15,6 +15,7 @@ import numpy.typing as npt
 from cdzoo.errors import InputError, MissingDependencyError
 
 Array = npt.NDArray[Any]
+_CACHE_MB = 256
 _SAMPLE = 1024  # longest side of the overview that percentiles are taken from
 
 
@@ -203,6 +204,11 @@ class RasterSource:
                 f"{self.path}: the percentiles {lower:g} and {upper:g} of a band are the same value: nothing to see in it"
             )
         return low, high
+
+
+def small_cache() -> Any:
+    """Return a context in which GDAL keeps few blocks in memory: it would take a twentieth of the machine's for itself."""
+    return _rasterio().Env(GDAL_CACHEMAX=_CACHE_MB, GDAL_NUM_THREADS="ALL_CPUS")
 
 
 def _same(one: Grid, other: Grid) -> bool:
