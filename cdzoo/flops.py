@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -175,7 +175,7 @@ def count_models(names: Sequence[str], size: int | tuple[int, int] = 256, batch:
             known[parts] = count(create_model(name), size, batch, name)
         cost = known[parts]
         registered = MODELS.get(name)().name if name in MODELS else cost.registered
-        yield Cost(**{**cost.__dict__, "model": name, "registered": registered})
+        yield replace(cost, model=name, registered=registered)
 
 
 def _architecture(name: str) -> str:

@@ -62,7 +62,7 @@ def pull(source: str, folder: str | Path | None = None, force: bool = False) -> 
         InputError: `folder` exists already.
         WeightsError: The Hub does not give it, or a file is damaged.
     """
-    from huggingface_hub import list_repo_files
+    from huggingface_hub import constants, list_repo_files
 
     target = None if folder is None else Path(folder)
     if target is not None and target.exists():
@@ -74,10 +74,8 @@ def pull(source: str, folder: str | Path | None = None, force: bool = False) -> 
     if (sha256 := stored_sha256(weights)) is not None:
         check_sha256(weights, sha256)
     found = {file.name for file in config.parent.iterdir()}
-    try:
+    if not constants.HF_HUB_OFFLINE:  # offline, what the cache holds is enough to use the model
         found |= set(_ask(source, lambda: list_repo_files(repo, revision=commit)))
-    except WeightsError:
-        pass  # offline: what the cache holds is enough to use the model
     files = [config, weights, *(download(f"{repo}@{commit}", name, force) for name in FILES[2:] if name in found)]
     if target is None:
         return config.parent

@@ -48,6 +48,8 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, say: Callable[[str
     say(f"{grid.title}: {len(jobs)} runs, {len(jobs) - len(missing)} of them done before")
     failures: list[str] = []
     start, done = time.monotonic(), 0
+    # Inherited, for it is read when a process loads its libraries: threads that spin would take the other runs' cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Fresh processes: CUDA and thread pools do not survive a fork.
     context = multiprocessing.get_context("spawn")
     slots = context.Queue()
@@ -142,12 +144,12 @@ def _gpus() -> list[str]:
 
 
 def _prepare(slots: Any, processes: int, gpus: list[str]) -> None:
-    """Give a process its share of the machine, before torch is loaded in it."""
+    """Give a process its share of the machine."""
+    import torch
+
     slot = slots.get()
-    cores = max(1, (os.cpu_count() or 1) // processes)
-    os.environ.setdefault("OMP_NUM_THREADS", str(cores))
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin would take the other runs' cores
-    if gpus:
+    torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // processes)))
+    if gpus:  # heeded until CUDA is first used
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 

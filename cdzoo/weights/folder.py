@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from cdzoo.config import ModelCfg
-from cdzoo.errors import ConfigError, InputError, WeightsError
+from cdzoo.errors import ConfigError, InputError
 from cdzoo.files import replace_atomically, write_text
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.weights.loading import load_weights, read_tensors
@@ -147,19 +147,11 @@ def load_backbone(model: ChangeDetector, source: str | os.PathLike[str]) -> None
         raise InputError(
             f"backbone_weights={source}: no such file; cdzoo convert --backbone NAME checkpoint.pth FOLDER writes one"
         )
-    state, expected = read_tensors(file), model.backbone.state_dict()
-    wrong = [
-        *(f"missing: {key}" for key in expected if key not in state),
-        *(f"unexpected: {key}" for key in state if key not in expected),
-        *(
-            f"shapes: {key} {tuple(state[key].shape)} instead of {tuple(value.shape)}"
-            for key, value in expected.items()
-            if key in state and state[key].shape != value.shape
-        ),
-    ]
-    if wrong:
-        more = f" and {len(wrong) - 4} more" if len(wrong) > 4 else ""
-        raise WeightsError(f"{file} does not fit the backbone {model.config.backbone.name}: {'; '.join(wrong[:4])}{more}")
+    from cdzoo.convert.official import compare  # imports the models
+
+    state = read_tensors(file)
+    expected = {key: tuple(value.shape) for key, value in model.backbone.state_dict().items()}
+    compare(str(file), state, expected, f"backbone {model.config.backbone.name}")
     for backbone in (model.backbone, model.backbone2):
         if backbone is not None:
             backbone.load_state_dict(state, strict=True)

@@ -114,6 +114,8 @@ def test_runs_are_made_once_and_failures_do_not_stop_the_others(write, pair_fold
     (failure,) = run_grid(broken, out, processes=2, say=lines.append)
     assert "takes one level" in failure and "3 runs, 0 of them done before" in lines[0]
     kept = {file.name: file.read_bytes() for file in (out / "runs").iterdir()}
+    threads = {json.loads(data)["environment"]["hardware"]["threads"] for data in kept.values()}
+    assert max(threads) <= max(1, os.cpu_count() // 2), "two processes share the cores"
     assert len(kept) == 2 and all("seed0" in name for name in kept)
     assert not list((out / "unfinished").glob("*sum-seed*/model.safetensors"))
 

@@ -58,7 +58,7 @@ class TestBackbone:
         model = cdzoo.create_model("glmamba_tiny", backbone="vmamba_tiny", siamese=False, backbone_weights=out)
         for part in (model.backbone, model.backbone2):
             assert all(torch.equal(value, backbone.state_dict()[key]) for key, value in part.state_dict().items())
-        with pytest.raises(WeightsError, match=r"does not fit the backbone vss: missing: .* more"):
+        with pytest.raises(WeightsError, match=r"does not fit 'backbone vss' .*missing: .*unexpected: "):
             cdzoo.create_model("glmamba_tiny", backbone_weights=out)
         with pytest.raises(InputError, match=r"backbone_weights=nowhere: no such file; cdzoo convert --backbone"):
             cdzoo.create_model("mambabcd_tiny", backbone_weights="nowhere")

@@ -189,6 +189,16 @@ class TestCommands:
         with pytest.raises(InputError, match="no model to publish"):
             cdzoo.hub.push(tmp_path, NAME)
 
+    def test_pull_from_the_cache_when_offline_and_not_from_a_server_that_fails(self, hub, published, tmp_path, monkeypatch):
+        import huggingface_hub.constants as constants
+
+        assert main(["pull", NAME]) == 0
+        hub.fail("GET", "/tree/", 500, times=100)
+        assert main(["pull", NAME, "-o", str(tmp_path / "copy")]) == 2 and not (tmp_path / "copy").exists()
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        assert main(["pull", NAME, "-o", str(tmp_path / "copy")]) == 0
+        assert (tmp_path / "copy" / "README.md").is_file()
+
     def test_pull_into_the_cache(self, hub, published, capsys):
         assert main(["pull", NAME]) == 0
         assert published[1] in capsys.readouterr().out
