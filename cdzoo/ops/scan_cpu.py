@@ -1,7 +1,8 @@
 """Backend ``cpu``: the native kernel of ``csrc``, SIMD over channels, threads over blocks of channels.
 
 The library is chosen by PyTorch's own reading of the CPU, or by ``CDZOO_SCAN_ISA`` (avx512, avx2 or base), among those the
-build made. It uses ``torch.get_num_threads()`` threads; results do not depend on their number, bit for bit.
+build made. It uses ``torch.get_num_threads()`` threads, PyTorch's own where they can be had; results do not depend on their
+number, bit for bit.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 from cdzoo.ops.build import LIBRARIES, library_path
 
 CHUNK = 64
-_ABI = 1  # CDZOO_SCAN_ABI in csrc/scan.cpp
+_ABI = 2  # CDZOO_SCAN_ABI in csrc/scan.cpp
 _LANES = {"avx512": 16, "avx2": 8, "base": 4}
 _REBUILD = "run `python -m cdzoo.ops.build`"
 
@@ -28,7 +29,7 @@ class _Problem(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("batch", "length", "channels", "directions", "state", "softplus", "threads")),
-        *((name, ctypes.c_void_p) for name in ("x", "delta", "A", "B", "C", "D", "bias", "index")),
+        *((name, ctypes.c_void_p) for name in ("team", "x", "delta", "A", "B", "C", "D", "bias", "index")),
     ]
 
 
@@ -83,6 +84,15 @@ def unavailable() -> str | None:
     return None
 
 
+@cache
+def _team() -> int | None:
+    """Address of the entry into the OpenMP team of PyTorch's own operators; None where there is none, as on Windows."""
+    try:
+        return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value
+    except (AttributeError, OSError, TypeError):
+        return None
+
+
 def _address(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
@@ -108,7 +118,7 @@ def _describe(
     if delta.numel() != directions * x.numel() or B.numel() != batch * length * directions * state or C.shape != B.shape:
         raise ValueError(f"shapes do not fit: x {tuple(x.shape)}, delta {tuple(delta.shape)}, A {tuple(A.shape)}")
     sizes = (batch, length, channels, directions, state, int(delta_softplus), torch.get_num_threads())
-    return _Problem(*sizes, *map(_address, (x, delta, A, B, C, D, delta_bias, index)))
+    return _Problem(*sizes, _team(), *map(_address, (x, delta, A, B, C, D, delta_bias, index)))
 
 
 def forward(

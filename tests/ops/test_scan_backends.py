@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scan_cases import NAMES, flat, map_problem, module_of, usable_backends
 
-from cdzoo.ops import list_scan_orders, scan_index, scan_reference
+from cdzoo.ops import list_scan_orders, scan_cpu, scan_index, scan_reference
 from cdzoo.ops.orders import num_directions
 from cdzoo.ops.selfcheck import BACKWARD_TOLERANCE, FORWARD_TOLERANCE, relative_error
 
@@ -99,9 +99,27 @@ def test_a_nan_is_not_swallowed(name):
 
 
 @backends
+@pytest.mark.parametrize("exponent", [125.9, 126.1, 5000.0])
+def test_one_steep_step_among_gentle_ones(name, exponent):
+    """Exponents beyond 126 are held; a chunk of steps is computed the other way if one channel has one."""
+    tensors = map_problem(1, 10, 20, 40, 16)
+    with torch.no_grad():
+        tensors[1].abs_()
+        tensors[2][:, 21, 3] = -1.0
+        tensors[1][:, 0, 5, 0, 21] = exponent / 1.4426950408889634
+        tensors[6].zero_()
+    compare(name, tensors, softplus=False)
+
+
+@backends
+@pytest.mark.parametrize("openmp", [True, False])
 @pytest.mark.parametrize("size", [(2, 24, 24, 96, 16), (1, 64, 64, 16, 4)])
-def test_results_do_not_depend_on_threads(name, size):
+def test_results_do_not_depend_on_threads(name, size, openmp, monkeypatch):
     """Bit for bit; the second size has fewer blocks of channels than threads, so directions become tasks."""
+    if not openmp:
+        monkeypatch.setattr(scan_cpu, "_team", lambda: None)
+    elif scan_cpu._team() is None:
+        pytest.skip("this PyTorch has no OpenMP to share")
     inputs, index = flat(map_problem(*size)), scan_index("cross", *size[1:3])
     grad = torch.randn_like(inputs[0])
     before, results = torch.get_num_threads(), []

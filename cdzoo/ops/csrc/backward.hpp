@@ -24,7 +24,7 @@ struct Adjoint {
 };
 
 // GROUP states of one vector of channels: forward through the chunk from h, then back with carry = d loss / d (state after it).
-template <int GROUP>
+template <int GROUP, bool BOUNDED>
 CDZOO_INLINE void adjoint_group(Adjoint& s, const float* h, const float* A2, float* carry, float* gA, float* gBC, int n0,
                                 int lane, int late) {
     vf state[GROUP], A[GROUP], back[GROUP], sum[GROUP];
@@ -39,7 +39,7 @@ CDZOO_INLINE void adjoint_group(Adjoint& s, const float* h, const float* A2, flo
         if (n0 + lane == 0) s.ahead.fetch(t);
         if (n0 + lane == late) s.ahead.fetch_projections(t);
         for (int j = 0; j < GROUP; j++) {
-            const vf a = exp2_product(dt, A[j]);
+            const vf a = exp2_product<BOUNDED>(dt, A[j]);
             store(kept + j * W, a);
             store(kept + (GROUP + j) * W, state[j]);
             state[j] = a * state[j] + du * B[j];
@@ -83,18 +83,18 @@ CDZOO_INLINE void adjoint_group(Adjoint& s, const float* h, const float* A2, flo
     }
 }
 
-template <int STATE>
+template <int STATE, bool BOUNDED>
 void adjoint_chunk(Adjoint& s, const float* h, const float* A2, float* carry, float* gA, float* gBC, int state) {
     const int n = STATE ? STATE : state, late = n >= 2 * QUAD ? QUAD : 0;  // the group of states that fetches B and C
     for (int lane = 0; lane < BLOCK; lane += W) {
         int j = 0, group = 0;
         for (; j + QUAD <= n; j += QUAD) {
             const int at = j * BLOCK + lane;
-            adjoint_group<QUAD>(s, h + at, A2 + at, carry + at, gA + at, gBC + group++ * 2 * CHUNK * W, j, lane, late);
+            adjoint_group<QUAD, BOUNDED>(s, h + at, A2 + at, carry + at, gA + at, gBC + group++ * 2 * CHUNK * W, j, lane, late);
         }
         for (; j < n; j++) {
             const int at = j * BLOCK + lane;
-            adjoint_group<1>(s, h + at, A2 + at, carry + at, gA + at, gBC + group++ * 2 * CHUNK * W, j, lane, late);
+            adjoint_group<1, BOUNDED>(s, h + at, A2 + at, carry + at, gA + at, gBC + group++ * 2 * CHUNK * W, j, lane, late);
         }
     }
 }
@@ -109,6 +109,7 @@ inline void gather_backward(const Problem& p, Adjoint& s, const float* grad_y, s
     const float* deltas = p.delta + (k * p.batch + b) * p.length * p.channels + lanes.first;
     const int rest = int(p.length - first);
     s.c.steps = rest < CHUNK ? rest : CHUNK;
+    vf longest[BLOCK / W] = {};
     for (int t = 0; t < s.c.steps; t++) {
         const std::int64_t pos = index[t];
         s.c.pos[t] = pos;
@@ -123,6 +124,7 @@ inline void gather_backward(const Problem& p, Adjoint& s, const float* grad_y, s
                 dt = softplus(v, &tail);
                 slope = sigmoid_from_tail(v, tail);
             }
+            longest[l / W] = vmax(vabs(dt), longest[l / W]);
             store(&s.c.dt[t][l], dt);
             store(&s.slope[t][l], slope);
             store(&s.c.du[t][l], dt * load(&s.x[t][l]));
@@ -130,6 +132,7 @@ inline void gather_backward(const Problem& p, Adjoint& s, const float* grad_y, s
             store(&s.g_dt[t][l], vf{});
         }
     }
+    for (int l = 0; l < BLOCK; l += W) store(s.c.longest + l, longest[l / W]);
 }
 
 struct Gradients {
@@ -188,7 +191,8 @@ inline void write_sums(const Problem& p, const Chunk& c, int n, const float* sum
     }
 }
 
-// One direction of one image for blocks [block0, block1). Scratch per block: A2, carry, gA, h (N rows each), skip, its sums.
+// One direction of one image for blocks [block0, block1). Scratch per block: A2, carry, gA, h (N rows each), skip and
+// its sums, the steepest decays.
 template <int STATE>
 void backward_direction(const Problem& p, const float* grad_y, const float* states, std::int64_t b, std::int64_t k,
                         std::int64_t block0, std::int64_t block1, float* scratch, float* dx, bool add, Gradients out,
@@ -196,12 +200,12 @@ void backward_direction(const Problem& p, const float* grad_y, const float* stat
     Adjoint s;
     const int n = int(p.state), rows = n * BLOCK;
     float *gBC = scratch, *per_block = gBC + 2 * CHUNK * W * groups_of(n);
-    const std::int64_t each = 4 * rows + 3 * BLOCK, plane = p.length * p.channels;
+    const std::int64_t each = 4 * rows + 4 * BLOCK, plane = p.length * p.channels;
     for (std::int64_t block = block0; block < block1; block++) {
         float* own = per_block + (block - block0) * each;
         const Lane lanes(p, block);
         std::memset(own, 0, sizeof(float) * std::size_t(each));
-        load_decay(own, p, k, lanes);
+        load_decay(own, own + 4 * rows + 3 * BLOCK, p, k, lanes);
         if (p.D) load_block(own + 4 * rows, p.D + k * p.channels + lanes.first, lanes.count);
     }
     for (std::int64_t i = p.chunks() - 1; i >= 0; i--) {
@@ -218,7 +222,10 @@ void backward_direction(const Problem& p, const float* grad_y, const float* stat
             s.ahead.aim(p, b, k, (same ? i : i - 1) * CHUNK, Lane(p, same ? block + 1 : block0),
                         {p.x + here, grad_y + here, dx + here, p.delta + there, out.delta + there},
                         {p.B, p.C, partB, partC});
-            adjoint_chunk<STATE>(s, h, A2, carry, gA, gBC, n);
+            if (s.c.bounded(skip + 3 * BLOCK))
+                adjoint_chunk<STATE, true>(s, h, A2, carry, gA, gBC, n);
+            else
+                adjoint_chunk<STATE, false>(s, h, A2, carry, gA, gBC, n);
             finish_chunk(s, skip, skip + BLOCK, skip + 2 * BLOCK);
             scatter(dx + here + lanes.first, p.channels, s.c.pos, s.g_du, s.c.steps, lanes.count, add);
             scatter(out.delta + there + lanes.first, p.channels, s.c.pos, s.g_dt, s.c.steps, lanes.count, false);
@@ -239,13 +246,13 @@ template <int STATE>
 int backward(const Problem& p, const float* grad_y, const float* states, Gradients out) {
     const std::int64_t map = p.batch * p.length * p.channels, blocks = p.blocks();
     const std::int64_t proj = p.batch * p.length * p.directions * p.state, weight = p.directions * p.channels;
-    const std::int64_t threads = useful_threads(p.threads, 2 * map * p.directions * (p.state + 2));
+    const Team team = useful(p.team, 2 * map * p.directions * (p.state + 2)), alone{1, nullptr};
     // The grouping follows from the shape alone: the order of every sum, and so every bit, is free of the thread count.
     const std::int64_t even = p.batch * blocks / 8, group = even < 1 ? 1 : (even > MAX_GROUP ? MAX_GROUP : even);
     const std::int64_t groups = (blocks + group - 1) / group, units = p.batch * groups;
-    const bool split = threads > units && p.directions > 1;
+    const bool split = team.threads > units && p.directions > 1;
     const std::int64_t tasks = split ? units * p.directions : units;
-    const std::int64_t each = 2 * CHUNK * W * groups_of(p.state) + group * (4 * p.state * BLOCK + 3 * BLOCK);
+    const std::int64_t each = 2 * CHUNK * W * groups_of(p.state) + group * 4 * (p.state + 1) * BLOCK;
     float* scratch = aligned(tasks * each);
     float* maps = split ? aligned(map * p.directions) : out.x;
     float* parts = groups > 1 ? aligned(2 * groups * proj) : nullptr;
@@ -261,7 +268,7 @@ int backward(const Problem& p, const float* grad_y, const float* states, Gradien
         own.A = sums;
         own.D = sums + p.batch * weight * p.state;
         own.bias = own.D + p.batch * weight;
-        parallel_for(tasks, threads, [&](std::int64_t task) {
+        parallel_for(tasks, team, [&](std::int64_t task) {
             const std::int64_t unit = task % units, b = unit / groups, g = unit % groups;
             const std::int64_t first = g * group, last = first + group < blocks ? first + group : blocks;
             const std::int64_t k0 = split ? task / units : 0, k1 = split ? k0 + 1 : p.directions;
@@ -269,14 +276,14 @@ int backward(const Problem& p, const float* grad_y, const float* states, Gradien
                 backward_direction<STATE>(p, grad_y, states, b, k, first, last, scratch + task * each,
                                           maps + (split ? k * map : 0), !split && k > 0, own, partB + g * proj, partC + g * proj);
         });
-        if (split) sum_maps(out.x, maps, p.directions, map, threads);
+        if (split) sum_maps(out.x, maps, p.directions, map, team);
         if (parts) {
-            sum_maps(out.B, partB, groups, proj, threads);
-            sum_maps(out.C, partC, groups, proj, threads);
+            sum_maps(out.B, partB, groups, proj, team);
+            sum_maps(out.C, partC, groups, proj, team);
         }
-        sum_maps(out.A, own.A, p.batch, weight * p.state, 1);
-        sum_maps(out.D, own.D, p.batch, weight, 1);
-        sum_maps(out.bias, own.bias, p.batch, weight, 1);
+        sum_maps(out.A, own.A, p.batch, weight * p.state, alone);
+        sum_maps(out.D, own.D, p.batch, weight, alone);
+        sum_maps(out.bias, own.bias, p.batch, weight, alone);
     }
     release(scratch);
     release(parts);

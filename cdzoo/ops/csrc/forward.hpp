@@ -9,8 +9,6 @@
 
 #include "ahead.hpp"
 #include "problem.hpp"
-#include "simd.hpp"
-#include "threads.hpp"
 
 namespace cdzoo {
 
@@ -23,12 +21,20 @@ struct Chunk {  // what a chunk of steps needs per block, gathered in scan order
     std::int64_t pos[CHUNK];
     const float* B[CHUNK];
     const float* C[CHUNK];
+    alignas(64) float longest[BLOCK];  // the largest |dt| of each channel
     Ahead<3, 2> ahead;
     int steps;
+
+    // Whether no exponent of the chunk needs holding; `steepest` is the largest |A| log2(e) of each channel. False for NaN.
+    bool bounded(const float* steepest) const {
+        int within = 0;
+        for (int l = 0; l < BLOCK; l++) within += longest[l] * steepest[l] <= -LEAST_EXPONENT;
+        return within == BLOCK;
+    }
 };
 
 // GROUP states of one vector of channels through a chunk; h and A2 = A log2(e) are (N, BLOCK) with offsets applied.
-template <int GROUP>
+template <int GROUP, bool BOUNDED>
 CDZOO_INLINE void scan_group(Chunk& c, float* h, const float* A2, int n0, int lane) {
     vf state[GROUP], decay[GROUP];
     for (int j = 0; j < GROUP; j++) {
@@ -44,7 +50,7 @@ CDZOO_INLINE void scan_group(Chunk& c, float* h, const float* A2, int n0, int la
             c.ahead.fetch_projections(t);
         }
         for (int j = 0; j < GROUP; j++) {
-            state[j] = exp2_product(dt, decay[j]) * state[j] + du * B[j];
+            state[j] = exp2_product<BOUNDED>(dt, decay[j]) * state[j] + du * B[j];
             y += state[j] * C[j];
         }
         store(&c.y[t][lane], y);
@@ -52,20 +58,17 @@ CDZOO_INLINE void scan_group(Chunk& c, float* h, const float* A2, int n0, int la
     for (int j = 0; j < GROUP; j++) store(h + j * BLOCK, state[j]);
 }
 
-#if CDZOO_LANES == 16
-constexpr int WIDE = 16;  // a step then loads and stores its row once; rates that find no register are read as operands
-#else
-constexpr int WIDE = 4;
-#endif
+// With 16 states at once a step loads and stores its row once; those that find no register are read as operands.
+constexpr int WIDE = CDZOO_LANES > 4 ? 16 : 4;
 
-template <int STATE>  // 0: any number
+template <int STATE, bool BOUNDED>  // 0: any number
 void scan_chunk(Chunk& c, float* h, const float* A2, int state) {
     const int n = STATE ? STATE : state;
     for (int lane = 0; lane < BLOCK; lane += W) {
         int j = 0;
-        for (; j + WIDE <= n; j += WIDE) scan_group<WIDE>(c, h + j * BLOCK + lane, A2 + j * BLOCK + lane, j, lane);
-        for (; j + 4 <= n; j += 4) scan_group<4>(c, h + j * BLOCK + lane, A2 + j * BLOCK + lane, j, lane);
-        for (; j < n; j++) scan_group<1>(c, h + j * BLOCK + lane, A2 + j * BLOCK + lane, j, lane);
+        for (; j + WIDE <= n; j += WIDE) scan_group<WIDE, BOUNDED>(c, h + j * BLOCK + lane, A2 + j * BLOCK + lane, j, lane);
+        for (; j + 4 <= n; j += 4) scan_group<4, BOUNDED>(c, h + j * BLOCK + lane, A2 + j * BLOCK + lane, j, lane);
+        for (; j < n; j++) scan_group<1, BOUNDED>(c, h + j * BLOCK + lane, A2 + j * BLOCK + lane, j, lane);
     }
 }
 
@@ -79,6 +82,7 @@ inline void gather_forward(const Problem& p, Chunk& c, std::int64_t b, std::int6
     const float* deltas = p.delta + (k * p.batch + b) * p.length * p.channels + lanes.first;
     const std::int64_t rest = p.length - first;
     c.steps = int(rest < CHUNK ? rest : CHUNK);
+    vf longest[BLOCK / W] = {};
     for (int t = 0; t < c.steps; t++) {
         const std::int64_t pos = index[t];
         c.pos[t] = pos;
@@ -88,11 +92,13 @@ inline void gather_forward(const Problem& p, Chunk& c, std::int64_t b, std::int6
             vf tail, dt = load_some(deltas + pos * p.channels + l, lanes.count - l) + load(bias + l);
             const vf u = load_some(xs + pos * p.channels + l, lanes.count - l);
             if (p.softplus) dt = softplus(dt, &tail);
+            longest[l / W] = vmax(vabs(dt), longest[l / W]);
             store(&c.dt[t][l], dt);
             store(&c.du[t][l], dt * u);
             store(&c.y[t][l], load(skip + l) * u);
         }
     }
+    for (int l = 0; l < BLOCK; l += W) store(c.longest + l, longest[l / W]);
 }
 
 // Write a chunk's rows to a map slice, replacing (first direction) or adding.
@@ -108,10 +114,15 @@ inline void scatter(float* map, std::int64_t stride, const std::int64_t* pos, co
     }
 }
 
-// A of one block in units of log2(e), so that the decay is a power of two.
-inline void load_decay(float* to, const Problem& p, std::int64_t k, Lane lanes) {
+// A of one block in units of log2(e), so that the decay is a power of two, and the largest magnitude of each channel.
+inline void load_decay(float* to, float* steepest, const Problem& p, std::int64_t k, Lane lanes) {
     load_transposed(to, p.A + (k * p.channels + lanes.first) * p.state, lanes.count, int(p.state));
-    for (std::int64_t i = 0; i < p.state * BLOCK; i++) to[i] *= LOG2E;
+    std::memset(steepest, 0, sizeof(float) * BLOCK);
+    for (std::int64_t i = 0; i < p.state * BLOCK; i++) {
+        to[i] *= LOG2E;
+        const float steep = to[i] < 0 ? -to[i] : to[i];
+        if (!(steep <= steepest[i % BLOCK])) steepest[i % BLOCK] = steep;  // so that a NaN stays
+    }
 }
 
 template <int STATE>
@@ -120,8 +131,8 @@ void forward_direction(const Problem& p, std::int64_t b, std::int64_t k, Lane la
     Chunk c;
     const int n = int(p.state);
     const std::int64_t plane = b * p.length * p.channels;
-    float *h = scratch, *A2 = scratch + n * BLOCK;
-    load_decay(A2, p, k, lanes);
+    float *h = scratch, *A2 = scratch + n * BLOCK, *steepest = A2 + n * BLOCK;
+    load_decay(A2, steepest, p, k, lanes);
     std::memset(h, 0, sizeof(float) * std::size_t(n) * BLOCK);
     for (std::int64_t i = 0; i < p.chunks(); i++) {
         if (states) {
@@ -131,7 +142,10 @@ void forward_direction(const Problem& p, std::int64_t b, std::int64_t k, Lane la
         gather_forward(p, c, b, k, i * CHUNK, lanes);
         const std::int64_t delta = k * p.batch * p.length * p.channels + plane;
         c.ahead.aim(p, b, k, (i + 1) * CHUNK, lanes, {p.x + plane, p.delta + delta, y + plane}, {p.B, p.C});
-        scan_chunk<STATE>(c, h, A2, n);
+        if (c.bounded(steepest))
+            scan_chunk<STATE, true>(c, h, A2, n);
+        else
+            scan_chunk<STATE, false>(c, h, A2, n);
         scatter(y + plane + lanes.first, p.channels, c.pos, c.y, c.steps, lanes.count, add);
     }
 }
@@ -169,9 +183,9 @@ inline void expect_large(float* memory, std::int64_t floats) {
 }
 
 // Sum K maps of n floats into the first, in the order of directions, so the result is that of adding in turn.
-inline void sum_maps(float* out, const float* maps, std::int64_t count, std::int64_t n, std::int64_t threads) {
+inline void sum_maps(float* out, const float* maps, std::int64_t count, std::int64_t n, Team team) {
     const std::int64_t slice = 1 << 15;
-    parallel_for((n + slice - 1) / slice, threads, [&](std::int64_t s) {
+    parallel_for((n + slice - 1) / slice, team, [&](std::int64_t s) {
         const std::int64_t end = (s + 1) * slice < n ? (s + 1) * slice : n;
         for (std::int64_t i = s * slice; i < end; i++) {
             float total = maps[i];
@@ -184,18 +198,18 @@ inline void sum_maps(float* out, const float* maps, std::int64_t count, std::int
 template <int STATE>
 int forward(const Problem& p, float* y, float* states) {
     const std::int64_t map = p.batch * p.length * p.channels, blocks = p.batch * p.blocks();
-    const std::int64_t threads = useful_threads(p.threads, map * p.directions * (p.state + 2));
+    const Team team = useful(p.team, map * p.directions * (p.state + 2));
     // More threads than blocks: directions become tasks too, each with its own map, added up in the same order afterwards.
-    const bool split = threads > blocks && p.directions > 1;
+    const bool split = team.threads > blocks && p.directions > 1;
     const std::int64_t tasks = split ? blocks * p.directions : blocks;
-    const std::int64_t each = 2 * p.state * BLOCK;
+    const std::int64_t each = (2 * p.state + 1) * BLOCK;
     float* scratch = aligned(tasks * each);
     float* maps = split ? aligned(map * p.directions) : y;
     const bool ready = scratch && maps;
     if (ready) {
         expect_large(maps, split ? map * p.directions : map);
         expect_large(states, states ? p.directions * p.batch * p.chunks() * p.channels * p.state : 0);
-        parallel_for(tasks, threads, [&](std::int64_t task) {
+        parallel_for(tasks, team, [&](std::int64_t task) {
             const std::int64_t block = task % blocks, b = block / p.blocks();
             const Lane lanes(p, block % p.blocks());
             const std::int64_t k0 = split ? task / blocks : 0, k1 = split ? k0 + 1 : p.directions;
@@ -203,7 +217,7 @@ int forward(const Problem& p, float* y, float* states) {
                 forward_direction<STATE>(p, b, k, lanes, scratch + task * each, maps + (split ? k * map : 0), !split && k > 0,
                                          states);
         });
-        if (split) sum_maps(y, maps, p.directions, map, threads);
+        if (split) sum_maps(y, maps, p.directions, map, team);
     }
     release(scratch);
     if (split) release(maps);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "simd.hpp"
+#include "threads.hpp"
 
 namespace cdzoo {
 
@@ -14,7 +15,8 @@ static_assert(BLOCK % W == 0, "a block is a whole number of vectors");
 
 struct Problem {
     std::int64_t batch, length, channels, directions, state;
-    std::int64_t softplus, threads;
+    std::int64_t softplus;
+    Team team;
     const float* x;             // (batch, length, channels)
     const float* delta;         // (directions, batch, length, channels)
     const float* A;             // (directions, channels, state)

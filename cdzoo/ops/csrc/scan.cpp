@@ -8,7 +8,7 @@
 #endif
 
 // Raised with every change of a signature or of Problem; Python refuses a library that answers anything else.
-#define CDZOO_SCAN_ABI 1
+#define CDZOO_SCAN_ABI 2
 
 CDZOO_EXPORT int cdzoo_scan_abi() { return CDZOO_SCAN_ABI; }
 

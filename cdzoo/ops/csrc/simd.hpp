@@ -67,30 +67,73 @@ CDZOO_INLINE void store_some(float* p, vf v, int count) {
 
 CDZOO_INLINE vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
 
-// 2^(t * s). Adding 1.5 * 2^23 rounds the exponent to an integer in the low mantissa bits; what remains lies in [-0.5, 0.5],
-// where a quintic with p(0) = 1 is within 9.2e-8. This needs round-to-nearest and no reassociation: never -ffast-math.
-// Both products are meant to contract into one fused operation each, so the remainder carries a single rounding.
-CDZOO_INLINE vf exp2_product(vf t, vf s) {
-    const vf magic = splat(12582912.0f);
-#if defined(__AVX512F__)
-    const vf shifted = t * s + magic;
-    const vf whole = shifted - magic;
-    const vf part = t * s - whole;
+// ---- powers of two
+// 2^z = 2^n 2^(i / 2^FRACTION) 2^r: n goes into the exponent bits, i picks from a table that one permutation reads, and a
+// polynomial with p(0) = 1 gives the rest. The finer the table the lower the degree, and the table costs nothing that the fused
+// operations, which are what is scarce, would wait for. Entries are bits(2^(i / 2^FRACTION)) - (i << (23 - FRACTION)), so that
+// one addition of n and i together, shifted into place, completes them.
+
+#if CDZOO_LANES == 16 && defined(__AVX512F__)
+constexpr int FRACTION = 5;
+CDZOO_INLINE vi roots_of_two(vi i) {  // of the low FRACTION bits
+    const __m512i low = _mm512_setr_epi32(0x3f800000, 0x3f7ecd87, 0x3f7daac3, 0x3f7c980f, 0x3f7b95c2, 0x3f7aa43a, 0x3f79c3d3,
+                                          0x3f78f4f0, 0x3f7837f0, 0x3f778d3a, 0x3f76f532, 0x3f767043, 0x3f75fed7, 0x3f75a15b,
+                                          0x3f75583f, 0x3f7523f6);
+    const __m512i high = _mm512_setr_epi32(0x3f7504f3, 0x3f74fbaf, 0x3f7508a4, 0x3f752c4d, 0x3f75672a, 0x3f75b9be, 0x3f76248c,
+                                           0x3f76a81e, 0x3f7744fd, 0x3f77fbb8, 0x3f78ccdf, 0x3f79b907, 0x3f7ac0c7, 0x3f7be4ba,
+                                           0x3f7d257d, 0x3f7e83b3);
+    return (vi)_mm512_permutex2var_epi32(low, (__m512i)i, high);
+}
+CDZOO_INLINE vf power_of_rest(vf r) {  // |r| <= 1/64, relative error 5.3e-8
+    const vf p = r * 0.24022676050662994f + 0.6931573152542114f;
+    return p * r + 1.0f;
+}
+#elif CDZOO_LANES == 8 && defined(__AVX2__)
+constexpr int FRACTION = 3;
+CDZOO_INLINE vi roots_of_two(vi i) {
+    const __m256i table = _mm256_setr_epi32(0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7, 0x3f7504f3, 0x3f75672a, 0x3f7744fd,
+                                            0x3f7ac0c7);
+    return (vi)_mm256_permutevar8x32_epi32(table, (__m256i)i);
+}
+CDZOO_INLINE vf power_of_rest(vf r) {  // |r| <= 1/16, relative error 2.5e-8
+    vf p = r * 0.0554962232708931f + 0.2402576357126236f;
+    p = p * r + 0.6931472420692444f;
+    return p * r + 1.0f;
+}
 #else
-    const vf z = vmax(t * s, splat(-126.0f));  // without scalef the exponent bits would wrap around below this
-    const vf shifted = z + magic;
-    const vf whole = shifted - magic;
-    const vf part = z - whole;
+constexpr int FRACTION = 0;
+CDZOO_INLINE vf power_of_rest(vf r) {  // |r| <= 1/2, relative error 9.2e-8
+    vf p = r * 0.00132647271974699f + 0.009671512639655202f;
+    p = p * r + 0.055507337432513126f;
+    p = p * r + 0.24022242085375012f;
+    p = p * r + 0.6931469775991649f;
+    return p * r + 1.0f;
+}
 #endif
-    vf p = part * 0.00132647271974699f + 0.009671512639655202f;
-    p = p * part + 0.055507337432513126f;
-    p = p * part + 0.24022242085375012f;
-    p = p * part + 0.6931469775991649f;
-    p = p * part + 1.0f;
-#if defined(__AVX512F__)
-    return (vf)_mm512_scalef_ps((__m512)p, (__m512)whole);  // also right where the result is zero or denormal
+
+constexpr float LEAST_EXPONENT = -126.0f;  // below it the exponent bits would wrap around
+
+// 2^(t * s), with the exponent held at LEAST_EXPONENT unless the caller vouches for |t * s| <= 126. Adding the magic number
+// rounds to a multiple of 2^-FRACTION, which then stands in the low mantissa bits; this needs round-to-nearest and no
+// reassociation: never -ffast-math. Products are meant to contract into fused operations, so the rest carries one rounding.
+template <bool BOUNDED>
+CDZOO_INLINE vf exp2_product(vf t, vf s) {
+    const vf magic = splat(12582912.0f / (1 << FRACTION));  // 1.5 * 2^(23 - FRACTION)
+    vf shifted, rest;
+    if constexpr (BOUNDED) {
+        shifted = t * s + magic;
+        rest = t * s - (shifted - magic);
+    } else {
+        const vf z = vmax(t * s, splat(LEAST_EXPONENT));
+        shifted = z + magic;
+        rest = z - (shifted - magic);
+    }
+    const vi exponent = (vi)shifted << (23 - FRACTION);
+    const vf p = power_of_rest(rest);
+#if CDZOO_LANES > 4
+    return p * (vf)(roots_of_two((vi)shifted) + exponent);
 #else
-    return (vf)((vi)p + ((vi)shifted << 23));
+    return (vf)((vi)p + exponent);
 #endif
 }
 
@@ -109,7 +152,7 @@ CDZOO_INLINE vf log1p_unit(vf e) {
 
 // softplus(v) = max(v, 0) + log(1 + exp(-|v|)); `tail` returns exp(-|v|), from which the derivative follows.
 CDZOO_INLINE vf softplus(vf v, vf* tail) {
-    const vf e = exp2_product(vabs(v), splat(-1.4426950408889634f));
+    const vf e = exp2_product<false>(vabs(v), splat(-1.4426950408889634f));
     *tail = e;
     return vmax(vf{}, v) + log1p_unit(e);  // in this order of arguments a NaN goes through
 }
