@@ -56,7 +56,7 @@ def write_scene(path: Path, side: int, changed: bool) -> None:
 def run_one(folder: Path, side: int, cfg: SceneCfg) -> dict:
     """Predict one pair and the same tiles with the bare model; meant for a process of its own."""
     model = light_model()
-    plan = Plan(model, side, side, cfg.tile, cfg.overlap)
+    plan = Plan(model, side, side, cfg.tile, cfg.overlap, cfg.batch_size)
     tiles = len(plan.rows) * len(plan.columns)
     images = torch.randint(0, 255, (2, cfg.batch_size, 3, cfg.tile, cfg.tile), dtype=torch.uint8)
     with torch.inference_mode():

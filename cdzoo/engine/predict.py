@@ -98,12 +98,14 @@ def _whole(model: ChangeDetector, first: Any, second: Any, augment: str) -> npt.
 
 def _tiled(model: ChangeDetector, first: Any, second: Any, augment: str, tile: int) -> npt.NDArray[np.float32]:
     from cdzoo.scenes.raster import ArraySource
-    from cdzoo.scenes.strips import Plan, strips
+    from cdzoo.scenes.strips import Plan, parts
 
     height, width = first.shape[:2]
-    plan = Plan(model, height, width, tile, tile // 4)
-    parts = strips(model, ArraySource(first), ArraySource(second), plan, batch_size=1, mode=augment)
-    return np.concatenate([strip.probability for strip in parts])
+    probability = np.empty((height, width), np.float32)
+    plan = Plan(model, height, width, tile, tile // 4, batch_size=1)
+    for part in parts(model, ArraySource(first), ArraySource(second), plan, augment):
+        probability[part.rows.start : part.rows.stop, part.columns.start : part.columns.stop] = part.probability
+    return probability
 
 
 def _visible(image: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Writing maps: Cloud Optimized GeoTIFFs, row by row, complete or not at all."""
+"""Writing maps: Cloud Optimized GeoTIFFs, part by part, complete or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ _BLOCK = 512
 
 
 def write_cog(
-    path: Path, grid: Grid, dtype: str, nodata: float, rows: Iterable[tuple[int, npt.NDArray[Any]]], tags: Mapping[str, str]
+    path: Path,
+    grid: Grid,
+    dtype: str,
+    nodata: float,
+    parts: Iterable[tuple[int, int, npt.NDArray[Any]]],
+    tags: Mapping[str, str],
 ) -> None:
     """Write one band as a Cloud Optimized GeoTIFF with overviews.
 
@@ -27,7 +32,7 @@ def write_cog(
         grid: Where it lies.
         dtype: Type of the values.
         nodata: Value that stands for no data.
-        rows: First row and rows (n, W), from top to bottom.
+        parts: First row, first column and values (rows, columns); together they cover the grid.
         tags: Metadata.
     """
     import rasterio
@@ -43,8 +48,8 @@ def write_cog(
         with small_cache():
             with rasterio.open(plain, "w", **profile) as file:
                 file.update_tags(**tags)
-                for start, values in rows:
-                    window = Window(0, start, grid.width, len(values))
+                for row, column, values in parts:
+                    window = Window(column, row, values.shape[1], values.shape[0])
                     file.write(values.astype(dtype, copy=False), 1, window=window)
             with replace_atomically(path) as temporary:
                 options = {"COMPRESS": "DEFLATE", "BLOCKSIZE": str(_BLOCK), "BIGTIFF": "IF_SAFER"}

@@ -1,4 +1,4 @@
-"""Finished strips of a scene on disk, so that a run that is killed goes on where it was."""
+"""Finished parts of a scene on disk, so that a run that is killed goes on where it was."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ _JOB_FILE = "job.json"
 
 
 class Journal:
-    """A folder beside the output, with one file for each finished strip.
+    """A folder beside the output, with one file for each finished part of a strip.
 
-    Strips of another job (other inputs, model or settings) are removed, not continued.
+    Parts of another job (other inputs, model or settings) are removed, not continued.
 
     Args:
-        output: The file that the strips will become.
+        output: The file that the parts will become.
         job: Everything that the result depends on, as JSON values.
+        parts: Parts of a strip.
     """
 
-    def __init__(self, output: Path, job: dict[str, Any]) -> None:
+    def __init__(self, output: Path, job: dict[str, Any], parts: int) -> None:
+        self.parts = parts
         self.folder = output.with_name(f".{output.name}.strips")
         text = json.dumps(job, indent=2, sort_keys=True) + "\n"
         file = self.folder / _JOB_FILE
@@ -37,28 +39,28 @@ class Journal:
             write_text(file, text)
 
     def finished(self) -> int:
-        """Return how many strips are finished, from the first one on without a gap."""
+        """Return how many strips are finished in all parts, from the first one on without a gap."""
         count = 0
-        while self._file(count).is_file():
+        while all(self._file(count, part).is_file() for part in range(self.parts)):
             count += 1
         return count
 
-    def write(self, index: int, **arrays: npt.NDArray[Any]) -> None:
-        """Keep a strip."""
-        with replace_atomically(self._file(index)) as temporary, temporary.open("wb") as file:
+    def write(self, strip: int, part: int, **arrays: npt.NDArray[Any]) -> None:
+        """Keep a part."""
+        with replace_atomically(self._file(strip, part)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
-    def read(self, index: int) -> dict[str, npt.NDArray[Any]]:
-        """Return a strip."""
-        with np.load(self._file(index)) as arrays:
-            return dict(arrays)
+    def read(self, strip: int, part: int, name: str) -> npt.NDArray[Any]:
+        """Return an array of a part."""
+        with np.load(self._file(strip, part)) as arrays:
+            return np.asarray(arrays[name])
 
     def remove(self) -> None:
-        """Forget the strips; their scene is written."""
+        """Forget the parts; their scene is written."""
         shutil.rmtree(self.folder)
 
-    def _file(self, index: int) -> Path:
-        return self.folder / f"strip_{index:06d}.npz"
+    def _file(self, strip: int, part: int) -> Path:
+        return self.folder / f"strip_{strip:06d}_{part:04d}.npz"
 
 
 def state_hash(state: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from cdzoo.scenes.journal import Journal, state_hash
 from cdzoo.scenes.polygons import PolygonCfg, check_output, write_polygons
 from cdzoo.scenes.raster import RasterSource, small_cache
 from cdzoo.scenes.report import check_report, write_report
-from cdzoo.scenes.strips import Plan, Strip, strips
+from cdzoo.scenes.strips import Part, Plan, parts
 
 PROBABILITY_TYPES = ("uint8", "float32")
 
@@ -110,7 +111,7 @@ def predict_scene(
     """Map the change between two rasters of one place into a Cloud Optimized GeoTIFF.
 
     The map lies on the grid of `before`; `after` is resampled to it while it is read if its grid is another one. Memory does not
-    depend on the height of the scene. A run that is interrupted in any way goes on from its last finished strip when it is
+    depend on the size of the scene. A run that is interrupted in any way goes on from its last finished strip when it is
     started again with the same arguments, and ends with the same bytes. The mask holds 1 for change, 0 for none, and 255 (nodata)
     where a date has no data.
 
@@ -142,12 +143,12 @@ def predict_scene(
             options: dict[str, Any] = {"value_range": cfg.value_range, "percentiles": cfg.percentiles}
             first = stack.enter_context(RasterSource(before, model.config.bands[0], **options))
             second = stack.enter_context(RasterSource(after, model.config.bands[1], first.grid, **options))
-            plan = Plan(model, first.height, first.width, cfg.tile, cfg.overlap or 0)
+            plan = Plan(model, first.height, first.width, cfg.tile, cfg.overlap or 0, cfg.batch_size)
             tags = _tags(model, cfg, before, after)
-            journal = Journal(targets[0], _job(tags, before, after, cfg, len(targets) > 1))
+            journal = Journal(targets[0], _job(tags, before, after, cfg, len(targets) > 1), len(plan.parts))
             resumed = journal.finished()
-            parts = strips(model, first, second, plan, cfg.batch_size, cfg.augment, resumed)
-            _keep(parts, journal, plan, cfg, len(targets) > 1, resumed)
+            finished = parts(model, first, second, plan, cfg.augment, resumed)
+            _keep(finished, journal, plan, cfg, len(targets) > 1, resumed)
     finally:
         model.train(was_training)
     pixels, changed = _write(targets, first, plan, journal, cfg, tags)
@@ -180,8 +181,8 @@ def _targets(
     return targets
 
 
-def _keep(parts: Iterator[Strip], journal: Journal, plan: Plan, cfg: SceneCfg, with_probability: bool, resumed: int) -> None:
-    """Write strips to the journal while the next ones are predicted."""
+def _keep(finished: Iterator[Part], journal: Journal, plan: Plan, cfg: SceneCfg, with_probability: bool, resumed: int) -> None:
+    """Write parts to the journal while the next ones are predicted."""
     from tqdm import tqdm
 
     width = plan.columns[-1].stop
@@ -192,44 +193,44 @@ def _keep(parts: Iterator[Strip], journal: Journal, plan: Plan, cfg: SceneCfg, w
     bar = tqdm(total=rows * width, initial=before * width, **look)
     with ThreadPoolExecutor(1) as writer, bar:
         pending: Future[None] | None = None
-        for strip in parts:
-            arrays: dict[str, npt.NDArray[Any]] = {"mask": as_mask(strip.probability, strip.valid, cfg.threshold)}
+        for part in finished:
+            arrays: dict[str, npt.NDArray[Any]] = {"mask": as_mask(part.probability, part.valid, cfg.threshold)}
             if with_probability:
-                arrays["probability"] = _stored(strip, cfg.probability)
+                arrays["probability"] = _stored(part, cfg.probability)
             if pending is not None:
-                pending.result()  # strips are finished in order, and a disk that is full stops the run
-            pending = writer.submit(journal.write, strip.index, **arrays)
-            bar.update(strip.rows.size * width)
+                pending.result()  # parts are finished in order, and a disk that is full stops the run
+            pending = writer.submit(journal.write, part.strip, part.number, **arrays)
+            bar.update(part.rows.size * part.columns.size)
         if pending is not None:
             pending.result()
 
 
-def _stored(strip: Strip, dtype: str) -> npt.NDArray[Any]:
+def _stored(part: Part, dtype: str) -> npt.NDArray[Any]:
     if dtype == "uint8":
-        return as_bytes(strip.probability, strip.valid)
-    return np.where(strip.valid, strip.probability, np.nan).astype(np.float32)
+        return as_bytes(part.probability, part.valid)
+    return np.where(part.valid, part.probability, np.nan).astype(np.float32)
 
 
 def _write(
     targets: list[Path], first: RasterSource, plan: Plan, journal: Journal, cfg: SceneCfg, tags: dict[str, str]
 ) -> tuple[int, int]:
-    """Make the strips into files; the mask, which tells that all is done, last."""
+    """Make the parts into files; the mask, which tells that all is done, last."""
     pixels = changed = 0
 
-    def rows(name: str) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    def kept(name: str) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
         nonlocal pixels, changed
-        for index in range(len(plan.rows)):
-            values = journal.read(index)[name]
+        for strip, part in product(range(len(plan.rows)), range(len(plan.parts))):
+            values = journal.read(strip, part, name)
             if name == "mask":
                 pixels += int((values != NODATA).sum())
                 changed += int((values == 1).sum())
-            yield plan.finished_rows(index).start, values
+            yield plan.finished_rows(strip).start, plan.finished_columns(part).start, values
 
     if len(targets) > 1:
         scale = {"scale": "0.005"} if cfg.probability == "uint8" else {}
         nodata = float(NODATA) if cfg.probability == "uint8" else float("nan")
-        write_cog(targets[1], first.grid, cfg.probability, nodata, rows("probability"), {**tags, **scale})
-    write_cog(targets[0], first.grid, "uint8", NODATA, rows("mask"), tags)
+        write_cog(targets[1], first.grid, cfg.probability, nodata, kept("probability"), {**tags, **scale})
+    write_cog(targets[0], first.grid, "uint8", NODATA, kept("mask"), tags)
     return pixels, changed
 
 

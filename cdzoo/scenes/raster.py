@@ -1,4 +1,4 @@
-"""Where the pixels of a scene come from: a raster file read in strips, or an array that is there already."""
+"""Where the pixels of a scene come from: a raster file read in windows, or an array that is there already."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdzoo.errors import InputError, MissingDependencyError
+from cdzoo.scenes.tiling import Span
 
 Array = npt.NDArray[Any]
 _CACHE_MB = 256
@@ -20,14 +21,14 @@ _SAMPLE = 1024  # longest side of the overview that percentiles are taken from
 
 
 class Source(Protocol):
-    """Something that gives rows of pixels."""
+    """Something that gives windows of pixels."""
 
     height: int
     width: int
     bands: int
 
-    def read(self, start: int, stop: int) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Return rows [start, stop) as (rows, W, bands), uint8 or float32 in [0, 1], and where they are valid (rows, W)."""
+    def read(self, rows: Span, columns: Span) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """Return a window as (rows, columns, bands), uint8 or float32 in [0, 1], and where it is valid (rows, columns)."""
         ...
 
 
@@ -38,10 +39,10 @@ class ArraySource:
         self.pixels = pixels
         self.height, self.width, self.bands = pixels.shape
 
-    def read(self, start: int, stop: int) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Return rows; all of them are valid."""
-        rows = self.pixels[start:stop]
-        return rows, np.ones(rows.shape[:2], np.bool_)
+    def read(self, rows: Span, columns: Span) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """Return a window; all of it is valid."""
+        window = self.pixels[rows.start : rows.stop, columns.start : columns.stop]
+        return window, np.ones(window.shape[:2], np.bool_)
 
 
 @dataclass(frozen=True)
@@ -117,17 +118,19 @@ class RasterSource:
         """Close the file."""
         self._stack.close()
 
-    def read(self, start: int, stop: int) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Return rows, scaled if the file is deeper than 8 bits; NaN, nodata, transparent and uncovered pixels are not valid."""
+    def read(self, rows: Span, columns: Span) -> tuple[Array, npt.NDArray[np.bool_]]:
+        """Return a window, scaled if the file is deeper than 8 bits; NaN, nodata, transparent or uncovered pixels are not valid."""
         from rasterio.errors import RasterioIOError
         from rasterio.windows import Window
 
-        window = Window(0, start, self.width, stop - start)
+        window = Window(columns.start, rows.start, columns.size, rows.size)
         try:
             pixels = self._data.read(self.indexes, window=window).transpose(1, 2, 0)
             valid = self._data.dataset_mask(window=window) > 0
         except RasterioIOError as error:
-            raise InputError(f"{self.path}: rows {start} to {stop} cannot be read ({error}); is the file complete?") from error
+            raise InputError(
+                f"{self.path}: rows {rows.start} to {rows.stop} cannot be read ({error}); is the file complete?"
+            ) from error
         if pixels.dtype.kind == "f":
             valid &= np.isfinite(pixels).all(-1)
         return self._scaled(pixels), valid

@@ -1,4 +1,9 @@
-"""A scene as strips of probability: rows are read ahead, predicted in tiles, blended, and given from top to bottom."""
+"""A scene as parts of probability: windows are read ahead, predicted in tiles, blended, and given row by row of tiles.
+
+A row of tiles is a strip of the scene, cut into parts of a few tiles each. What a part leaves unfinished is carried: its right
+border to the next part, its lower border to the next strip. So memory holds two windows of the scene, however large it is, and
+the sums along one line of overlap: a few hundred bytes for each column of the scene.
+"""
 
 from __future__ import annotations
 
@@ -18,28 +23,33 @@ from cdzoo.scenes.raster import Source
 from cdzoo.scenes.tiling import Span, blend, cut
 
 Float32 = npt.NDArray[np.float32]
-Rows = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_]]
+Window = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_]]
+_TILES = 8  # of a part, at least
 
 
 @dataclass(frozen=True)
-class Strip:
-    """Finished rows of a scene.
+class Part:
+    """Finished pixels of a scene.
 
     Attributes:
-        index: Number of the strip from the top.
+        strip: Number of the row of tiles, from the top.
+        number: Number of the part in its strip, from the left.
         rows: Which rows of the scene.
-        probability: (rows, W) in [0, 1].
-        valid: (rows, W): both dates have data.
+        columns: Which columns.
+        probability: (rows, columns) in [0, 1].
+        valid: (rows, columns): both dates have data.
     """
 
-    index: int
+    strip: int
+    number: int
     rows: Span
+    columns: Span
     probability: Float32
     valid: npt.NDArray[np.bool_]
 
 
 class Plan:
-    """Which tiles a scene is cut into.
+    """Which tiles and parts a scene is cut into.
 
     Args:
         model: Its strides decide where tiles may begin.
@@ -47,77 +57,99 @@ class Plan:
         width: Columns.
         tile: Side of a tile.
         overlap: Pixels that neighbours share.
+        batch_size: Tiles predicted at once; parts are whole batches.
     """
 
-    def __init__(self, model: ChangeDetector, height: int, width: int, tile: int, overlap: int) -> None:
+    def __init__(self, model: ChangeDetector, height: int, width: int, tile: int, overlap: int, batch_size: int) -> None:
         multiple = math.lcm(model.pad_multiple, max(model.backbone.out_strides))
+        self.batch_size = batch_size
         self.rows, self.columns = (cut(length, tile, overlap, multiple) for length in (height, width))
         self.row_weights, self.column_weights = blend(self.rows), blend(self.columns)
+        size = -(-_TILES // batch_size) * batch_size
+        self.parts = [range(first, min(first + size, len(self.columns))) for first in range(0, len(self.columns), size)]
 
-    def finished_rows(self, index: int) -> Span:
-        """Return the rows of the scene that no later row of tiles changes, once row `index` of them is predicted."""
-        last = index + 1 == len(self.rows)
-        return Span(self.rows[index].start, self.rows[index].stop if last else self.rows[index + 1].start)
+    def finished_rows(self, strip: int) -> Span:
+        """Return the rows of the scene that no later strip changes."""
+        return _finished(self.rows, strip, strip + 1)
+
+    def finished_columns(self, part: int) -> Span:
+        """Return the columns of the scene that no later part of the same strip changes."""
+        return _finished(self.columns, self.parts[part].start, self.parts[part].stop)
+
+    def begin_for(self, strip: int) -> int:
+        """Return the first strip that has a say in the pixels of a strip."""
+        return next(index for index, span in enumerate(self.rows) if span.stop > self.rows[strip].start)
 
 
-def strips(
-    model: ChangeDetector, first: Source, second: Source, plan: Plan, batch_size: int, mode: str = "none", begin: int = 0
-) -> Iterator[Strip]:
-    """Predict a scene and yield its strips, from number `begin` on.
+def _finished(spans: list[Span], first: int, behind: int) -> Span:
+    return Span(spans[first].start, spans[behind].start if behind < len(spans) else spans[-1].stop)
 
-    Memory depends on the width of the scene, not on its height: rows of two strips are held, and a sum of one.
+
+def parts(model: ChangeDetector, first: Source, second: Source, plan: Plan, mode: str = "none", begin: int = 0) -> Iterator[Part]:
+    """Predict a scene and yield its parts, from the strip `begin` on.
 
     Args:
         model: In evaluation mode, on its device.
         first: First date.
         second: Second date, on the same grid.
-        plan: Tiles.
-        batch_size: Tiles predicted at once.
+        plan: Tiles and parts.
         mode: Test-time augmentation.
-        begin: Strips before this one are finished; the row of tiles above is predicted again for what it shares.
+        begin: Strips before this one are finished; those of them that reach into it are predicted again for what they share.
     """
+    if begin == len(plan.rows):
+        return
+    order = [(strip, part) for strip in range(plan.begin_for(begin), len(plan.rows)) for part in range(len(plan.parts))]
+    below = np.zeros((0, plan.columns[-1].stop), np.float32)  # sums of the rows that a strip leaves to the next
     with ThreadPoolExecutor(1) as reader:
-        start = max(0, begin - 1)
-        coming = reader.submit(_read, first, second, plan.rows[start])
-        carried: tuple[Span, Float32] | None = None
-        for index in range(start, len(plan.rows)):
-            rows, span = coming.result(), plan.rows[index]
-            if index + 1 < len(plan.rows):
-                coming = reader.submit(_read, first, second, plan.rows[index + 1])
-            total = np.zeros(rows[2].shape, np.float32)
-            if carried is not None:
-                shared = carried[0].stop - span.start
-                total[:shared] += carried[1][span.start - carried[0].start :]
-            _predict_row(model, rows, plan, index, total, batch_size, mode)
-            done = plan.finished_rows(index)
-            carried = (Span(done.stop, span.stop), total[done.size :])
-            if index >= begin:
-                yield Strip(index, done, total[: done.size].clip(0, 1), rows[2][: done.size])
+        coming = reader.submit(_read, first, second, plan, *order[0])
+        for number, (strip, part) in enumerate(order):
+            window = coming.result()
+            if number + 1 < len(order):
+                coming = reader.submit(_read, first, second, plan, *order[number + 1])
+            rows, columns = plan.finished_rows(strip), plan.finished_columns(part)
+            if part == 0:
+                above, shared = below, len(below)
+                below = np.zeros((plan.rows[strip].stop - rows.stop, below.shape[1]), np.float32)
+                beside = np.zeros((plan.rows[strip].size, 0), np.float32)
+            total = np.zeros(window[2].shape, np.float32)
+            total[:, : beside.shape[1]] = beside
+            _predict(model, window, plan, strip, part, total, mode)
+            total, beside = total[:, : columns.size], total[:, columns.size :].copy()
+            total[:shared] += above[:, columns.start : columns.stop]
+            below[:, columns.start : columns.stop] = total[rows.size :]
+            if strip >= begin:
+                valid = window[2][: rows.size, : columns.size]
+                yield Part(strip, part, rows, columns, total[: rows.size].clip(0, 1), valid)
 
 
-def _read(first: Source, second: Source, span: Span) -> Rows:
-    (a, valid_a), (b, valid_b) = first.read(span.start, span.stop), second.read(span.start, span.stop)
+def _read(first: Source, second: Source, plan: Plan, strip: int, part: int) -> Window:
+    tiles = plan.parts[part]
+    columns = Span(plan.columns[tiles.start].start, plan.columns[tiles.stop - 1].stop)
+    (a, valid_a), (b, valid_b) = (source.read(plan.rows[strip], columns) for source in (first, second))
     return a, b, valid_a & valid_b
 
 
-def _predict_row(model: ChangeDetector, rows: Rows, plan: Plan, index: int, total: Float32, batch_size: int, mode: str) -> None:
-    """Add the weighted probability of a row of tiles to `total`."""
-    a, b, valid = rows
+def _predict(model: ChangeDetector, window: Window, plan: Plan, strip: int, part: int, total: Float32, mode: str) -> None:
+    """Add the weighted probability of the tiles of a part to `total`, whose columns begin where the first of them does."""
+    a, b, valid = window
     device = next(model.parameters()).device
-    wanted = [i for i, span in enumerate(plan.columns) if valid[:, span.start : span.stop].any()]
+    left = plan.columns[plan.parts[part].start].start
+    spans = {i: Span(plan.columns[i].start - left, plan.columns[i].stop - left) for i in plan.parts[part]}
+    wanted = [i for i, span in spans.items() if valid[:, span.start : span.stop].any()]
     # Only the last tile of a row can be narrower; tiles of one size go together.
-    for group in ([i for i in wanted if plan.columns[i].size == size] for size in {s.size for s in plan.columns}):
-        for begin in range(0, len(group), batch_size):
-            some = [(i, plan.columns[i]) for i in group[begin : begin + batch_size]]
+    for group in ([i for i in wanted if spans[i].size == size] for size in dict.fromkeys(s.size for s in spans.values())):
+        for begin in range(0, len(group), plan.batch_size):
+            some = group[begin : begin + plan.batch_size]
             pair = []
             for image in (a, b):
-                stack = np.stack([_filled(image[:, s.start : s.stop], valid[:, s.start : s.stop], model) for _, s in some])
+                cuts = (slice(spans[i].start, spans[i].stop) for i in some)
+                stack = np.stack([_filled(image[:, cut], valid[:, cut], model) for cut in cuts])
                 pair.append(torch.from_numpy(stack).permute(0, 3, 1, 2).to(device))
             with torch.inference_mode():
                 predicted = probability(model, pair[0], pair[1], mode).cpu().numpy()
-            for (i, span), one in zip(some, predicted, strict=True):
-                weight = plan.row_weights[index][:, None] * plan.column_weights[i][None]
-                total[:, span.start : span.stop] += weight * one
+            for i, one in zip(some, predicted, strict=True):
+                weight = plan.row_weights[strip][:, None] * plan.column_weights[i][None]
+                total[:, spans[i].start : spans[i].stop] += weight * one
 
 
 def _filled(image: npt.NDArray[Any], valid: npt.NDArray[np.bool_], model: ChangeDetector) -> npt.NDArray[Any]:

@@ -59,7 +59,7 @@ def test_large_maps_have_overviews(detector, raster, tmp_path):
         assert file.overviews(1) and file.block_shapes == [(512, 512)]
 
 
-@pytest.mark.parametrize("size", [(300, 410), (129, 128), (70, 500), (128, 128)])
+@pytest.mark.parametrize("size", [(300, 410), (129, 128), (70, 500), (128, 128), (150, 1290)])
 def test_tiles_equal_the_whole_image_when_the_overlap_covers_what_a_pixel_sees(detector, raster, tmp_path, size):
     torch.manual_seed(1)
     model = detector(Convolutions())
