@@ -118,7 +118,7 @@ def _load(model: str, device: str) -> Any:
 def _map_scene(
     before: str, after: str, target: Path, model: str, threshold: float, value_range: Any, device: str, options: dict[str, Any]
 ) -> None:
-    """Write a Cloud Optimized GeoTIFF, in strips, with memory that does not depend on the size of the scene."""
+    """Write a Cloud Optimized GeoTIFF, part by part, with memory that does not depend on the size of the scene."""
     for file in (before, after):
         if not Path(file).is_file():
             raise InputError(f"{file}: no such file")
@@ -128,7 +128,7 @@ def _map_scene(
     cfg, cleaning = _settings(threshold, value_range, options)
     result = predict_scene(_load(model, device), before, after, target, cfg, probability, polygons, cleaning, report)
     share = result.changed / result.pixels if result.pixels else 0.0
-    again = f", {result.resumed} strips of them from an earlier run" if result.resumed else ""
+    again = f", {result.resumed} parts of them from an earlier run" if result.resumed else ""
     print(f"{share:.2%} of {result.pixels:,} pixels with data changed (threshold {threshold}); {result.seconds:.0f} s{again}")
     for path in (result.mask, result.probability, polygons, report):
         if path is not None:

@@ -98,12 +98,12 @@ def _whole(model: ChangeDetector, first: Any, second: Any, augment: str) -> npt.
 
 def _tiled(model: ChangeDetector, first: Any, second: Any, augment: str, tile: int) -> npt.NDArray[np.float32]:
     from cdzoo.scenes.raster import ArraySource
-    from cdzoo.scenes.strips import Plan, parts
+    from cdzoo.scenes.strips import CarryInMemory, Plan, parts
 
     height, width = first.shape[:2]
     probability = np.empty((height, width), np.float32)
     plan = Plan(model, height, width, tile, tile // 4, batch_size=1)
-    for part in parts(model, ArraySource(first), ArraySource(second), plan, augment):
+    for part in parts(model, ArraySource(first), ArraySource(second), plan, CarryInMemory(), augment):
         probability[part.rows.start : part.rows.stop, part.columns.start : part.columns.stop] = part.probability
     return probability
 

@@ -1,4 +1,4 @@
-"""Scenes of any size: read in strips, predicted in tiles that are blended, written as georeferenced maps."""
+"""Scenes of any size: read part by part, predicted in tiles that are blended, written as georeferenced maps."""
 
 from cdzoo.scenes.polygons import PolygonCfg
 from cdzoo.scenes.predict import SceneCfg, SceneResult, predict_scene

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +15,22 @@ import numpy.typing as npt
 
 from cdzoo.files import replace_atomically, write_text
 
+Array = npt.NDArray[Any]
 _JOB_FILE = "job.json"
 
 
 class Journal:
-    """A folder beside the output, with one file for each finished part of a strip.
+    """A folder beside the output, with a file for each finished part, and what the last of them left to their neighbours.
 
     Parts of another job (other inputs, model or settings) are removed, not continued.
 
     Args:
         output: The file that the parts will become.
         job: Everything that the result depends on, as JSON values.
-        parts: Parts of a strip.
     """
 
-    def __init__(self, output: Path, job: dict[str, Any], parts: int) -> None:
-        self.parts = parts
-        self.folder = output.with_name(f".{output.name}.strips")
+    def __init__(self, output: Path, job: dict[str, Any]) -> None:
+        self.folder = output.with_name(f".{output.name}.parts")
         text = json.dumps(job, indent=2, sort_keys=True) + "\n"
         file = self.folder / _JOB_FILE
         if self.folder.exists() and (not file.is_file() or file.read_text(encoding="utf-8") != text):
@@ -38,29 +39,37 @@ class Journal:
         if not file.is_file():
             write_text(file, text)
 
-    def finished(self) -> int:
-        """Return how many strips are finished in all parts, from the first one on without a gap."""
-        count = 0
-        while all(self._file(count, part).is_file() for part in range(self.parts)):
-            count += 1
-        return count
+    def finished(self, order: Iterable[tuple[int, int]]) -> int:
+        """Return how many parts are finished, from the first one of the order on without a gap."""
+        return sum(1 for _ in takewhile(lambda part: self._file("part", *part).is_file(), order))
 
-    def write(self, strip: int, part: int, **arrays: npt.NDArray[Any]) -> None:
-        """Keep a part."""
-        with replace_atomically(self._file(strip, part)) as temporary, temporary.open("wb") as file:
+    def write(self, strip: int, part: int, **arrays: Array) -> None:
+        """Keep a finished part, which is finished from then on."""
+        with replace_atomically(self._file("part", strip, part)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
-    def read(self, strip: int, part: int, name: str) -> npt.NDArray[Any]:
+    def read(self, strip: int, part: int, name: str) -> Array:
         """Return an array of a part."""
-        with np.load(self._file(strip, part)) as arrays:
+        with np.load(self._file("part", strip, part)) as arrays:
             return np.asarray(arrays[name])
+
+    def put(self, strip: int, part: int, below: Array, beside: Array) -> None:
+        """Keep what a part leaves to its neighbours, and forget what no part needs that may still have to be predicted."""
+        with replace_atomically(self._file("carry", strip, part)) as temporary, temporary.open("wb") as file:
+            np.savez(file, below=below, beside=beside)
+        self._file("carry", strip - 3, part).unlink(missing_ok=True)
+
+    def get(self, strip: int, part: int) -> tuple[Array, Array]:
+        """Return what a part has left."""
+        with np.load(self._file("carry", strip, part)) as arrays:
+            return arrays["below"], arrays["beside"]
 
     def remove(self) -> None:
         """Forget the parts; their scene is written."""
         shutil.rmtree(self.folder)
 
-    def _file(self, strip: int, part: int) -> Path:
-        return self.folder / f"strip_{strip:06d}_{part:04d}.npz"
+    def _file(self, kind: str, strip: int, part: int) -> Path:
+        return self.folder / f"{kind}_{strip:06d}_{part:04d}.npz"
 
 
 def state_hash(state: dict[str, Any]) -> str:

@@ -115,7 +115,7 @@ def predict_on_ray(
 ) -> Iterator[Outcome]:
     """Predict scenes by workers that each hold the model, on this machine or a Ray cluster; yield what became of each.
 
-    A worker that dies is replaced, and its scene goes on from its last finished strip. All machines must see the files under the
+    A worker that dies is replaced, and its scene goes on from its last finished part. All machines must see the files under the
     same paths.
 
     Args:

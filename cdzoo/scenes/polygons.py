@@ -12,6 +12,7 @@ import numpy as np
 from cdzoo.errors import ConfigError, InputError, MissingDependencyError
 from cdzoo.files import replace_atomically
 
+_PIXELS_AT_ONCE = 1 << 22
 FORMATS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".parquet": "Parquet"}
 
 
@@ -131,15 +132,22 @@ def _traced(masks: Any, probabilities: Any, cfg: PolygonCfg) -> Iterator[dict[st
 
 
 def _inside(masks: Any, probabilities: Any, polygon: Any, scale: float) -> tuple[int, float]:
-    """Return the number of changed pixels of a polygon and their mean probability."""
+    """Return the number of changed pixels of a polygon and their mean probability; it is read a few rows at a time."""
     from rasterio.features import geometry_window, rasterize
+    from rasterio.windows import Window
     from rasterio.windows import transform as window_transform
 
-    window = geometry_window(masks, [polygon])
-    values = probabilities.read(1, window=window).astype(np.float64) / scale
-    inside = rasterize([polygon], values.shape, transform=window_transform(window, masks.transform), dtype="uint8") == 1
-    inside &= masks.read(1, window=window) == 1
-    return int(inside.sum()), round(float(values[inside].mean()), 4)
+    around = geometry_window(masks, [polygon])
+    step = max(1, _PIXELS_AT_ONCE // around.width)
+    count, total = 0, 0.0
+    for row in range(0, around.height, step):
+        window = Window(around.col_off, around.row_off + row, around.width, min(step, around.height - row))
+        values = probabilities.read(1, window=window)
+        inside = rasterize([polygon], values.shape, transform=window_transform(window, masks.transform), dtype="uint8") == 1
+        inside &= masks.read(1, window=window) == 1
+        count += int(inside.sum())
+        total += float(values[inside].sum(dtype=np.float64))
+    return count, round(total / scale / count, 4)
 
 
 def _without_holes(polygon: Any, largest: float, measure: Any) -> Any:

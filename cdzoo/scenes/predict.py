@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ class SceneResult:
         pixels: Pixels with data in both dates.
         changed: Those of them that changed.
         seconds: Time it took.
-        resumed: Strips that an earlier run had finished.
+        resumed: Parts of the scene that an earlier run had finished.
     """
 
     mask: Path
@@ -111,7 +110,7 @@ def predict_scene(
     """Map the change between two rasters of one place into a Cloud Optimized GeoTIFF.
 
     The map lies on the grid of `before`; `after` is resampled to it while it is read if its grid is another one. Memory does not
-    depend on the size of the scene. A run that is interrupted in any way goes on from its last finished strip when it is
+    depend on the size of the scene. A run that is interrupted in any way goes on from its last finished part when it is
     started again with the same arguments, and ends with the same bytes. The mask holds 1 for change, 0 for none, and 255 (nodata)
     where a date has no data.
 
@@ -144,10 +143,10 @@ def predict_scene(
             first = stack.enter_context(RasterSource(before, model.config.bands[0], **options))
             second = stack.enter_context(RasterSource(after, model.config.bands[1], first.grid, **options))
             plan = Plan(model, first.height, first.width, cfg.tile, cfg.overlap or 0, cfg.batch_size)
-            tags = _tags(model, cfg, before, after)
-            journal = Journal(targets[0], _job(tags, before, after, cfg, len(targets) > 1), len(plan.parts))
-            resumed = journal.finished()
-            finished = parts(model, first, second, plan, cfg.augment, resumed)
+            tags = _tags(model, cfg, first, second)
+            journal = Journal(targets[0], _job(tags, before, after, cfg, len(targets) > 1))
+            resumed = journal.finished(plan.order)
+            finished = parts(model, first, second, plan, journal, cfg.augment, resumed)
             _keep(finished, journal, plan, cfg, len(targets) > 1, resumed)
     finally:
         model.train(was_training)
@@ -185,12 +184,10 @@ def _keep(finished: Iterator[Part], journal: Journal, plan: Plan, cfg: SceneCfg,
     """Write parts to the journal while the next ones are predicted."""
     from tqdm import tqdm
 
-    width = plan.columns[-1].stop
-    rows = sum(plan.finished_rows(index).size for index in range(len(plan.rows)))
-    before = sum(plan.finished_rows(index).size for index in range(resumed))
+    sizes = [plan.finished_rows(strip).size * plan.finished_columns(part).size for strip, part in plan.order]
     shown = cfg.progress and sys.stderr.isatty()
     look: dict[str, Any] = {"unit": "px", "unit_scale": True, "desc": "mapping", "dynamic_ncols": True, "disable": not shown}
-    bar = tqdm(total=rows * width, initial=before * width, **look)
+    bar = tqdm(total=sum(sizes), initial=sum(sizes[:resumed]), **look)
     with ThreadPoolExecutor(1) as writer, bar:
         pending: Future[None] | None = None
         for part in finished:
@@ -219,7 +216,7 @@ def _write(
 
     def kept(name: str) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
         nonlocal pixels, changed
-        for strip, part in product(range(len(plan.rows)), range(len(plan.parts))):
+        for strip, part in plan.order:
             values = journal.read(strip, part, name)
             if name == "mask":
                 pixels += int((values != NODATA).sum())
@@ -234,7 +231,7 @@ def _write(
     return pixels, changed
 
 
-def _tags(model: ChangeDetector, cfg: SceneCfg, before: str | Path, after: str | Path) -> dict[str, str]:
+def _tags(model: ChangeDetector, cfg: SceneCfg, first: RasterSource, second: RasterSource) -> dict[str, str]:
     """Return the metadata of the map: how it was made, without the places of files on this machine."""
     return {
         "cdzoo": __version__,
@@ -243,13 +240,15 @@ def _tags(model: ChangeDetector, cfg: SceneCfg, before: str | Path, after: str |
         "threshold": f"{cfg.threshold:g}",
         "tile": f"{cfg.tile}, overlap {cfg.overlap}",
         "augment": cfg.augment,
-        "before": Path(before).name,
-        "after": Path(after).name,
+        "before": Path(first.path).name,
+        "after": Path(second.path).name,
+        "values_before": first.values,
+        "values_after": second.values,
     }
 
 
 def _job(tags: dict[str, str], before: str | Path, after: str | Path, cfg: SceneCfg, with_probability: bool) -> dict[str, Any]:
-    """Return all that the strips depend on, the files by size and time of their last change."""
+    """Return all that the parts depend on, the files by size and time of their last change."""
     files = [[str(Path(path).resolve()), Path(path).stat().st_size, Path(path).stat().st_mtime_ns] for path in (before, after)]
     settings = {key: value for key, value in dataclasses.asdict(cfg).items() if key != "progress"}
     return {"tags": tags, "files": files, "settings": settings, "with_probability": with_probability}

@@ -119,7 +119,7 @@ class RasterSource:
         self._stack.close()
 
     def read(self, rows: Span, columns: Span) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Return a window, scaled if the file is deeper than 8 bits; NaN, nodata, transparent or uncovered pixels are not valid."""
+        """Return a window, scaled if the file is deeper than 8 bits; NaN, nodata, transparent or uncovered pixels are invalid."""
         from rasterio.errors import RasterioIOError
         from rasterio.windows import Window
 
@@ -134,6 +134,14 @@ class RasterSource:
         if pixels.dtype.kind == "f":
             valid &= np.isfinite(pixels).all(-1)
         return self._scaled(pixels), valid
+
+    @property
+    def values(self) -> str:
+        """What is black and white, band by band where they differ."""
+        if self.scaling is None:
+            return "0 to 255"
+        ranges = [f"{low:g} to {high:g}" for low, high in zip(*self.scaling, strict=True)]
+        return ranges[0] if len(set(ranges)) == 1 else ", ".join(ranges)
 
     def overview(self, shape: tuple[int, int]) -> Array:
         """Return the whole raster (h, w, bands) at a smaller size, scaled as `read` does."""

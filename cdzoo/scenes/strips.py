@@ -2,7 +2,7 @@
 
 A row of tiles is a strip of the scene, cut into parts of a few tiles each. What a part leaves unfinished is carried: its right
 border to the next part, its lower border to the next strip. So memory holds two windows of the scene, however large it is, and
-the sums along one line of overlap: a few hundred bytes for each column of the scene.
+what is carried can be kept anywhere.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +49,34 @@ class Part:
     valid: npt.NDArray[np.bool_]
 
 
+class Carry(Protocol):
+    """Keeps what parts leave to their neighbours: sums of the rows below (n, columns), and of the columns beside (rows, n)."""
+
+    def put(self, strip: int, part: int, below: Float32, beside: Float32) -> None:
+        """Keep the sums of a part; those of three strips above are needed no more."""
+        ...
+
+    def get(self, strip: int, part: int) -> tuple[Float32, Float32]:
+        """Return them."""
+        ...
+
+
+class CarryInMemory:
+    """Keeps them in memory, for images that are there themselves."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[int, int], tuple[Float32, Float32]] = {}
+
+    def put(self, strip: int, part: int, below: Float32, beside: Float32) -> None:
+        """Keep the sums of a part."""
+        self._kept[strip, part] = below, beside
+        self._kept.pop((strip - 3, part), None)
+
+    def get(self, strip: int, part: int) -> tuple[Float32, Float32]:
+        """Return them."""
+        return self._kept[strip, part]
+
+
 class Plan:
     """Which tiles and parts a scene is cut into.
 
@@ -76,30 +105,33 @@ class Plan:
         """Return the columns of the scene that no later part of the same strip changes."""
         return _finished(self.columns, self.parts[part].start, self.parts[part].stop)
 
-    def begin_for(self, strip: int) -> int:
-        """Return the first strip that has a say in the pixels of a strip."""
-        return next(index for index, span in enumerate(self.rows) if span.stop > self.rows[strip].start)
+    @property
+    def order(self) -> list[tuple[int, int]]:
+        """All parts as (strip, part), from top to bottom and left to right."""
+        return list(product(range(len(self.rows)), range(len(self.parts))))
 
 
 def _finished(spans: list[Span], first: int, behind: int) -> Span:
     return Span(spans[first].start, spans[behind].start if behind < len(spans) else spans[-1].stop)
 
 
-def parts(model: ChangeDetector, first: Source, second: Source, plan: Plan, mode: str = "none", begin: int = 0) -> Iterator[Part]:
-    """Predict a scene and yield its parts, from the strip `begin` on.
+def parts(
+    model: ChangeDetector, first: Source, second: Source, plan: Plan, carry: Carry, mode: str = "none", begin: int = 0
+) -> Iterator[Part]:
+    """Predict a scene and yield its parts in their order.
 
     Args:
         model: In evaluation mode, on its device.
         first: First date.
         second: Second date, on the same grid.
         plan: Tiles and parts.
+        carry: Where parts leave what their neighbours need; it is complete for a part before that part is yielded.
         mode: Test-time augmentation.
-        begin: Strips before this one are finished; those of them that reach into it are predicted again for what they share.
+        begin: So many parts are finished, and `carry` has what they left.
     """
-    if begin == len(plan.rows):
+    order = plan.order[begin:]
+    if not order:
         return
-    order = [(strip, part) for strip in range(plan.begin_for(begin), len(plan.rows)) for part in range(len(plan.parts))]
-    below = np.zeros((0, plan.columns[-1].stop), np.float32)  # sums of the rows that a strip leaves to the next
     with ThreadPoolExecutor(1) as reader:
         coming = reader.submit(_read, first, second, plan, *order[0])
         for number, (strip, part) in enumerate(order):
@@ -107,19 +139,18 @@ def parts(model: ChangeDetector, first: Source, second: Source, plan: Plan, mode
             if number + 1 < len(order):
                 coming = reader.submit(_read, first, second, plan, *order[number + 1])
             rows, columns = plan.finished_rows(strip), plan.finished_columns(part)
-            if part == 0:
-                above, shared = below, len(below)
-                below = np.zeros((plan.rows[strip].stop - rows.stop, below.shape[1]), np.float32)
-                beside = np.zeros((plan.rows[strip].size, 0), np.float32)
             total = np.zeros(window[2].shape, np.float32)
-            total[:, : beside.shape[1]] = beside
+            if part > 0:
+                beside = carry.get(strip, part - 1)[1]
+                total[:, : beside.shape[1]] = beside
             _predict(model, window, plan, strip, part, total, mode)
-            total, beside = total[:, : columns.size], total[:, columns.size :].copy()
-            total[:shared] += above[:, columns.start : columns.stop]
-            below[:, columns.start : columns.stop] = total[rows.size :]
-            if strip >= begin:
-                valid = window[2][: rows.size, : columns.size]
-                yield Part(strip, part, rows, columns, total[: rows.size].clip(0, 1), valid)
+            own = total[:, : columns.size]
+            if strip > 0:
+                above = carry.get(strip - 1, part)[0]
+                own[: len(above)] += above
+            carry.put(strip, part, own[rows.size :].copy(), total[:, columns.size :].copy())
+            valid = window[2][: rows.size, : columns.size]
+            yield Part(strip, part, rows, columns, own[: rows.size].clip(0, 1), valid)
 
 
 def _read(first: Source, second: Source, plan: Plan, strip: int, part: int) -> Window:

@@ -182,6 +182,9 @@ class TestDepth:
         for options in ({"value_range": (0, 4080)}, {"percentiles": (1, 99.9)}):
             cfg = SceneCfg(tile=128, overlap=48, progress=False, **options)
             predict_scene(detector(), *paths, tmp_path / "c.tif", cfg)
+            with rasterio.open(tmp_path / "c.tif") as file:
+                values = file.tags()["values_before"]
+            assert (values == "0 to 4080") == ("value_range" in options) and " to " in values
             if "value_range" in options:
                 np.testing.assert_array_equal(read(tmp_path / "c.tif"), truth)
         assert not list(tmp_path.glob(".*"))
@@ -207,14 +210,14 @@ class TestInterruption:
         monkeypatch.setattr(model, "forward", fail)
         with pytest.raises(KeyboardInterrupt):
             predict_scene(model, *paths, outputs[1], SMALL, outputs[1].with_name("p.tif"))
-        assert [path.name for path in outputs[1].parent.iterdir()] == [".c.tif.strips"]
+        assert [path.name for path in outputs[1].parent.iterdir()] == [".c.tif.parts"]
         monkeypatch.undo()
         result = predict_scene(model, *paths, outputs[1], SMALL, outputs[1].with_name("p.tif"))
         assert result.resumed >= 1
         for name in ("c.tif", "p.tif"):
             assert outputs[0].with_name(name).read_bytes() == outputs[1].with_name(name).read_bytes()
 
-    def test_strips_of_another_job_are_not_used(self, detector, raster, scene, tmp_path, monkeypatch):
+    def test_parts_of_another_job_are_not_used(self, detector, raster, scene, tmp_path, monkeypatch):
         model = detector()
         paths = raster("a.tif", scene[0]), raster("b.tif", scene[1])
         monkeypatch.setattr("cdzoo.scenes.predict.write_cog", lambda *_args: (_ for _ in ()).throw(OSError("disk full")))
@@ -235,14 +238,14 @@ class TestInterruption:
         subprocess.run([*words, "-o", str(tmp_path / "whole.tif")], env=env, check=True, capture_output=True)
         target = tmp_path / "killed.tif"
         process = subprocess.Popen([*words, "-o", str(target)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        strips = tmp_path / ".killed.tif.strips"
-        while process.poll() is None and not list(strips.glob("strip_*.npz")):
+        parts = tmp_path / ".killed.tif.parts"
+        while process.poll() is None and not list(parts.glob("part_*.npz")):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not target.exists()
         subprocess.run([*words, "-o", str(target)], env=env, check=True, capture_output=True)
-        assert target.read_bytes() == (tmp_path / "whole.tif").read_bytes() and not strips.exists()
+        assert target.read_bytes() == (tmp_path / "whole.tif").read_bytes() and not parts.exists()
 
 
 class TestAugmentation:

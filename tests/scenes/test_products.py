@@ -51,6 +51,15 @@ def test_polygons_lie_where_the_squares_are_and_have_their_areas(mapped, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a.tif", "b.tif", "c.tif", output])
 
 
+def test_large_polygons_are_measured_a_few_rows_at_a_time(mapped, tmp_path, monkeypatch):
+    frames = []
+    for pixels in (1 << 22, 500):
+        monkeypatch.setattr("cdzoo.scenes.polygons._PIXELS_AT_ONCE", pixels)
+        mapped("change.gpkg")
+        frames.append(geopandas.read_file(tmp_path / "change.gpkg"))
+    assert frames[0].equals(frames[1]) and frames[0]["pixels"][0] == 39_900
+
+
 def test_geojson_is_in_longitude_and_latitude(mapped, tmp_path):
     mapped("change.geojson")
     frame = geopandas.read_file(tmp_path / "change.geojson")
