@@ -61,6 +61,13 @@ def _target() -> tuple[dict[str, str], list[str]]:
     return (_X86 if machine.lower() in ("x86_64", "amd64") else _OTHER), arch
 
 
+def flags(isa: str) -> list[str]:
+    """Return the compiler's flags for an instruction set of this architecture."""
+    sets, arch = _target()
+    found = _FLAGS.split() + sets[isa].split() + arch
+    return [flag for flag in found if not (sys.platform == "win32" and flag == "-fPIC")]
+
+
 def build(folder: Path = LIBRARIES, verbose: bool = False, only: list[str] | None = None) -> list[Path]:
     """Compile every instruction set of this architecture.
 
@@ -78,8 +85,7 @@ def build(folder: Path = LIBRARIES, verbose: bool = False, only: list[str] | Non
     compiler = find_compiler()
     if compiler is None:
         raise BuildError("no C++ compiler found; install one (Debian: apt install g++; conda: conda install cxx-compiler)")
-    sets, arch = _target()
-    names = list(sets) if only is None else only
+    names = list(_target()[0]) if only is None else only
     folder.mkdir(parents=True, exist_ok=True)
 
     def compile_one(isa: str) -> Path:
@@ -87,10 +93,7 @@ def build(folder: Path = LIBRARIES, verbose: bool = False, only: list[str] | Non
         # A library that a running process has mapped must not be written over: make a new file, then rename it.
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
             made = Path(temporary) / target.name
-            flags = _FLAGS.split() + sets[isa].split() + arch
-            command = [*compiler, *flags, str(SOURCES / "scan.cpp"), "-o", str(made)]
-            if sys.platform == "win32":
-                command.remove("-fPIC")
+            command = [*compiler, *flags(isa), str(SOURCES / "scan.cpp"), "-o", str(made)]
             if verbose:
                 print(shlex.join(command), flush=True)
             run = subprocess.run(command, capture_output=True, text=True, check=False)

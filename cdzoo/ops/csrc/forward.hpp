@@ -25,7 +25,7 @@ struct Chunk {  // what a chunk of steps needs per block, gathered in scan order
     Ahead<3, 2> ahead;
     int steps;
 
-    // Whether no exponent of the chunk needs holding; `steepest` is the largest |A| log2(e) of each channel. False for NaN.
+    // Whether no exponent of the chunk needs holding; `steepest` is the largest |A| log2(e) of each channel.
     bool bounded(const float* steepest) const {
         int within = 0;
         for (int l = 0; l < BLOCK; l++) within += longest[l] * steepest[l] <= -LEAST_EXPONENT;

@@ -1,0 +1,70 @@
+"""Compile mamba-ssm's CUDA scan for the GPU at hand: ``python benchmarks/mamba_ssm_kernel.py --into build/mamba``.
+
+The source distribution builds for nine architectures, with a C++ standard that recent PyTorch headers refuse, and asks a server
+for a prebuilt file first. Here its kernel alone is compiled, by PyTorch's own extension builder, for the architecture of this GPU
+(or of ``TORCH_CUDA_ARCH_LIST``). It needs nvcc and ninja, and gigabytes of memory per job (``MAX_JOBS``). The backend
+``mamba_ssm`` finds the result with the folder on ``PYTHONPATH``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+# As in the distribution's setup.py; without them the kernel is another one and a comparison would be unfair.
+NVCC_FLAGS = [
+    "-O3",
+    "-U__CUDA_NO_HALF_OPERATORS__",
+    "-U__CUDA_NO_HALF_CONVERSIONS__",
+    "-U__CUDA_NO_BFLOAT16_OPERATORS__",
+    "-U__CUDA_NO_BFLOAT16_CONVERSIONS__",
+    "-U__CUDA_NO_BFLOAT162_OPERATORS__",
+    "-U__CUDA_NO_BFLOAT162_CONVERSIONS__",
+    "--expt-relaxed-constexpr",
+    "--expt-extended-lambda",
+    "--use_fast_math",
+    "-lineinfo",
+]
+
+
+def source_distribution(folder: Path) -> Path:
+    """Fetch the newest source distribution."""
+    words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation", "--no-binary", "mamba-ssm"]
+    subprocess.run([*words, "--dest", str(folder), "mamba-ssm"], check=True)
+    return next(iter(sorted(folder.glob("mamba_ssm-*.tar.gz"))))
+
+
+def unpack(archive: Path, folder: Path) -> Path:
+    """Unpack the kernel's sources and return their folder."""
+    with tarfile.open(archive) as opened:
+        members = [member for member in opened.getmembers() if "/csrc/selective_scan/" in member.name]
+        opened.extractall(folder, members=members, filter="data")
+    return next(iter(folder.glob("mamba_ssm-*/csrc/selective_scan")))
+
+
+def compile_kernel(sources: Path, folder: Path) -> None:
+    """Compile all precisions into ``selective_scan_cuda`` in a folder."""
+    from torch.utils.cpp_extension import load
+
+    files = sorted(str(file) for suffix in ("*.cpp", "*.cu") for file in sources.glob(suffix))
+    options = {"extra_cflags": ["-O3"], "extra_cuda_cflags": NVCC_FLAGS, "extra_include_paths": [str(sources)]}
+    load("selective_scan_cuda", files, build_directory=str(folder), verbose=True, **options)
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--into", type=Path, required=True, help="folder for the compiled module")
+    parser.add_argument("--sdist", type=Path, help="mamba_ssm-*.tar.gz, for machines without a network; fetched by default")
+    chosen = parser.parse_args()
+    chosen.into.mkdir(parents=True, exist_ok=True)
+    archive = chosen.sdist or source_distribution(chosen.into)
+    compile_kernel(unpack(archive, chosen.into), chosen.into)
+    print(f"compiled; use it with PYTHONPATH={chosen.into}")
+
+
+if __name__ == "__main__":
+    main()
