@@ -97,12 +97,17 @@ def write_report(
         unit=unit,
         rows="".join(
             f"<tr><td>{number}</td><td>{row['area']:,.0f}</td><td>{row['mean_probability']:.2f}</td>"
-            f"<td>{row['center'][0]:.6g}, {row['center'][1]:.6g}</td></tr>"
+            f"<td>{_place(row['center'], crs)}</td></tr>"
             for number, row in enumerate(areas, 1)
         )
         or "<tr><td colspan='4'>no change was found</td></tr>",
     )
     write_text(target, text)
+
+
+def _place(point: tuple[float, float], crs: Any) -> str:
+    """Return coordinates to a decimetre, or its like in degrees."""
+    return f"{point[0]:.6f}, {point[1]:.6f}" if crs and crs.is_geographic else f"{point[0]:.1f}, {point[1]:.1f}"
 
 
 def _grid(mask: str | Path) -> Any:

@@ -124,6 +124,7 @@ def test_the_report_is_one_file_that_says_what_was_found(detector, raster, squar
     assert page.count("data:image/jpeg;base64,") == 3 and not re.search(r"(src|href)=[\"']?https?:", page)
     assert "first &lt;date&gt;.tif" in page and "<date>" not in page
     assert "40,501 of 160,000 pixels (25.31%)" in page and page.count("<tr><td>") == 3
+    assert "<td>500035.0, 4999690.0</td>" in page  # the small square
     assert "square metres" in page and "known" in page and page.count("<rect") == 20
     assert "$" not in page.split("<script>")[0].replace("base64", "")
     assert not list(tmp_path.glob(".c*"))
