@@ -7,14 +7,14 @@
 
 namespace cdzoo {
 
-template <int MAPS, int PROJECTIONS>
+template <int MAPS, int PROJECTIONS, int STEPS>
 class Ahead {
 public:
     // What follows is the chunk that starts at step `first` of direction k (none when out of range) and the block `lanes`.
     void aim(const Problem& p, std::int64_t b, std::int64_t k, std::int64_t first, Lane lanes,
              const float* const (&maps)[MAPS], const float* const (&projections)[PROJECTIONS]) {
         const std::int64_t rest = first < 0 ? 0 : p.length - first;
-        steps_ = rest < 0 ? 0 : int(rest < CHUNK ? rest : CHUNK);
+        steps_ = rest < 0 ? 0 : int(rest < STEPS ? rest : STEPS);
         for (int i = 0; i < MAPS; i++) map_[i] = maps[i] + lanes.first;
         for (int i = 0; i < PROJECTIONS; i++) projection_[i] = projections[i];
         for (int t = 0; t < steps_; t++) {
@@ -35,7 +35,7 @@ public:
     }
 
 private:
-    std::int64_t row_[CHUNK], proj_[CHUNK];
+    std::int64_t row_[STEPS], proj_[STEPS];
     const float* map_[MAPS];
     const float* projection_[PROJECTIONS];
     int steps_ = 0;

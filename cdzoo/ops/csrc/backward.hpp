@@ -13,8 +13,8 @@ constexpr int QUAD = 4;
 constexpr std::int64_t groups_of(std::int64_t n) { return n / QUAD + n % QUAD; }
 
 struct Adjoint {
-    Chunk c;  // its y and ahead are not used here
-    Ahead<5, 4> ahead;
+    Chunk<CHUNK> c;  // its y and ahead are not used here
+    Ahead<5, 4, CHUNK> ahead;
     alignas(64) float gy[CHUNK][BLOCK];
     alignas(64) float x[CHUNK][BLOCK];
     alignas(64) float slope[CHUNK][BLOCK];  // derivative of softplus
@@ -158,7 +158,7 @@ inline void finish_chunk(Adjoint& s, const float* skip, float* g_skip, float* g_
 }
 
 // Finish the sums over lanes and put them where their positions' gradients lie, a whole row of N values at a time.
-inline void write_sums(const Problem& p, const Chunk& c, int n, const float* sums, float* mapB, float* mapC) {
+inline void write_sums(const Problem& p, const Chunk<CHUNK>& c, int n, const float* sums, float* mapB, float* mapC) {
     typedef float quad __attribute__((vector_size(16)));
     constexpr int record = 2 * W, plane = record * CHUNK;
     const int quads = n / QUAD;

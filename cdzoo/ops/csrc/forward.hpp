@@ -14,15 +14,16 @@ namespace cdzoo {
 
 constexpr float LOG2E = 1.4426950408889634f;
 
-struct Chunk {  // what a chunk of steps needs per block, gathered in scan order
-    alignas(64) float dt[CHUNK][BLOCK];
-    alignas(64) float du[CHUNK][BLOCK];
-    alignas(64) float y[CHUNK][BLOCK];
-    std::int64_t pos[CHUNK];
-    const float* B[CHUNK];
-    const float* C[CHUNK];
+template <int STEPS>
+struct Chunk {  // what a stretch of steps needs per block, gathered in scan order
+    alignas(64) float dt[STEPS][BLOCK];
+    alignas(64) float du[STEPS][BLOCK];
+    alignas(64) float y[STEPS][BLOCK];
+    std::int64_t pos[STEPS];
+    const float* B[STEPS];
+    const float* C[STEPS];
     alignas(64) float longest[BLOCK];  // the largest |dt| of each channel
-    Ahead<3, 2> ahead;
+    Ahead<3, 2, STEPS> ahead;
     int steps;
 
     // Whether no exponent of the chunk needs holding; `steepest` is the largest |A| log2(e) of each channel.
@@ -34,8 +35,8 @@ struct Chunk {  // what a chunk of steps needs per block, gathered in scan order
 };
 
 // GROUP states of one vector of channels through a chunk; h and A2 = A log2(e) are (N, BLOCK) with offsets applied.
-template <int GROUP, bool BOUNDED>
-CDZOO_INLINE void scan_group(Chunk& c, float* h, const float* A2, int n0, int lane) {
+template <int GROUP, bool BOUNDED, int STEPS>
+CDZOO_INLINE void scan_group(Chunk<STEPS>& c, float* h, const float* A2, int n0, int lane) {
     vf state[GROUP], decay[GROUP];
     for (int j = 0; j < GROUP; j++) {
         state[j] = load(h + j * BLOCK);
@@ -61,8 +62,8 @@ CDZOO_INLINE void scan_group(Chunk& c, float* h, const float* A2, int n0, int la
 // With 16 states at once a step loads and stores its row once; those that find no register are read as operands.
 constexpr int WIDE = CDZOO_LANES > 4 ? 16 : 4;
 
-template <int STATE, bool BOUNDED>  // 0: any number
-void scan_chunk(Chunk& c, float* h, const float* A2, int state) {
+template <int STATE, bool BOUNDED, int STEPS>  // STATE 0: any number
+void scan_chunk(Chunk<STEPS>& c, float* h, const float* A2, int state) {
     const int n = STATE ? STATE : state;
     for (int lane = 0; lane < BLOCK; lane += W) {
         int j = 0;
@@ -72,8 +73,9 @@ void scan_chunk(Chunk& c, float* h, const float* A2, int state) {
     }
 }
 
-// Gather dt, dt * x and the skip term of one chunk.
-inline void gather_forward(const Problem& p, Chunk& c, std::int64_t b, std::int64_t k, std::int64_t first, Lane lanes) {
+// Gather dt, dt * x and the skip term of one stretch.
+template <int STEPS>
+void gather_forward(const Problem& p, Chunk<STEPS>& c, std::int64_t b, std::int64_t k, std::int64_t first, Lane lanes) {
     alignas(64) float bias[BLOCK] = {}, skip[BLOCK] = {};
     if (p.bias) load_block(bias, p.bias + k * p.channels + lanes.first, lanes.count);
     if (p.D) load_block(skip, p.D + k * p.channels + lanes.first, lanes.count);
@@ -81,7 +83,7 @@ inline void gather_forward(const Problem& p, Chunk& c, std::int64_t b, std::int6
     const float* xs = p.x + b * p.length * p.channels + lanes.first;
     const float* deltas = p.delta + (k * p.batch + b) * p.length * p.channels + lanes.first;
     const std::int64_t rest = p.length - first;
-    c.steps = int(rest < CHUNK ? rest : CHUNK);
+    c.steps = int(rest < STEPS ? rest : STEPS);
     vf longest[BLOCK / W] = {};
     for (int t = 0; t < c.steps; t++) {
         const std::int64_t pos = index[t];
@@ -128,20 +130,23 @@ inline void load_decay(float* to, float* steepest, const Problem& p, std::int64_
 template <int STATE>
 void forward_direction(const Problem& p, std::int64_t b, std::int64_t k, Lane lanes, float* scratch, float* y, bool add,
                        float* states) {
-    Chunk c;
+    // With few states the rows that are gathered, and those fetched ahead, take more of the first cache than the states do, and a
+    // whole chunk of them would not fit. With many, a step's own values are most of it, and long stretches save their overhead.
+    constexpr int STEPS = STATE && STATE <= 4 ? 16 : CHUNK;
+    Chunk<STEPS> c;
     const int n = int(p.state);
     const std::int64_t plane = b * p.length * p.channels;
     float *h = scratch, *A2 = scratch + n * BLOCK, *steepest = A2 + n * BLOCK;
     load_decay(A2, steepest, p, k, lanes);
     std::memset(h, 0, sizeof(float) * std::size_t(n) * BLOCK);
-    for (std::int64_t i = 0; i < p.chunks(); i++) {
-        if (states) {
-            const std::int64_t row = ((k * p.batch + b) * p.chunks() + i) * p.channels + lanes.first;
+    for (std::int64_t first = 0; first < p.length; first += STEPS) {
+        if (states && first % CHUNK == 0) {
+            const std::int64_t row = ((k * p.batch + b) * p.chunks() + first / CHUNK) * p.channels + lanes.first;
             store_transposed(states + row * n, h, lanes.count, n);
         }
-        gather_forward(p, c, b, k, i * CHUNK, lanes);
+        gather_forward(p, c, b, k, first, lanes);
         const std::int64_t delta = k * p.batch * p.length * p.channels + plane;
-        c.ahead.aim(p, b, k, (i + 1) * CHUNK, lanes, {p.x + plane, p.delta + delta, y + plane}, {p.B, p.C});
+        c.ahead.aim(p, b, k, first + STEPS, lanes, {p.x + plane, p.delta + delta, y + plane}, {p.B, p.C});
         if (c.bounded(steepest))
             scan_chunk<STATE, true>(c, h, A2, n);
         else
