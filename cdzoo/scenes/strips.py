@@ -25,7 +25,7 @@ from cdzoo.scenes.tiling import Span, blend, cut
 
 Float32 = npt.NDArray[np.float32]
 Window = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_]]
-_TILES, _BATCHES = 8, 4  # of a part, at least
+_TILES = 8  # of a part, at least
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Plan:
         self.batch_size = batch_size
         self.rows, self.columns = (cut(length, tile, overlap, multiple) for length in (height, width))
         self.row_weights, self.column_weights = blend(self.rows), blend(self.columns)
-        size = max(_BATCHES, -(-_TILES // batch_size)) * batch_size
+        size = -(-_TILES // batch_size) * batch_size
         self.parts = [range(first, min(first + size, len(self.columns))) for first in range(0, len(self.columns), size)]
 
     def finished_rows(self, strip: int) -> Span:
@@ -162,45 +162,25 @@ def _read(first: Source, second: Source, plan: Plan, strip: int, part: int) -> W
 
 def _predict(model: ChangeDetector, window: Window, plan: Plan, strip: int, part: int, total: Float32, mode: str) -> None:
     """Add the weighted probability of the tiles of a part to `total`, whose columns begin where the first of them does."""
+    a, b, valid = window
     device = next(model.parameters()).device
     left = plan.columns[plan.parts[part].start].start
     spans = {i: Span(plan.columns[i].start - left, plan.columns[i].stop - left) for i in plan.parts[part]}
-
-    def blend_in(tiles: list[int], predicted: Float32) -> None:
-        for i, one in zip(tiles, predicted, strict=True):
-            weight = plan.row_weights[strip][:, None] * plan.column_weights[i][None]
-            total[:, spans[i].start : spans[i].stop] += weight * one
-
-    # A GPU predicts a batch while the next one is cut out and the one before is blended.
-    coming: tuple[list[int], torch.Tensor] | None = None
-    with torch.inference_mode():
-        for tiles in _batches(spans, window[2], plan.batch_size):
-            pair = [_stack(image, window[2], [spans[i] for i in tiles], model, device) for image in window[:2]]
-            done = None if coming is None else (coming[0], coming[1].cpu().numpy())
-            first, second = (tensor.to(device, non_blocking=True) for tensor in pair)
-            coming = tiles, probability(model, first, second, mode)
-            if done is not None:
-                blend_in(*done)
-        if coming is not None:
-            blend_in(coming[0], coming[1].cpu().numpy())
-
-
-def _batches(spans: dict[int, Span], valid: npt.NDArray[np.bool_], batch_size: int) -> Iterator[list[int]]:
-    """Yield the tiles that have data; those of one size go together, as the last of a row can be narrower."""
     wanted = [i for i, span in spans.items() if valid[:, span.start : span.stop].any()]
-    for size in dict.fromkeys(span.size for span in spans.values()):
-        group = [i for i in wanted if spans[i].size == size]
-        for begin in range(0, len(group), batch_size):
-            yield group[begin : begin + batch_size]
-
-
-def _stack(
-    image: npt.NDArray[Any], valid: npt.NDArray[np.bool_], spans: list[Span], model: ChangeDetector, device: torch.device
-) -> torch.Tensor:
-    """Return tiles (B, bands, h, w) in memory that a GPU can fetch from by itself."""
-    cuts = [slice(span.start, span.stop) for span in spans]
-    stack = torch.from_numpy(np.stack([_filled(image[:, cut], valid[:, cut], model) for cut in cuts])).permute(0, 3, 1, 2)
-    return stack.pin_memory() if device.type == "cuda" else stack
+    # Only the last tile of a row can be narrower; tiles of one size go together.
+    for group in ([i for i in wanted if spans[i].size == size] for size in dict.fromkeys(s.size for s in spans.values())):
+        for begin in range(0, len(group), plan.batch_size):
+            some = group[begin : begin + plan.batch_size]
+            pair = []
+            for image in (a, b):
+                cuts = (slice(spans[i].start, spans[i].stop) for i in some)
+                stack = np.stack([_filled(image[:, cut], valid[:, cut], model) for cut in cuts])
+                pair.append(torch.from_numpy(stack).permute(0, 3, 1, 2).to(device))
+            with torch.inference_mode():
+                predicted = probability(model, pair[0], pair[1], mode).cpu().numpy()
+            for i, one in zip(some, predicted, strict=True):
+                weight = plan.row_weights[strip][:, None] * plan.column_weights[i][None]
+                total[:, spans[i].start : spans[i].stop] += weight * one
 
 
 def _filled(image: npt.NDArray[Any], valid: npt.NDArray[np.bool_], model: ChangeDetector) -> npt.NDArray[Any]:
