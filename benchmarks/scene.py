@@ -62,7 +62,7 @@ def run_one(folder: Path, side: int, cfg: SceneCfg) -> dict:
     model = light_model()
     plan = Plan(model, side, side, cfg.tile, cfg.overlap, cfg.batch_size)
     tiles = len(plan.rows) * len(plan.columns)
-    rounds = max(8, min(60, tiles // cfg.batch_size))
+    rounds = max(2, min(60, tiles // cfg.batch_size))
     images = torch.randint(0, 255, (2, cfg.batch_size, 3, cfg.tile, cfg.tile), dtype=torch.uint8)
     bare = bare_seconds(model, images, rounds)
     baseline = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    cfg = SceneCfg(tile=chosen.tile, batch_size=chosen.batch_size, progress=False)
+    cfg = SceneCfg(tile=256 if chosen.quick else chosen.tile, batch_size=chosen.batch_size, progress=False)
     if chosen.one is not None:
         print(json.dumps(run_one(chosen.folder, chosen.one, cfg)))
         return
