@@ -275,7 +275,7 @@ def main() -> None:
     }
     if args.device == "cpu" and not args.quick:
         if scan_cpu.built():
-            report["threads"] = thread_scaling(15)
+            report["threads"] = thread_scaling(25)
         if Path("/proc/self/clear_refs").exists():
             report["memory"] = {n: peak_memory(n) for n in ["cpu", "reference"] if n == "reference" or scan_cpu.built()}
     if args.out:
