@@ -34,7 +34,7 @@ def source_distribution(folder: Path) -> Path:
     """Fetch the newest source distribution."""
     words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation", "--no-binary", "mamba-ssm"]
     subprocess.run([*words, "--dest", str(folder), "mamba-ssm"], check=True)
-    return next(iter(sorted(folder.glob("mamba_ssm-*.tar.gz"))))
+    return max(folder.glob("mamba_ssm-*.tar.gz"), key=lambda file: file.stat().st_mtime)
 
 
 def unpack(archive: Path, folder: Path) -> Path:

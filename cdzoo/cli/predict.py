@@ -128,7 +128,7 @@ def _map_scene(
     cfg, cleaning = _settings(threshold, value_range, options)
     result = predict_scene(_load(model, device), before, after, target, cfg, probability, polygons, cleaning, report)
     share = result.changed / result.pixels if result.pixels else 0.0
-    again = f", {result.resumed} parts of them from an earlier run" if result.resumed else ""
+    again = f", {result.resumed} parts were there from an earlier run" if result.resumed else ""
     print(f"{share:.2%} of {result.pixels:,} pixels with data changed (threshold {threshold}); {result.seconds:.0f} s{again}")
     for path in (result.mask, result.probability, polygons, report):
         if path is not None:

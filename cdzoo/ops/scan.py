@@ -118,11 +118,10 @@ def selective_scan(
         (B, D, L) in the dtype of ``u``; fp32 arithmetic inside, float64 when any input is float64.
 
     Raises:
-        ValueError: a shape does not fit.
-        NotImplementedError: A is complex.
+        ValueError: a shape does not fit, or A is complex, which mamba-ssm allows and no vision model uses.
     """
     if A.is_complex():
-        raise NotImplementedError("complex A is not supported; pass a real A of shape (D, N)")
+        raise ValueError("A must be real, of shape (D, N), got complex numbers; take mamba-ssm's own function for these")
     if u.dim() != 3 or A.dim() != 2:
         raise ValueError(f"u must be (B, D, L) and A (D, N), got {tuple(u.shape)} and {tuple(A.shape)}")
     batch, channels, length = u.shape

@@ -22,6 +22,7 @@ CHUNK = 64
 _ABI = 2  # CDZOO_SCAN_ABI in csrc/scan.cpp
 _LANES = {"avx512": 16, "avx2": 8, "base": 4}
 _REBUILD = "run `python -m cdzoo.ops.build`"
+_HOME = os.getpid()
 
 
 class _Problem(ctypes.Structure):
@@ -29,7 +30,7 @@ class _Problem(ctypes.Structure):
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("batch", "length", "channels", "directions", "state", "softplus", "threads")),
-        *((name, ctypes.c_void_p) for name in ("team", "x", "delta", "A", "B", "C", "D", "bias", "index")),
+        *((name, ctypes.c_void_p) for name in ("region", "x", "delta", "A", "B", "C", "D", "bias", "index")),
     ]
 
 
@@ -85,12 +86,17 @@ def unavailable() -> str | None:
 
 
 @cache
-def _team() -> int | None:
+def _openmp() -> int | None:
     """Address of the entry into the OpenMP team of PyTorch's own operators; None where there is none, as on Windows."""
     try:
         return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value
     except (AttributeError, OSError, TypeError):
         return None
+
+
+def _region() -> int | None:
+    """Address for the kernel's threads; None in a forked process, where a team of before the fork would never answer."""
+    return _openmp() if os.getpid() == _HOME else None
 
 
 def _address(tensor: Tensor | None) -> int | None:
@@ -118,7 +124,7 @@ def _describe(
     if delta.numel() != directions * x.numel() or B.numel() != batch * length * directions * state or C.shape != B.shape:
         raise ValueError(f"shapes do not fit: x {tuple(x.shape)}, delta {tuple(delta.shape)}, A {tuple(A.shape)}")
     sizes = (batch, length, channels, directions, state, int(delta_softplus), torch.get_num_threads())
-    return _Problem(*sizes, _team(), *map(_address, (x, delta, A, B, C, D, delta_bias, index)))
+    return _Problem(*sizes, _region(), *map(_address, (x, delta, A, B, C, D, delta_bias, index)))
 
 
 def forward(

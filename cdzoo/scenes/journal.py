@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdzoo.files import replace_atomically, write_text
+from cdzoo.scenes.strips import STRIPS_CARRIED
 
 Array = npt.NDArray[Any]
 _JOB_FILE = "job.json"
@@ -57,7 +58,7 @@ class Journal:
         """Keep what a part leaves to its neighbours, and forget what no part needs that may still have to be predicted."""
         with replace_atomically(self._file("carry", strip, part)) as temporary, temporary.open("wb") as file:
             np.savez(file, below=below, beside=beside)
-        self._file("carry", strip - 3, part).unlink(missing_ok=True)
+        self._file("carry", strip - STRIPS_CARRIED, part).unlink(missing_ok=True)
 
     def get(self, strip: int, part: int) -> tuple[Array, Array]:
         """Return what a part has left."""

@@ -12,8 +12,8 @@ import numpy as np
 from cdzoo.errors import ConfigError, InputError, MissingDependencyError
 from cdzoo.files import replace_atomically
 
-_PIXELS_AT_ONCE = 1 << 22
 FORMATS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".parquet": "Parquet"}
+_PIXELS_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from cdzoo.errors import InputError, MissingDependencyError
 from cdzoo.scenes.tiling import Span
 
 Array = npt.NDArray[Any]
-_CACHE_MB = 256
+_CACHE = 256 << 20  # bytes, as rasterio takes them; GDAL itself would read so small a number as 256 as megabytes
 _SAMPLE = 1024  # longest side of the overview that percentiles are taken from
 
 
@@ -219,7 +219,7 @@ class RasterSource:
 
 def small_cache() -> Any:
     """Return a context in which GDAL keeps few blocks in memory: it would take a twentieth of the machine's for itself."""
-    return _rasterio().Env(GDAL_CACHEMAX=_CACHE_MB, GDAL_NUM_THREADS="ALL_CPUS")
+    return _rasterio().Env(GDAL_CACHEMAX=_CACHE, GDAL_NUM_THREADS="ALL_CPUS")
 
 
 def _same(one: Grid, other: Grid) -> bool:

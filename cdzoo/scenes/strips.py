@@ -26,6 +26,9 @@ from cdzoo.scenes.tiling import Span, blend, cut
 Float32 = npt.NDArray[np.float32]
 Window = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[np.bool_]]
 _TILES = 8  # of a part, at least
+STRIPS_CARRIED = 3
+"""For how many strips what they left is kept. The last part may have been predicted and not written, and be the only one of its
+strip: a run that goes on then begins in the strip above the current one, and needs what is above that."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Carry(Protocol):
     """Keeps what parts leave to their neighbours: sums of the rows below (n, columns), and of the columns beside (rows, n)."""
 
     def put(self, strip: int, part: int, below: Float32, beside: Float32) -> None:
-        """Keep the sums of a part; those of three strips above are needed no more."""
+        """Keep the sums of a part; those of `STRIPS_CARRIED` strips above are needed no more."""
         ...
 
     def get(self, strip: int, part: int) -> tuple[Float32, Float32]:
@@ -70,7 +73,7 @@ class CarryInMemory:
     def put(self, strip: int, part: int, below: Float32, beside: Float32) -> None:
         """Keep the sums of a part."""
         self._kept[strip, part] = below, beside
-        self._kept.pop((strip - 3, part), None)
+        self._kept.pop((strip - STRIPS_CARRIED, part), None)
 
     def get(self, strip: int, part: int) -> tuple[Float32, Float32]:
         """Return them."""

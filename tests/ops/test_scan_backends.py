@@ -1,5 +1,10 @@
 """Each fast backend that runs here against `reference` in float64; where none was compiled only the last tests are left."""
 
+import ctypes
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -117,8 +122,8 @@ def test_one_steep_step_among_gentle_ones(name, exponent):
 def test_results_do_not_depend_on_threads(name, size, openmp, monkeypatch):
     """Bit for bit; the second size has fewer blocks of channels than threads, so directions become tasks."""
     if not openmp:
-        monkeypatch.setattr(scan_cpu, "_team", lambda: None)
-    elif scan_cpu._team() is None:
+        monkeypatch.setattr(scan_cpu, "_region", lambda: None)
+    elif scan_cpu._region() is None:
         pytest.skip("this PyTorch has no OpenMP to share")
     inputs, index = flat(map_problem(*size)), scan_index("cross", *size[1:3])
     grad = torch.randn_like(inputs[0])
@@ -133,6 +138,71 @@ def test_results_do_not_depend_on_threads(name, size, openmp, monkeypatch):
         torch.set_num_threads(before)
     for other in results[1:]:
         assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@backends
+def test_the_kernel_runs_on_the_threads_it_is_given(name, monkeypatch):
+    """One thread that comes alone does the work of all that were asked for."""
+    asked = []
+
+    @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
+    def region(function, data, threads, flags):
+        asked.append((threads, flags))
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p)(function)(data)
+
+    inputs, index = flat(map_problem(2, 24, 24, 96, 16)), scan_index("cross", 24, 24)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        with module_of(name) as module:
+            alone = module.forward(*inputs, index, True, False)[0]
+            torch.set_num_threads(3)
+            monkeypatch.setattr(scan_cpu, "_region", lambda: ctypes.cast(region, ctypes.c_void_p).value)
+            together = module.forward(*inputs, index, True, False)[0]
+    finally:
+        torch.set_num_threads(before)
+    assert asked == [(3, 0)] and torch.equal(alone, together)
+
+
+@pytest.mark.skipif("OpenMP" not in torch.__config__.parallel_info() or sys.platform != "linux", reason="no OpenMP to share")
+def test_the_threads_are_those_of_torch():
+    assert scan_cpu._region() is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork") or not usable_backends(), reason="no fork, or no native library")
+def test_a_forked_process_does_not_wait_for_threads_that_it_has_not():
+    """PyTorch's own operators would, hence the comparison without them."""
+    lines = [
+        "import os, sys, torch",
+        "from cdzoo.ops import set_scan_backend, ss2d_scan",
+        "torch.set_num_threads(2)",
+        "set_scan_backend('cpu')",
+        "shapes = [(2, 32, 32, 96), (4, 2, 32, 32, 96), (4, 96, 16), (2, 32, 32, 4, 16), (2, 32, 32, 4, 16)]",
+        "tensors = [-torch.rand(shape) for shape in shapes]",
+        "expected = ss2d_scan(*tensors)",
+        "child = os.fork()",
+        "if child == 0: os._exit(ss2d_scan(*tensors).numpy().tobytes() != expected.numpy().tobytes())",
+        "sys.exit(os.waitpid(child, 0)[1])",
+    ]
+    assert subprocess.run([sys.executable, "-c", "\n".join(lines)], timeout=120).returncode == 0
+
+
+@backends
+def test_the_exponential_is_right_over_its_whole_range(name):
+    """Two steps of which only the first has an input: the second output is the decay and nothing else."""
+    channels = 4096
+    exponents = -torch.linspace(0, 86, channels, dtype=torch.float64)  # 2^-124, above the smallest normal numbers
+    for step in (1.0, 3.0):  # with 3, some exponents of a block pass what needs no holding
+        A = (exponents / step).float().view(1, channels, 1)
+        x, delta, ones = torch.ones(1, 2, channels), torch.full((1, 1, 2, channels), step), torch.ones(1, 2, 1, 1)
+        B = torch.tensor([1 / step, 0.0]).view(1, 2, 1, 1)
+        with module_of(name) as module:
+            y = module.forward(x, delta, A, B, ones, None, None, torch.tensor([[0, 1]], dtype=torch.int32), False, False)[0]
+        first, second = y[0].double()
+        exact = (A.double().flatten() * step).exp() * first
+        # The exponent is a float: half a unit of its last place is 4e-6 at 86.
+        allowed = 2e-7 + exponents.abs() * 2.0**-23
+        assert (((second - exact) / exact).abs() <= allowed).all()
 
 
 @backends

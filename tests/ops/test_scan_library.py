@@ -123,5 +123,5 @@ def test_sequence_errors():
     u, A = torch.zeros(1, 4, 3), -torch.ones(4, 2)
     with pytest.raises(ValueError, match="3 groups"):
         selective_scan(u, u, A, torch.zeros(1, 3, 2, 3), torch.zeros(1, 2, 3))
-    with pytest.raises(NotImplementedError, match="complex"):
+    with pytest.raises(ValueError, match="A must be real"):
         selective_scan(u, u, A.to(torch.complex64), torch.zeros(1, 2, 3), torch.zeros(1, 2, 3))

@@ -21,6 +21,8 @@ from cdzoo.data.synthetic import SyntheticScenes
 from cdzoo.engine.inputs import change_probability, normalize_pair
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.scenes import SceneCfg, predict_scene
+from cdzoo.scenes.raster import RasterSource, small_cache
+from cdzoo.scenes.tiling import Span
 
 SMALL = SceneCfg(tile=128, overlap=48, batch_size=3, progress=False)
 
@@ -188,6 +190,16 @@ class TestDepth:
             if "value_range" in options:
                 np.testing.assert_array_equal(read(tmp_path / "c.tif"), truth)
         assert not list(tmp_path.glob(".*"))
+
+
+def test_what_was_decoded_is_not_decoded_again(raster, scene):
+    """Neighbouring windows share blocks, and windows of a raster in whole rows share all of them."""
+    path, rows = raster("a.tif", scene[0]), Span(0, 64)
+    with small_cache(), RasterSource(path, 3) as source:
+        left, _ = source.read(rows, Span(0, 100))
+        os.truncate(path, 100)
+        right, _ = source.read(rows, Span(100, 200))
+    np.testing.assert_array_equal(np.concatenate([left, right], 1), scene[0][:64, :200])
 
 
 class TestInterruption:

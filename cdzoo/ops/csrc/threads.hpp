@@ -39,7 +39,7 @@ void parallel_for(std::int64_t tasks, Team team, const Task& task) {
         ranges[std::size_t(w)].end = (w + 1) * tasks / workers;
     }
     std::atomic<std::int64_t> arrived{0};
-    const auto work = [&] {
+    auto work = [&] {
         const std::int64_t own = arrived.fetch_add(1, std::memory_order_relaxed);
         for (std::int64_t w = 0; w < workers; w++) {
             Range& range = ranges[std::size_t((own + w) % workers)];
@@ -48,8 +48,7 @@ void parallel_for(std::int64_t tasks, Team team, const Task& task) {
     };
     if (team.region) {
         using Work = decltype(work);
-        team.region([](void* data) { (*static_cast<Work*>(data))(); }, const_cast<void*>(static_cast<const void*>(&work)),
-                    unsigned(workers), 0);
+        team.region([](void* data) { (*static_cast<Work*>(data))(); }, &work, unsigned(workers), 0);
         return;
     }
     std::vector<std::thread> helpers;
