@@ -23,7 +23,7 @@ from cdzoo.data import FolderPairs, SyntheticScenes
 from cdzoo.data.augment import PairAugment
 from cdzoo.data.sampler import Drawn, StepSampler
 from cdzoo.engine.batch_augment import BatchAugment
-from cdzoo.engine.inputs import unit
+from cdzoo.models.preprocess import unit
 
 
 def main() -> None:

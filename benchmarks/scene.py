@@ -26,10 +26,11 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 import cdzoo
-from cdzoo.engine.report import environment, write_json
+from cdzoo.inference.blocks import Plan
+from cdzoo.inference.tta import probability
+from cdzoo.io.files import write_json
+from cdzoo.results import environment
 from cdzoo.scenes import SceneCfg, predict_scene
-from cdzoo.scenes.augment import probability
-from cdzoo.scenes.strips import Plan
 
 BLOCK = 512
 GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 20)}  # of glibc

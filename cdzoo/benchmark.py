@@ -20,13 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cdzoo.engine.losses import change_loss
-from cdzoo.engine.report import environment
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.factory import create_model
+from cdzoo.losses import change_loss
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.names import suggest
 from cdzoo.ops.backends import choose
-from cdzoo.registry import nearest
+from cdzoo.results import environment
 
 MODES = ("forward", "training")
 PRECISIONS = ("fp32", "bf16")
@@ -58,7 +58,7 @@ class Case:
         """Refuse what cannot be run."""
         for label, value, known in (("mode", self.mode, MODES), ("precision", self.precision, PRECISIONS)):
             if value not in known:
-                raise ConfigError(f"there is no {label} '{value}'.{nearest(value, known)} Known: {', '.join(known)}")
+                raise ConfigError(f"there is no {label} '{value}'.{suggest(value, known)} Known: {', '.join(known)}")
         if self.size < 32 or self.batch < 1:
             raise ConfigError(f"size must be at least 32 and batch positive, got {self.size} and {self.batch}")
 

@@ -14,11 +14,10 @@ from typing import Any
 
 import torch
 
-from cdzoo.errors import ConfigError, MissingDependencyError
-from cdzoo.factory import create_model, list_models
+from cdzoo.errors import ConfigError, MissingDependencyError, require
+from cdzoo.factory import architecture, create_model, list_models
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.ops.orders import num_directions
-from cdzoo.presets import architecture
 from cdzoo.registry import MODELS
 
 SCAN = "selective_scan"
@@ -103,10 +102,7 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
         ConfigError: The size or batch is not positive.
         MissingDependencyError: fvcore is not installed.
     """
-    try:
-        from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
-    except ImportError as error:
-        raise MissingDependencyError("counting needs fvcore: pip install 'cdzoo[tools]'") from error
+    fvcore: Any = require("fvcore.nn", "tools", "counting multiply-adds")
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width, batch) < 1:
         raise ConfigError(f"size and batch must be positive, got {height} x {width}, {batch}")
@@ -115,11 +111,11 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
     training = model.training
     model.eval()
     try:
-        flops = _quiet(FlopCountAnalysis(model, pair))
+        flops = _quiet(fvcore.FlopCountAnalysis(model, pair))
         flops.set_op_handle("cdzoo::ss2d_scan", _scan_cost, "cdzoo::selective_scan", _sequence_scan_cost)
         flops.set_op_handle("aten::scaled_dot_product_attention", _attention_cost)
         flops.set_op_handle(**dict.fromkeys(_FREE))
-        activations = _quiet(ActivationCountAnalysis(model, pair))
+        activations = _quiet(fvcore.ActivationCountAnalysis(model, pair))
         activations.set_op_handle("cdzoo::ss2d_scan", _scan_outputs, "cdzoo::selective_scan", _scan_outputs)
         activations.set_op_handle("aten::scaled_dot_product_attention", _attention_outputs)
         modules, operators = flops.by_module(), {key: int(value) for key, value in flops.by_operator().items()}
@@ -142,6 +138,16 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
         )
     finally:
         model.train(training)
+
+
+def describe_cost(model: ChangeDetector) -> str:
+    """Return the parameters and multiply-adds of a model in one sentence; only the parameters without fvcore."""
+    params = sum(model.parameter_counts().values()) / 1e6
+    try:
+        cost = count(model, 256)
+    except MissingDependencyError:
+        return f"{params:.2f} M parameters."
+    return f"{params:.2f} M parameters, {cost.macs / 1e9:.2f} GMACs for one pair of 256 x 256 pixels. {CONVENTION}"
 
 
 def expand(names: Iterable[str]) -> list[str]:

@@ -6,15 +6,10 @@ used to choose the checkpoint, or the test split is. Two scores may be compared 
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cdzoo.errors import ConfigError
-from cdzoo.registry import nearest
+from cdzoo.names import suggest
 
 
 @dataclass(frozen=True)
@@ -102,23 +97,8 @@ def get_protocol(name: str | None, dataset: str = "") -> Protocol:
     if name is None:
         return next((one for one in PROTOCOLS.values() if dataset and one.dataset == dataset), PROTOCOLS["folder"])
     if name not in PROTOCOLS:
-        raise ConfigError(f"there is no protocol '{name}'.{nearest(name, PROTOCOLS)} Protocols: {', '.join(PROTOCOLS)}")
+        raise ConfigError(f"there is no protocol '{name}'.{suggest(name, PROTOCOLS)} Protocols: {', '.join(PROTOCOLS)}")
     protocol = PROTOCOLS[name]
     if dataset and protocol.dataset not in ("", dataset):
         raise ConfigError(f"protocol '{name}' is for {protocol.dataset}, the data are {dataset}")
     return protocol
-
-
-def manifest_hash(names: Iterable[str]) -> str:
-    """Return sha256 of the names of a split's samples, whatever their order; the first 16 digits."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
-
-
-def protocol_record(protocol: Protocol, splits: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-    """Return what is stored with a score: the protocol, the size and manifest hash of each split, and one hash over all."""
-    manifest: dict[str, dict[str, Any]] = {}
-    for split, names in splits.items():
-        listed = list(names)
-        manifest[split] = {"samples": len(listed), "sha256": manifest_hash(listed)}
-    record = {**dataclasses.asdict(protocol), "splits": manifest}
-    return {**record, "hash": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]}

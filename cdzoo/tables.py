@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cdzoo.errors import ConfigError
-from cdzoo.registry import nearest
+from cdzoo.names import suggest
 
 FORMATS = ("table", "csv", "json", "markdown")
 
@@ -21,7 +21,7 @@ def check_format(name: str) -> None:
         ConfigError: It is none; the message names those there are.
     """
     if name not in FORMATS:
-        raise ConfigError(f"there is no format '{name}'.{nearest(name, FORMATS)} Formats: {', '.join(FORMATS)}")
+        raise ConfigError(f"there is no format '{name}'.{suggest(name, FORMATS)} Formats: {', '.join(FORMATS)}")
 
 
 def render(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], form: str = "table", notes: Sequence[str] = ()) -> str:

@@ -10,12 +10,12 @@ from architectures import architectures
 
 import cdzoo
 from cdzoo.cli.main import main
+from cdzoo.components import Backbone, PerLevelFusion
 from cdzoo.errors import ConfigError, UnknownNameError
 from cdzoo.flops import count, count_models, expand
 from cdzoo.fusion import Diff
 from cdzoo.heads import Summation
 from cdzoo.ops import set_scan_backend
-from cdzoo.part import Backbone, PerLevelFusion
 
 # Without multiply-adds: elementwise operations, reductions and pooling.
 ELEMENTWISE = {"abs", "add", "add_", "amax", "exp", "gelu", "max_pool2d", "mean", "mul", "neg", "sigmoid", "silu", "softmax"}

@@ -6,9 +6,9 @@ from architectures import architectures, fill, images
 
 import cdzoo
 from cdzoo.backbones import VSSBackbone
+from cdzoo.components import LevelFusion, PerLevelFusion
 from cdzoo.errors import ConfigError, InputError, UnknownNameError
 from cdzoo.heads import Summation
-from cdzoo.part import LevelFusion, PerLevelFusion
 from cdzoo.registry import MODELS
 
 WIDTHS = {"glmamba_base": 64, "glmamba_large": 96}
@@ -145,7 +145,7 @@ def test_bad_input_is_refused(tiny, t1, t2, message):
 
 class TestCreateModel:
     def test_parts_by_name_by_name_and_kwargs_and_as_instances(self, tiny, pair):
-        assert tiny(fusion="cbam").config.fusion == cdzoo.PartCfg("cbam")
+        assert tiny(fusion="cbam").config.fusion == cdzoo.ComponentCfg("cbam")
         assert tiny(fusion=("cbam", {"reduction": 2})).config.fusion.kwargs == {"reduction": 2}
         mine = PerLevelFusion([_Mean(c) for c in (8, 16, 32, 64)])
         model = tiny(fusion=mine)

@@ -6,9 +6,7 @@ import pytest
 import torch
 
 import cdzoo
-from cdzoo.errors import ChannelMismatchError, ConfigError
-from cdzoo.models.detector import ChangeDetector
-from cdzoo.part import (
+from cdzoo.components import (
     Backbone,
     Decoder,
     Fusion,
@@ -19,11 +17,13 @@ from cdzoo.part import (
     Neck,
     PerLevelDecoder,
     PerLevelFusion,
-    PyramidPart,
+    PyramidComponent,
 )
-from cdzoo.registry import PARTS
+from cdzoo.errors import ChannelMismatchError, ConfigError
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.registry import COMPONENTS
 
-ALL_PARTS = [(kind, name) for kind, registry in PARTS.items() for name in registry.list()]
+ALL_PARTS = [(kind, name) for kind, registry in COMPONENTS.items() for name in registry.list()]
 BLOCKS = [1, 1, 1, 1]
 SMALL = {
     ("backbone", "vss"): {"channels": 8, "depths": BLOCKS, "d_state": 2},
@@ -117,7 +117,7 @@ class TestEveryPart:
 
 @pytest.mark.parametrize(("kind", "name"), ALL_PARTS)
 def test_every_part_is_of_its_kind_documented_and_takes_only_named_arguments(kind, name):
-    entry = PARTS[kind].get(name)
+    entry = COMPONENTS[kind].get(name)
     bases = {
         "backbone": Backbone,
         "neck": Neck,
@@ -168,7 +168,7 @@ def test_csam_refuses_pyramids_it_cannot_merge():
     with pytest.raises(ConfigError, match=r"three neighbouring levels.*neck=None"):
         cdzoo.create_model("glmamba_tiny", backbone=("vss", {"channels": 8, "depths": [1, 1]}))
     with pytest.raises(ConfigError, match="strides that double"):
-        PARTS["neck"].get("csam")([8, 8, 8], [4, 8, 8])
+        COMPONENTS["neck"].get("csam")([8, 8, 8], [4, 8, 8])
 
 
 @pytest.mark.parametrize("head", ONE_LEVEL_HEADS)
@@ -186,7 +186,7 @@ def test_parts_that_need_a_pyramid_refuse_a_single_level(kind, name):
 @pytest.mark.parametrize("decoder", ["unet", "concat_up"])
 def test_parts_that_double_refuse_strides_that_do_not(decoder):
     with pytest.raises(ConfigError, match=f"the decoder {decoder} needs strides that double"):
-        PARTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])
+        COMPONENTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])
 
 
 class _Fixed(Backbone):
@@ -233,7 +233,7 @@ class TestMismatch:
             ChangeDetector(**_parts(neck=Refine((4, 8), (4, 16))))
 
     def test_a_part_of_another_kind_is_named(self):
-        with pytest.raises(ConfigError, match=r"fusion must be a cdzoo.part.Fusion, got Conv2d"):
+        with pytest.raises(ConfigError, match=r"fusion must be a cdzoo.components.Fusion, got Conv2d"):
             ChangeDetector(**{**_parts(), "fusion": torch.nn.Conv2d(1, 1, 1)})
 
     def test_backbones_of_the_two_dates_must_agree(self):
@@ -243,5 +243,5 @@ class TestMismatch:
 
 def test_identity_keeps_the_declaration():
     same = Identity((1, 2), (4, 8))
-    assert isinstance(same, PyramidPart)
+    assert isinstance(same, PyramidComponent)
     assert (same.out_channels, same.out_strides) == ((1, 2), (4, 8))

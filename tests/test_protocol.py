@@ -6,7 +6,8 @@ import json
 import pytest
 
 from cdzoo.errors import ConfigError
-from cdzoo.protocol import PROTOCOLS, Protocol, get_protocol, manifest_hash, protocol_record
+from cdzoo.protocol import PROTOCOLS, Protocol, get_protocol
+from cdzoo.results import manifest_hash, protocol_record
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

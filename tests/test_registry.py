@@ -1,4 +1,4 @@
-"""The registry: register, get, list, near-match errors, plugins."""
+"""The registry: register, get, list, near-match errors, registry."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 import cdzoo
-from cdzoo import plugins, registry
+from cdzoo import registry
 from cdzoo.errors import CdzooError, ConfigError, InputError, UnknownNameError
 from cdzoo.registry import Registry
 
@@ -73,7 +73,7 @@ def test_lists_use_wildcards_and_natural_order():
 
 def test_list_components_knows_the_five_kinds():
     for kind in ("backbone", "neck", "fusion", "decoder", "head"):
-        assert cdzoo.list_components(kind) == registry.PARTS[kind].list()
+        assert cdzoo.list_components(kind) == registry.COMPONENTS[kind].list()
         assert cdzoo.list_components(kind)
     with pytest.raises(UnknownNameError, match="Did you mean 'fusion'"):
         cdzoo.list_components("fusions")
@@ -101,8 +101,8 @@ def test_a_users_file_registers_its_parts_once(tmp_path):
         )
     )
     try:
-        module = plugins.import_file(file)
-        assert plugins.import_file(file) is module
+        module = registry.import_file(file)
+        assert registry.import_file(file) is module
         assert registry.FUSIONS.get("test_imported") is module.Mine
     finally:
         registry.FUSIONS._entries.pop("test_imported", None)
@@ -112,9 +112,9 @@ def test_a_users_file_that_fails_is_named(tmp_path):
     file = tmp_path / "broken.py"
     file.write_text("1 / 0\n")
     with pytest.raises(InputError, match=r"broken\.py: ZeroDivisionError"):
-        plugins.import_file(file)
+        registry.import_file(file)
     with pytest.raises(InputError, match=r"missing\.py: expected an existing Python file"):
-        plugins.import_file(tmp_path / "missing.py")
+        registry.import_file(tmp_path / "missing.py")
 
 
 def test_entry_points_are_loaded_and_a_broken_one_is_a_warning(tmp_path):

@@ -17,16 +17,15 @@ from pathlib import Path
 import torch
 
 import cdzoo
-from cdzoo.data.source import DataCfg
-from cdzoo.engine.report import write_json
-from cdzoo.engine.score import score_model
+from cdzoo.data.open import DataCfg
+from cdzoo.engine.run import score_model
 from cdzoo.errors import CdzooError
-from cdzoo.files import write_text
+from cdzoo.io.files import write_json, write_text
 from cdzoo.registry import MODELS
 from cdzoo.weights.card import model_card
-from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, RESULTS_FILE, WEIGHTS_FILE, write_tensors
-from cdzoo.weights.published import BUNDLED, DESCRIPTION_FILE
-from cdzoo.weights.registry import PretrainedCfg
+from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, RESULTS_FILE, WEIGHTS_FILE
+from cdzoo.weights.pretrained import BUNDLED, DESCRIPTION_FILE, PretrainedCfg
+from cdzoo.weights.state import write_tensors
 
 MOST_BYTES = 5_000_000
 

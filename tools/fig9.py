@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cdzoo.errors import CdzooError, InputError
-from cdzoo.files import replace_atomically
+from cdzoo.io.files import replace_atomically
 from cdzoo.registry import MODELS
 
 ROOT = Path(__file__).parents[1]

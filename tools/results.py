@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cdzoo.ablate.report import table_markdown
-from cdzoo.files import write_text
+from cdzoo.io.files import write_text
 from cdzoo.tables import render
 
 ROOT = Path(__file__).parents[1]

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from cdzoo.convert import convertible
-from cdzoo.files import write_text
+from cdzoo.factory import list_architectures
 from cdzoo.flops import CONVENTION, count_models
-from cdzoo.presets import list_architectures
+from cdzoo.io.files import write_text
 from cdzoo.registry import MODELS
 from cdzoo.tables import render
 

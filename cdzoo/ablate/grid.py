@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-from cdzoo.engine.settings import TrainCfg
+from cdzoo.engine.config import TrainCfg
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.registry import nearest
+from cdzoo.names import suggest
 
 _KEYS = ("title", "model", "data", "protocol", "seeds", "train", "tables")
 _PARTS = ("backbone", "neck", "fusion", "decoder", "head")
@@ -138,4 +138,4 @@ def _known(what: str, data: Any, known: tuple[str, ...]) -> None:
         raise ConfigError(f"{what}: expected a mapping, got {type(data).__name__}")
     for key in data:
         if key not in known:
-            raise ConfigError(f"{what}: unknown entry '{key}'.{nearest(str(key), known)} Entries: {', '.join(known)}")
+            raise ConfigError(f"{what}: unknown entry '{key}'.{suggest(str(key), known)} Entries: {', '.join(known)}")

@@ -9,10 +9,9 @@ from typing import Any
 
 from cdzoo.ablate.grid import Grid, Table
 from cdzoo.ablate.runs import read_result
-from cdzoo.engine.report import write_json
-from cdzoo.engine.spread import spread
 from cdzoo.errors import InputError, MissingDependencyError
-from cdzoo.files import replace_atomically, write_text
+from cdzoo.io.files import replace_atomically, write_json, write_text
+from cdzoo.metrics import spread
 from cdzoo.tables import render
 
 SHOWN = {"f1": "F1", "iou": "IoU", "precision": "precision", "recall": "recall", "oa": "OA"}

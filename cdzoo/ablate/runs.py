@@ -86,11 +86,11 @@ def run_job(job: Job, out: str) -> dict[str, Any]:
     import torch
 
     from cdzoo.cli.build import build_model
-    from cdzoo.data.source import DataCfg, open_data
-    from cdzoo.engine.report import write_json
-    from cdzoo.engine.score import score_model
-    from cdzoo.engine.settings import TrainCfg
-    from cdzoo.engine.train import train
+    from cdzoo.data.open import DataCfg, open_data
+    from cdzoo.engine.config import TrainCfg
+    from cdzoo.engine.fit import train
+    from cdzoo.engine.run import score_model
+    from cdzoo.io.files import write_json
 
     folder = Path(out) / _WORK / job.key
     torch.manual_seed(job.seed)

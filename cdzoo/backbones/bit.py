@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from cdzoo.components import Backbone
 from cdzoo.layers import normal_init_
-from cdzoo.part import Backbone
 from cdzoo.registry import register_backbone
 
 

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers import drop_path as drop_path_layer
 from cdzoo.layers import normal_init_
-from cdzoo.part import Backbone
 from cdzoo.registry import register_backbone
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError, UnknownNameError, WeightsError
-from cdzoo.part import Backbone
 
 PREFIX = "timm/"
 

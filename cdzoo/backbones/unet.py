@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers import UNetConv
-from cdzoo.part import Backbone
 from cdzoo.registry import register_backbone
 
 

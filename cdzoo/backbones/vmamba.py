@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers import VSSBlock, truncated_init_
-from cdzoo.part import Backbone
 from cdzoo.registry import register_backbone
 
 

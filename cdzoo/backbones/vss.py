@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers import VSSBlock
-from cdzoo.part import Backbone
 from cdzoo.registry import register_backbone
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from cdzoo.benchmark import cases, compare, read_run, run
 from cdzoo.cli.build import pick_device
 from cdzoo.errors import ConfigError
-from cdzoo.files import write_text
 from cdzoo.flops import expand
+from cdzoo.io.files import write_text
 from cdzoo.tables import check_format, render
 
 _CASE = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.files import replace_atomically
+from cdzoo.io.files import replace_atomically
 
 
 def run_check(path: str, exclude: list[str], sheet: str) -> int:
@@ -36,7 +36,7 @@ def run_check(path: str, exclude: list[str], sheet: str) -> int:
 
 def run_list() -> None:
     """Print the named data sets and the protocols."""
-    from cdzoo.data.catalog import DATASETS
+    from cdzoo.data.datasets import DATASETS
     from cdzoo.protocol import PROTOCOLS
 
     print("data sets")
@@ -51,8 +51,8 @@ def run_list() -> None:
 
 def run_info(name: str, root: str | None) -> int:
     """Print what a data set is, how to get it and, when it is there, whether it is complete; 1 when it is not."""
-    from cdzoo.data.catalog import dataset_info
-    from cdzoo.data.source import data_root
+    from cdzoo.data.datasets import dataset_info
+    from cdzoo.data.open import data_root
 
     info = dataset_info(name)
     folder = Path(root) if root else data_root(name)
@@ -84,9 +84,9 @@ def run_info(name: str, root: str | None) -> int:
 
 def run_prepare(name: str, root: str | None, out: str | None, tile: int, url: list[str], sha256: list[str]) -> None:
     """Fetch and unpack archives when addresses are given, then cut the data set into tiles when `out` is."""
-    from cdzoo.data.catalog import dataset_info
+    from cdzoo.data.datasets import dataset_info
     from cdzoo.data.layout import find_splits
-    from cdzoo.data.source import DataCfg, data_root, split_files
+    from cdzoo.data.open import DataCfg, data_root, split_files
 
     info = None if Path(name).is_dir() else dataset_info(name)
     folder = Path(root) if root else Path(name) if info is None else data_root(name)

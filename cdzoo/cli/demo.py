@@ -32,7 +32,7 @@ def run_demo(output: str, steps: int, size: int, seed: int) -> None:
 
     import cdzoo
     from cdzoo.data import SyntheticScenes
-    from cdzoo.files import replace_atomically
+    from cdzoo.io.files import replace_atomically
     from cdzoo.metrics import Confusion
     from cdzoo.visualize import UInt8, errors, mask_picture, strip
 
@@ -72,8 +72,8 @@ def _train(model: ChangeDetector, steps: int, seed: int) -> None:
     from tqdm import trange
 
     from cdzoo.data import SyntheticScenes
-    from cdzoo.engine.settings import TrainCfg
-    from cdzoo.engine.train import train
+    from cdzoo.engine.config import TrainCfg
+    from cdzoo.engine.fit import train
 
     print(f"training {model.config.name} for {steps} steps on scenes made on the spot", flush=True)
     count = min(MOST_SCENES, steps * BATCH)

@@ -25,9 +25,9 @@ def run_eval(
     **options: Any,
 ) -> None:
     """Score models on a split; one results file each, and the spread over them when there are several."""
-    from cdzoo.engine.report import write_json
-    from cdzoo.engine.score import score_model
-    from cdzoo.engine.spread import spread, spread_table
+    from cdzoo.engine.run import score_model
+    from cdzoo.io.files import write_json
+    from cdzoo.metrics import spread, spread_table
 
     source = data_cfg(options)
     if worst < 1 or batch_size < 1:
@@ -61,7 +61,7 @@ def run_eval(
 
 def run_reproduce(model: str, data: str | None, tolerance: float, device: str) -> int:
     """Evaluate published weights as their results say they were, and compare; 1 when a score differs."""
-    from cdzoo.engine.score import published_results, score_model
+    from cdzoo.engine.run import published_results, score_model
 
     published, file = published_results(model)
     stored = dict(published["data"])

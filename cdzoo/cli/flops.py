@@ -7,8 +7,8 @@ import textwrap
 from collections import Counter
 from typing import Any
 
-from cdzoo.files import write_text
 from cdzoo.flops import CONVENTION, PARTS, Cost, count_models, expand
+from cdzoo.io.files import write_text
 from cdzoo.tables import check_format, render
 
 _COLUMNS = {

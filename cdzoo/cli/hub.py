@@ -16,9 +16,9 @@ def run_convert(checkpoint: str, out: str, model: str | None, backbone: str | No
     if folder.exists() and any(folder.iterdir()) and not overwrite:
         raise InputError(f"{folder}: there is something already; choose another folder, or replace it with --overwrite")
     from cdzoo.convert import backbone_from_official, from_official
-    from cdzoo.convert.checkpoint import read_checkpoint
     from cdzoo.factory import create_model
-    from cdzoo.weights.folder import WEIGHTS_FILE, save_pretrained, write_tensors
+    from cdzoo.weights.folder import WEIGHTS_FILE, save_pretrained
+    from cdzoo.weights.state import read_checkpoint, write_tensors
 
     given = {name: value for name, value in options.items() if value is not None}
     state = read_checkpoint(checkpoint)
@@ -45,10 +45,10 @@ def run_convert(checkpoint: str, out: str, model: str | None, backbone: str | No
 def run_push(folder: str, repo: str, private: bool, revision: str | None, message: str) -> None:
     """Publish a folder with a model on the Hugging Face Hub."""
     from cdzoo.factory import create_model
-    from cdzoo.files import write_text
-    from cdzoo.hub import push
+    from cdzoo.io.files import write_text
     from cdzoo.weights.card import model_card
     from cdzoo.weights.folder import CARD_FILE
+    from cdzoo.weights.hub import push
 
     detector = create_model(f"local-dir:{folder}")  # what cannot be loaded is not published
     card = Path(folder) / CARD_FILE
@@ -63,7 +63,7 @@ def run_push(folder: str, repo: str, private: bool, revision: str | None, messag
 def run_pull(source: str, output: str | None, force: bool) -> None:
     """Fetch a model from the Hugging Face Hub and check it."""
     from cdzoo.factory import create_model
-    from cdzoo.hub import pull
+    from cdzoo.weights.hub import pull
 
     folder = pull(source.removeprefix("hf-hub:"), output, force)
     config = create_model(f"local-dir:{folder}").config

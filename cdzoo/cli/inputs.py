@@ -34,7 +34,7 @@ def data_cfg(options: dict[str, Any]) -> Any:
         ConfigError: A value is not usable.
     """
     from cdzoo.data.masks import MaskEncoding
-    from cdzoo.data.source import DataCfg
+    from cdzoo.data.open import DataCfg
 
     values = {name: options.pop(name) for name in NAMES if name in options}
     value_range = values.get("value_range")

@@ -15,10 +15,10 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from cdzoo import __version__
+from cdzoo._version import __version__
 from cdzoo.cli.inputs import add_data
 from cdzoo.cli.recipes import expand_train
-from cdzoo.engine.settings import TrainCfg
+from cdzoo.engine.config import TrainCfg
 from cdzoo.errors import CdzooError
 
 _EPILOG = "Any command takes --import FILE.py (repeatable): imports your own parts before it runs."
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             argv = expand_train(argv)
         name, settings = _chosen(_parser().parse_args(argv))
         if imports:
-            from cdzoo.plugins import import_file
+            from cdzoo.registry import import_file
 
             for file in imports:
                 import_file(file)

@@ -140,14 +140,14 @@ def _map_pictures(
 ) -> None:
     """Write the mask, the probability and the overlay of one pair; all three or none."""
     # Looked at before the model is loaded, which takes seconds.
-    from cdzoo.data.images import read_image
+    from cdzoo.io.images import read_image
 
     for image in (before, after):
         if not Path(image).is_file():
             read_image(image)  # says what is wrong
 
-    from cdzoo.engine.predict import predict_pair
-    from cdzoo.files import replace_atomically
+    from cdzoo.inference.predict import predict_pair
+    from cdzoo.io.files import replace_atomically
     from cdzoo.visualize import overlay
 
     scaling = value_range and tuple(value_range)

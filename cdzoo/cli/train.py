@@ -14,9 +14,9 @@ import yaml
 from cdzoo.cli.build import build_model, pick_device
 from cdzoo.cli.inputs import data_cfg
 from cdzoo.cli.recipes import RUN_FILE
-from cdzoo.engine.settings import TrainCfg
+from cdzoo.engine.config import TrainCfg
 from cdzoo.errors import CdzooError, ConfigError, InputError
-from cdzoo.files import replace_atomically
+from cdzoo.io.files import replace_atomically
 
 
 def run_train(
@@ -54,8 +54,8 @@ def _train_all(model: str, folder: Path, seeds: list[int] | None, resume: bool, 
         print(f"seed {seed}", flush=True)
         results[seed] = _train_one(model, folder / f"seed_{seed}", again, leader, **{**options, "seed": seed})
     if leader:
-        from cdzoo.engine.report import write_json
-        from cdzoo.engine.spread import spread, spread_table
+        from cdzoo.io.files import write_json
+        from cdzoo.metrics import spread, spread_table
 
         write_json(folder / "seeds.json", {"seeds": seeds, "scores": spread(list(results.values()))})
         print(spread_table("validation", list(results.values())))
@@ -68,9 +68,9 @@ def _train_one(model: str, folder: Path, resume: bool, leader: bool, **options: 
 
     import torch  # after the cheap checks: this takes seconds
 
-    from cdzoo.data.source import open_data
-    from cdzoo.engine.train import train
-    from cdzoo.protocol import protocol_record
+    from cdzoo.data.open import open_data
+    from cdzoo.engine.fit import train
+    from cdzoo.results import protocol_record
 
     torch.manual_seed(cfg.seed)  # the weights of a new model are drawn here
     detector = build_model(model, **options)

@@ -7,14 +7,15 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from cdzoo import __version__
+from cdzoo._version import __version__
 from cdzoo.errors import UnknownNameError
-from cdzoo.registry import MODELS, PARTS, nearest
+from cdzoo.names import suggest
+from cdzoo.registry import COMPONENTS, MODELS
 
 
 def run_list(pattern: str, kind: str | None) -> None:
     """Print registered names, models with their description."""
-    kinds = {"model": MODELS, **PARTS}
+    kinds = {"model": MODELS, **COMPONENTS}
     if kind == "weight":
         from cdzoo.weights import get_pretrained, list_pretrained
 
@@ -31,13 +32,13 @@ def run_list(pattern: str, kind: str | None) -> None:
             print(f"  {one:<20}{describe_recipe(one)}")
         return
     if kind is not None and kind not in kinds:
-        raise UnknownNameError(f"there is no kind '{kind}'.{nearest(kind, kinds)} Kinds: {', '.join(kinds)}, recipe, weight.")
+        raise UnknownNameError(f"there is no kind '{kind}'.{suggest(kind, kinds)} Kinds: {', '.join(kinds)}, recipe, weight.")
     found = {name: registry.list(pattern) for name, registry in kinds.items() if kind in (None, name)}
     width = max((len(one) for names in found.values() for one in names), default=0) + 2
     for name in (name for name, names in found.items() if names):
         print(f"{name}s")
         for one in found[name]:
-            about = MODELS.get(one)().description if name == "model" else _summary(PARTS[name].get(one))
+            about = MODELS.get(one)().description if name == "model" else _summary(COMPONENTS[name].get(one))
             print(f"  {one:<{width}}{about}".rstrip())
         if name == "backbone" and pattern == "*":
             print(f"  {'timm/<name>':<{width}}Any timm encoder with features_only.")
@@ -48,7 +49,7 @@ def run_list(pattern: str, kind: str | None) -> None:
 def run_info(model: str, **options: Any) -> None:
     """Print the parts of a model with their channels and share of the parameters."""
     from cdzoo.cli.build import build_model
-    from cdzoo.part import describe
+    from cdzoo.components import describe
 
     detector = build_model(model, **options)
     config, counts = detector.config, detector.parameter_counts()
@@ -67,7 +68,7 @@ def run_info(model: str, **options: Any) -> None:
         name = cfg.name if cfg else "none"
         print(f"{kind:<10}{name:<18}{count:>12,}{count / total:>8.1%}  {', '.join(map(str, channels))}")
     print("\nsettings")
-    for kind in PARTS:
+    for kind in COMPONENTS:
         cfg = getattr(config, kind)
         if cfg is not None:
             arguments = {**_defaults(kind, cfg.name), **cfg.kwargs}
@@ -103,10 +104,10 @@ def run_env() -> None:
 
 def _defaults(kind: str, name: str) -> dict[str, Any]:
     """Return what a part's own arguments are when nothing is said; nothing for a timm encoder or an instance."""
-    if name not in PARTS[kind]:
+    if name not in COMPONENTS[kind]:
         return {}
     given = ("in_chans", "in_channels", "in_strides", "num_classes")  # by the parts before it
-    own = inspect.signature(PARTS[kind].get(name)).parameters.values()
+    own = inspect.signature(COMPONENTS[kind].get(name)).parameters.values()
     return {p.name: p.default for p in own if p.default is not p.empty and p.name not in given}
 
 

@@ -13,10 +13,10 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from cdzoo.data.images import image_format, read_grey, read_image
 from cdzoo.data.layout import Listing, PairFiles, find_splits, list_split
 from cdzoo.data.masks import MaskEncoding, detect_encoding, read_mask
 from cdzoo.errors import InputError
+from cdzoo.io.images import image_format, read_grey, read_image
 from cdzoo.visualize import mask_picture, strip, to_rgb
 
 UInt8 = npt.NDArray[np.uint8]

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
-from cdzoo.data.images import check_same_size, read_grey, read_image
 from cdzoo.data.layout import LAYOUTS, Listing, PairFiles, find_layout, list_split
 from cdzoo.data.masks import MaskEncoding, detect_encoding, read_mask
 from cdzoo.errors import InputError
+from cdzoo.io.images import check_same_size, read_grey, read_image
 
 __all__ = ["LAYOUTS", "FilePairs", "FolderPairs", "PairFiles", "find_layout"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from cdzoo.data.images import SUFFIXES
 from cdzoo.errors import InputError
-from cdzoo.registry import natural_key
+from cdzoo.io.images import SUFFIXES
+from cdzoo.names import natural_key
 
 LAYOUTS = (
     ("A", "B", "label"),

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from cdzoo.data.images import read_grey
 from cdzoo.errors import InputError
+from cdzoo.io.images import read_grey
 
 UInt8 = npt.NDArray[np.uint8]
 

@@ -12,12 +12,12 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from cdzoo.data.deep import is_tiff, read_window
-from cdzoo.data.folder import PairFiles
-from cdzoo.data.images import image_format, read_grey, read_image
+from cdzoo.data.layout import PairFiles
 from cdzoo.data.masks import MaskEncoding, detect_encoding, to_change
-from cdzoo.data.tiles import Window, tile_name, tile_windows
 from cdzoo.errors import InputError
+from cdzoo.io.images import image_format, read_grey, read_image
+from cdzoo.io.rasters import is_tiff, read_window
+from cdzoo.tiling import Window, tile_name, tile_windows
 
 FILE = "cdzoo_tiles.json"
 _LARGE = 64 * 2**20

@@ -2,47 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from torch.utils.data import Dataset
 
 from cdzoo.data.folder import FilePairs
-from cdzoo.data.images import image_size
-from cdzoo.errors import ConfigError
-
-SMALLEST = 32
-"""Pixels; a narrower rest at the right or lower edge is left with the tile before it, as no model takes less."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """A rectangle in pixels of an image."""
-
-    y: int
-    x: int
-    height: int
-    width: int
-
-
-def tile_windows(height: int, width: int, tile: int) -> list[Window]:
-    """Cut an image into tiles, row by row; every pixel is in exactly one.
-
-    Tiles are `tile` pixels square; those at the right and lower edge are what is left, see `SMALLEST`.
-
-    Raises:
-        ConfigError: `tile` is smaller than 32 pixels.
-    """
-    if tile < SMALLEST:
-        raise ConfigError(f"tile must be at least {SMALLEST} pixels, got {tile}")
-    rows, columns = _cuts(height, tile), _cuts(width, tile)
-    return [Window(y, x, h, w) for y, h in rows for x, w in columns]
-
-
-def tile_name(name: str, window: Window) -> str:
-    """Name a tile after its image and its upper left corner: `name_0256_0512` begins at row 256, column 512."""
-    return f"{name}_{window.y:04d}_{window.x:04d}"
+from cdzoo.io.images import image_size
+from cdzoo.tiling import Window, tile_name, tile_windows
 
 
 class TiledPairs(Dataset[dict[str, Any]]):
@@ -91,10 +57,3 @@ def cut(sample: dict[str, Any], window: Window) -> dict[str, Any]:
     rows, columns = slice(window.y, window.y + window.height), slice(window.x, window.x + window.width)
     maps = {key: sample[key][..., rows, columns] for key in ("image_a", "image_b", "mask")}
     return {**sample, **maps, "name": tile_name(sample["name"], window)}
-
-
-def _cuts(length: int, tile: int) -> list[tuple[int, int]]:
-    starts = list(range(0, length, tile))
-    if len(starts) > 1 and length - starts[-1] < SMALLEST:
-        starts.pop()
-    return [(start, end - start) for start, end in pairwise([*starts, length])]

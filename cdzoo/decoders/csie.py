@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cdzoo.components import LevelDecoder
 from cdzoo.errors import ConfigError
 from cdzoo.layers import kaiming_init_
-from cdzoo.part import LevelDecoder
 from cdzoo.registry import register_decoder
 
 INTERACTIONS = ("group", "spatial")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Decoder
 from cdzoo.errors import ConfigError
-from cdzoo.part import Decoder
 from cdzoo.registry import register_decoder
 
 

@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Decoder, check_doubling
 from cdzoo.errors import ConfigError
 from cdzoo.layers import UNetConv
-from cdzoo.part import Decoder, check_doubling
 from cdzoo.registry import register_decoder
 
 

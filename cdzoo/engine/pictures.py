@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from cdzoo.data.sampler import Samples
-from cdzoo.engine.evaluate import predict_probability
-from cdzoo.engine.inputs import unit
+from cdzoo.inference.evaluate import predict_probability
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.preprocess import to_unit
 from cdzoo.protocol import Protocol
 from cdzoo.visualize import errors, mask_picture, strip, to_rgb
 
@@ -53,7 +53,7 @@ def _row(model: ChangeDetector, sample: dict[str, Any], protocol: Protocol, devi
 
 
 def _pixels(image: torch.Tensor) -> npt.NDArray[np.uint8]:
-    pixels: npt.NDArray[np.uint8] = (unit(image).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    pixels: npt.NDArray[np.uint8] = (to_unit(image).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     return pixels
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from cdzoo.engine.settings import TrainCfg
+from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.step import Objective
 from cdzoo.errors import ConfigError
 from cdzoo.layers import SS2D

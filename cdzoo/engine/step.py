@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.sampler import mixed_seed
 from cdzoo.engine.batch_augment import BatchAugment
-from cdzoo.engine.inputs import normalize, unit
-from cdzoo.engine.losses import IGNORED, change_loss
-from cdzoo.engine.settings import TrainCfg
+from cdzoo.engine.config import TrainCfg
 from cdzoo.errors import ConfigError, TrainingError
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.preprocess import normalize, to_unit
 
 
 class Objective(nn.Module):
@@ -33,13 +33,13 @@ class Objective(nn.Module):
         """Return the loss of images (B, bands, H, W) in [0, 1] against masks (B, H, W)."""
         t1, t2 = (normalize(image, self.mean, self.std) for image in (image_a, image_b))
         logits, auxiliary = self.model.forward_supervised(t1, t2)
-        loss = change_loss(logits, mask, self.loss, self.change_weight)
+        loss = self.model.task.loss(logits, mask, self.loss, self.change_weight)
         if auxiliary:
             down, right = self.model.padding(*mask.shape[-2:])
-            padded = F.pad(mask, (0, right, 0, down), value=IGNORED)[:, None].float()
+            padded = F.pad(mask, (0, right, 0, down), value=IGNORE_INDEX)[:, None].float()
             for weight, coarse in zip(self.model.head.auxiliary_weights, auxiliary, strict=True):
                 small = F.interpolate(padded, size=coarse.shape[-2:], mode="nearest")[:, 0].long()
-                loss = loss + weight * change_loss(coarse, small, self.loss, self.change_weight)
+                loss = loss + weight * self.model.task.loss(coarse, small, self.loss, self.change_weight)
         return loss
 
 
@@ -126,7 +126,7 @@ class Stepper:
         generator = torch.Generator().manual_seed(mixed_seed(self.cfg.seed, step, 4, number, self.fabric.global_rank))
         device = self.fabric.device
         image_a, image_b, mask = (batch[key].to(device, non_blocking=True) for key in ("image_a", "image_b", "mask"))
-        return self.augment(unit(image_a), unit(image_b), mask, generator)
+        return self.augment(to_unit(image_a), to_unit(image_b), mask, generator)
 
     def _norm(self) -> Tensor:
         limit = self.cfg.clip_norm or float("inf")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from cdzoo.components import LevelFusion
 from cdzoo.fusion.cbam import CBAM
 from cdzoo.layers import ConvBNReLU, kaiming_init_
-from cdzoo.part import LevelFusion
 from cdzoo.registry import register_fusion
 
 

@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import LevelFusion
 from cdzoo.errors import ConfigError
 from cdzoo.layers import normal_init_
-from cdzoo.part import LevelFusion
 from cdzoo.registry import register_fusion
 
 

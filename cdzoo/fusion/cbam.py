@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import LevelFusion
 from cdzoo.errors import ConfigError
 from cdzoo.layers import kaiming_init_
-from cdzoo.part import LevelFusion
 from cdzoo.registry import register_fusion
 
 

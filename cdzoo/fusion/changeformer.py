@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Fusion
 from cdzoo.layers import normal_init_
-from cdzoo.part import Fusion
 from cdzoo.registry import register_fusion
 
 

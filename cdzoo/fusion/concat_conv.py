@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cdzoo.components import LevelFusion
 from cdzoo.layers import ConvBNReLU
-from cdzoo.part import LevelFusion
 from cdzoo.registry import register_fusion
 
 

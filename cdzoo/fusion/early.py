@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from cdzoo.part import Fusion
+from cdzoo.components import Fusion
 from cdzoo.registry import register_fusion
 
 
@@ -22,7 +22,7 @@ class Early(Fusion):
         in_strides: Stride of each level.
     """
 
-    early = True
+    num_dates = 1
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None) -> None:
         super().__init__(in_channels, in_strides)

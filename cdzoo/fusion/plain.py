@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cdzoo.part import LevelFusion
+from cdzoo.components import LevelFusion
 from cdzoo.registry import register_fusion
 
 

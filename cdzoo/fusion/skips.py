@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from cdzoo.components import Fusion
 from cdzoo.errors import ConfigError
-from cdzoo.part import Fusion
-from cdzoo.registry import nearest, register_fusion
+from cdzoo.names import suggest
+from cdzoo.registry import register_fusion
 
 _MODES: dict[str, tuple[int, Callable[[Tensor, Tensor], Tensor]]] = {
     "concat": (2, lambda x1, x2: torch.cat([x1, x2], dim=1)),
@@ -33,7 +34,7 @@ class Skips(Fusion):
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, mode: str = "abs_diff") -> None:
         if mode not in _MODES:
-            raise ConfigError(f"skips: unknown mode '{mode}'.{nearest(mode, _MODES)} Modes: {', '.join(_MODES)}")
+            raise ConfigError(f"skips: unknown mode '{mode}'.{suggest(mode, _MODES)} Modes: {', '.join(_MODES)}")
         if len(in_channels) < 2:
             raise ConfigError("skips needs at least two levels: a coarsest one and others; use the fusion 'concat' or 'abs_diff'")
         factor, self._join = _MODES[mode]

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from cdzoo.components import LevelFusion
 from cdzoo.errors import ConfigError
 from cdzoo.layers import VSSBlock
-from cdzoo.part import LevelFusion
-from cdzoo.registry import nearest, register_fusion
+from cdzoo.names import suggest
+from cdzoo.registry import register_fusion
 
 
 def _interleave(x1: Tensor, x2: Tensor) -> Tensor:
@@ -80,7 +81,7 @@ class SpatioTemporal(LevelFusion):
         for name in arrangements:
             if name not in _ARRANGEMENTS:
                 raise ConfigError(
-                    f"spatio_temporal: unknown arrangement '{name}'.{nearest(name, _ARRANGEMENTS)} "
+                    f"spatio_temporal: unknown arrangement '{name}'.{suggest(name, _ARRANGEMENTS)} "
                     f"Arrangements: {', '.join(_ARRANGEMENTS)}"
                 )
         self.arrangements = nn.ModuleList(Arrangement(name, channels, width, drop_path, d_state) for name in arrangements)

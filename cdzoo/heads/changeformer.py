@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Head
 from cdzoo.errors import ConfigError
 from cdzoo.layers import normal_init_
-from cdzoo.part import Head
 from cdzoo.registry import register_head
 
 _SIDE_WEIGHT, _FINEST_SIDE_WEIGHT = 0.5, 0.8

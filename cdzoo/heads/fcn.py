@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Head, check_one_level
 from cdzoo.layers import ConvBNReLU, normal_init_
-from cdzoo.part import Head, check_one_level
 from cdzoo.registry import register_head
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cdzoo.part import Head, check_one_level
+from cdzoo.components import Head, check_one_level
 from cdzoo.registry import register_head
 
 _LAST = 8

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Head
 from cdzoo.layers import ConvBNReLU, kaiming_init_
-from cdzoo.part import Head
 from cdzoo.registry import register_head
 
 

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cdzoo.errors import ConfigError
+from cdzoo.names import suggest
 from cdzoo.ops import list_scan_orders, ss2d_scan
 from cdzoo.ops.orders import num_directions
-from cdzoo.registry import nearest
 
 
 class SS2D(nn.Module):
@@ -40,7 +40,7 @@ class SS2D(nn.Module):
     ) -> None:
         super().__init__()
         if scan not in list_scan_orders():
-            raise ConfigError(f"unknown scan '{scan}'.{nearest(scan, list_scan_orders())} Known: {', '.join(list_scan_orders())}")
+            raise ConfigError(f"unknown scan '{scan}'.{suggest(scan, list_scan_orders())} Known: {', '.join(list_scan_orders())}")
         directions = num_directions(scan)
         self.channels = channels
         self.d_state = d_state

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Neck
 from cdzoo.errors import ConfigError
 from cdzoo.layers import ConvBNReLU, kaiming_init_
-from cdzoo.part import Neck
 from cdzoo.registry import register_neck
 
 

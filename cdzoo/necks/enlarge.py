@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Neck
 from cdzoo.errors import ConfigError
 from cdzoo.layers import normal_init_
-from cdzoo.part import Neck
 from cdzoo.registry import register_neck
 
 

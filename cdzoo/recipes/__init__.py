@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cdzoo.errors import UnknownNameError
-from cdzoo.registry import natural_key, nearest
+from cdzoo.names import natural_key, suggest
 
 FOLDER = Path(__file__).parent
 
@@ -27,7 +27,7 @@ def recipe_path(name: str) -> Path:
     known = list_recipes()
     if name not in known:
         raise UnknownNameError(
-            f"there is no recipe '{name}'.{nearest(name, known)} Recipes: {', '.join(known)}, or a YAML file of your own"
+            f"there is no recipe '{name}'.{suggest(name, known)} Recipes: {', '.join(known)}, or a YAML file of your own"
         )
     return FOLDER / f"{name}.yaml"
 

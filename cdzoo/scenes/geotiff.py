@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cdzoo.files import replace_atomically
-from cdzoo.scenes.raster import Grid, small_cache
+from cdzoo.io.files import replace_atomically
+from cdzoo.io.rasters import limited_cache
+from cdzoo.scenes.raster import Grid
 
 NODATA = 255
 """In masks and 8-bit probabilities: one of the dates has no data here."""
@@ -45,7 +46,7 @@ def write_cog(
         profile |= {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK}
     plain = path.with_name(f".{path.name}.plain.tif")
     try:
-        with small_cache():
+        with limited_cache():
             with rasterio.open(plain, "w", **profile) as file:
                 file.update_tags(**tags)
                 for row, column, values in parts:

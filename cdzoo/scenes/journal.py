@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cdzoo.files import replace_atomically, write_text
-from cdzoo.scenes.strips import STRIPS_CARRIED
+from cdzoo.inference.blocks import STRIPS_CARRIED
+from cdzoo.io.files import replace_atomically, write_text
 
 Array = npt.NDArray[Any]
 _JOB_FILE = "job.json"

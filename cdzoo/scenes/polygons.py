@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cdzoo.errors import ConfigError, InputError, MissingDependencyError
-from cdzoo.files import replace_atomically
+from cdzoo.io.files import replace_atomically
 
 FORMATS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".parquet": "Parquet"}
 _PIXELS_AT_ONCE = 1 << 22

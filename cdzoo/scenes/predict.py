@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cdzoo import __version__
+from cdzoo._version import __version__
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.inference.blocks import Part, Plan, parts
+from cdzoo.inference.tta import check_mode
+from cdzoo.io.rasters import limited_cache
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.scenes.augment import check_mode
 from cdzoo.scenes.geotiff import NODATA, as_bytes, as_mask, write_cog
 from cdzoo.scenes.journal import Journal, state_hash
 from cdzoo.scenes.polygons import PolygonCfg, check_output, write_polygons
-from cdzoo.scenes.raster import RasterSource, small_cache
+from cdzoo.scenes.raster import RasterSource
 from cdzoo.scenes.report import check_report, write_report
-from cdzoo.scenes.strips import Part, Plan, parts
 
 PROBABILITY_TYPES = ("uint8", "float32")
 
@@ -138,7 +139,7 @@ def predict_scene(
     model.eval()
     try:
         with ExitStack() as stack:
-            stack.enter_context(small_cache())
+            stack.enter_context(limited_cache())
             options: dict[str, Any] = {"value_range": cfg.value_range, "percentiles": cfg.percentiles}
             first = stack.enter_context(RasterSource(before, model.config.bands[0], **options))
             second = stack.enter_context(RasterSource(after, model.config.bands[1], first.grid, **options))

@@ -7,42 +7,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from cdzoo.errors import InputError, MissingDependencyError
-from cdzoo.scenes.tiling import Span
+from cdzoo.errors import InputError
+from cdzoo.io.rasters import require_rasterio
+from cdzoo.tiling import Span
 
 Array = npt.NDArray[Any]
-_CACHE = 256 << 20  # bytes, as rasterio takes them; GDAL itself would read so small a number as 256 as megabytes
 _SAMPLE = 1024  # longest side of the overview that percentiles are taken from
-
-
-class Source(Protocol):
-    """Something that gives windows of pixels."""
-
-    height: int
-    width: int
-    bands: int
-
-    def read(self, rows: Span, columns: Span) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Return a window as (rows, columns, bands), uint8 or float32 in [0, 1], and where it is valid (rows, columns)."""
-        ...
-
-
-class ArraySource:
-    """An array (H, W, bands) of uint8, or of float32 in [0, 1]."""
-
-    def __init__(self, pixels: Array) -> None:
-        self.pixels = pixels
-        self.height, self.width, self.bands = pixels.shape
-
-    def read(self, rows: Span, columns: Span) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Return a window; all of it is valid."""
-        window = self.pixels[rows.start : rows.stop, columns.start : columns.stop]
-        return window, np.ones(window.shape[:2], np.bool_)
 
 
 @dataclass(frozen=True)
@@ -86,7 +61,7 @@ class RasterSource:
         value_range: tuple[float, float] | None = None,
         percentiles: tuple[float, float] | None = None,
     ) -> None:
-        rasterio = _rasterio()
+        rasterio = require_rasterio("scenes")
         self._stack = ExitStack()
         try:
             file = self._stack.enter_context(rasterio.open(path))
@@ -217,11 +192,6 @@ class RasterSource:
         return low, high
 
 
-def small_cache() -> Any:
-    """Return a context in which GDAL keeps few blocks in memory: it would take a twentieth of the machine's for itself."""
-    return _rasterio().Env(GDAL_CACHEMAX=_CACHE, GDAL_NUM_THREADS="ALL_CPUS")
-
-
 def _same(one: Grid, other: Grid) -> bool:
     if (one.height, one.width) != (other.height, other.width):
         return False
@@ -230,16 +200,3 @@ def _same(one: Grid, other: Grid) -> bool:
 
 def _shown(bounds: Sequence[float]) -> str:
     return "[" + ", ".join(f"{value:.6g}" for value in bounds) + "]"
-
-
-def _rasterio() -> Any:
-    try:
-        import rasterio
-        import rasterio.shutil
-        import rasterio.transform
-        import rasterio.vrt
-        import rasterio.warp
-        import rasterio.windows
-    except ImportError as error:
-        raise MissingDependencyError(f"scenes need rasterio: pip install 'cdzoo[geo]' ({error})") from error
-    return rasterio

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cdzoo.errors import InputError
-from cdzoo.files import write_text
+from cdzoo.io.files import write_text
 from cdzoo.scenes.polygons import PolygonCfg, traced_areas
 from cdzoo.scenes.raster import RasterSource
 from cdzoo.visualize import overlay, to_rgb

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 
 from cdzoo.cli.main import main
-from cdzoo.data.catalog import DATASETS, dataset_info
-from cdzoo.data.catalog.info import random_split
-from cdzoo.data.source import DataCfg, open_data
+from cdzoo.data.datasets import DATASETS, dataset_info
+from cdzoo.data.datasets.info import random_split
+from cdzoo.data.open import DataCfg, open_data
 from cdzoo.errors import InputError, UnknownNameError
 from cdzoo.protocol import PROTOCOLS, get_protocol
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from cdzoo.data.check import check_data
 from cdzoo.data.folder import FolderPairs
-from cdzoo.data.source import DataCfg, open_data
+from cdzoo.data.open import DataCfg, open_data
 from cdzoo.errors import InputError
 
 

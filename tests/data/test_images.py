@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cdzoo.data.images import image_format, image_size, read_image, read_pair
 from cdzoo.data.masks import read_mask
 from cdzoo.errors import InputError
+from cdzoo.io.images import image_format, image_size, read_image, read_pair
 
 RGB = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
 

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from cdzoo.data.source import SYNTHETIC, DataCfg, open_data
+from cdzoo.data.open import SYNTHETIC, DataCfg, open_data
 from cdzoo.data.splits import carve, scene_of
 from cdzoo.errors import ConfigError, InputError
 

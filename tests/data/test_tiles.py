@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdzoo.data.folder import FolderPairs
-from cdzoo.data.tiles import TiledPairs, tile_windows
+from cdzoo.data.tiles import TiledPairs
 from cdzoo.errors import ConfigError
+from cdzoo.tiling import tile_windows
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(32, 200))

@@ -11,8 +11,8 @@ import torch
 
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
-from cdzoo.engine.settings import TrainCfg
-from cdzoo.engine.train import train
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.fit import train
 
 
 class Deadly:

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torchmetrics.classification import BinaryCohenKappa, BinaryConfusionMatrix, BinaryF1Score
 
-from cdzoo.engine.counts import SWEEP, ChangeCounts
-from cdzoo.metrics import Confusion
+from cdzoo.metrics import SWEEP, ChangeCounts, Confusion
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from cdzoo.data.folder import FolderPairs
 from cdzoo.data.tiles import TiledPairs
-from cdzoo.engine.evaluate import evaluate, predict_probability, sliding_windows
+from cdzoo.inference.evaluate import evaluate, predict_probability
 from cdzoo.protocol import Protocol
+from cdzoo.tiling import sliding_windows
 
 WHOLE = Protocol("test")
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cdzoo.engine.losses import LOSSES, change_loss, parse_loss
 from cdzoo.errors import ConfigError
+from cdzoo.losses import LOSSES, change_loss, parse_loss
 
 ONE, TWO = torch.randn(2, 1, 9, 7, dtype=torch.float64), torch.randn(2, 2, 9, 7, dtype=torch.float64)
 

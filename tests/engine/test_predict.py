@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 import cdzoo
-from cdzoo.engine.inputs import normalize
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.models.preprocess import normalize
 
 RNG = np.random.default_rng(0)
 A, B = (RNG.integers(0, 256, (41, 50, 3), dtype=np.uint8) for _ in range(2))
@@ -58,12 +58,12 @@ def test_what_does_not_fit_is_named(tiny, before, after, threshold, message):
 def test_tiles_of_an_array_equal_the_whole_image(monkeypatch):
     from known_backbones import Convolutions
 
-    from cdzoo.config import ModelCfg, PartCfg
+    from cdzoo.components import PerLevelFusion
+    from cdzoo.config import ComponentCfg, ModelCfg
     from cdzoo.fusion import AbsDiff
     from cdzoo.heads import Conv
-    from cdzoo.part import PerLevelFusion
 
-    parts = {kind: PartCfg(f"instance:{kind}") for kind in ("backbone", "fusion", "head")}
+    parts = {kind: ComponentCfg(f"instance:{kind}") for kind in ("backbone", "fusion", "head")}
     config = ModelCfg(name="known", **parts, mean=(0.5,), std=(0.5,))
     model = cdzoo.ChangeDetector(Convolutions(), None, PerLevelFusion([AbsDiff(8)], [4]), None, Conv([8], [4], 1), config=config)
     rng = np.random.default_rng(0)
@@ -71,8 +71,8 @@ def test_tiles_of_an_array_equal_the_whole_image(monkeypatch):
     whole = cdzoo.predict_pair(model, before, after)
     tiled = cdzoo.predict_pair(model, before, after, tile=128)
     assert np.abs(whole.probability - tiled.probability).max() < 1e-5 and model.training
-    monkeypatch.setattr("cdzoo.engine.predict._LARGEST_WHOLE", 300)
-    monkeypatch.setattr("cdzoo.engine.predict._TILE", 128)
+    monkeypatch.setattr("cdzoo.inference.predict._LARGEST_WHOLE", 300)
+    monkeypatch.setattr("cdzoo.inference.predict._TILE", 128)
     np.testing.assert_array_equal(cdzoo.predict_pair(model, before, after).probability, tiled.probability)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
-from cdzoo.engine.evaluate import evaluate
+from cdzoo.inference.evaluate import evaluate
 from cdzoo.protocol import get_protocol
 
 SCRIPT = Path(__file__).with_name("two_processes.py")

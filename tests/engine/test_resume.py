@@ -13,9 +13,9 @@ import torch
 
 from cdzoo.data.folder import FolderPairs
 from cdzoo.engine.checkpoint import list_checkpoints, load_checkpoint, read_checkpoint
-from cdzoo.engine.logbook import Logbook
-from cdzoo.engine.settings import TrainCfg
-from cdzoo.engine.train import train
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.fit import train
+from cdzoo.engine.log import Logbook
 from cdzoo.errors import ConfigError, InputError, TrainingError, WeightsError
 
 SCRIPT = Path(__file__).with_name("interrupted.py")

@@ -8,8 +8,8 @@ from architectures import architectures
 
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
-from cdzoo.engine.settings import TrainCfg
-from cdzoo.engine.train import train
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.fit import train
 from cdzoo.errors import ConfigError
 from cdzoo.registry import FUSIONS, MODELS
 

@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cdzoo.engine.losses import change_loss
-from cdzoo.engine.settings import TrainCfg
+from cdzoo.components import Head
+from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.step import Objective
-from cdzoo.part import Head
+from cdzoo.losses import change_loss
 
 
 class Supervised(Head):

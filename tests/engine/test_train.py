@@ -11,12 +11,12 @@ from safetensors.torch import load_file
 
 import cdzoo
 from cdzoo.data.folder import FolderPairs
-from cdzoo.engine.inputs import change_probability, normalize
-from cdzoo.engine.report import file_hash
-from cdzoo.engine.settings import TrainCfg
-from cdzoo.engine.train import train
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.fit import train
 from cdzoo.errors import ConfigError, TrainingError
+from cdzoo.io.files import file_sha256
 from cdzoo.metrics import Confusion
+from cdzoo.models.preprocess import change_probability, normalize
 from cdzoo.registry import FUSIONS
 
 QUICK = TrainCfg(epochs=2, batch_size=2, lr=1e-3, crop=32, progress=False, device="cpu")
@@ -33,7 +33,7 @@ def test_it_learns_and_leaves_the_best_weights_behind(tiny, pair_folder, tmp_pat
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["scores"] == summary and results["data"] == "itself"
     assert results["training"]["lr"] == 1e-2 and results["provenance"] == "measured"
-    assert results["weights_sha256"] == file_hash(tmp_path / "out" / "model.safetensors")
+    assert results["weights_sha256"] == file_sha256(tmp_path / "out" / "model.safetensors")
     assert results["environment"]["versions"]["torch"] == torch.__version__.split("+")[0]
     assert results["environment"]["hardware"]["device"] == "cpu"
     with Image.open(tmp_path / "out" / "pictures" / "epoch_0040.png") as picture:

@@ -6,10 +6,10 @@ import torch
 from known_backbones import Pixels
 
 import cdzoo
-from cdzoo.config import ModelCfg, PartCfg
+from cdzoo.components import PerLevelFusion
+from cdzoo.config import ComponentCfg, ModelCfg
 from cdzoo.fusion import AbsDiff
 from cdzoo.heads import Conv
-from cdzoo.part import PerLevelFusion
 
 rasterio = pytest.importorskip("rasterio")
 
@@ -26,7 +26,7 @@ def detector():
             with torch.no_grad():
                 head.classify.weight.fill_(40 / channels)
                 head.classify.bias.fill_(-10)
-        parts = {kind: PartCfg(f"instance:{kind}") for kind in ("backbone", "fusion", "head")}
+        parts = {kind: ComponentCfg(f"instance:{kind}") for kind in ("backbone", "fusion", "head")}
         bands = backbone.in_chans
         config = ModelCfg(name="known", **parts, in_chans=bands, mean=(0.0,), std=(1.0,))
         return cdzoo.ChangeDetector(

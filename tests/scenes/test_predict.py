@@ -18,11 +18,12 @@ from rasterio.transform import from_origin
 
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
-from cdzoo.engine.inputs import change_probability, normalize_pair
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.io.rasters import small_cache
+from cdzoo.models.preprocess import normalize_images
 from cdzoo.scenes import SceneCfg, predict_scene
-from cdzoo.scenes.raster import RasterSource, small_cache
-from cdzoo.scenes.tiling import Span
+from cdzoo.scenes.raster import RasterSource
+from cdzoo.tiling import Span
 
 SMALL = SceneCfg(tile=128, overlap=48, batch_size=3, progress=False)
 
@@ -30,7 +31,7 @@ SMALL = SceneCfg(tile=128, overlap=48, batch_size=3, progress=False)
 def whole(model, before, after):
     tensors = [torch.from_numpy(image).permute(2, 0, 1)[None] for image in (before, after)]
     with torch.no_grad():
-        return change_probability(model(*normalize_pair(model.config, *tensors)))[0].numpy()
+        return model.probabilities(model(*normalize_images(model.config, *tensors)))[0].numpy()
 
 
 def read(path):

@@ -5,9 +5,8 @@ import pytest
 import torch
 from known_backbones import Convolutions
 
+from cdzoo.inference.blocks import ArraySource, CarryInMemory, Plan, parts
 from cdzoo.scenes.journal import Journal
-from cdzoo.scenes.raster import ArraySource
-from cdzoo.scenes.strips import CarryInMemory, Plan, parts
 
 
 def images(height, width):

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdzoo.errors import ConfigError
-from cdzoo.scenes.tiling import Span, blend, cut
+from cdzoo.tiling import Span, blend, cut
 
 
 @given(

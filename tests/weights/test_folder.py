@@ -9,7 +9,7 @@ from architectures import fill, images, shrunk
 
 import cdzoo
 from cdzoo.errors import ConfigError, InputError, WeightsError
-from cdzoo.files import replace_atomically
+from cdzoo.io.files import replace_atomically
 
 
 def test_a_saved_model_comes_back_bit_for_bit(tiny, pair, tmp_path):

@@ -10,12 +10,12 @@ import torch
 
 import cdzoo
 from cdzoo.cli.main import main
-from cdzoo.data.source import DataCfg
-from cdzoo.engine.score import score_model
+from cdzoo.data.open import DataCfg
+from cdzoo.engine.run import score_model
 from cdzoo.errors import ConfigError, UnknownNameError, WeightsError
+from cdzoo.io.files import check_sha256
 from cdzoo.weights import WEIGHTS_FILE, PretrainedCfg, bundled_folder, get_pretrained, register_pretrained
-from cdzoo.weights.loading import check_sha256
-from cdzoo.weights.registry import _WEIGHTS
+from cdzoo.weights.pretrained import _WEIGHTS
 
 BUNDLED = "glmamba_tiny.synthetic"
 DIGEST = "0" * 64

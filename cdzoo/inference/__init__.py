@@ -1,0 +1,1 @@
+"""Prediction with a trained model: image pairs, test-time augmentation, blocks of large scenes, evaluation."""
