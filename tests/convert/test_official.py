@@ -6,7 +6,7 @@ import torch
 import cdzoo
 from cdzoo.convert import convertible, from_official, to_official
 from cdzoo.errors import ConfigError, WeightsError
-from cdzoo.weights.keys import FAMILIES, Family, substitute
+from cdzoo.weights.keys import KEY_MAPS, KeyMap, substitute
 from cdzoo.weights.state import unwrap
 
 RULES = (("backbone.", "net.encoder."), ("backbone.stem.", "net.stem."), ("head.", "clf."))
@@ -14,8 +14,8 @@ RULES = (("backbone.", "net.encoder."), ("backbone.stem.", "net.stem."), ("head.
 
 @pytest.fixture
 def family(monkeypatch):
-    made = Family(("glmamba_tiny",), lambda key: substitute(key, RULES), "someone/something", ignored=("*.unused",))
-    monkeypatch.setattr("cdzoo.convert.FAMILIES", [*FAMILIES, made])
+    made = KeyMap(("glmamba_tiny",), lambda key: substitute(key, RULES), "someone/something", ignored=("*.unused",))
+    monkeypatch.setattr("cdzoo.convert.KEY_MAPS", [*KEY_MAPS, made])
     return made
 
 
@@ -63,7 +63,7 @@ def test_what_does_not_fit_is_named(family, state):
 
 
 def test_a_map_that_loses_a_name_is_a_defect(monkeypatch, state):
-    monkeypatch.setattr("cdzoo.convert.FAMILIES", [Family(("glmamba_tiny",), lambda key: "same", "x/y")])
+    monkeypatch.setattr("cdzoo.convert.KEY_MAPS", [KeyMap(("glmamba_tiny",), lambda key: "same", "x/y")])
     with pytest.raises(ConfigError, match="not one-to-one"):
         to_official("glmamba_tiny", state)
 

@@ -14,8 +14,8 @@ from cdzoo.data.open import DataCfg
 from cdzoo.engine.run import score_model
 from cdzoo.errors import ConfigError, UnknownNameError, WeightsError
 from cdzoo.io.files import check_sha256
-from cdzoo.weights import WEIGHTS_FILE, PretrainedCfg, bundled_folder, get_pretrained, register_pretrained
-from cdzoo.weights.pretrained import _WEIGHTS
+from cdzoo.weights import WEIGHTS_FILE, PretrainedCfg, get_pretrained, register_pretrained
+from cdzoo.weights.pretrained import _PRETRAINED, bundled_folder
 
 BUNDLED = "glmamba_tiny.synthetic"
 DIGEST = "0" * 64
@@ -96,7 +96,7 @@ def test_a_weight_on_the_hub_is_fetched_at_its_commit_and_checked(hub, tiny, mon
     digest = hashlib.sha256(hub.repos["someone/model"].commits[commit]["model.safetensors"]).hexdigest()
     for tag, sha256 in (("right", digest), ("wrong", DIGEST)):
         monkeypatch.setitem(
-            _WEIGHTS, f"glmamba_tiny.{tag}", PretrainedCfg("glmamba_tiny", tag, sha256, repo="someone/model", revision=commit)
+            _PRETRAINED, f"glmamba_tiny.{tag}", PretrainedCfg("glmamba_tiny", tag, sha256, repo="someone/model", revision=commit)
         )
     loaded = cdzoo.create_model("glmamba_tiny.right", pretrained=True)
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in loaded.state_dict().items())
