@@ -1,4 +1,4 @@
-"""Encoders of one image. Any timm encoder is one too, as `timm/<name>`."""
+"""Backbones: encoders of one image. Any timm encoder is available as `timm/<name>`."""
 
 from cdzoo.backbones.bit import BITResNet18
 from cdzoo.backbones.changeformer import ChangeFormerEncoder
