@@ -1,7 +1,7 @@
-"""Refinement of the pyramid of one date, before the dates meet."""
+"""Necks: refine the feature pyramid of each date before fusion."""
 
 from cdzoo.necks.csam import CSAM
-from cdzoo.necks.enlarge import Enlarge
 from cdzoo.necks.linear import Linear
+from cdzoo.necks.upsample import Upsample
 
-__all__ = ["CSAM", "Enlarge", "Linear"]
+__all__ = ["CSAM", "Linear", "Upsample"]
