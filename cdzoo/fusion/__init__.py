@@ -1,4 +1,4 @@
-"""How the two dates meet; one module per pyramid level unless a part says otherwise."""
+"""Fusions: combine the features of the dates, with one module per level or one for the whole pyramid."""
 
 from cdzoo.fusion.bfa import BFA
 from cdzoo.fusion.bit import BIT
