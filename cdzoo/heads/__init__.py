@@ -1,4 +1,4 @@
-"""From a pyramid to logits at input size."""
+"""Heads: compute logits of image size from a pyramid."""
 
 from cdzoo.heads.changeformer import ChangeFormerHead
 from cdzoo.heads.conv import Conv
