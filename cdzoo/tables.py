@@ -21,7 +21,7 @@ def check_format(name: str) -> None:
         ConfigError: `name` is not in `FORMATS`.
     """
     if name not in FORMATS:
-        raise ConfigError(f"unknown format '{name}'.{nearest(name, FORMATS)} Formats: {', '.join(FORMATS)}")
+        raise ConfigError(f"there is no format '{name}'.{nearest(name, FORMATS)} Formats: {', '.join(FORMATS)}")
 
 
 def render(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], form: str = "table", notes: Sequence[str] = ()) -> str:

@@ -10,7 +10,7 @@ from cdzoo.data import SyntheticScenes
 from cdzoo.data.synthetic import make_scene
 from cdzoo.data.synthetic import scenes as module
 from cdzoo.data.synthetic.camera import MARGIN, draw_conditions
-from cdzoo.data.synthetic.shapes import Dice, Rect, inside_any, shifted, swept_outline
+from cdzoo.data.synthetic.shapes import RandomBuffer, Rect, inside_any, shifted, swept_outline
 from cdzoo.metrics import Confusion
 
 
@@ -91,7 +91,7 @@ def test_without_pseudo_changes_the_dates_differ_only_on_changed_plots_and_in_th
         moved = (scene.before != scene.after).any(-1)
         assert moved[scene.mask > 0].mean() > (0.9 if scene.mask.any() else -1), "labelled pixels changed"
         plots = [yard.rect for yard in set(plan.yards[0]) ^ set(plan.yards[1])]
-        plots += {*plan.drives[0], *plan.parks[0]} ^ {*plan.drives[1], *plan.parks[1]}
+        plots += {*plan.driveways[0], *plan.parking_lots[0]} ^ {*plan.driveways[1], *plan.parking_lots[1]}
         plots += [wing for building in set(plan.buildings[0]) ^ set(plan.buildings[1]) for wing in building.wings]
         assert not (moved & ~filled(plots, 256, margin=36)).any()  # the longest shadow: 9 m under a sun of 32 degrees
         quiet = make_scene([9, i], 256, change=False, pseudo_changes=False)
@@ -118,9 +118,9 @@ def test_labels_are_the_roofs_of_changed_buildings_and_touch_no_other(monkeypatc
 def test_buildings_stand_clear_of_each_other_and_of_the_streets():
     near_street = 0
     for i in range(25):
-        dice = Dice(np.random.default_rng([8, i]))
-        plan, lots, story = module.lay_out(dice, 400, 400, change=True, pseudo_changes=False)
-        module.settle(dice, plan, lots, story)
+        rand = RandomBuffer(np.random.default_rng([8, i]))
+        plan, lots, scenario = module.lay_out(rand, 400, 400, change=True, pseudo_changes=False)
+        module.add_buildings(rand, plan, lots, scenario)
         streets = np.concatenate([part for line in plan.streets[1] for part in (line, (line[1:] + line[:-1]) / 2)])
         times = np.zeros((400 - 2 * MARGIN, 400 - 2 * MARGIN), int)
         for wings in {building.wings[0]: building.wings for building in plan.buildings[0] + plan.buildings[1]}.values():
@@ -135,7 +135,7 @@ def test_cars_stand_on_what_is_paved(monkeypatch):
     for i in range(6):
         _, plan = make_with_plan(monkeypatch, [5, i], 256)
         for date in (0, 1):
-            paved = filled(plan.drives[date] + plan.parks[date], 256, margin=2)
+            paved = filled(plan.driveways[date] + plan.parking_lots[date], 256, margin=2)
             line = np.concatenate(plan.streets[date])
             cars = np.array([(car.x, car.y) for car, _ in plan.cars[date]])
             inside = ((cars >= MARGIN) & (cars < 256 + MARGIN)).all(1)
@@ -154,7 +154,7 @@ def test_roofs_are_lit_though_shadows_are_drawn_beneath_them(monkeypatch):
 
 def test_cars_trees_and_fields_change_and_without_pseudo_changes_do_not(monkeypatch):
     plans = [make_with_plan(monkeypatch, [6, 1], 256, change=False, pseudo_changes=p)[1] for p in (True, False)]
-    for name in ("cars", "trees", "grown"):
+    for name in ("cars", "trees", "growth"):
         moving, still = (getattr(plan, name) for plan in plans)
         assert not np.array_equal(np.array(moving[0], object), np.array(moving[1], object)), name
         assert np.array_equal(np.array(still[0], object), np.array(still[1], object)), name
@@ -237,8 +237,8 @@ def test_shifting_repeats_the_border_instead_of_wrapping():
 
 
 def test_dice_are_fair_and_do_not_repeat_themselves():
-    dice = Dice(np.random.default_rng(0))
-    rolls = np.array([dice.roll() for _ in range(4000)])
+    rand = RandomBuffer(np.random.default_rng(0))
+    rolls = np.array([rand.random() for _ in range(4000)])
     assert abs(rolls.mean() - 0.5) < 0.03 and 0 <= rolls.min() and rolls.max() < 1
     assert len(set(rolls.tolist())) == 4000
-    assert {dice.pick("abc") for _ in range(60)} == set("abc")
+    assert {rand.choice("abc") for _ in range(60)} == set("abc")
