@@ -53,9 +53,7 @@ class TimmBackbone(Backbone):
                     out_indices = _default_out_indices(timm.create_model(name, **options).feature_info.reduction())
             model = timm.create_model(name, pretrained=pretrained, out_indices=tuple(out_indices), **options)
         except OSError as error:
-            raise WeightsError(
-                f"the weights of timm/{name} could not be loaded (pretrained=False skips them): {error}"
-            ) from error
+            raise WeightsError(f"weights of timm/{name} could not be loaded; pretrained=False skips them: {error}") from error
         except (RuntimeError, TypeError, AssertionError, AttributeError) as error:
             raise ConfigError(f"timm/{name} cannot be used as a backbone: {error}") from error
         info = model.feature_info

@@ -10,7 +10,7 @@ from cdzoo.data import SyntheticScenes
 from cdzoo.data.synthetic import make_scene
 from cdzoo.data.synthetic import scenes as module
 from cdzoo.data.synthetic.camera import MARGIN, draw_conditions
-from cdzoo.data.synthetic.shapes import RandomBuffer, Rect, inside_any, shifted, swept_outline
+from cdzoo.data.synthetic.shapes import Random, Rect, inside_any, shifted, swept_outline
 from cdzoo.metrics import Confusion
 
 
@@ -118,7 +118,7 @@ def test_labels_are_the_roofs_of_changed_buildings_and_touch_no_other(monkeypatc
 def test_buildings_stand_clear_of_each_other_and_of_the_streets():
     near_street = 0
     for i in range(25):
-        rand = RandomBuffer(np.random.default_rng([8, i]))
+        rand = Random(np.random.default_rng([8, i]))
         plan, lots, scenario = module.lay_out(rand, 400, 400, change=True, pseudo_changes=False)
         module.add_buildings(rand, plan, lots, scenario)
         streets = np.concatenate([part for line in plan.streets[1] for part in (line, (line[1:] + line[:-1]) / 2)])
@@ -237,7 +237,7 @@ def test_shifting_repeats_the_border_instead_of_wrapping():
 
 
 def test_dice_are_fair_and_do_not_repeat_themselves():
-    rand = RandomBuffer(np.random.default_rng(0))
+    rand = Random(np.random.default_rng(0))
     rolls = np.array([rand.random() for _ in range(4000)])
     assert abs(rolls.mean() - 0.5) < 0.03 and 0 <= rolls.min() and rolls.max() < 1
     assert len(set(rolls.tolist())) == 4000

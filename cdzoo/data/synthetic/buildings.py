@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from cdzoo.data.synthetic.plan import RGB, Building, Lot, Plan, Scenario, Yard
-from cdzoo.data.synthetic.shapes import Points, RandomBuffer, Rect, inside_any
+from cdzoo.data.synthetic.shapes import Points, Random, Rect, inside_any
 
 ROOFS: tuple[RGB, ...] = ((98, 97, 93), (108, 105, 98), (88, 87, 87), (122, 116, 106), (130, 120, 106), (116, 94, 82))
 FLAT_ROOFS: tuple[RGB, ...] = (
@@ -18,7 +18,7 @@ _Circle = tuple[float, float, float, Rect]  # x, y and radius of the bounding ci
 GAP = 3.0  # minimum distance between buildings in pixels
 
 
-def add_buildings(rand: RandomBuffer, plan: Plan, lots: list[Lot], scenario: Scenario) -> None:
+def add_buildings(rand: Random, plan: Plan, lots: list[Lot], scenario: Scenario) -> None:
     """Add buildings with yards, driveways and parking lots to a plan, in place.
 
     Args:
@@ -64,7 +64,7 @@ def add_buildings(rand: RandomBuffer, plan: Plan, lots: list[Lot], scenario: Sce
                     plan.yards[date].append(yard)
 
 
-def _draw_change(rand: RandomBuffer, scenario: Scenario, changing: bool, density: float) -> str:
+def _draw_change(rand: Random, scenario: Scenario, changing: bool, density: float) -> str:
     """Sample the change of a lot: "empty", "stays", "appears", "disappears" or "grows"."""
     built, draw = rand.random() < density, rand.random()
     if scenario.new_streets and changing:
@@ -84,14 +84,12 @@ def _is_clear(wings: tuple[Rect, ...], taken: list[_Circle]) -> bool:
     x, y = wings[0].x, wings[0].y
     reach = max(math.hypot(u - x, v - y) + r for u, v, r, _ in map(_bounding_circle, wings)) + GAP
     near = [w for u, v, r, w in taken if (u - x) ** 2 + (v - y) ** 2 < (reach + r) ** 2]
-    return not near or not (
-        inside_any(near, _keypoints(wings), GAP).any() or inside_any(list(wings), _keypoints(near), GAP).any()
-    )
+    return not near or not (inside_any(near, _points(wings), GAP).any() or inside_any(list(wings), _points(near), GAP).any())
 
 
 def _is_off_streets(wings: tuple[Rect, ...], streets: Points, street_width: float) -> bool:
     """Return whether wings are clear of the streets, given by points of their center lines; lots in a bend may not be."""
-    points = _keypoints(wings)
+    points = _points(wings)
     reach = street_width / 2 + 4
     streets = streets[((streets > points.min(0) - reach) & (streets < points.max(0) + reach)).all(1)]
     return not (np.square(points[:, None] - streets).sum(-1) < reach * reach).any()
@@ -101,7 +99,7 @@ def _bounding_circle(rect: Rect) -> _Circle:
     return rect.x, rect.y, math.hypot(rect.length, rect.width) / 2, rect
 
 
-def _keypoints(rects: Iterable[Rect]) -> Points:
+def _points(rects: Iterable[Rect]) -> Points:
     """Return corners, midpoints of sides and centers, which are dense enough to detect any overlap of buildings."""
     points = []
     for rect in rects:
@@ -112,7 +110,7 @@ def _keypoints(rects: Iterable[Rect]) -> Points:
     return np.array(points)
 
 
-def _residential_building(rand: RandomBuffer, lot: Lot, color: RGB) -> tuple[Building, list[Rect]]:
+def _residential_building(rand: Random, lot: Lot, color: RGB) -> tuple[Building, list[Rect]]:
     length, width = rand.uniform(0.66, 0.8) * lot.length, rand.uniform(20, 27)
     tilt = lot.angle + rand.triangular(0, 0.03)
     front = rand.uniform(13, 20)  # depth of the front yard
@@ -140,7 +138,7 @@ def _wing(main: Rect, along: float, side: int, width: float, depth: float) -> Re
     return Rect(*main.at(along, side * (main.width / 2 + depth / 2 - 1)), depth + 2, width, angle)
 
 
-def _industrial_building(rand: RandomBuffer, lot: Lot) -> tuple[Building, list[Rect]]:
+def _industrial_building(rand: Random, lot: Lot) -> tuple[Building, list[Rect]]:
     length, width = rand.uniform(0.5, 0.8) * lot.length, rand.uniform(0.4, 0.66) * lot.depth
     main = Rect(*lot.rect().at(rand.uniform(-5, 5), lot.side * rand.uniform(0, 8)), length, width, lot.angle)
     wings = [main]
@@ -151,7 +149,7 @@ def _industrial_building(rand: RandomBuffer, lot: Lot) -> tuple[Building, list[R
     return Building(tuple(wings), rand.uniform(5, 9), True, rand.choice(FLAT_ROOFS)), [parking_lot]
 
 
-def _extension(rand: RandomBuffer, building: Building) -> Rect:
+def _extension(rand: Random, building: Building) -> Rect:
     """Return an extension at one end of the main wing."""
     main, end, ratio = building.wings[0], rand.choice((0, 1)), rand.uniform(0.5, 0.85)
     depth = rand.uniform(18, 32) if building.flat else rand.uniform(8, 13)

@@ -105,8 +105,6 @@ def _tone_curve(conditions: Conditions) -> list[int]:
     """Return the lookup table of all bands, 256 values each, for `Image.point`."""
     values = ((np.arange(256) / 255) ** conditions.gamma - 0.42) * conditions.contrast + 0.42
     exposure, haze = conditions.exposure, conditions.haze
-    bands = [
-        values * cast * exposure * (1 - haze) + color * haze for cast, color in zip(conditions.cast, HAZE_COLOR, strict=True)
-    ]
+    bands = [values * cast * exposure * (1 - haze) + air * haze for cast, air in zip(conditions.cast, HAZE_COLOR, strict=True)]
     curve: list[int] = (np.concatenate(bands) * 255).clip(0, 255).astype(int).tolist()
     return curve

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from cdzoo.data.synthetic.shapes import Point, Points, RandomBuffer, Rect
+from cdzoo.data.synthetic.shapes import Point, Points, Random, Rect
 
 RGB = tuple[int, int, int]
 
@@ -134,7 +134,7 @@ class Scenario:
         return np.asarray(along > self.border)
 
 
-def lay_out(rand: RandomBuffer, height: int, width: int, change: bool, pseudo_changes: bool) -> tuple[Plan, list[Lot], Scenario]:
+def lay_out(rand: Random, height: int, width: int, change: bool, pseudo_changes: bool) -> tuple[Plan, list[Lot], Scenario]:
     """Generate the streets of a canvas, the lots beside them, and the change between the dates.
 
     Args:
@@ -178,7 +178,7 @@ def lay_out(rand: RandomBuffer, height: int, width: int, change: bool, pseudo_ch
         tree_cover=max(0.0, rand.uniform(-0.2, 0.75)),
         growth=(0.0, rand.uniform(-0.02, 0.09) * pseudo_changes),
     )
-    intervals = []  # (along, across, side, length) of the lots
+    lots = []  # (along, across, side, length)
     depth = pitch / 2 - street / 2 - 3
     for row in rows:
         for side in (-1, 1):
@@ -187,11 +187,11 @@ def lay_out(rand: RandomBuffer, height: int, width: int, change: bool, pseudo_ch
                 length = rand.uniform(86, 150) if industrial else rand.uniform(37, 48)
                 middle, start = start + length / 2, start + length
                 if abs(middle - cross) >= length / 2 + street / 2 + 2:
-                    intervals.append((middle, row + side * (street / 2 + 2 + depth / 2), side, length))
-    return plan, _visible_lots(intervals, depth, to_xy, (width, height)), scenario
+                    lots.append((middle, row + side * (street / 2 + 2 + depth / 2), side, length))
+    return plan, _visible_lots(lots, depth, to_xy, (width, height)), scenario
 
 
-def _draw_scenario(rand: RandomBuffer, height: int, width: int, change: bool, pseudo_changes: bool) -> Scenario:
+def _draw_scenario(rand: Random, height: int, width: int, change: bool, pseudo_changes: bool) -> Scenario:
     kind = rand.choice(("development",) * 10 + ("infill",) * 7 + ("demolition",) * 3)
     new_streets = kind == "development" and rand.random() < 0.5 and pseudo_changes
     direction, border = rand.uniform(0, 2 * math.pi), rand.uniform(-0.3, 0.25) * min(height, width)
@@ -199,21 +199,16 @@ def _draw_scenario(rand: RandomBuffer, height: int, width: int, change: bool, ps
 
 
 def _visible_lots(
-    intervals: list[tuple[float, float, int, float]],
-    depth: float,
-    to_xy: Callable[[Points, Points], Points],
-    size: tuple[int, int],
+    lots: list[tuple[float, float, int, float]], depth: float, to_xy: Callable[[Points, Points], Points], size: tuple[int, int]
 ) -> list[Lot]:
-    """Return the lots that are visible, or whose shadows may be, on a canvas of `size` (width, height)."""
-    along, across, _, length = np.array(intervals).reshape(-1, 4).T
+    """Return the lots, given as (along, across, side, length), that may be visible on a canvas of `size` (width, height)."""
+    along, across, _, length = np.array(lots).reshape(-1, 4).T
     centers, ahead = to_xy(along, across), to_xy(along + 2, across)
     angles = np.arctan2(*(ahead - centers).T[::-1]).tolist()
     margin = np.hypot(length[:, None], depth) / 2 + 8  # for shadows
     visible = ((centers > -margin) & (centers < np.array(size) + margin)).all(1)
-    lots = zip(centers.tolist(), angles, intervals, strict=True)
-    return [
-        Lot(x, y, angle, side, n, depth) for ((x, y), angle, (_, _, side, n)), show in zip(lots, visible, strict=True) if show
-    ]
+    candidates = zip(centers.tolist(), angles, lots, visible, strict=True)
+    return [Lot(x, y, angle, side, n, depth) for (x, y), angle, (_, _, side, n), inside in candidates if inside]
 
 
 def _unchanged_pieces(line: Points, scenario: Scenario) -> list[Points]:

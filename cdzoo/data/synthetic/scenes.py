@@ -15,7 +15,7 @@ from cdzoo.data.synthetic.buildings import add_buildings
 from cdzoo.data.synthetic.camera import MARGIN, draw_conditions
 from cdzoo.data.synthetic.plan import Plan, lay_out
 from cdzoo.data.synthetic.render import Texture, render
-from cdzoo.data.synthetic.shapes import RandomBuffer
+from cdzoo.data.synthetic.shapes import Random
 from cdzoo.data.synthetic.surroundings import add_surroundings
 
 
@@ -55,7 +55,7 @@ def make_scene(
     """
     height, width = _validate_size(size)
     rng = np.random.default_rng(seed)
-    rand = RandomBuffer(rng)
+    rand = Random(rng)
     canvas = height + 2 * MARGIN, width + 2 * MARGIN
     plan, lots, scenario = lay_out(rand, *canvas, change=change, pseudo_changes=pseudo_changes)
     add_buildings(rand, plan, lots, scenario)

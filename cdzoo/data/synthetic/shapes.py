@@ -73,7 +73,7 @@ def inside_any(rects: list[Rect], points: Points, margin: float) -> npt.NDArray[
     return np.asarray(inside.any(1))
 
 
-class RandomBuffer:
+class Random:
     """Random numbers drawn in blocks of 512, because thousands of NumPy calls would take half of the time of a scene."""
 
     def __init__(self, rng: np.random.Generator) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from cdzoo.data.synthetic.plan import RGB, Lot, Plan, Scenario
-from cdzoo.data.synthetic.shapes import Point, RandomBuffer, Rect, ribbons
+from cdzoo.data.synthetic.shapes import Point, Random, Rect, ribbons
 
 CARS: tuple[RGB, ...] = (
     (232, 232, 232), (225, 226, 228), (34, 36, 40), (48, 50, 54), (122, 126, 130), (168, 170, 172), (142, 36, 32), (44, 62, 104)
@@ -22,13 +22,7 @@ BORDER = 12  # pixels around the canvas in which trees are placed, because their
 
 
 def add_surroundings(
-    rng: np.random.Generator,
-    rand: RandomBuffer,
-    plan: Plan,
-    lots: list[Lot],
-    scenario: Scenario,
-    size: tuple[int, int],
-    pseudo: bool,
+    rng: np.random.Generator, rand: Random, plan: Plan, lots: list[Lot], scenario: Scenario, size: tuple[int, int], pseudo: bool
 ) -> None:
     """Add trees, cars, fields and paths to a plan, in place.
 
@@ -90,7 +84,7 @@ def _add_cars(rng: np.random.Generator, plan: Plan, size: tuple[int, int], pseud
     driveways = list(dict.fromkeys(plan.driveways[0] + plan.driveways[1]))
     parking_lots = list(dict.fromkeys(plan.parking_lots[0] + plan.parking_lots[1]))
     for date in (0, 1):
-        rand = RandomBuffer(np.random.default_rng([seed, date * pseudo]))
+        rand = Random(np.random.default_rng([seed, date * pseudo]))
         present = {*plan.driveways[date], *plan.parking_lots[date]}
         positions: list[tuple[Point, float, bool]] = []
         for rect in driveways:
@@ -119,7 +113,7 @@ def parking_spaces(parking_lot: Rect) -> list[float]:
     return np.arange(-parking_lot.length / 2 + 9, parking_lot.length / 2 - 9, SPACE_WIDTH).tolist()
 
 
-def _add_fields(rand: RandomBuffer, plan: Plan, lots: list[Lot], scenario: Scenario, size: tuple[int, int], pseudo: bool) -> None:
+def _add_fields(rand: Random, plan: Plan, lots: list[Lot], scenario: Scenario, size: tuple[int, int], pseudo: bool) -> None:
     """Add patches of crops and bare soil; with pseudo-changes, some change between the dates and lots are cleared."""
     height, width = size
     angle = lots[0].angle if lots else 0.0
@@ -142,7 +136,7 @@ def _add_fields(rand: RandomBuffer, plan: Plan, lots: list[Lot], scenario: Scena
             plan.fields[rand.choice((0, 1, 1))].append((lot.rect(-2), soil, False))
 
 
-def _add_paths(rand: RandomBuffer, plan: Plan, size: tuple[int, int], pseudo: bool) -> None:
+def _add_paths(rand: Random, plan: Plan, size: tuple[int, int], pseudo: bool) -> None:
     """Add unpaved paths."""
     height, width = size
     for _ in range(int(rand.uniform(0, 3 + height * width / 60000))):
