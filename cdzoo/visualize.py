@@ -34,15 +34,15 @@ def overlay(image: UInt8, mask: UInt8, opacity: float = 0.45) -> UInt8:
         mask: Change map (H, W) in {0, 1}.
         opacity: Opacity of the tint, in [0, 1].
     """
-    picture = to_rgb(image).astype(np.float32)
+    output = to_rgb(image).astype(np.float32)
     changed = mask.astype(bool)
-    picture[changed] = picture[changed] * (1 - opacity) + np.array(CHANGE_COLOR, np.float32) * opacity
+    output[changed] = output[changed] * (1 - opacity) + np.array(CHANGE_COLOR, np.float32) * opacity
     inner = changed.copy()
     for axis in (0, 1):
         for shift in (1, -1):
             inner &= np.roll(changed, shift, axis)
-    picture[changed & ~inner] = CHANGE_COLOR
-    return picture.round().astype(np.uint8)
+    output[changed & ~inner] = CHANGE_COLOR
+    return output.round().astype(np.uint8)
 
 
 def errors(predicted: UInt8, truth: UInt8) -> UInt8:
@@ -52,12 +52,12 @@ def errors(predicted: UInt8, truth: UInt8) -> UInt8:
         predicted: Predicted change map (H, W) in {0, 1}.
         truth: Reference mask (H, W) in {0, 1}.
     """
-    picture = np.zeros((*truth.shape, 3), np.uint8)
+    output = np.zeros((*truth.shape, 3), np.uint8)
     positive, changed = predicted.astype(bool), truth.astype(bool)
-    picture[positive & changed] = TP_COLOR
-    picture[positive & ~changed] = FP_COLOR
-    picture[~positive & changed] = FN_COLOR
-    return picture
+    output[positive & changed] = TP_COLOR
+    output[positive & ~changed] = FP_COLOR
+    output[~positive & changed] = FN_COLOR
+    return output
 
 
 def strip(rows: Sequence[Sequence[UInt8]], titles: Sequence[str], gap: int = 8) -> Image.Image:

@@ -65,19 +65,19 @@ def render(rng: np.random.Generator, plan: Plan, date: int, conditions: Conditio
     canvas = height, width = texture.fine.shape
     ground, shade = _soil(texture, conditions.season), Image.new("L", (width, height))
     built = Image.new("L", (width, height), 255)  # 0 where woods cannot grow
-    pen, dark, clear = ImageDraw.Draw(ground), ImageDraw.Draw(shade), ImageDraw.Draw(built)
+    draw, dark, clear = ImageDraw.Draw(ground), ImageDraw.Draw(shade), ImageDraw.Draw(built)
     # Materials are drawn in flat colors; texture and light are applied to the whole canvas afterwards.
-    _draw_land(pen, dark, clear, plan, date, conditions)
-    _draw_streets(pen, clear, plan, date)
+    _draw_land(draw, dark, clear, plan, date, conditions)
+    _draw_streets(draw, clear, plan, date)
     for car, color in plan.cars[date]:
-        draw_car(pen, car, color, conditions)
+        draw_car(draw, car, color, conditions)
     wings = [(b, wing) for b in plan.buildings[date] for wing in b.wings if wing.near(width, height, 40)]
     for building, wing in wings:
         dark.polygon(swept_outline(wing.corners(), *conditions.shadow_offset(building.height)), fill=255)
     for _, wing in wings:  # roofs are shaded separately
         dark.polygon(wing.corners(), fill=0)
     for building in plan.buildings[date]:
-        draw_building(pen, building, conditions, canvas)
+        draw_building(draw, building, conditions, canvas)
     crowns = Image.new("L", (width, height))
     _draw_crowns(ImageDraw.Draw(crowns), plan.trees[date])
     scene = _apply_light(ground, shade, built, crowns, plan, date, conditions, texture)
@@ -91,49 +91,49 @@ def _soil(texture: Texture, season: float) -> Image.Image:
     return Image.merge("RGBA", [*bands, Image.new("L", texture.green.size, 255)])
 
 
-def _draw_land(pen: Draw, dark: Draw, clear: Draw, plan: Plan, date: int, conditions: Conditions) -> None:
+def _draw_land(draw: Draw, dark: Draw, clear: Draw, plan: Plan, date: int, conditions: Conditions) -> None:
     for rect, color, furrowed in plan.fields[date]:
         tone = seasonal_color(color, conditions.season)
         corners = rect.corners()
-        pen.polygon(corners, fill=(*tone, 170))
+        draw.polygon(corners, fill=(*tone, 170))
         clear.polygon(corners, fill=0)
         if furrowed:
             for i in range(int(rect.width // 5)):
                 across = 5 * i + 2 - rect.width / 2
                 ends = rect.at(-rect.length / 2, across), rect.at(rect.length / 2, across)
-                pen.line(ends, fill=lit_color(tone, 0.86, 170), width=2)
+                draw.line(ends, fill=lit_color(tone, 0.86, 170), width=2)
     for path in plan.paths[date]:
-        pen.line(path, fill=(164, 150, 124, 150), width=3)
+        draw.line(path, fill=(164, 150, 124, 150), width=3)
     for parking_lot in plan.parking_lots[date]:
-        draw_parking_lot(pen, parking_lot, plan.concrete)
+        draw_parking_lot(draw, parking_lot, plan.concrete)
         clear.polygon(parking_lot.corners(4), fill=0)
     for yard in plan.yards[date]:
-        draw_yard(pen, dark, yard, conditions)
+        draw_yard(draw, dark, yard, conditions)
         clear.polygon(yard.rect.corners(2), fill=0)
 
 
-def _draw_streets(pen: Draw, clear: Draw, plan: Plan, date: int) -> None:
+def _draw_streets(draw: Draw, clear: Draw, plan: Plan, date: int) -> None:
     asphalt = (152, 150, 144, PAVED) if plan.concrete else (98, 98, 98, PAVED)
     width = plan.street_width
     outlines = [ribbons(line, (width + 14, width + 4, width)) for line in plan.streets[date]]
     for verge, sidewalk, _ in outlines:  # before all roadways, so that intersections stay open
         clear.polygon(verge, fill=0)
-        pen.polygon(sidewalk, fill=(184, 180, 170, PAVED))
+        draw.polygon(sidewalk, fill=(184, 180, 170, PAVED))
     for rect in plan.driveways[date]:
-        pen.polygon(rect.corners(), fill=(208, 204, 194, PAVED))
+        draw.polygon(rect.corners(), fill=(208, 204, 194, PAVED))
     for _, _, roadway in outlines:
-        pen.polygon(roadway, fill=asphalt)
+        draw.polygon(roadway, fill=asphalt)
     if plan.industrial:
         for line in plan.streets[date]:
             for start, end in zip(line[::2].tolist(), line[1::2].tolist(), strict=False):
-                pen.line((*start, *end), fill=(206, 196, 140, PAVED))
+                draw.line((*start, *end), fill=(206, 196, 140, PAVED))
 
 
-def _draw_crowns(pen: Draw, trees: npt.NDArray[np.float64]) -> None:
+def _draw_crowns(draw: Draw, trees: npt.NDArray[np.float64]) -> None:
     """Draw single trees as stepped domes of heights up to 255."""
     for share, height in ((1.0, 120), (0.78, 180), (0.45, 230)):
         for x, y, r in trees.tolist():
-            draw_disc(pen, x, y, r * share, height)
+            draw_disc(draw, x, y, r * share, height)
 
 
 def _apply_light(

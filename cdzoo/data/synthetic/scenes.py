@@ -77,11 +77,11 @@ def _change_mask(plan: Plan, height: int, width: int) -> npt.NDArray[np.uint8]:
     roofs = []
     for buildings in plan.buildings:
         image = Image.new("L", (width, height))
-        pen = ImageDraw.Draw(image)
+        draw = ImageDraw.Draw(image)
         for building in buildings:
             for wing in building.wings:
                 if wing.near(width, height, 0):
-                    pen.polygon(wing.corners(), fill=1)
+                    draw.polygon(wing.corners(), fill=1)
         roofs.append(np.asarray(image))
     return np.asarray(roofs[0] ^ roofs[1])
 

@@ -65,14 +65,14 @@ def _open_ground(plan: Plan, date: int, size: tuple[int, int]) -> npt.NDArray[np
     """Return a mask of the ground that is free for trees, on the canvas extended by `BORDER`."""
     height, width = size
     image = Image.new("L", (width + 2 * BORDER, height + 2 * BORDER), 1)
-    pen, offset = ImageDraw.Draw(image), (BORDER, BORDER)
+    draw, offset = ImageDraw.Draw(image), (BORDER, BORDER)
     for line in plan.streets[1]:  # at both dates: streets are only added
-        pen.polygon(ribbons(line + BORDER, (plan.street_width + 12,))[0], fill=0)
+        draw.polygon(ribbons(line + BORDER, (plan.street_width + 12,))[0], fill=0)
     for rect in plan.driveways[date] + plan.parking_lots[date]:
-        pen.polygon(rect.corners(1.5, offset), fill=0)
+        draw.polygon(rect.corners(1.5, offset), fill=0)
     for building in plan.buildings[date]:
         for wing in building.wings:
-            pen.polygon(wing.corners(3.5, offset), fill=0)
+            draw.polygon(wing.corners(3.5, offset), fill=0)
     return np.asarray(image) > 0
 
 
