@@ -29,7 +29,7 @@ def add_buildings(rand: Random, plan: Plan, lots: list[Lot], scenario: Scenario)
     """
     density = rand.uniform(0.6, 0.97)
     common = rand.choice(ROOFS)
-    spread = rand.uniform(0, 0.6)  # fraction of roofs that do not have the common color
+    spread = rand.uniform(0, 0.6)  # probability that a roof has a random color instead of the common one
     centers = np.array([(lot.x, lot.y) for lot in lots]).reshape(-1, 2)
     changes = [_draw_change(rand, scenario, changing, density) for changing in scenario.in_changing_area(centers).tolist()]
     if scenario.kind != "none" and lots and not {"appears", "disappears", "grows"} & set(changes):
