@@ -227,7 +227,9 @@ class TestMismatch:
             ChangeDetector(**_components(fusion_channels=(4, 6)))
 
     def test_head_and_fusion_without_decoder(self):
-        with pytest.raises(ChannelMismatchError, match=r"fusion LevelFusion returns channels \(4, 8\).*head _Head expects \(4,\)"):
+        with pytest.raises(
+            ChannelMismatchError, match=r"fusion LevelFusion returns channels \(4, 8\).*head _Head expects \(4,\)"
+        ):
             ChangeDetector(**_components(head_channels=(4,)))
 
     def test_decoder_and_fusion(self):

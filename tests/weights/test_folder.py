@@ -68,7 +68,7 @@ def test_invalid_configs_raise(tiny, tmp_path, change, message):
 
 def test_config_must_be_a_json_object():
     for text in ("", "[]", "{"):
-        with pytest.raises(ConfigError, match="JSON|must be a mapping"):
+        with pytest.raises(ConfigError, match=r"JSON|must be a mapping"):
             cdzoo.ModelCfg.from_json(text)
 
 
