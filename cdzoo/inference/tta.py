@@ -14,7 +14,7 @@ MODES = ("none", "flips", "swap", "all")
 _MIRRORS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
-def check_mode(mode: str, bands: tuple[int, int]) -> None:
+def check_mode(mode: str, bands: tuple[int, ...]) -> None:
     """Raise unless `mode` can be used.
 
     Raises:
