@@ -19,7 +19,7 @@ from rasterio.transform import from_origin
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.io.rasters import small_cache
+from cdzoo.io.rasters import limited_cache
 from cdzoo.models.preprocess import normalize_images
 from cdzoo.scenes import SceneCfg, predict_scene
 from cdzoo.scenes.raster import RasterSource
@@ -196,7 +196,7 @@ class TestDepth:
 def test_what_was_decoded_is_not_decoded_again(raster, scene):
     """Neighbouring windows share blocks, and windows of a raster in whole rows share all of them."""
     path, rows = raster("a.tif", scene[0]), Span(0, 64)
-    with small_cache(), RasterSource(path, 3) as source:
+    with limited_cache(), RasterSource(path, 3) as source:
         left, _ = source.read(rows, Span(0, 100))
         os.truncate(path, 100)
         right, _ = source.read(rows, Span(100, 200))
