@@ -1,12 +1,18 @@
-"""Parts of a scene: cut and carried so that neither their borders nor a new beginning leave a trace."""
+"""Blocks of a scene: complete, independent of how often the run was interrupted, and of bounded size."""
 
 import numpy as np
 import pytest
 import torch
 from known_backbones import Convolutions
 
-from cdzoo.inference.blocks import ArraySource, CarryInMemory, Plan, parts
+from cdzoo.errors import ConfigError, InputError
+from cdzoo.inference.blocks import ROWS_KEPT, BorderSumsInMemory, WindowGrid, predict_blocks
+from cdzoo.inference.sources import ArraySource
+from cdzoo.scenes import SceneCfg
+from cdzoo.scenes.job import SceneJob
 from cdzoo.scenes.journal import Journal
+
+JOB = SceneJob({}, (), SceneCfg(), 0.5, False)
 
 
 def images(height, width):
@@ -14,72 +20,76 @@ def images(height, width):
     return [ArraySource(rng.integers(0, 255, (height, width, 3), dtype=np.uint8)) for _ in range(2)]
 
 
-def assembled(found, height, width):
-    whole = np.full((height, width), np.nan, np.float32)
-    for part in found:
-        target = whole[part.rows.start : part.rows.stop, part.columns.start : part.columns.stop]
-        assert np.isnan(target).all() and target.shape == part.probability.shape == part.valid.shape
-        target[:] = part.probability
-    return whole
-
-
 @pytest.mark.parametrize("batch_size", [1, 2, 3])
-def test_parts_are_whole_batches_and_cover_the_scene_once(detector, batch_size):
+def test_blocks_hold_whole_batches_and_cover_the_scene_once(detector, batch_size):
     model = detector(Convolutions())
-    plan = Plan(model, 100, 1000, tile=64, overlap=32, batch_size=batch_size)
-    assert all(len(tiles) % batch_size == 0 for tiles in plan.parts[:-1]) and len(plan.parts) > 1
-    assert [i for tiles in plan.parts for i in tiles] == list(range(len(plan.columns)))
-    found = list(parts(model, *images(100, 1000), plan, CarryInMemory()))
-    assert [(part.strip, part.number) for part in found] == [
-        (s, p) for s in range(len(plan.rows)) for p in range(len(plan.parts))
-    ]
-    assert not np.isnan(assembled(found, 100, 1000)).any()
+    grid = WindowGrid(model, 100, 1000, tile=64, overlap=32, batch_size=batch_size)
+    assert all(len(columns) % batch_size == 0 for columns in grid.blocks[:-1]) and len(grid.blocks) > 1
+    assert [i for columns in grid.blocks for i in columns] == list(range(len(grid.columns)))
+    blocks = list(predict_blocks(model, *images(100, 1000), grid, BorderSumsInMemory()))
+    assert [(block.row, block.number) for block in blocks] == grid.order
+    scene = np.full((100, 1000), np.nan, np.float32)
+    for block in blocks:
+        target = scene[block.window.slices]
+        assert np.isnan(target).all() and target.shape == block.probability.shape == block.valid.shape
+        target[:] = block.probability
+    assert not np.isnan(scene).any()
 
 
-@pytest.mark.parametrize("batch_size", [2, 16])  # two parts, one part
-@pytest.mark.parametrize("height", [64, 160, 162, 190])  # 162: three rows of tiles share pixels at the end
-def test_a_new_beginning_at_any_part_gives_the_same_bits(detector, tmp_path, height, batch_size):
-    """Also where the part before was predicted but not yet written when the run was killed."""
+@pytest.mark.parametrize("batch_size", [2, 16])  # two blocks a row, one block
+@pytest.mark.parametrize("height", [64, 160, 162, 190])  # 162: three rows of windows share pixels at the end
+def test_resuming_at_any_block_returns_the_same_bits(detector, tmp_path, height, batch_size):
+    """Also if the last block was predicted but not yet written when the run was killed."""
     torch.manual_seed(1)
     model = detector(Convolutions())
-    pair, plan = images(height, 420), Plan(model, height, 420, tile=64, overlap=32, batch_size=batch_size)
-    whole = list(parts(model, *pair, plan, CarryInMemory()))
-    for stop in range(1, len(plan.order) + 1):
+    pair, grid = images(height, 420), WindowGrid(model, height, 420, tile=64, overlap=32, batch_size=batch_size)
+    expected = list(predict_blocks(model, *pair, grid, BorderSumsInMemory()))
+    for stop in range(1, len(grid.order) + 1):
         for unwritten in (0, 1):
-            journal = Journal(tmp_path / f"{stop}_{unwritten}.tif", {})
-            run = parts(model, *pair, plan, journal)
-            for part in [next(run) for _ in range(stop)][: stop - unwritten]:
-                journal.write(part.strip, part.number, mask=part.probability)
+            journal = Journal(tmp_path / f"{stop}_{unwritten}.tif", JOB)
+            run = predict_blocks(model, *pair, grid, journal)
+            for block in [next(run) for _ in range(stop)][: stop - unwritten]:
+                journal.write(block.row, block.number, mask=block.probability)
             run.close()
-            finished = Journal(tmp_path / f"{stop}_{unwritten}.tif", {}).finished(plan.order)
-            assert finished == stop - unwritten
-            again = list(parts(model, *pair, plan, journal, begin=finished))
-            assert [(part.strip, part.number) for part in again] == plan.order[finished:]
-            for own, expected in zip(again, whole[finished:], strict=True):
-                assert np.array_equal(own.probability, expected.probability)
+            stored = Journal(tmp_path / f"{stop}_{unwritten}.tif", JOB).count(grid.order)
+            assert stored == stop - unwritten
+            resumed = list(predict_blocks(model, *pair, grid, journal, start=stored))
+            assert [(block.row, block.number) for block in resumed] == grid.order[stored:]
+            for block, other in zip(resumed, expected[stored:], strict=True):
+                assert np.array_equal(block.probability, other.probability)
 
 
-def test_what_is_carried_on_disk_stays_within_a_few_strips(detector, tmp_path):
+def test_border_sums_of_a_few_rows_are_kept(detector, tmp_path):
     model, most = detector(Convolutions()), 0
-    plan, journal = Plan(model, 500, 64, tile=64, overlap=16, batch_size=1), Journal(tmp_path / "c.tif", {})
-    for _ in parts(model, *images(500, 64), plan, journal):
-        most = max(most, len(list(journal.folder.glob("carry_*"))))
-    assert most == 3 and len(plan.rows) > 6
+    grid, journal = WindowGrid(model, 500, 64, tile=64, overlap=16, batch_size=1), Journal(tmp_path / "c.tif", JOB)
+    for _ in predict_blocks(model, *images(500, 64), grid, journal):
+        most = max(most, len(list(journal.folder.glob("sums_*"))))
+    assert most == ROWS_KEPT and len(grid.rows) > 6
 
 
-def test_windows_do_not_grow_with_the_scene(detector):
-    """What is read at once is as large for a wide scene as for one of twice its width."""
+def test_blocks_do_not_grow_with_the_scene(detector):
     model, sizes = detector(Convolutions()), []
 
     class Watched(ArraySource):
-        def read(self, rows, columns):
-            seen.append(rows.size * columns.size)
-            return super().read(rows, columns)
+        def read(self, window):
+            seen.append(window.height * window.width)
+            return super().read(window)
 
     for width in (800, 1600):
         seen = []
         pair = [Watched(source.pixels) for source in images(64, width)]
-        plan = Plan(model, 64, width, tile=64, overlap=16, batch_size=4)
-        list(parts(model, *pair, plan, CarryInMemory()))
+        grid = WindowGrid(model, 64, width, tile=64, overlap=16, batch_size=4)
+        list(predict_blocks(model, *pair, grid, BorderSumsInMemory()))
         sizes.append(max(seen))
     assert sizes[0] == sizes[1]
+
+
+def test_a_fixed_input_size_makes_all_windows_equal(detector):
+    model = detector(Convolutions())
+    model.backbone.fixed_input_size = 64
+    grid = WindowGrid(model, 101, 150, tile=64, overlap=16, batch_size=1)
+    assert {len(span) for span in (*grid.rows, *grid.columns)} == {64}
+    with pytest.raises(ConfigError, match="use tile=64, got 128"):
+        WindowGrid(model, 200, 200, tile=128, overlap=16, batch_size=1)
+    with pytest.raises(InputError, match="at least 64x64 pixels, got 200x40"):
+        WindowGrid(model, 40, 200, tile=64, overlap=16, batch_size=1)
