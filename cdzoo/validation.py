@@ -43,7 +43,7 @@ def config_dataclass(cls: type[T]) -> type[T]:
             raise _config_error(cls.__name__, names, error) from None
 
     made.__init__ = __init__
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def _config_error(name: str, names: list[str], error: ValidationError) -> CdzooError:

@@ -27,7 +27,7 @@ class BITResNet18(Backbone):
     def __init__(self, in_chans: int = 3) -> None:
         import timm  # imported here because it takes seconds to import
 
-        super().__init__(in_chans, [256], [8])
+        super().__init__(in_chans, [256], [8], stages=["resnet.layer3"])
         resnet = timm.create_model("resnet18", pretrained=False, in_chans=in_chans)
         block = resnet.layer3[0]
         block.conv1.stride = block.downsample[0].stride = (1, 1)
@@ -40,4 +40,6 @@ class BITResNet18(Backbone):
         """Encode (B, in_chans, H, W); returns one level (B, 256, H / 8, W / 8)."""
         net = self.resnet
         x = net.maxpool(net.act1(net.bn1(net.conv1(x))))
-        return [net.layer3(net.layer2(net.layer1(x)))]
+        for layer in (net.layer1, net.layer2, net.layer3):
+            x = self.run_stage(layer, x)
+        return [x]

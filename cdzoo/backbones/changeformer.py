@@ -156,7 +156,9 @@ class ChangeFormerEncoder(Backbone):
         for width, num_heads in zip(channels, heads, strict=True):
             if width % num_heads:
                 raise ConfigError(f"backbone changeformer: {width} channels are not divisible by {num_heads} heads")
-        super().__init__(in_chans, channels, [4 * 2**i for i in range(num_stages)])
+        super().__init__(
+            in_chans, channels, [4 * 2**i for i in range(num_stages)], stages=[f"stages.{i}" for i in range(num_stages)]
+        )
         self.stages = nn.ModuleList()
         in_channels = in_chans
         for i, (width, rates) in enumerate(zip(channels, drop_path_rates(drop_path, depths), strict=True)):
@@ -169,6 +171,6 @@ class ChangeFormerEncoder(Backbone):
         """Encode (B, in_chans, H, W); returns one level (B, C_i, H / s_i, W / s_i) per stage."""
         features = []
         for stage in self.stages:
-            x = stage(x)
+            x = self.run_stage(stage, x)
             features.append(x)
         return features

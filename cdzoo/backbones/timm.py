@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from cdzoo.components import Backbone
+from cdzoo.backbones.features import FeatureBackbone
 from cdzoo.errors import ConfigError, UnknownNameError, WeightsError
 
 PREFIX = "timm/"
 
 
-class TimmBackbone(Backbone):
+class TimmBackbone(FeatureBackbone):
     """timm model that returns its intermediate feature maps (`features_only=True`).
 
     Args:
@@ -56,16 +55,7 @@ class TimmBackbone(Backbone):
             raise WeightsError(f"weights of timm/{name} could not be loaded; pretrained=False skips them: {error}") from error
         except (RuntimeError, TypeError, AssertionError, AttributeError) as error:
             raise ConfigError(f"timm/{name} cannot be used as a backbone: {error}") from error
-        info = model.feature_info
-        super().__init__(in_chans, info.channels(), info.reduction())
-        self.model = model
-        # Some encoders (e.g., Swin) return channels-last maps; components expect (B, C, H, W).
-        self.channels_last = getattr(model, "output_fmt", None) is not None and str(model.output_fmt.value) == "NHWC"
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Encode (B, in_chans, H, W); returns one map (B, C_i, H / s_i, W / s_i) per level."""
-        features = self.model(x)
-        return [f.permute(0, 3, 1, 2) for f in features] if self.channels_last else list(features)
+        super().__init__(model, in_chans)
 
 
 def _dynamic_size_option(timm: Any, name: str) -> dict[str, bool]:

@@ -56,6 +56,6 @@ class UNetEncoder(Backbone):
         """Encode (B, in_chans, H, W); returns one map (B, C_i, floor(H / s_i), floor(W / s_i)) per level."""
         features = []
         for stage in self.stages:
-            features.append(stage(x))
+            features.append(self.run_stage(stage, x))
             x = F.max_pool2d(features[-1], 2)
         return [*features, x]

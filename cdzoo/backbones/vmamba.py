@@ -71,6 +71,8 @@ class VMamba(Backbone):
         ConfigError: An argument is out of range.
     """
 
+    stages_channels_last = True
+
     def __init__(
         self,
         in_chans: int = 3,
@@ -92,7 +94,7 @@ class VMamba(Backbone):
             )
         check_stages("vmamba", depths, drop_path)
         widths = [channels * 2**i for i in range(len(depths))]
-        super().__init__(in_chans, widths, [4 * 2**i for i in range(len(depths))], pad_multiple=1)
+        super().__init__(in_chans, widths, [4 * 2**i for i in range(len(depths))], 1, [f"stages.{i}" for i in range(len(depths))])
         self.patch_embed = nn.Sequential(ConvNorm(in_chans, channels // 2), nn.GELU(), ConvNorm(channels // 2, channels))
         self.stages = nn.ModuleList()
         for i, (width, rates) in enumerate(zip(widths, drop_path_rates(drop_path, depths), strict=True)):
@@ -106,7 +108,7 @@ class VMamba(Backbone):
         x = self.patch_embed(x.permute(0, 2, 3, 1))
         features = []
         for stage, norm in zip(self.stages, self.norms, strict=True):
-            x = stage(x)
+            x = self.run_stage(stage, x)
             features.append(norm(x).permute(0, 3, 1, 2))
         return features
 

@@ -72,6 +72,8 @@ class VSSBackbone(Backbone):
         ConfigError: An argument is out of range.
     """
 
+    stages_channels_last = True
+
     def __init__(
         self,
         in_chans: int = 3,
@@ -86,7 +88,9 @@ class VSSBackbone(Backbone):
             raise ConfigError(f"backbone vss: channels, d_state and expand must be positive, got {channels}, {d_state}, {expand}")
         check_stages("vss", depths, drop_path)
         widths = [channels * 2**i for i in range(len(depths))]
-        super().__init__(in_chans, widths, [4 * 2**i for i in range(len(depths))])
+        super().__init__(
+            in_chans, widths, [4 * 2**i for i in range(len(depths))], stages=[f"stages.{i}" for i in range(len(depths))]
+        )
         self.patch_embed = PatchEmbed(in_chans, channels)
         self.stages = nn.ModuleList()
         for i, (width, rates) in enumerate(zip(widths, drop_path_rates(drop_path, depths), strict=True)):
@@ -99,6 +103,6 @@ class VSSBackbone(Backbone):
         x = self.patch_embed(x)
         features = []
         for stage in self.stages:
-            x = stage(x)
+            x = self.run_stage(stage, x)
             features.append(x.permute(0, 3, 1, 2))
         return features

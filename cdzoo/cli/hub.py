@@ -17,7 +17,8 @@ def run_convert(checkpoint: str, out: str, model: str | None, backbone: str | No
         raise InputError(f"{folder}: there is something already; choose another folder, or replace it with --overwrite")
     from cdzoo.convert import backbone_from_official, from_official
     from cdzoo.factory import create_model
-    from cdzoo.weights.folder import WEIGHTS_FILE, save_pretrained
+    from cdzoo.flops import describe_cost
+    from cdzoo.weights.folder import WEIGHTS_FILE
     from cdzoo.weights.state import read_checkpoint, write_tensors
 
     given = {name: value for name, value in options.items() if value is not None}
@@ -35,7 +36,7 @@ def run_convert(checkpoint: str, out: str, model: str | None, backbone: str | No
     tensors = from_official(model, state, **given)
     detector = create_model(model, **given)
     detector.load_state_dict(tensors, strict=True)
-    save_pretrained(detector, folder, card=True)
+    detector.save_pretrained(folder, card=True, cost=describe_cost(detector))
     print(f"{len(tensors)} tensors of {model}: {folder}")
     if detector.config.original:
         print(f"the checkpoint is from {detector.config.original}: its terms bind the converted weights too")
@@ -45,15 +46,15 @@ def run_convert(checkpoint: str, out: str, model: str | None, backbone: str | No
 def run_push(folder: str, repo: str, private: bool, revision: str | None, message: str) -> None:
     """Publish a folder with a model on the Hugging Face Hub."""
     from cdzoo.factory import create_model
-    from cdzoo.io.files import write_text
-    from cdzoo.weights.card import model_card
+    from cdzoo.flops import describe_cost
+    from cdzoo.weights.card import write_card
     from cdzoo.weights.folder import CARD_FILE
     from cdzoo.weights.hub import push
 
     detector = create_model(f"local-dir:{folder}")  # what cannot be loaded is not published
     card = Path(folder) / CARD_FILE
     if not card.exists():
-        write_text(card, model_card(detector, Path(folder)))
+        write_card(Path(folder), detector.config, sum(detector.parameter_counts().values()), describe_cost(detector))
         print(f"wrote a model card: {card}")
     commit = push(folder, repo, private, message, revision)
     print(f"published as {repo}, commit {commit}")

@@ -49,7 +49,7 @@ def run_list(pattern: str, kind: str | None) -> None:
 def run_info(model: str, **options: Any) -> None:
     """Print the parts of a model with their channels and share of the parameters."""
     from cdzoo.cli.build import build_model
-    from cdzoo.components import describe
+    from cdzoo.compatibility import describe
 
     detector = build_model(model, **options)
     config, counts = detector.config, detector.parameter_counts()

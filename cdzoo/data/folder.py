@@ -36,7 +36,7 @@ class FilePairs(Dataset[dict[str, Any]]):
     def __init__(
         self,
         pairs: Sequence[PairFiles],
-        bands: tuple[int, int] = (3, 3),
+        bands: tuple[int, ...] = (3, 3),
         value_range: tuple[float, float] | None = None,
         encoding: MaskEncoding | None = None,
     ) -> None:
@@ -93,7 +93,7 @@ class FolderPairs(FilePairs):
     def __init__(
         self,
         root: str | Path,
-        bands: tuple[int, int] = (3, 3),
+        bands: tuple[int, ...] = (3, 3),
         exclude: Sequence[str] = (),
         split: str | None = None,
         value_range: tuple[float, float] | None = None,

@@ -74,7 +74,7 @@ class Opened:
         return {split: list(samples.names) for split, samples in self.splits.items()}
 
 
-def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, int] = (3, 3)) -> Opened:
+def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 3)) -> Opened:
     """Open splits of a data set.
 
     Without an official validation split, one is carved from the training split (see `carve`), which then lacks it.
@@ -142,7 +142,7 @@ class Remembered(Dataset[dict[str, Any]]):
 class _Files:
     """Where the files of each split are."""
 
-    def __init__(self, cfg: DataCfg, bands: tuple[int, int]) -> None:
+    def __init__(self, cfg: DataCfg, bands: tuple[int, ...]) -> None:
         self.cfg, self.bands = cfg, bands
         self.notes: list[str] = []
         self.info = _named(cfg.data)

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cdzoo.components import Decoder, check_doubling
+from cdzoo.compatibility import check_doubling
+from cdzoo.components import Decoder
 from cdzoo.errors import ConfigError
 from cdzoo.layers import UNetConv
 from cdzoo.registry import register_decoder

@@ -28,7 +28,7 @@ from cdzoo.io.files import file_sha256, replace_atomically, write_json
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.protocol import Protocol, get_protocol
 from cdzoo.results import RESULTS_FILE, environment
-from cdzoo.weights.folder import WEIGHTS_FILE, save_pretrained
+from cdzoo.weights.folder import WEIGHTS_FILE
 
 
 class Run:
@@ -174,7 +174,7 @@ class Run:
         return summary
 
     def _write_best(self, out: Path) -> None:
-        save_pretrained(self.setup.judged(), out)
+        self.setup.judged().save_pretrained(out)
         summary = self.best["summary"]
         results = {
             "model": self.model.config.name,

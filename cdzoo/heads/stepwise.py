@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from cdzoo.components import Head, check_one_level
+from cdzoo.compatibility import check_one_level
+from cdzoo.components import Head
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_head
 

@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cdzoo.components import Neck, check_doubling
+from cdzoo.compatibility import check_doubling
+from cdzoo.components import Neck
 from cdzoo.errors import ConfigError
 from cdzoo.layers import ConvBNReLU, kaiming_init_
 from cdzoo.layers.resize import resize

@@ -25,9 +25,9 @@ from cdzoo.errors import ChannelMismatchError, ConfigError
 from cdzoo.layers.drop_path import drop_path_rates
 from cdzoo.layers.resize import resize
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.registry import PARTS
+from cdzoo.registry import COMPONENTS
 
-COMPONENTS = [(kind, name) for kind, registry in PARTS.items() for name in registry.list()]
+ENTRIES = [(kind, name) for kind, registry in COMPONENTS.items() for name in registry.list()]
 BLOCKS = [1, 1, 1, 1]
 SMALL = {
     ("backbone", "vss"): {"channels": 8, "depths": BLOCKS, "d_state": 2},
@@ -73,7 +73,7 @@ def build(kind, name, **kwargs):
     return cdzoo.create_model("glmamba_tiny", **options)
 
 
-@pytest.mark.parametrize(("kind", "name", "kwargs"), [(*entry, {}) for entry in COMPONENTS] + VARIANTS)
+@pytest.mark.parametrize(("kind", "name", "kwargs"), [(*entry, {}) for entry in ENTRIES] + VARIANTS)
 class TestComponent:
     def test_training_step_at_odd_size(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs)
@@ -97,7 +97,7 @@ class TestComponent:
 
     def test_state_dict_and_config_round_trip(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs).eval()
-        copy = cdzoo.factory.build(cdzoo.ModelCfg.from_json(model.config.to_json())).eval()
+        copy = cdzoo.ChangeDetector.from_config(cdzoo.ModelCfg.from_json(model.config.to_json())).eval()
         assert copy.config == model.config
         copy.load_state_dict(model.state_dict(), strict=True)
         with torch.no_grad():
@@ -119,9 +119,9 @@ class TestComponent:
         assert tuple(32 // f.shape[2] for f in outputs[0]) == tuple(strides)
 
 
-@pytest.mark.parametrize(("kind", "name"), COMPONENTS)
+@pytest.mark.parametrize(("kind", "name"), ENTRIES)
 def test_base_class_docstring_and_signature(kind, name):
-    entry = PARTS[kind].get(name)
+    entry = COMPONENTS[kind].get(name)
     bases = {
         "backbone": Backbone,
         "neck": Neck,
@@ -176,12 +176,12 @@ def test_csam_levels_and_strides():
     with pytest.raises(ConfigError, match=r"neck csam: at least three levels.*neck=None"):
         cdzoo.create_model("glmamba_tiny", backbone=("vss", {"channels": 8, "depths": [1, 1]}))
     with pytest.raises(ConfigError, match="strides that double"):
-        PARTS["neck"].get("csam")([8, 8, 8], [4, 8, 8])
+        COMPONENTS["neck"].get("csam")([8, 8, 8], [4, 8, 8])
 
 
 @pytest.mark.parametrize("head", ONE_LEVEL_HEADS)
 def test_single_level_heads_suggest_a_decoder(head):
-    with pytest.raises(ConfigError, match=rf"{head} takes one level.*gives 4.*decoder=\"unet\""):
+    with pytest.raises(ConfigError, match=rf"{head} expects one level.*4 levels.*decoder=\"unet\""):
         cdzoo.create_model("glmamba_tiny", head=head)
 
 
@@ -193,8 +193,8 @@ def test_single_level_is_rejected(kind, name):
 
 @pytest.mark.parametrize("decoder", ["unet", "concat_up"])
 def test_strides_that_do_not_double_are_rejected(decoder):
-    with pytest.raises(ConfigError, match=f"decoder {decoder} needs strides that double"):
-        PARTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])
+    with pytest.raises(ConfigError, match=f"decoder {decoder} requires strides that double"):
+        COMPONENTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])
 
 
 class _FixedBackbone(Backbone):
@@ -222,24 +222,26 @@ class TestMismatch:
 
     def test_fusion_and_backbone(self):
         with pytest.raises(
-            ChannelMismatchError, match=r"backbone _FixedBackbone gives channels \(4, 8\).*LevelFusion takes \(4, 6\)"
+            ChannelMismatchError, match=r"backbone _FixedBackbone returns channels \(4, 8\).*LevelFusion expects \(4, 6\)"
         ):
             ChangeDetector(**_components(fusion_channels=(4, 6)))
 
     def test_head_and_fusion_without_decoder(self):
-        with pytest.raises(ChannelMismatchError, match=r"fusion LevelFusion gives channels \(4, 8\).*head _Head takes \(4,\)"):
+        with pytest.raises(
+            ChannelMismatchError, match=r"fusion LevelFusion returns channels \(4, 8\).*head _Head expects \(4,\)"
+        ):
             ChangeDetector(**_components(head_channels=(4,)))
 
     def test_decoder_and_fusion(self):
         decoder = PerLevelDecoder([LevelDecoder(4), LevelDecoder(9)])
-        with pytest.raises(ChannelMismatchError, match=r"decoder LevelDecoder takes \(4, 9\)"):
+        with pytest.raises(ChannelMismatchError, match=r"decoder LevelDecoder expects \(4, 9\)"):
             ChangeDetector(**_components(decoder=decoder))
 
     def test_strides(self):
         class Refine(Neck):
             pass
 
-        with pytest.raises(ChannelMismatchError, match=r"gives strides \(4, 8\), but neck Refine takes \(4, 16\)"):
+        with pytest.raises(ChannelMismatchError, match=r"returns strides \(4, 8\), but neck Refine expects \(4, 16\)"):
             ChangeDetector(**_components(neck=Refine((4, 8), (4, 16))))
 
     def test_module_of_another_kind(self):
@@ -259,7 +261,7 @@ def test_identity_keeps_channels_and_strides():
 
 @pytest.mark.parametrize(("name", "channels"), [("vmamba_tiny", 96), ("vmamba_small", 96), ("vmamba_base", 128)])
 def test_vmamba_sizes(name, channels):
-    function = PARTS["backbone"].get(name)
+    function = COMPONENTS["backbone"].get(name)
     assert list(inspect.signature(function).parameters) == ["in_chans", "depths", "drop_path"]
     with torch.device("meta"):
         backbone = function(depths=[1, 1])
@@ -267,8 +269,8 @@ def test_vmamba_sizes(name, channels):
 
 
 def test_upsample_alias():
-    assert PARTS["neck"].get("enlarge") is PARTS["neck"].get("upsample")
-    assert "enlarge" not in PARTS["neck"].list()
+    assert COMPONENTS["neck"].get("enlarge") is COMPONENTS["neck"].get("upsample")
+    assert "enlarge" not in COMPONENTS["neck"].list()
 
 
 def test_drop_path_rates():
