@@ -6,7 +6,7 @@ import dataclasses
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -207,8 +207,7 @@ class ChangeCounts:
         best = max(sweep, key=lambda row: row["f1"])
         images, confusion = int(self.images), self.confusion()
         return Scores(
-            **confusion.scores(),
-            **asdict(confusion),
+            **cast(dict[str, Any], {**confusion.scores(), **asdict(confusion)}),
             mean_image_f1=int(self.image_f1) / _FIXED_POINT / images if images else 0.0,
             images=images,
             threshold=self.threshold,

@@ -49,5 +49,3 @@ def describe_weights(model: Any, name: str) -> str:
         return f"weights {name}"
     scores = ", ".join(f"{score} {100 * value:.2f}" for score, value in cfg.metrics.items())
     return f"weights {cfg.name}, trained on {cfg.dataset}; {scores} ({cfg.provenance}, protocol {cfg.protocol})"
-
-

@@ -9,6 +9,7 @@ from cdzoo.data.open import DataCfg
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.files import write_json
 from cdzoo.metrics import SUMMARY_SCORES, spread, spread_table
+from cdzoo.results import Results
 
 
 def evaluate(
@@ -46,7 +47,7 @@ def evaluate(
     for path in (out, pictures):
         if path and not Path(path).resolve().parent.is_dir():
             raise InputError(f"{path}: the folder {Path(path).parent} does not exist")
-    results = []
+    results: list[Results] = []
     for name in names:
         picture = None if pictures is None else Path(pictures) / f"worst_{Path(name).name}.png"
         detector = load_trained(name)
@@ -85,8 +86,9 @@ def reproduce(model: str, data: str | None = None, tolerance: float = 1e-4, devi
     found, stated = (record.splits.get(published.split, {}) for record in (result.protocol, published.protocol))
     if found != stated:
         raise InputError(
-            f"{source.data}: the {published.split} split is not the one that was scored: {found.get('samples')} samples with hash "
-            f"{found.get('sha256')} instead of {stated.get('samples')} with {stated.get('sha256')}; pass the right data with --data"
+            f"{source.data}: the {published.split} split is not the one that was scored: {found.get('samples')} samples with "
+            f"hash {found.get('sha256')} instead of {stated.get('samples')} with {stated.get('sha256')}; pass the right data "
+            "with --data"
         )
     print(f"{file}: {published.provenance} results on {published.split}, protocol {published.protocol.name}")
     print(f"{'score':<16}{'published':>12}{'here':>12}{'difference':>12}")

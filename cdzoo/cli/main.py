@@ -1,7 +1,7 @@
 """Dispatch and exit codes of the console script `cdzoo`.
 
-Exit codes: 0 success, 1 a check that found problems, 2 invalid input (one message), 75 interrupted with a checkpoint, 130 Ctrl-C. Other
-errors are bugs and show a traceback.
+Exit codes: 0 success, 1 a check that found problems, 2 invalid input (one message), 130 Ctrl-C. Other errors are bugs and show a
+traceback.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ RENAMED = {"model_name": "model"}
 _EPILOG = "Every command accepts --import FILE.py (repeatable), which imports your own components first."
 
 
-def build_parser(name: str, function: Callable[..., Any], positional: tuple[str, ...] = (), config: bool = False) -> ArgumentParser:
+def build_parser(
+    name: str, function: Callable[..., Any], positional: tuple[str, ...] = (), config: bool = False
+) -> ArgumentParser:
     """Return the parser of a command.
 
     Parameters without a default are required. Parameters annotated with a dataclass contribute an option for each of its fields.
@@ -51,18 +53,27 @@ def build_parser(name: str, function: Callable[..., Any], positional: tuple[str,
             option = RENAMED.get(field.name, field.name)
             if option not in own:  # else the command itself sets the field
                 default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
-                _add(group, option, field_hints[field.name], default, {option: field_helps.get(field.name, "")}, option in positional)
+                _add(
+                    group,
+                    option,
+                    field_hints[field.name],
+                    default,
+                    {option: field_helps.get(field.name, "")},
+                    option in positional,
+                )
     return parser
 
 
 def call(function: Callable[..., Any], values: Mapping[str, Any]) -> Any:
     """Call a command with the values of its parser."""
     configs = _configs(typing.get_type_hints(function))
+    parameters = inspect.signature(function).parameters
+    available = values.keys() - (parameters.keys() - configs.keys())  # the command's own parameters are not fields
     arguments: dict[str, Any] = {}
-    for name in inspect.signature(function).parameters:
+    for name in parameters:
         if name in configs:
             options = {field.name: RENAMED.get(field.name, field.name) for field in dataclasses.fields(configs[name])}
-            arguments[name] = configs[name](**{field: values[option] for field, option in options.items() if option in values})
+            arguments[name] = configs[name](**{field: values[option] for field, option in options.items() if option in available})
         else:
             arguments[name] = values[name]
     return function(**arguments)

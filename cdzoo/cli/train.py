@@ -98,7 +98,8 @@ def _check_folder(folder: Path, overwrite: bool, resume: bool) -> bool:
         raise InputError(f"--resume {folder}: there is no run in that folder")
     if used and not overwrite and not resume:
         raise InputError(
-            f"{folder}: already exists; continue the run with --resume {folder}, choose another --out, or replace it with --overwrite"
+            f"{folder}: already exists; continue the run with --resume {folder}, choose another --out, or replace it with "
+            "--overwrite"
         )
     return not used
 
