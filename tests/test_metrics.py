@@ -10,7 +10,8 @@ from cdzoo.metrics import Confusion
 def test_scores_agree_with_torchmetrics():
     predicted, truth = torch.rand(3, 20, 30) > 0.6, torch.rand(3, 20, 30) > 0.7
     ours = Confusion.of(predicted, truth)
-    assert ours == Confusion.from_matrix(BinaryConfusionMatrix()(predicted.int(), truth.int()))
+    (tn, fp), (fn, tp) = BinaryConfusionMatrix()(predicted.int(), truth.int()).tolist()
+    assert ours == Confusion(tp, fp, fn, tn)
     assert ours.f1 == pytest.approx(BinaryF1Score()(predicted.int(), truth.int()).item(), abs=1e-6)
     assert ours.iou == pytest.approx(BinaryJaccardIndex()(predicted.int(), truth.int()).item(), abs=1e-6)
     assert ours.kappa == pytest.approx(BinaryCohenKappa()(predicted.int(), truth.int()).item(), abs=1e-6)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cdzoo.errors import ConfigError, InputError
 
@@ -41,7 +42,7 @@ def convert(
     from cdzoo.weights.state import read_checkpoint, write_tensors
 
     options = {"in_chans": in_chans, "num_classes": num_classes}
-    given = {name: value for name, value in options.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     state = read_checkpoint(checkpoint)
     if backbone is not None:
         if given:

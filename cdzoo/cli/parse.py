@@ -14,6 +14,8 @@ from jsonargparse import ArgumentParser
 
 SHORT = {"output": "-o"}
 """Short forms of options."""
+WITHOUT_VALUE = {"ray": "local"}
+"""Values of options that are passed without one."""
 RENAMED = {"model_name": "model"}
 """Options that are named differently from the field they set."""
 _EPILOG = "Every command accepts --import FILE.py (repeatable), which imports your own components first."
@@ -89,8 +91,14 @@ def _add(parser: Any, name: str, kind: Any, default: Any, helps: Mapping[str, st
     if typing.get_origin(inner) is list or inner == tuple[str, ...]:
         options |= {"type": typing.get_args(inner)[0], "nargs": "*" if positional and not required else "+"}
         options["default"] = list(default) if isinstance(default, tuple | list) else None
+    if typing.get_origin(inner) is typing.Literal:  # choices make a shorter message than the type
+        options |= {"type": str, "choices": list(typing.get_args(inner))}
+    if name in WITHOUT_VALUE:
+        options |= {"type": str, "nargs": "?", "const": WITHOUT_VALUE[name]}
     if positional:
-        if not required and "nargs" not in options:
+        if required:
+            options.pop("default", None)
+        elif "nargs" not in options:
             options["nargs"] = "?"
         parser.add_argument(name, **options)
     else:

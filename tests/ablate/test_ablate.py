@@ -57,14 +57,12 @@ def command():
 def test_grids_of_the_project_build_every_row(path):
     import torch
 
-    from cdzoo.cli.build import build_model
-
     grid = read_grid(path)
     jobs = grid.jobs()
     assert len({job.key for job in jobs}) == len(jobs)
     for job in jobs[: len(jobs) // len(grid.seeds)]:
         with torch.device("meta"):
-            build_model(job.model, **job.parts)
+            cdzoo.create_model(job.model, **dict(job.options))
 
 
 def test_the_paper_s_three_tables_need_each_run_once():
@@ -87,7 +85,7 @@ def test_equal_runs_have_equal_names_and_others_do_not(write):
     [
         ({"modle": "x"}, "unknown entry 'modle'.*'model'"),
         ({"train": {"epoch": 3}}, "train: unknown entry 'epoch'.*'epochs'"),
-        ({"train": {"epochs": 0}}, "epochs must be at least 1"),
+        ({"train": {"epochs": 0}}, "epochs must be greater than or equal to 1"),
         ({"tables": {"a": {"title": "A", "rows": {"b": {"fuson": "sum"}}}}}, "tables: a: b: unknown entry 'fuson'.*'fusion'"),
         ({"title": ""}, "lacks 'title'"),
         ({"seeds": [1, 1]}, "seeds are different numbers"),

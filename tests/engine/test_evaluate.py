@@ -68,9 +68,9 @@ def test_overlapping_windows_are_averaged(model):
     model.eval()
     a, b = torch.rand(2, 3, 48, 80), torch.rand(2, 3, 48, 80)
     with torch.no_grad():
-        mean = predict_probability(model, a, b, Protocol("w", window=48, overlap=16), batch_size=1)
-        left = predict_probability(model, a[..., :48], b[..., :48], WHOLE)
-        right = predict_probability(model, a[..., 32:], b[..., 32:], WHOLE)
+        mean = predict_probability(model, [a, b], Protocol("w", window=48, overlap=16), batch_size=1)
+        left = predict_probability(model, [a[..., :48], b[..., :48]], WHOLE)
+        right = predict_probability(model, [a[..., 32:], b[..., 32:]], WHOLE)
     torch.testing.assert_close(mean[..., :32], left[..., :32])
     torch.testing.assert_close(mean[..., 32:48], (left[..., 32:] + right[..., :16]) / 2)
     torch.testing.assert_close(mean[..., 48:], right[..., 16:])

@@ -15,7 +15,7 @@ from cdzoo.data.folder import FolderPairs
 from cdzoo.engine.checkpoint import list_checkpoints, load_checkpoint, read_checkpoint
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.fit import train
-from cdzoo.engine.log import Logbook
+from cdzoo.engine.log import RunLog
 from cdzoo.errors import ConfigError, InputError, TrainingError, WeightsError
 
 SCRIPT = Path(__file__).with_name("interrupted.py")
@@ -93,7 +93,7 @@ def test_a_finished_run_may_be_continued_and_stays(tiny, samples, tmp_path):
 
 def test_a_run_is_continued_with_its_own_settings_and_data(tiny, samples, tmp_path):
     run(tiny, samples, tmp_path)
-    with pytest.raises(ConfigError, match=r"continued with its own settings: lr was 0.001, now 0.01.*another --out"):
+    with pytest.raises(ConfigError, match=r"a resumed run keeps its settings: lr was 0.001, now 0.01.*another --out"):
         run(tiny, samples, tmp_path, resume=True, lr=1e-2)
     with pytest.raises(ConfigError, match="trained on 4 pairs, now there are 3"):
         run(tiny, [samples[i] for i in range(3)], tmp_path, resume=True)
@@ -112,7 +112,7 @@ def test_best_weights_that_a_killed_run_had_no_time_to_write_are_in_its_checkpoi
         (tmp_path / name).unlink()
     assert run(tiny, samples, tmp_path, epochs=1, resume=True) == first
     assert all((tmp_path / name).read_bytes() == data for name, data in kept.items())
-    assert json.loads((tmp_path / "results.json").read_text())["scores"] == first
+    assert json.loads((tmp_path / "results.json").read_text())["scores"] == first.scores.to_dict()
 
 
 def test_a_new_run_in_the_same_folder_does_not_see_the_old_checkpoints(tiny, samples, tmp_path):
@@ -127,7 +127,7 @@ def test_only_two_checkpoints_are_kept(tiny, samples, tmp_path):
 
 
 def test_nothing_to_continue_and_damaged_checkpoints_are_named(tiny, samples, tmp_path):
-    with pytest.raises(InputError, match="no checkpoint to continue from"):
+    with pytest.raises(InputError, match="no checkpoint to resume from"):
         run(tiny, samples, tmp_path, resume=True)
     run(tiny, samples, tmp_path)
     for name, damage in (("state.pt", b"x"), ("weights.safetensors", b"\x00" * 20)):
@@ -174,11 +174,11 @@ def test_a_signal_ends_the_run_after_the_step_with_a_checkpoint(tiny, samples, t
 
 
 def test_the_log_forgets_what_came_after_the_checkpoint(tmp_path):
-    book = Logbook(tmp_path)
+    book = RunLog(tmp_path, total=10)
     for step in (2, 4, 6):
         book.write(step=step, epoch=step // 2, loss=0.5)
     with (tmp_path / "log.csv").open("a") as file:
         file.write("8,4,0.1")  # cut off by a kill
-    Logbook(tmp_path, step=4).write(step=6, epoch=3, loss=0.25)
+    RunLog(tmp_path, total=10, step=4).write(step=6, epoch=3, loss=0.25)
     rows = (tmp_path / "log.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows[1:]] == ["2", "4", "6"] and ",0.25," in rows[-1]

@@ -32,7 +32,7 @@ def test_it_learns_and_leaves_the_best_weights_behind(tiny, pair_folder, tmp_pat
     summary = train(model, samples, samples, cfg, tmp_path / "out", facts={"data": "itself"})
     assert summary["f1"] > 0.8
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["scores"] == summary and results["data"] == "itself"
+    assert results["scores"] == summary.scores.to_dict() and results["data"] == "itself"
     assert results["training"]["lr"] == 1e-2 and results["provenance"] == "measured"
     assert results["weights_sha256"] == file_sha256(tmp_path / "out" / "model.safetensors")
     assert results["environment"]["versions"]["torch"] == torch.__version__.split("+")[0]
@@ -47,9 +47,9 @@ def test_it_learns_and_leaves_the_best_weights_behind(tiny, pair_folder, tmp_pat
     loaded = cdzoo.create_model(f"local-dir:{tmp_path / 'out'}").eval()
     again = Confusion(0, 0, 0, 0)
     for sample in samples:
-        change = cdzoo.predict_pair(loaded, *(sample[k].permute(1, 2, 0).numpy() for k in ("image_a", "image_b")))
-        again += Confusion.of(torch.from_numpy(change.mask), sample["mask"])
-    assert again.to_dict().items() <= summary.items()
+        change = cdzoo.predict_pair(loaded, *(image.permute(1, 2, 0).numpy() for image in sample.images))
+        again += Confusion.of(torch.from_numpy(change.mask), sample.target["mask"])
+    assert again.to_dict().items() <= summary.scores.to_dict().items()
     assert not model.training
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True))
 
@@ -81,7 +81,7 @@ def test_a_loss_that_stays_not_finite_stops_training_and_writes_no_weights(tiny,
     model = tiny()
     model.head.register_forward_hook(lambda module, inputs, output: output * float("nan"))
     cfg = dataclasses.replace(QUICK, epochs=20, max_bad_steps=3, validate_every=20)
-    with pytest.raises(TrainingError, match=r"loss became nan at step 2, the last of 3 .* in a row.*pairs pair_.*Lower lr"):
+    with pytest.raises(TrainingError, match=r"loss became nan at step 2, the last of 3 consecutive skipped steps.*pairs pair_.*Lower lr"):
         train(model, samples, samples, cfg, tmp_path / "out")
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
@@ -98,7 +98,7 @@ def test_weights_that_are_not_finite_are_never_written(tiny, pair_folder, tmp_pa
 
 @pytest.mark.parametrize("poison", ["loss", "gradient"])
 def test_a_single_bad_step_changes_nothing_but_its_count(tiny, pair_folder, tmp_path, poison):
-    samples = [dict(sample) for sample in FolderPairs(pair_folder(2, 40))]
+    samples = list(FolderPairs(pair_folder(2, 40)))
     model = tiny()
     calls = []
 
@@ -125,9 +125,8 @@ def test_a_single_bad_step_changes_nothing_but_its_count(tiny, pair_folder, tmp_
 
 
 def test_statistics_poisoned_by_a_bad_step_are_put_back(tiny, pair_folder):
-    samples = [dict(sample) for sample in FolderPairs(pair_folder(2, 40))]
-    for sample in samples:
-        sample["image_a"] = torch.full((3, 40, 40), float("nan"))
+    blank = torch.full((3, 40, 40), float("nan"))
+    samples = [sample._replace(images=(blank, sample.images[1])) for sample in FolderPairs(pair_folder(2, 40))]
     model = tiny()
     before = {name: value.clone() for name, value in model.named_buffers()}
     with pytest.raises(TrainingError, match=r"not finite|became nan"):
@@ -140,7 +139,7 @@ def test_nothing_called_changed_is_said_aloud(tiny, pair_folder):
     model = tiny()
     with torch.no_grad():
         model.head.classify.bias.fill_(-50.0)
-    with pytest.warns(UserWarning, match=r"no pixel of the validation pairs is called changed.*loss=bce\+dice"):
+    with pytest.warns(UserWarning, match=r"no pixel of the validation pairs is predicted as changed.*loss=bce\+dice"):
         train(model, samples, samples, dataclasses.replace(QUICK, epochs=1, lr=1e-9))
 
 
@@ -165,7 +164,7 @@ def test_every_setting_trains(tiny, pair_folder, tmp_path, changes):
 
 def test_an_optimizer_that_does_not_exist_is_named(tiny, pair_folder):
     samples = FolderPairs(pair_folder(2, 40))
-    with pytest.raises(ConfigError, match="optimizer 'adamm' is none that timm knows"):
+    with pytest.raises(ConfigError, match="optimizer 'adamm' is unknown to timm"):
         train(tiny(), samples, samples, dataclasses.replace(QUICK, optimizer="adamm"))
 
 

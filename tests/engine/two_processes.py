@@ -24,7 +24,7 @@ def main(out: Path) -> None:
     weights = torch.cat([value.flatten().double() for value in model.state_dict().values()])
     rank = os.environ.get("RANK", "0")
     (out / f"rank{rank}.json").write_text(
-        json.dumps({"summary": summary, "sum": weights.sum().item(), "abs": weights.abs().sum().item()})
+        json.dumps({"summary": summary.scores.to_dict(), "sum": weights.sum().item(), "abs": weights.abs().sum().item()})
     )
 
 
