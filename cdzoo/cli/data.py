@@ -36,16 +36,15 @@ def run_check(path: str, exclude: list[str], sheet: str) -> int:
 
 def run_list() -> None:
     """Print the named data sets and the protocols."""
-    from cdzoo.data.datasets import DATASETS
-    from cdzoo.protocol import PROTOCOLS
+    from cdzoo.data.datasets import dataset_info, list_datasets
+    from cdzoo.data.protocols import get_protocol, list_protocols
 
     print("data sets")
-    for info in DATASETS.values():
+    for info in map(dataset_info, list_datasets()):
         counts = ", ".join(f"{split} {count}" for split, count in info.splits.items()) or "no official split"
         print(f"  {info.name:<16}{counts:<38}{info.description}")
-    print(f"  {'synthetic':<16}{'train 512, val 128, test 256':<38}Scenes made on the spot, 128x128")
     print("protocols")
-    for protocol in PROTOCOLS.values():
+    for protocol in map(get_protocol, list_protocols()):
         print(f"  {protocol.dataset or 'any folder':<16}{protocol}")
 
 
@@ -66,11 +65,14 @@ def run_info(name: str, root: str | None) -> int:
         "page": info.homepage,
         "get": info.files,
         "layout": info.layout,
-        "folder": f"{folder} (set CDZOO_DATA for another place than data/)",
+        "folder": "" if info.generate else f"{folder} (set CDZOO_DATA for another place than data/)",
     }
     print(info.title)
     for label, text in facts.items():
-        print(f"  {label:<12}{text}")
+        if text:
+            print(f"  {label:<12}{text}")
+    if info.generate is not None:
+        return 0
     print(info.citation)
     if not folder.is_dir():
         print(f"not here yet: there is no folder {folder}")
@@ -84,12 +86,14 @@ def run_info(name: str, root: str | None) -> int:
 
 def run_prepare(name: str, root: str | None, out: str | None, tile: int, url: list[str], sha256: list[str]) -> None:
     """Fetch and unpack archives when addresses are given, then cut the data set into tiles when `out` is."""
-    from cdzoo.data.datasets import dataset_info
+    from cdzoo.data.datasets import dataset_info, known_layouts
     from cdzoo.data.layout import find_splits
     from cdzoo.data.open import DataCfg, data_root, split_files
 
     info = None if Path(name).is_dir() else dataset_info(name)
     folder = Path(root) if root else Path(name) if info is None else data_root(name)
+    if info is not None and info.generate is not None:
+        raise InputError(f"{name} is generated when it is opened; there are no files to prepare")
     if sha256 and len(sha256) != len(url):
         raise ConfigError(f"--sha256 takes one checksum for each --url, got {len(sha256)} for {len(url)}")
     for number, address in enumerate(url):
@@ -103,7 +107,7 @@ def run_prepare(name: str, root: str | None, out: str | None, tile: int, url: li
         return
     from cdzoo.data.prepare import prepare
 
-    splits = list(find_splits(folder)) or list(info.splits if info else ())
+    splits = list(find_splits(folder, known_layouts())) or list(info.splits if info else ())
     if not splits:
         raise InputError(f"{folder}: no splits (train/, val/, test/ or list/*.txt), so it is not known what belongs where")
     pairs = {split: split_files(DataCfg(name), split, folder) for split in splits}

@@ -95,7 +95,7 @@ def _train_one(model: str, folder: Path, resume: bool, leader: bool, **options: 
 
 def opened_split(source: Any) -> str:
     """Return the split on which the weights are chosen under the protocol that `source` names."""
-    from cdzoo.protocol import get_protocol
+    from cdzoo.data.protocols import get_protocol
 
     return get_protocol(source.protocol).selection_split
 

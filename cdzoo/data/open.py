@@ -1,4 +1,4 @@
-"""`--data`: a folder, the name of a data set, or scenes made on the spot; opened under a protocol."""
+"""`open_data`: the splits of a folder or a named data set under a protocol."""
 
 from __future__ import annotations
 
@@ -9,49 +9,51 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from torch.utils.data import Dataset
 
-from cdzoo.data.datasets import DATASETS, DatasetInfo
-from cdzoo.data.datasets.info import RANDOM
-from cdzoo.data.folder import FilePairs, usable_pairs
-from cdzoo.data.layout import PairFiles, find_splits, list_split
+from cdzoo.data.datasets import DATASETS, DatasetInfo, known_layouts
+from cdzoo.data.folder import FilePairs
+from cdzoo.data.layout import PairFiles, find_splits, list_split, usable_pairs
 from cdzoo.data.masks import MaskEncoding
-from cdzoo.data.synthetic import SyntheticScenes
+from cdzoo.data.protocols import get_protocol
+from cdzoo.data.sample import Sample, as_sample
+from cdzoo.data.sampler import Samples
+from cdzoo.data.splits import holdout_split
 from cdzoo.data.tiles import TiledPairs
-from cdzoo.errors import InputError
-from cdzoo.protocol import Protocol, get_protocol
-
-SYNTHETIC = "synthetic"
-SYNTHETIC_PLAIN = "synthetic_plain"
-"""The same scenes without changes of light, season and position: easier, for short runs."""
-SYNTHETIC_SPLITS = {"train": (512, 0), "val": (128, 1), "test": (256, 2)}
-"""Number of pairs and seed of each split of the synthetic data set."""
-SYNTHETIC_SIZE = 128
+from cdzoo.errors import ConfigError, InputError
+from cdzoo.protocol import Protocol
+from cdzoo.validation import config_dataclass
 
 ROOT_VARIABLE = "CDZOO_DATA"
 
 
-@dataclass(frozen=True)
+@config_dataclass
 class DataCfg:
-    """Which data, read how.
+    """Data set and reading options.
 
     Attributes:
-        data: Folder, name of a data set, or `synthetic` (`synthetic:6000` for as many training pairs), or `synthetic_plain`.
-        protocol: Name; the default one of the data set otherwise.
-        exclude: fnmatch wildcards of names to leave out.
-        val: Another folder for the validation pairs.
-        value_range: Values that become 0 and 1, for images of more than 8 bits.
-        mask_encoding: `0/1`, `0/255` or `threshold`; recognised otherwise.
+        data: Folder, or name of a data set; `synthetic:6000` generates 6000 training pairs.
+        protocol: Name of the protocol; the default protocol of the data set if None.
+        exclude: Wildcards (fnmatch) of sample names to leave out.
+        val: Folder of validation pairs, instead of the validation split.
+        value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
+        mask_encoding: `0/1`, `0/255` or `threshold`; detected if None.
     """
 
     data: str
     protocol: str | None = None
-    exclude: Sequence[str] = ()
+    exclude: tuple[str, ...] = ()
     val: str | None = None
     value_range: tuple[float, float] | None = None
-    mask_encoding: MaskEncoding | None = None
+    mask_encoding: Annotated[MaskEncoding, Field(strict=False)] | None = None
+
+    def __post_init__(self) -> None:
+        """Validate the value range."""
+        if self.value_range is not None and self.value_range[0] >= self.value_range[1]:
+            raise ConfigError(f"value_range must be (min, max) with min < max, got {self.value_range}")
 
 
 @dataclass
@@ -59,9 +61,9 @@ class Opened:
     """Splits of a data set.
 
     Attributes:
-        protocol: Under which they were opened.
-        splits: Samples by split.
-        notes: What a person should know of how they came about, a line each.
+        protocol: Protocol of the data.
+        splits: Samples of each split, with `names` and `has_change()`.
+        notes: Messages about how the splits were made, one line each.
     """
 
     protocol: Protocol
@@ -70,180 +72,176 @@ class Opened:
 
     @property
     def names(self) -> dict[str, list[str]]:
-        """Names of the samples of each split, of which the protocol keeps a hash."""
+        """Names of the samples of each split; their hash is stored with scores."""
         return {split: list(samples.names) for split, samples in self.splits.items()}
 
 
 def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, int] = (3, 3)) -> Opened:
     """Open splits of a data set.
 
-    Without an official validation split, one is carved from the training split (see `carve`), which then lacks it.
-    A folder that is not split at all is treated as a training split; asked for its test split, all of it is given.
-    The test split is opened only when it is asked for.
+    If there is no validation split, it is taken from the training split (see `holdout_split`). A folder without splits is a
+    training split; its test split is the whole folder. Splits that are not requested are not read.
 
     Args:
-        cfg: Which data.
+        cfg: Data set and reading options.
         splits: Any of `"train"`, `"val"`, `"test"`.
-        bands: Bands of the first and of the second date.
+        bands: Number of bands of each date.
 
     Raises:
-        InputError: The data are not there, cannot be used, show no change in the training split, or splits share files.
-        ConfigError: The protocol does not exist or is not for these data.
+        InputError: The data do not exist or cannot be used, the training split has no change, or splits share images.
+        ConfigError: The protocol does not exist or belongs to another data set.
     """
-    kind, _, lessons = cfg.data.partition(":")
-    if kind in (SYNTHETIC, SYNTHETIC_PLAIN) and not Path(cfg.data).exists():
-        protocol = get_protocol(cfg.protocol, SYNTHETIC)
-        made = {split: _made(kind, split, lessons) for split in splits}
-        return Opened(protocol, made, ["scenes made on the spot"])
-    source = _Files(cfg, bands)
+    info = _named(cfg.data)
+    if info is not None and info.generate is not None:
+        generated = {split: _generated(cfg.data, split) for split in splits}
+        return Opened(get_protocol(cfg.protocol, info.name), generated, ["synthetic scenes"])
+    source = _Files(cfg, info)
     opened = Opened(source.protocol, {}, source.notes)
-    pairs: dict[str, list[PairFiles]] = source.pairs(splits)
+    pairs = source.pairs(splits)
     if cfg.val is not None and Path(cfg.val).resolve() == source.root.resolve():
-        opened.notes.append("the validation pairs are the training pairs: scores show that the model learns, nothing more")
+        opened.notes.append("the validation pairs are the training pairs: scores do not measure generalization")
     else:
-        _refuse_duplicates(pairs)
+        _check_disjoint(pairs)
     for split, files in pairs.items():
         samples = FilePairs(files, bands, cfg.value_range, cfg.mask_encoding)
         opened.splits[split] = TiledPairs(samples, source.protocol.tile) if source.protocol.tile else samples
         opened.notes.append(f"{split}: {len(opened.splits[split])} pairs, masks {samples.encoding.value}")
-        official = source.info.splits.get(split) if source.info else None
+        official = info.splits.get(split) if info else None
         if official is not None and official != len(files) and split == "test":
             opened.notes.append(f"not the official test split, which has {official} pairs: this one has {len(files)}")
     if "train" in opened.splits and not opened.splits["train"].has_change():
         raise InputError(
-            f"{cfg.data}: no mask of the {len(pairs['train'])} training pairs shows any change, so there is nothing to learn; "
-            f"look at them with: cdzoo data check {cfg.data}"
+            f"{cfg.data}: no mask of the {len(pairs['train'])} training pairs has changed pixels, so there is "
+            f"nothing to learn; look at the data with: cdzoo data check {cfg.data}"
         )
     return opened
 
 
-class Remembered(Dataset[dict[str, Any]]):
-    """Samples that are made once and kept in memory."""
+class CachedDataset(Dataset[Sample]):
+    """Samples that are generated on first access and kept in memory.
 
-    def __init__(self, samples: SyntheticScenes, label: str) -> None:
+    Args:
+        samples: Samples to cache, at least one of which has change.
+        names: New names of the samples.
+    """
+
+    def __init__(self, samples: Samples, names: Sequence[str]) -> None:
         self.samples = samples
-        self.names = [f"{label}_{index:05d}" for index in range(len(samples))]
-        self._made: dict[int, dict[str, Any]] = {}
+        self.names = list(names)
+        self._cache: dict[int, Sample] = {}
 
     def __len__(self) -> int:
-        return len(self.samples)
+        return len(self.names)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return one sample, made at its first use."""
-        if index not in self._made:
-            self._made[index] = {**self.samples[index], "name": self.names[index]}
-        return self._made[index]
+    def __getitem__(self, index: int) -> Sample:
+        """Return one sample."""
+        if index not in self._cache:
+            self._cache[index] = as_sample(self.samples[index])._replace(name=self.names[index])
+        return self._cache[index]
 
     def has_change(self) -> bool:
-        """Tell that there is change."""
+        """Return True, without generating samples."""
         return True
 
 
 class _Files:
-    """Where the files of each split are."""
+    """Files of each split of a folder or a named data set."""
 
-    def __init__(self, cfg: DataCfg, bands: tuple[int, int]) -> None:
-        self.cfg, self.bands = cfg, bands
+    def __init__(self, cfg: DataCfg, info: DatasetInfo | None) -> None:
+        self.cfg, self.info = cfg, info
         self.notes: list[str] = []
-        self.info = _named(cfg.data)
-        self.root = Path(cfg.data) if self.info is None else data_root(cfg.data)
-        self.protocol = get_protocol(cfg.protocol, self.info.name if self.info else "")
+        self.root = Path(cfg.data) if info is None else data_root(info.name)
+        self.protocol = get_protocol(cfg.protocol, info.name if info else "")
 
     def pairs(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
-        if self.cfg.val is not None and "val" in splits:
-            own = usable_pairs(list_split(self.cfg.val, None, self.cfg.exclude))
-            rest = self.pairs_of([split for split in splits if split != "val"])
-            return {split: own if split == "val" else rest[split] for split in splits}
-        return self.pairs_of(splits)
-
-    def pairs_of(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
-        there = set(find_splits(self.root))
-        if self.info is not None:
-            there |= set(RANDOM) if self.info.split_at_random else set(self.info.splits)
-        learning = [split for split in splits if split != "test"]
+        """Return the files of each split, with validation pairs from `val` or held out from the training split if needed."""
         found: dict[str, list[PairFiles]] = {}
-        if learning and "val" not in there and (not there or "train" in there):
+        if self.cfg.val is not None and "val" in splits:
+            found["val"] = usable_pairs(list_split(self.cfg.val, None, self.cfg.exclude, known_layouts()))
+        there = set(find_splits(self.root, known_layouts())) | (self.info.split_names if self.info else set())
+        wanted = {split for split in splits if split != "test" and split not in found}
+        if wanted and "val" not in there and (not there or "train" in there):
             whole = self.read("train" if there else None)
-            found = {"train": whole} if self.cfg.val is not None else self._carved(whole, learning)
+            found |= self._held_out(whole) if self.cfg.val is None else {"train": whole}
         for split in splits:
             if split not in found:
                 if not there:
-                    self.notes.append(f"{self.root} is not split: all of its pairs are taken")
+                    self.notes.append(f"{self.root} has no splits: all of its pairs are used")
                 found[split] = self.read(split if there else None)
         return {split: found[split] for split in splits}
 
     def read(self, split: str | None) -> list[PairFiles]:
+        """Return the files of a split on disk; None for a folder without splits."""
         if self.info is None or split is None:
-            return usable_pairs(list_split(self.root, split, self.cfg.exclude))
+            return usable_pairs(list_split(self.root, split, self.cfg.exclude, known_layouts()))
         listed = self.info.pairs(self.root, split)
         return [pair for pair in listed if not any(fnmatch(pair.name, pattern) for pattern in self.cfg.exclude)]
 
-    def _carved(self, pairs: list[PairFiles], splits: Sequence[str]) -> dict[str, list[PairFiles]]:
-        from cdzoo.data.splits import carve
-
-        chosen = carve([pair.name for pair in pairs], self.protocol.carved)
+    def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
+        chosen = holdout_split([pair.name for pair in pairs], self.protocol.carved)
         self.notes.append(
-            f"there is no validation split: {len(chosen)} of {len(pairs)} training pairs are set aside, always the same ones"
+            f"no validation split: {len(chosen)} of {len(pairs)} training pairs are set aside, the same ones in every run"
         )
-        both = {
+        return {
             "train": [pair for pair in pairs if pair.name not in chosen],
             "val": [pair for pair in pairs if pair.name in chosen],
         }
-        return {split: both[split] for split in splits}
 
 
 def split_files(cfg: DataCfg, split: str, root: Path | None = None) -> list[PairFiles]:
-    """Return the files of one split as they are on disk, without carving; `root` replaces the data set's own folder.
+    """Return the files of one split on disk, without held-out validation pairs.
+
+    Args:
+        cfg: Data set and reading options.
+        split: `"train"`, `"val"` or `"test"`.
+        root: Folder of the data set, if not the default one.
 
     Raises:
-        InputError: The split is not there or cannot be used.
+        InputError: The split does not exist or cannot be used.
     """
-    source = _Files(cfg, (3, 3))
+    source = _Files(cfg, _named(cfg.data))
     source.root = root or source.root
     return source.read(split)
 
 
 def data_root(name: str) -> Path:
-    """Return the folder of a named data set: `$CDZOO_DATA/NAME`, else `data/NAME`."""
+    """Return the folder of a named data set: `$CDZOO_DATA/NAME`, `data/NAME` by default."""
     return Path(os.environ.get(ROOT_VARIABLE, "data")) / name
 
 
 def _named(data: str) -> DatasetInfo | None:
-    return DATASETS.get(data) if not Path(data).is_dir() else None
+    """Return the data set named by `data`, which may be `NAME:NUM_TRAIN` if it is generated; None for a folder."""
+    name, colon, _ = data.partition(":")
+    info = None if Path(data).is_dir() else DATASETS.get(name)
+    return info if info is None or not colon or info.generate is not None else None
 
 
 @functools.lru_cache(maxsize=4)
-def _made(kind: str, split: str, lessons: str) -> Remembered:
-    """Return a split that further runs of this process share."""
-    return Remembered(_scenes(kind, split, lessons), split if kind == SYNTHETIC else f"plain_{split}")
+def _generated(data: str, split: str) -> CachedDataset:
+    """Return a generated split, shared by all runs of this process."""
+    name, _, num_train = data.partition(":")
+    info = DATASETS[name]
+    assert info.generate is not None
+    if num_train and (not num_train.isdecimal() or int(num_train) < 1):
+        raise InputError(f"{data}: expected a number of training pairs, such as {name}:{info.splits['train']}")
+    return CachedDataset(*info.generate(split, int(num_train) if num_train else None))
 
 
-def _scenes(kind: str, split: str, lessons: str) -> SyntheticScenes:
-    """Make a split; `lessons` is another number of training pairs, as text. More of them begin with the same ones."""
-    count, seed = SYNTHETIC_SPLITS[split]
-    if lessons and (not lessons.isdecimal() or int(lessons) < 1):
-        raise InputError(f"{kind}:{lessons}: expected a number of training pairs, such as {kind}:{count}")
-    if lessons and split == "train":
-        count = int(lessons)
-    return SyntheticScenes(count, SYNTHETIC_SIZE, seed=1000 + seed, pseudo_changes=kind == SYNTHETIC)
-
-
-def _refuse_duplicates(splits: dict[str, list[PairFiles]]) -> None:
-    """Raise when two splits hold the same pair of pictures; only files of equal sizes are read."""
-    by_size: dict[tuple[int, int], list[tuple[str, PairFiles]]] = {}
+def _check_disjoint(splits: dict[str, list[PairFiles]]) -> None:
+    """Raise if two splits have a pair with the same images. Only files of equal sizes are read."""
+    by_size: dict[tuple[int, ...], list[tuple[str, PairFiles]]] = {}
     for split, pairs in splits.items():
         for pair in pairs:
-            size = pair.image_a.stat().st_size, pair.image_b.stat().st_size
-            by_size.setdefault(size, []).append((split, pair))
-    for alike in by_size.values():
-        if len({split for split, _ in alike}) < 2:
+            by_size.setdefault(tuple(path.stat().st_size for path in pair.images), []).append((split, pair))
+    for candidates in by_size.values():
+        if len({split for split, _ in candidates}) < 2:
             continue
         seen: dict[bytes, tuple[str, PairFiles]] = {}
-        for split, pair in alike:
-            digest = hashlib.sha256(pair.image_a.read_bytes() + pair.image_b.read_bytes()).digest()
+        for split, pair in candidates:
+            digest = hashlib.sha256(b"".join(path.read_bytes() for path in pair.images)).digest()
             other_split, other = seen.setdefault(digest, (split, pair))
             if other_split != split:
                 raise InputError(
-                    f"{pair.image_b} ({split}) is the same picture as {other.image_b} ({other_split}), and so is its first date; "
-                    f"scores on pairs that were trained on mean nothing. See cdzoo data check; leave it out with --exclude"
+                    f"{pair.images[-1]} ({split}) has the same content as {other.images[-1]} ({other_split}), and so have the "
+                    f"other dates of these pairs; splits must not share pairs. See cdzoo data check; leave it out with --exclude"
                 )

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cdzoo.data.augment import PairAugment
+from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sampler import Drawn, Samples, StepSampler
 from cdzoo.engine.checkpoint import forget_checkpoints, load_checkpoint, save_checkpoint
 from cdzoo.engine.config import TrainCfg
@@ -26,7 +27,7 @@ from cdzoo.errors import ConfigError, InputError, MissingDependencyError
 from cdzoo.inference.evaluate import evaluate
 from cdzoo.io.files import file_sha256, replace_atomically, write_json
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.protocol import Protocol, get_protocol
+from cdzoo.protocol import Protocol
 from cdzoo.results import RESULTS_FILE, environment
 from cdzoo.weights.folder import WEIGHTS_FILE, save_pretrained
 

@@ -11,7 +11,7 @@ import pytest
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
 from cdzoo.inference.evaluate import evaluate
-from cdzoo.protocol import get_protocol
+from cdzoo.data.protocols import get_protocol
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
