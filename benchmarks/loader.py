@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 from cdzoo.data import FolderPairs, SyntheticScenes
 from cdzoo.data.augment import PairAugment
 from cdzoo.data.sample import as_sample
-from cdzoo.data.sampler import Draw, Drawn, StepSampler
+from cdzoo.data.sampler import AugmentedSamples, Draw, StepSampler
 from cdzoo.engine.batch_augment import BatchAugment
 from cdzoo.models.preprocess import to_unit
 
@@ -43,7 +43,7 @@ def main() -> None:
         samples = FolderPairs(options.data or write_pairs(Path(folder), 48), exclude=options.exclude)
         count = options.batches * min(16, len(samples))
         ways: dict[str, Callable[[], object]] = {
-            "cdzoo": lambda: load(Drawn(samples, PairAugment(256)), len(samples), options.batches),
+            "cdzoo": lambda: load(AugmentedSamples(samples, PairAugment(256)), len(samples), options.batches),
             "torchvision v2": lambda: load(SeededTransforms(samples), len(samples), options.batches),
             "decoding alone": lambda: [samples[i % len(samples)] for i in range(count)],
         }
@@ -108,7 +108,7 @@ def measure_jitter(samples: FolderPairs, rounds: int) -> float:
     rates = []
     for _ in range(rounds):
         start = time.process_time()
-        BatchAugment(jitter=0.3)(*map(to_unit, batch.images), batch.target["mask"], generator)
+        BatchAugment(jitter=0.3)([to_unit(image) for image in batch.images], batch.target, generator)
         rates.append(16 / (time.process_time() - start))
     return statistics.median(rates)
 

@@ -1,7 +1,7 @@
 """cdzoo: models, components and weights for change detection in remote-sensing images.
 
-`create_model` builds a model by name; `list_models` and `list_components` return the names. Submodules are imported on first use, so that
-`import cdzoo` is fast.
+`create_model` builds a model by name; `list_models` and `list_components` return the names. Submodules are imported on first use,
+so that `import cdzoo` is fast.
 """
 
 from __future__ import annotations

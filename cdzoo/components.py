@@ -8,13 +8,13 @@ input pixels. Every component declares the pyramid it expects (`in_channels`, `i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from cdzoo.errors import ChannelMismatchError, ConfigError
+from cdzoo.errors import ConfigError
 
 Pyramid = list[Tensor]
 
@@ -43,6 +43,7 @@ class Backbone(nn.Module):
         is_local: Whether a pixel of a feature map depends only on a neighborhood of the input.
         exportable: Whether `torch.export` can trace it.
         compilable: Whether `torch.compile` can compile it.
+        stages_channels_last: Whether the stages return (B, H, W, C) instead of (B, C, H, W).
     """
 
     fixed_input_size: int | None = None
@@ -51,6 +52,7 @@ class Backbone(nn.Module):
     is_local: bool = False
     exportable: bool = True
     compilable: bool = True
+    stages_channels_last: bool = False
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Backbone(nn.Module):
         self.pad_multiple = pad_multiple or max(self.out_strides)
         self.stages_of_levels = tuple(stages)
         self.exchanges = nn.ModuleDict()
+        self.grad_checkpointing = False
         self._num_dates = 1
 
     @property
@@ -96,6 +99,16 @@ class Backbone(nn.Module):
         features = self(torch.cat(list(images)) if len(images) > 1 else images[0])
         return [[level[date * batch : (date + 1) * batch] for level in features] for date in range(len(images))]
 
+    def run_stage(self, stage: nn.Module, x: Tensor) -> Tensor:
+        """Return `stage(x)`; with gradient checkpointing its activations are recomputed in the backward pass."""
+        if self.grad_checkpointing and torch.is_grad_enabled():
+            return checkpoint(stage, x, use_reentrant=False)
+        return stage(x)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the activations of the stages that run through `run_stage` in the backward pass."""
+        self.grad_checkpointing = enable
+
     def add_exchange(self, exchange: Exchange, levels: Sequence[int] | None = None) -> None:
         """Apply an exchange to the output of the stages that compute some levels of the pyramid.
 
@@ -116,7 +129,9 @@ class Backbone(nn.Module):
             self.exchanges[module.replace(".", "_")] = exchange
 
             def apply(_module: nn.Module, _inputs: Any, output: Tensor, exchange: Exchange = exchange) -> Tensor:
-                return exchange(output, self._num_dates)  # type: ignore[no-any-return]
+                if not self.stages_channels_last:
+                    return exchange(output, self._num_dates)
+                return exchange(output.permute(0, 3, 1, 2), self._num_dates).permute(0, 2, 3, 1)
 
             self.get_submodule(module).register_forward_hook(apply)
 
@@ -270,66 +285,3 @@ class PerLevelDecoder(Decoder):
     def forward(self, features: Pyramid) -> Pyramid:
         """Decode level by level."""
         return [decode(x) for decode, x in zip(self.levels, features, strict=True)]
-
-
-def check_one_level(component: str, in_channels: Sequence[int]) -> int:
-    """Return the channels of the only input level of a component.
-
-    Raises:
-        ConfigError: There are several levels; the message names components that merge them.
-    """
-    if len(in_channels) != 1:
-        raise ConfigError(
-            f"{component} expects one level, but its input has {len(in_channels)} levels with channels {tuple(in_channels)}: "
-            'use a decoder that merges them (decoder="unet" or "top_down"), or head="summation", which accepts any number'
-        )
-    return in_channels[0]
-
-
-def check_doubling(component: str, in_strides: Sequence[int] | None) -> None:
-    """Raise unless each level has twice the stride of the previous one.
-
-    Raises:
-        ConfigError: The strides do not double from level to level.
-    """
-    if in_strides is not None and any(b != 2 * a for a, b in pairwise(in_strides)):
-        raise ConfigError(f"{component} requires strides that double from level to level, got {tuple(in_strides)}")
-
-
-def describe(component: nn.Module) -> str:
-    """Return the name of a component in messages: its class, or the class of its levels."""
-    levels = getattr(component, "levels", None)
-    if isinstance(component, PerLevelFusion | PerLevelDecoder) and levels:
-        return type(levels[0]).__name__
-    return type(component).__name__
-
-
-def check_fit(
-    source: str,
-    channels: Sequence[int],
-    strides: Sequence[int] | None,
-    target: str,
-    component: PyramidComponent | Head,
-) -> None:
-    """Raise unless `component` accepts the pyramid returned by the previous component.
-
-    Args:
-        source: Previous component, for the message.
-        channels: Channels that it returns.
-        strides: Strides that it returns; None if unknown.
-        target: Name of `component`, for the message.
-        component: Component that receives the pyramid.
-
-    Raises:
-        ChannelMismatchError: Channels or strides differ. The message names both sides.
-    """
-    if tuple(channels) != component.in_channels:
-        raise ChannelMismatchError(
-            f"{source} returns channels {tuple(channels)}, but {target} expects {component.in_channels}: "
-            f"build {target} with in_channels={tuple(channels)}"
-        )
-    if strides is not None and component.in_strides is not None and tuple(strides) != component.in_strides:
-        raise ChannelMismatchError(
-            f"{source} returns strides {tuple(strides)}, but {target} expects {component.in_strides}: "
-            f"build {target} with in_strides={tuple(strides)}"
-        )

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from cdzoo.errors import ConfigError, MissingDependencyError, require
-from cdzoo.factory import architecture, create_model, list_models
+from cdzoo.factory import create_model, list_models
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.ops.orders import num_directions
 from cdzoo.registry import MODELS
@@ -185,7 +185,7 @@ def count_models(names: Sequence[str], size: int | tuple[int, int] = 256, batch:
 
 
 def _architecture(name: str) -> str:
-    return architecture(MODELS.get(name)()) if name in MODELS else name
+    return MODELS.aliases().get(name, name)
 
 
 def _quiet(analysis: Any) -> Any:

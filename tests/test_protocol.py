@@ -8,7 +8,7 @@ import pytest
 from cdzoo.data.protocols import get_protocol, list_protocols
 from cdzoo.errors import ConfigError
 from cdzoo.protocol import Protocol
-from cdzoo.results import manifest_hash, protocol_record
+from cdzoo.results import ProtocolRecord, manifest_hash
 
 HASHES = {
     "cdd_256": "38caa564efbccce0",
@@ -36,7 +36,7 @@ HASHES = {
 def test_names_and_hashes_do_not_change():
     assert set(list_protocols()) == set(HASHES)
     for name, expected in HASHES.items():
-        assert protocol_record(get_protocol(name), {"val": ["a", "b"]})["hash"] == expected, name
+        assert ProtocolRecord.of(get_protocol(name), {"val": ["a", "b"]}).hash == expected, name
 
 
 @pytest.mark.parametrize("name", list_protocols())
@@ -77,9 +77,9 @@ def test_invalid_protocols_raise(wrong):
 
 def test_the_hash_depends_on_names_and_settings_but_not_on_order():
     protocol = Protocol("x")
-    record = protocol_record(protocol, {"val": ["a", "b"]})
-    assert record == protocol_record(protocol, {"val": ["b", "a"]})
-    assert record["hash"] != protocol_record(protocol, {"val": ["a", "c"]})["hash"]
-    assert record["hash"] != protocol_record(dataclasses.replace(protocol, threshold=0.4), {"val": ["a", "b"]})["hash"]
-    assert record["splits"]["val"] == {"samples": 2, "sha256": manifest_hash(["a", "b"])}
-    assert json.loads(json.dumps(record)) == record
+    record = ProtocolRecord.of(protocol, {"val": ["a", "b"]})
+    assert record == ProtocolRecord.of(protocol, {"val": ["b", "a"]})
+    assert record.hash != ProtocolRecord.of(protocol, {"val": ["a", "c"]}).hash
+    assert record.hash != ProtocolRecord.of(dataclasses.replace(protocol, threshold=0.4), {"val": ["a", "b"]}).hash
+    assert record.splits["val"] == {"samples": 2, "sha256": manifest_hash(["a", "b"])}
+    assert ProtocolRecord.from_dict(json.loads(json.dumps(record.to_dict()))) == record

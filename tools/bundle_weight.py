@@ -20,10 +20,11 @@ import cdzoo
 from cdzoo.data.open import DataCfg
 from cdzoo.engine.run import score_model
 from cdzoo.errors import CdzooError
+from cdzoo.flops import describe_cost
 from cdzoo.io.files import write_json, write_text
 from cdzoo.registry import MODELS
-from cdzoo.weights.card import model_card
-from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, RESULTS_FILE, WEIGHTS_FILE
+from cdzoo.weights.card import write_card
+from cdzoo.weights.folder import CONFIG_FILE, RESULTS_FILE, WEIGHTS_FILE
 from cdzoo.weights.pretrained import BUNDLED, DESCRIPTION_FILE, PretrainedCfg
 from cdzoo.weights.state import write_tensors
 
@@ -92,7 +93,7 @@ def bundle(run: Path, name: str, tag: str, data: str, pairs: str | None, exclude
         notes=notes,
     )
     write_json(folder / DESCRIPTION_FILE, dataclasses.asdict(description))
-    write_text(folder / CARD_FILE, model_card(loaded, folder))
+    write_card(folder, loaded.config, sum(loaded.parameter_counts().values()), describe_cost(loaded))
     print(f"{folder}: {len(content)} bytes, test F1 {100 * result['scores']['f1']:.2f}")
     if pairs is not None:
         scores = result["zero_shot"]["scores"]

@@ -22,13 +22,21 @@ class FeatureBackbone(Backbone):
         info: Any = model.feature_info
         super().__init__(in_chans, info.channels(), info.reduction(), stages=stage_names(model, info))
         self.model = model
+        # Some encoders (e.g., Swin) return channels-last maps; components expect (B, C, H, W).
         output_format = getattr(model, "output_fmt", None)
-        self.channels_last = output_format is not None and str(output_format.value) == "NHWC"
+        self.stages_channels_last = output_format is not None and str(output_format.value) == "NHWC"
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Encode (B, in_chans, H, W) into one feature map (B, C_i, H / s_i, W / s_i) per level."""
         features = self.model(x)
-        return [f.permute(0, 3, 1, 2) for f in features] if self.channels_last else list(features)
+        return [f.permute(0, 3, 1, 2) for f in features] if self.stages_channels_last else list(features)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Enable the checkpointing of the wrapped module."""
+        setter = getattr(self.model, "set_grad_checkpointing", None)
+        if setter is None:
+            raise ConfigError(f"{type(self.model).__name__} does not support gradient checkpointing")
+        setter(enable)
 
 
 def stage_names(model: nn.Module, info: Any) -> list[str]:

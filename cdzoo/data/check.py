@@ -17,7 +17,7 @@ from cdzoo.data.datasets import known_layouts
 from cdzoo.data.layout import Listing, PairFiles, find_splits, list_split
 from cdzoo.data.masks import MaskEncoding, detect_encoding, read_mask
 from cdzoo.errors import InputError
-from cdzoo.io.images import image_format, read_grey, read_image
+from cdzoo.io.images import image_format, read_gray, read_image
 from cdzoo.visualize import mask_picture, strip, to_rgb
 
 UInt8 = npt.NDArray[np.uint8]
@@ -193,7 +193,7 @@ def _check_duplicates(digests: dict[str, list[tuple[str, Path]]], report: DataRe
 
 def _readable(path: Path) -> bool:
     try:
-        read_grey(path)
+        read_gray(path)
     except InputError:
         return False
     return True

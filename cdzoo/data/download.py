@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlparse
 
 from tqdm import tqdm
@@ -107,24 +108,14 @@ def _continue(url: str, part: Path, progress: bool) -> None:
             have = 0
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else None
-        with part.open("ab" if have else "wb") as file, _bar(part, have, total, progress) as bar:
+        shown: dict[str, Any] = {"desc": part.name.removesuffix(".part"), "dynamic_ncols": True, "disable": not progress}
+        bar = tqdm(initial=have, total=total, unit="B", unit_scale=True, **shown)
+        with part.open("ab" if have else "wb") as file, bar:
             while block := answer.read(_BLOCK):
                 file.write(block)
                 bar.update(len(block))
     if total is not None and part.stat().st_size < total:
         raise OSError(f"the connection ended after {part.stat().st_size} of {total} bytes")
-
-
-def _bar(part: Path, have: int, total: int | None, progress: bool) -> tqdm[None]:
-    return tqdm(
-        initial=have,
-        total=total,
-        unit="B",
-        unit_scale=True,
-        desc=part.name.removesuffix(".part"),
-        dynamic_ncols=True,
-        disable=not progress,
-    )
 
 
 def _unzip(archive: Path, folder: Path) -> None:

@@ -12,7 +12,7 @@ from cdzoo.data.datasets import known_layouts
 from cdzoo.data.layout import PairFiles, list_split, usable_pairs
 from cdzoo.data.masks import MaskEncoding, detect_encoding, read_mask
 from cdzoo.data.sample import Sample
-from cdzoo.io.images import read_grey, read_image
+from cdzoo.io.images import read_gray, read_image
 
 
 class FilePairs(Dataset[Sample]):
@@ -69,7 +69,7 @@ class FilePairs(Dataset[Sample]):
         Raises:
             InputError: A mask cannot be read.
         """
-        return any(read_grey(pair.mask).any() for pair in self.pairs)
+        return any(read_gray(pair.mask).any() for pair in self.pairs)
 
 
 class FolderPairs(FilePairs):

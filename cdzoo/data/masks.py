@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdzoo.errors import InputError
-from cdzoo.io.images import read_grey
+from cdzoo.io.images import read_gray
 
 UInt8 = npt.NDArray[np.uint8]
 
@@ -38,7 +38,7 @@ def read_mask(path: str | Path, encoding: MaskEncoding | None = None) -> UInt8:
     Raises:
         InputError: The file is missing, truncated, in color, has more than 8 bits, or has values that `encoding` does not allow.
     """
-    return to_change(path, read_grey(path), encoding)
+    return to_change(path, read_gray(path), encoding)
 
 
 def to_change(path: str | Path, pixels: UInt8, encoding: MaskEncoding | None) -> UInt8:
@@ -51,8 +51,8 @@ def to_change(path: str | Path, pixels: UInt8, encoding: MaskEncoding | None) ->
         if _near_share(pixels) < _CLEAR_SHARE:
             raise InputError(f"{path}: the mask has values {_shown(pixels)}, not noise around 0 and 255")
         return (pixels >= 128).astype(np.uint8)
-    one, full = not np.any(pixels > 1), not np.any((pixels > 0) & (pixels < 255))
-    if {None: one or full, MaskEncoding.ONE: one, MaskEncoding.FULL: full}[encoding]:
+    is_one, is_full = not np.any(pixels > 1), not np.any((pixels > 0) & (pixels < 255))
+    if {None: is_one or is_full, MaskEncoding.ONE: is_one, MaskEncoding.FULL: is_full}[encoding]:
         return (pixels > 0).astype(np.uint8)
     expected = f"{encoding.value} as in the other masks" if encoding else "0/1 or 0/255"
     hint = "; read noisy masks with --mask-encoding threshold" if encoding is MaskEncoding.FULL else ""
@@ -69,7 +69,7 @@ def detect_encoding(paths: Sequence[Path]) -> MaskEncoding:
     seen: dict[MaskEncoding, Path] = {}
     unclear: dict[Path, str] = {}
     for path in paths[::step]:
-        pixels = read_grey(path)
+        pixels = read_gray(path)
         if not pixels.any():
             continue  # valid in every encoding
         encoding = _encoding_of(pixels)
@@ -79,7 +79,7 @@ def detect_encoding(paths: Sequence[Path]) -> MaskEncoding:
             seen.setdefault(encoding, path)
     for path, values in unclear.items():
         # Noise around 0 without any change looks like class labels, unless other masks of the data set are noisy.
-        if MaskEncoding.THRESHOLD not in seen or _near_share(read_grey(path)) < _CLEAR_SHARE:
+        if MaskEncoding.THRESHOLD not in seen or _near_share(read_gray(path)) < _CLEAR_SHARE:
             raise InputError(
                 f"{path}: the mask has values {values}; expected 0/1, 0/255 or noise around 0 and 255 "
                 f"(convert class labels to changed and unchanged first)"

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, Literal
 
-from pydantic import Field
 from torch.utils.data import Dataset
 
 from cdzoo.data.datasets import DATASETS, DatasetInfo, known_layouts
@@ -35,12 +34,12 @@ class DataCfg:
     """Data set and reading options.
 
     Attributes:
-        data: Folder, or name of a data set; `synthetic:6000` generates 6000 training pairs.
-        protocol: Name of the protocol; the default protocol of the data set if None.
-        exclude: Wildcards (fnmatch) of sample names to leave out.
+        data: Folder of pairs, or name of a data set (cdzoo data list); synthetic:N generates N training pairs.
+        protocol: Name of the protocol (cdzoo data list); the default protocol of the data set by default.
+        exclude: Wildcards of sample names to leave out.
         val: Folder of validation pairs, instead of the validation split.
         value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
-        mask_encoding: `0/1`, `0/255` or `threshold`; detected if None.
+        mask_encoding: Encoding of the masks: 0/1, 0/255 or threshold; detected by default.
     """
 
     data: str
@@ -48,7 +47,7 @@ class DataCfg:
     exclude: tuple[str, ...] = ()
     val: str | None = None
     value_range: tuple[float, float] | None = None
-    mask_encoding: Annotated[MaskEncoding, Field(strict=False)] | None = None
+    mask_encoding: Literal["0/1", "0/255", "threshold"] | None = None
 
     def __post_init__(self) -> None:
         """Validate the value range."""
@@ -76,7 +75,7 @@ class Opened:
         return {split: list(samples.names) for split, samples in self.splits.items()}
 
 
-def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, int] = (3, 3)) -> Opened:
+def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 3)) -> Opened:
     """Open splits of a data set.
 
     If there is no validation split, it is taken from the training split (see `holdout_split`). A folder without splits is a
@@ -103,7 +102,7 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, int] = (3, 
     else:
         _check_disjoint(pairs)
     for split, files in pairs.items():
-        samples = FilePairs(files, bands, cfg.value_range, cfg.mask_encoding)
+        samples = FilePairs(files, bands, cfg.value_range, MaskEncoding(cfg.mask_encoding) if cfg.mask_encoding else None)
         opened.splits[split] = TiledPairs(samples, source.protocol.tile) if source.protocol.tile else samples
         opened.notes.append(f"{split}: {len(opened.splits[split])} pairs, masks {samples.encoding.value}")
         official = info.splits.get(split) if info else None

@@ -16,7 +16,7 @@ from cdzoo.data.layout import PairFiles
 from cdzoo.data.masks import MaskEncoding, detect_encoding, to_change
 from cdzoo.errors import InputError
 from cdzoo.io.files import check_new_folder
-from cdzoo.io.images import image_format, read_grey, read_image
+from cdzoo.io.images import image_format, read_gray, read_image
 from cdzoo.io.rasters import is_tiff, read_window
 from cdzoo.tiling import Window, tile_name, tile_windows
 
@@ -25,7 +25,7 @@ _LARGE = 64 * 2**20
 """Number of pixels above which a TIFF is read window by window."""
 
 
-def prepare(splits: dict[str, list[PairFiles]], out: Path, tile: int, progress: bool = True) -> dict[str, int]:
+def write_tiles(splits: dict[str, list[PairFiles]], out: Path, tile: int, progress: bool = True) -> dict[str, int]:
     """Write the tiles of 8-bit pairs as `OUT/SPLIT/A|B|label/NAME.png`, masks as 0/255. The folder is written atomically.
 
     Args:
@@ -70,7 +70,7 @@ def _cut(pair: PairFiles, encoding: MaskEncoding, folder: Path, tile: int) -> in
     height, width, *_ = image_format(pair.mask)
     windows = tile_windows(height, width, tile)
     readers = [_Reader(path) for path in pair.images]
-    masks = _Reader(pair.mask, grey=True)
+    masks = _Reader(pair.mask, gray=True)
     for window in windows:
         name = f"{tile_name(pair.name, window) if len(windows) > 1 else pair.name}.png"
         for reader, kind in zip(readers, ("A", "B"), strict=True):
@@ -88,19 +88,19 @@ def _cut(pair: PairFiles, encoding: MaskEncoding, folder: Path, tile: int) -> in
 class _Reader:
     """Windows of one file, cut from the image in memory or read from a large TIFF one by one."""
 
-    def __init__(self, path: Path, grey: bool = False) -> None:
-        self.path, self.grey = path, grey
+    def __init__(self, path: Path, gray: bool = False) -> None:
+        self.path, self.gray = path, gray
         self.large = _large(path)
         self.pixels: npt.NDArray[Any] | None = None
         if not self.large:
-            self.pixels = read_grey(path) if grey else read_image(path, image_format(path)[2])
+            self.pixels = read_gray(path) if gray else read_image(path, image_format(path)[2])
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
         if self.pixels is None:
             pixels = read_window(self.path, window.y, window.x, window.height, window.width)
             if pixels.dtype != np.uint8:
                 raise InputError(f"{self.path}: {pixels.dtype} values; tiles have 8 bits, so rescale the image first")
-            pixels = pixels[..., 0] if self.grey else pixels
+            pixels = pixels[..., 0] if self.gray else pixels
         else:
             pixels = self.pixels[window.y : window.y + window.height, window.x : window.x + window.width]
         pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels

@@ -95,7 +95,7 @@ class StepSampler(Sampler[list[Draw]]):
                 yield [Draw(int(order[offset + i]), mixed_seed(self.seed, step, 2, offset + i - start)) for i in range(share)]
 
 
-class Drawn(Dataset[Sample]):
+class AugmentedSamples(Dataset[Sample]):
     """Augmented samples, indexed by `Draw`.
 
     Args:

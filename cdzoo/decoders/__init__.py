@@ -1,4 +1,4 @@
-"""Refinement and merging of the fused pyramid."""
+"""Decoders: refine or merge the fused pyramid."""
 
 from __future__ import annotations
 

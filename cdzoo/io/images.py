@@ -88,7 +88,7 @@ def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float
     return np.ascontiguousarray(pixels) if value_range is None else _scaled(pixels, value_range)
 
 
-def read_grey(path: str | Path) -> UInt8:
+def read_gray(path: str | Path) -> UInt8:
     """Read an 8-bit image with one band, or with equal bands, as (H, W).
 
     Raises:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from cdzoo.components import Backbone, Decoder, Fusion, Head, Identity, Neck, PyramidComponent, check_fit, describe
+from cdzoo.compatibility import check_fit, describe
+from cdzoo.components import Backbone, Decoder, Fusion, Head, Identity, Neck, PyramidComponent
 from cdzoo.config import IMAGENET_MEAN, IMAGENET_STD, INSTANCE, OTHER_MEAN, OTHER_STD, ComponentCfg, ModelCfg
 from cdzoo.constants import MIN_SIZE
 from cdzoo.errors import ChannelMismatchError, ConfigError, InputError

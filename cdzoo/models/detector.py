@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cdzoo.components import Backbone, Decoder, Fusion, Head, Identity, Neck, Pyramid, PyramidComponent, describe
+from cdzoo.compatibility import describe
+from cdzoo.components import Backbone, Decoder, Fusion, Head, Identity, Neck, Pyramid, PyramidComponent
 from cdzoo.config import ModelCfg
 from cdzoo.errors import InputError
 from cdzoo.models.assemble import assemble, build_head, override
@@ -140,7 +141,7 @@ class ChangeDetector(nn.Module):
             pyramids = [self.neck(encoder(x)) for encoder, x in zip((self.backbone, self.backbone2), padded, strict=True)]
         else:
             pyramids = self._refine(self.backbone.encode(padded))
-        return self.decoder(self.fusion(*pyramids))  # type: ignore[no-any-return]
+        return self.decoder(self.fusion(*pyramids))
 
     def forward_head(self, features: Pyramid, size: Sequence[int] | None = None) -> Output:
         """Return the logits of a decoded pyramid.
@@ -155,7 +156,7 @@ class ChangeDetector(nn.Module):
         else:
             height, width = size
         down, right = self.padding(height, width)
-        return self.head(features, (height + down, width + right))[..., :height, :width]  # type: ignore[no-any-return]
+        return self.head(features, (height + down, width + right))[..., :height, :width]
 
     def forward_supervised(self, *images: Tensor) -> tuple[Output, list[Tensor]]:
         """Return the logits as `forward` does, and the logits of the deep supervision of the head for the padded images."""

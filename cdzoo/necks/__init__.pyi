@@ -1,3 +1,3 @@
 from .csam import CSAM as CSAM
-from .enlarge import Enlarge as Enlarge
 from .linear import Linear as Linear
+from .upsample import Upsample as Upsample

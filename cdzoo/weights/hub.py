@@ -39,7 +39,8 @@ def download(source: str, file: str, force: bool = False, cache_dir: str | os.Pa
     from huggingface_hub import hf_hub_download
 
     repo, revision = split_source(source)
-    return Path(_ask(source, lambda: hf_hub_download(repo, file, revision=revision, force_download=force, cache_dir=cache_dir)))
+    cache = None if cache_dir is None else Path(cache_dir)
+    return Path(_ask(source, lambda: hf_hub_download(repo, file, revision=revision, force_download=force, cache_dir=cache)))
 
 
 def stored_sha256(file: Path) -> str | None:

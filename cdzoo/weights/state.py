@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import warnings
 from collections.abc import Mapping
@@ -162,7 +163,7 @@ def write_tensors(file: Path, state: Mapping[str, Tensor], **metadata: str) -> N
         temporary.write_bytes(save(contiguous, metadata={"format": "pt", **metadata}))
 
 
-def read_checkpoint(path: str | Path) -> Mapping[str, Any]:
+def read_checkpoint(path: str | os.PathLike[str]) -> Mapping[str, Any]:
     """Read a checkpoint of tensors and plain values: `.safetensors`, or a pickle written by PyTorch.
 
     Pickles are read with `weights_only=True`, which executes no code. NumPy scalars are allowed.

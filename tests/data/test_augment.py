@@ -88,25 +88,25 @@ def generator(seed):
 
 
 def test_jitter_changes_images_but_not_masks():
-    a, b, mask = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16), torch.randint(0, 2, (4, 16, 16))
-    a2, b2, mask2 = BatchAugment(jitter=0.3, blur=0.5)(a, b, mask, generator(0))
-    assert torch.equal(mask, mask2) and not torch.equal(a, a2)
-    assert 0 <= a2.min() and a2.max() <= 1
-    ratio_a, ratio_b = (a2 / a).flatten(1).median(1).values, (b2 / b).flatten(1).median(1).values
-    assert (ratio_a - ratio_b).abs().max() > 0.01  # drawn separately for each date
-    again = BatchAugment(jitter=0.3, blur=0.5)(a, b, mask, generator(0))
-    assert torch.equal(a2, again[0])
-    assert all(torch.equal(x, y) for x, y in zip(BatchAugment()(a, b, mask, generator(0)), (a, b, mask), strict=True))
+    images, target = [torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16)], {"mask": torch.randint(0, 2, (4, 16, 16))}
+    changed, same = BatchAugment(jitter=0.3, blur=0.5)(images, target, generator(0))
+    assert torch.equal(target["mask"], same["mask"]) and not torch.equal(images[0], changed[0])
+    assert 0 <= changed[0].min() and changed[0].max() <= 1
+    ratios = [(new / old).flatten(1).median(1).values for new, old in zip(changed, images, strict=True)]
+    assert (ratios[0] - ratios[1]).abs().max() > 0.01  # drawn separately for each date
+    again, _ = BatchAugment(jitter=0.3, blur=0.5)(images, target, generator(0))
+    assert torch.equal(changed[0], again[0])
+    unchanged, _ = BatchAugment()(images, target, generator(0))
+    assert all(map(torch.equal, unchanged, images))
 
 
-def test_cutmix_pastes_both_dates_and_the_mask_together():
+def test_cutmix_pastes_all_dates_and_targets_together():
     count = 6
     tag = torch.arange(count).float()[:, None, None, None] / 10
-    a, b = tag.expand(count, 3, 32, 32).clone(), tag.expand(count, 3, 32, 32) + 0.05
+    images = [tag.expand(count, 3, 32, 32) + 0.05 * date for date in range(3)]
     mask = torch.arange(count)[:, None, None].expand(count, 32, 32).clone()
-    a2, b2, mask2 = BatchAugment(cutmix=1.0)(a, b, mask, generator(3))
-    assert not torch.equal(mask, mask2)
-    torch.testing.assert_close(a2[:, 0], mask2 / 10)
-    torch.testing.assert_close(b2[:, 0], mask2 / 10 + 0.05)
-    share = (mask2 != mask).float().mean((1, 2))
-    assert share.max() < 0.5
+    mixed, target = BatchAugment(cutmix=1.0)(images, {"mask": mask}, generator(3))
+    assert not torch.equal(mask, target["mask"])
+    for date, image in enumerate(mixed):
+        torch.testing.assert_close(image[:, 0], target["mask"] / 10 + 0.05 * date)
+    assert (target["mask"] != mask).float().mean((1, 2)).max() < 0.5

@@ -6,7 +6,6 @@ import pytest
 import torch
 from PIL import Image
 
-from cdzoo.data.masks import MaskEncoding
 from cdzoo.data.open import DataCfg, open_data
 from cdzoo.data.splits import holdout_split, scene_of
 from cdzoo.errors import ConfigError, InputError
@@ -135,9 +134,7 @@ def test_scenes():
 
 
 def test_configs_are_validated():
-    assert DataCfg("x", mask_encoding="0/255").mask_encoding is MaskEncoding.FULL and DataCfg("x", exclude=["a"]).exclude == (
-        "a",
-    )
+    assert DataCfg("x", exclude=["a"]).exclude == ("a",)
     for wrong, message in (
         ({"value_range": (5.0, 1.0)}, r"value_range must be \(min, max\) with min < max"),
         ({"mask_encoding": "0/7"}, "mask_encoding must be '0/1', '0/255' or 'threshold', got '0/7'"),
@@ -145,6 +142,12 @@ def test_configs_are_validated():
     ):
         with pytest.raises(ConfigError, match=message):
             DataCfg("x", **wrong)
+
+
+@pytest.mark.parametrize(("encoding", "found"), [(None, "0/255"), ("0/255", "0/255"), ("threshold", "threshold")])
+def test_masks_are_read_in_the_given_encoding(pair_folder, encoding, found):
+    opened = open_data(DataCfg(str(pair_folder(3)), mask_encoding=encoding), ("train",))
+    assert opened.splits["train"].encoding.value == found and opened.splits["train"][0].target["mask"].max() == 1
 
 
 def test_a_layout_of_a_single_data_set_is_found_in_any_folder(pair_folder):

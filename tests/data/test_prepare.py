@@ -12,7 +12,7 @@ import cdzoo.data.prepare as preparing
 from cdzoo.cli.main import main
 from cdzoo.data.folder import FilePairs, FolderPairs
 from cdzoo.data.layout import list_split
-from cdzoo.data.prepare import prepare
+from cdzoo.data.prepare import write_tiles
 from cdzoo.data.tiles import TiledPairs
 from cdzoo.errors import InputError
 
@@ -25,7 +25,7 @@ def assert_equal(sample, other):
 def test_prepared_tiles_are_the_same_samples(pair_folder, tmp_path, ones):
     root = pair_folder(3, 100, ones=ones)
     whole = FolderPairs(root)
-    counts = prepare({"train": whole.pairs}, tmp_path / "tiles", 48, progress=False)
+    counts = write_tiles({"train": whole.pairs}, tmp_path / "tiles", 48, progress=False)
     cut, stored = TiledPairs(whole, 48), FolderPairs(tmp_path / "tiles" / "train")
     assert counts == {"train": 12} and len(stored) == len(cut) == 12
     by_name = {sample.name: sample for sample in stored}
@@ -45,9 +45,9 @@ def test_scenes_read_by_window_give_the_same_tiles(tmp_path, monkeypatch):
         with rasterio.open(tmp_path / "set" / "train" / kind / "scene.tif", "w", count=len(pixels), **profile) as file:
             file.write(pixels)
     pairs = list_split(tmp_path / "set", "train").pairs
-    prepare({"train": pairs}, tmp_path / "whole", 64, progress=False)
+    write_tiles({"train": pairs}, tmp_path / "whole", 64, progress=False)
     monkeypatch.setattr(preparing, "_LARGE", 1000)
-    prepare({"train": pairs}, tmp_path / "windows", 64, progress=False)
+    write_tiles({"train": pairs}, tmp_path / "windows", 64, progress=False)
     whole, windows = FolderPairs(tmp_path / "whole" / "train"), FolderPairs(tmp_path / "windows" / "train")
     assert whole.names == windows.names and len(whole) == 6
     for index in range(6):
@@ -59,11 +59,11 @@ def test_a_failure_leaves_no_folder(pair_folder, tmp_path):
     Image.open(pairs[1].images[1]).convert("L").save(pairs[1].images[1])
     pairs[2].images[0].write_bytes(pairs[2].images[0].read_bytes()[:500])
     with pytest.raises(InputError, match="damaged or truncated"):
-        prepare({"train": pairs}, tmp_path / "tiles", 32, progress=False)
+        write_tiles({"train": pairs}, tmp_path / "tiles", 32, progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs"]
     (tmp_path / "tiles").mkdir()
     with pytest.raises(InputError, match="tiles already exists"):
-        prepare({"train": pairs[:1]}, tmp_path / "tiles", 32, progress=False)
+        write_tiles({"train": pairs[:1]}, tmp_path / "tiles", 32, progress=False)
 
 
 def test_the_command_cuts_a_folder_of_splits(pair_folder, tmp_path, capsys):

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from cdzoo.data.augment import PairAugment
 from cdzoo.data.folder import FolderPairs
-from cdzoo.data.sampler import Drawn, StepSampler, mixed_seed
+from cdzoo.data.sampler import AugmentedSamples, StepSampler, mixed_seed
 from cdzoo.errors import ConfigError
 
 
@@ -59,7 +59,7 @@ def test_seeds_do_not_repeat():
 
 def test_augmented_batches_do_not_depend_on_workers(pair_folder):
     samples = FolderPairs(pair_folder(6, 48))
-    drawn = Drawn(samples, PairAugment(32, scale=(0.8, 1.2), swap_dates=0.5))
+    drawn = AugmentedSamples(samples, PairAugment(32, scale=(0.8, 1.2), swap_dates=0.5))
     alone, shared = (list(DataLoader(drawn, batch_sampler=StepSampler(6, 2, 1, 0, 5), num_workers=workers)) for workers in (0, 2))
     assert len(alone) == 5
     for batch, other in zip(alone, shared, strict=True):
@@ -71,5 +71,5 @@ def test_dicts_are_augmented_as_samples_are(pair_folder):
     samples = FolderPairs(pair_folder(2, 48))
     dicts = [{"image_a": s.images[0], "image_b": s.images[1], "mask": s.target["mask"]} for s in (samples[0], samples[1])]
     (draw, _), *_ = StepSampler(2, 2, 0, 0, 1)
-    old, new = (Drawn(data, PairAugment(32))[draw] for data in (dicts, samples))
+    old, new = (AugmentedSamples(data, PairAugment(32))[draw] for data in (dicts, samples))
     assert all(map(torch.equal, old.images, new.images)) and torch.equal(old.target["mask"], new.target["mask"])

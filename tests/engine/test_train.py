@@ -16,8 +16,9 @@ from cdzoo.engine.fit import train
 from cdzoo.errors import ConfigError, TrainingError
 from cdzoo.io.files import file_sha256
 from cdzoo.metrics import Confusion
-from cdzoo.models.preprocess import change_probability, normalize
+from cdzoo.models.preprocess import normalize
 from cdzoo.registry import FUSIONS
+from cdzoo.tasks import BinaryTask
 
 QUICK = TrainCfg(epochs=2, batch_size=2, lr=1e-3, crop=32, progress=False, device="cpu")
 
@@ -207,7 +208,7 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(tiny, pair_folder, t
 def test_a_model_that_cannot_be_saved_fails_before_training(tiny, pair_folder, tmp_path):
     model = tiny(fusion=tiny(fusion="diff").fusion)
     samples = FolderPairs(pair_folder(2, 40))
-    with pytest.raises(ConfigError, match="given as an instance"):
+    with pytest.raises(ConfigError, match="passed as an instance"):
         train(model, samples, samples, QUICK, tmp_path / "out")
 
 
@@ -236,9 +237,9 @@ def test_settings_that_cannot_train_are_named(name, value):
 
 
 def test_probability_of_change():
-    one, three = torch.randn(1, 1, 2, 2), torch.randn(1, 3, 2, 2)
-    torch.testing.assert_close(change_probability(one), 1 / (1 + torch.exp(-one[:, 0])))
-    torch.testing.assert_close(change_probability(three), three.softmax(1)[:, 1:].sum(1))
+    task, one, two = BinaryTask(), torch.randn(1, 1, 2, 2), torch.randn(1, 2, 2, 2)
+    torch.testing.assert_close(task.probabilities(one), 1 / (1 + torch.exp(-one[:, 0])))
+    torch.testing.assert_close(task.probabilities(two), two.softmax(1)[:, 1])
 
 
 def test_bytes_and_floats_are_normalised_alike():

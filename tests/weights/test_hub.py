@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-import cdzoo.hub
 import pytest
 import torch
 from architectures import architectures, fill, images, shrunk
 from hub_server import TOKEN, USER
 
 import cdzoo
+import cdzoo.weights.hub
 from cdzoo.cli.main import main
 from cdzoo.errors import InputError, WeightsError
 

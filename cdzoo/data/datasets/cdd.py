@@ -1,7 +1,5 @@
 """CDD: objects of all sizes across seasons."""
 
-from __future__ import annotations
-
 from cdzoo.data.info import FILE_HOSTS, DatasetInfo
 from cdzoo.protocol import Protocol
 

@@ -1,7 +1,5 @@
 """CLCD: cropland change in Guangdong."""
 
-from __future__ import annotations
-
 from cdzoo.data.info import FILE_HOSTS, DatasetInfo
 from cdzoo.protocol import Protocol
 

@@ -1,7 +1,5 @@
 """DSIFN-CD: change of many kinds in six Chinese cities."""
 
-from __future__ import annotations
-
 from cdzoo.data.info import FILE_HOSTS, DatasetInfo
 from cdzoo.protocol import Protocol
 

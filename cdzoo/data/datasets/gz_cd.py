@@ -1,7 +1,5 @@
 """GZ-CD: building change in the suburbs of Guangzhou; no official split."""
 
-from __future__ import annotations
-
 from cdzoo.data.info import FILE_HOSTS, DatasetInfo
 from cdzoo.protocol import Protocol
 

@@ -1,7 +1,5 @@
 """LEVIR-CD: building change in aerial images of Texas."""
 
-from __future__ import annotations
-
 from cdzoo.data.info import FILE_HOSTS, DatasetInfo
 from cdzoo.protocol import Protocol
 

@@ -1,7 +1,5 @@
 """LEVIR-CD+: extension of LEVIR-CD without a validation split."""
 
-from __future__ import annotations
-
 from cdzoo.data.datasets.s2looking import CITATION
 from cdzoo.data.info import FILE_HOSTS, DatasetInfo
 from cdzoo.protocol import Protocol

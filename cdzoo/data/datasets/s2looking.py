@@ -1,7 +1,5 @@
 """S2Looking: building change in side-looking satellite images."""
 
-from __future__ import annotations
-
 from cdzoo.data.info import FILE_HOSTS, DatasetInfo
 from cdzoo.protocol import Protocol
 

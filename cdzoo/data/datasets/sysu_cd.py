@@ -1,7 +1,5 @@
 """SYSU-CD: change of many kinds in Hong Kong."""
 
-from __future__ import annotations
-
 from cdzoo.data.info import FILE_HOSTS, DatasetInfo
 from cdzoo.protocol import Protocol
 

@@ -1,7 +1,5 @@
 """WHU-CD with its official training and test areas."""
 
-from __future__ import annotations
-
 from cdzoo.data.info import DatasetInfo
 from cdzoo.protocol import Protocol
 

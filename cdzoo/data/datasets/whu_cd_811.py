@@ -1,7 +1,5 @@
 """WHU-CD in 256x256 tiles with a random split, as most papers use it."""
 
-from __future__ import annotations
-
 from cdzoo.data.datasets import whu_cd
 from cdzoo.data.info import DatasetInfo
 from cdzoo.protocol import Protocol

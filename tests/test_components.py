@@ -1,9 +1,11 @@
-"""Every registered part: built, run at odd sizes, trained a step, saved. A new part is tested by existing."""
+"""Tests of all registered components: construction, odd sizes, a training step, serialization."""
 
 import inspect
+import typing
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import cdzoo
 from cdzoo.components import (
@@ -20,10 +22,12 @@ from cdzoo.components import (
     PyramidComponent,
 )
 from cdzoo.errors import ChannelMismatchError, ConfigError
+from cdzoo.layers.drop_path import drop_path_rates
+from cdzoo.layers.resize import resize
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.registry import COMPONENTS
 
-ALL_PARTS = [(kind, name) for kind, registry in COMPONENTS.items() for name in registry.list()]
+ENTRIES = [(kind, name) for kind, registry in COMPONENTS.items() for name in registry.list()]
 BLOCKS = [1, 1, 1, 1]
 SMALL = {
     ("backbone", "vss"): {"channels": 8, "depths": BLOCKS, "d_state": 2},
@@ -34,7 +38,7 @@ SMALL = {
     ("neck", "linear"): {"channels": 8},
     ("fusion", "spatio_temporal"): {"width": 8},
 }
-# Heads that take one level need a decoder that merges the pyramid into it.
+# These heads expect a single level, so the model needs a decoder that merges the pyramid.
 ONE_LEVEL_HEADS = ("conv", "fcn", "stepwise")
 VARIANTS = [
     ("backbone", "vss", {"scan": "corners"}),
@@ -58,65 +62,65 @@ VARIANTS = [
 
 
 def build(kind, name, **kwargs):
-    own = {**SMALL.get((kind, name), {}), **kwargs}
-    options = {kind: (name, own)}
+    kwargs = {**SMALL.get((kind, name), {}), **kwargs}
+    options = {kind: (name, kwargs)}
     if kind != "backbone":
         options["backbone"] = ("vss", SMALL["backbone", "vss"])
-    elif name == "bit_resnet18" or len(own.get("depths", BLOCKS)) < 3:
+    elif name == "bit_resnet18" or len(kwargs.get("depths", BLOCKS)) < 3:
         options["neck"] = None
     if kind == "head" and name in ONE_LEVEL_HEADS:
         options["decoder"] = "unet"
     return cdzoo.create_model("glmamba_tiny", **options)
 
 
-@pytest.mark.parametrize(("kind", "name", "kwargs"), [(*part, {}) for part in ALL_PARTS] + VARIANTS)
-class TestEveryPart:
-    def test_a_model_with_it_trains_a_step_at_an_odd_size(self, kind, name, kwargs, pair):
+@pytest.mark.parametrize(("kind", "name", "kwargs"), [(*entry, {}) for entry in ENTRIES] + VARIANTS)
+class TestComponent:
+    def test_training_step_at_odd_size(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs)
         logits, auxiliary = model.forward_supervised(*pair)
         assert logits.shape == (2, 1, 33, 47) and len(auxiliary) == len(model.head.auxiliary_weights)
         assert all(torch.isfinite(values).all() and values.shape[:2] == (2, 1) for values in (logits, *auxiliary))
         sum(values.square().mean() for values in (logits, *auxiliary)).backward()
-        without = [n for n, p in getattr(model, kind).named_parameters() if p.requires_grad and p.grad is None]
-        assert not without, f"no gradient reaches {without}"
+        missing = [n for n, p in getattr(model, kind).named_parameters() if p.requires_grad and p.grad is None]
+        assert not missing, f"parameters without gradient: {missing}"
         before = [p.detach().clone() for p in model.parameters()]
         torch.optim.SGD(model.parameters(), lr=0.1).step()
         assert any((a != b).any() for a, b in zip(before, model.parameters(), strict=True))
 
-    def test_evaluation_is_deterministic_and_independent_of_the_batch(self, kind, name, kwargs, pair):
+    def test_inference_is_deterministic_and_independent_of_the_batch(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs).eval()
         with torch.no_grad():
-            whole = model(*pair)
-            assert torch.equal(whole, model(*pair))
-            one = model(pair[0][1:], pair[1][1:])
-        assert (one - whole[1:]).abs().max() < 1e-5 * whole.abs().max()
+            batched = model(*pair)
+            assert torch.equal(batched, model(*pair))
+            single = model(pair[0][1:], pair[1][1:])
+        assert (single - batched[1:]).abs().max() < 1e-5 * batched.abs().max()
 
     def test_state_dict_and_config_round_trip(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs).eval()
-        copy = cdzoo.factory.build(cdzoo.ModelCfg.from_json(model.config.to_json())).eval()
+        copy = cdzoo.ChangeDetector.from_config(cdzoo.ModelCfg.from_json(model.config.to_json())).eval()
         assert copy.config == model.config
         copy.load_state_dict(model.state_dict(), strict=True)
         with torch.no_grad():
             assert torch.equal(copy(*pair), model(*pair))
 
-    def test_it_declares_what_it_gives(self, kind, name, kwargs, pair):
+    def test_output_channels_and_strides(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs).eval()
-        part = getattr(model, kind)
+        component = getattr(model, kind)
         if kind == "head":
-            assert part.num_classes == 1
+            assert component.num_classes == 1
             return
-        shown = []
-        part.register_forward_hook(lambda _m, _i, out: shown.append(out))
+        outputs = []
+        component.register_forward_hook(lambda _m, _i, out: outputs.append(out))
         t1, t2 = (t[:, :, :32, :32] for t in pair)
         with torch.no_grad():
             model(t1, t2)
-        assert tuple(f.shape[1] for f in shown[0]) == part.out_channels
-        strides = part.out_strides or model.backbone.out_strides
-        assert tuple(32 // f.shape[2] for f in shown[0]) == tuple(strides)
+        assert tuple(f.shape[1] for f in outputs[0]) == component.out_channels
+        strides = component.out_strides or model.backbone.out_strides
+        assert tuple(32 // f.shape[2] for f in outputs[0]) == tuple(strides)
 
 
-@pytest.mark.parametrize(("kind", "name"), ALL_PARTS)
-def test_every_part_is_of_its_kind_documented_and_takes_only_named_arguments(kind, name):
+@pytest.mark.parametrize(("kind", "name"), ENTRIES)
+def test_base_class_docstring_and_signature(kind, name):
     entry = COMPONENTS[kind].get(name)
     bases = {
         "backbone": Backbone,
@@ -125,7 +129,8 @@ def test_every_part_is_of_its_kind_documented_and_takes_only_named_arguments(kin
         "decoder": (Decoder, LevelDecoder),
         "head": Head,
     }
-    assert issubclass(entry, bases[kind])
+    returned = entry if inspect.isclass(entry) else typing.get_type_hints(entry)["return"]
+    assert issubclass(returned, bases[kind])
     assert entry.__doc__
     assert not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(entry).parameters.values())
 
@@ -149,8 +154,11 @@ def test_every_part_is_of_its_kind_documented_and_takes_only_named_arguments(kin
         ("backbone", ("unet", {"channels": [2] * 6, "depths": [1] * 6})),
         ("backbone", ("changeformer", {"depths": [1, 1]})),
         ("backbone", ("changeformer", {"heads": [3, 2, 4, 8]})),
+        ("backbone", ("changeformer", {"heads": []})),
+        ("backbone", ("changeformer", {"drop_path": 1.0})),
+        ("backbone", ("vmamba_tiny", {"drop_path": -0.1})),
         ("neck", ("linear", {"channels": 0})),
-        ("neck", ("enlarge", {"channels": 0})),
+        ("neck", ("upsample", {"channels": 0})),
         ("fusion", ("skips", {"mode": "both"})),
         ("fusion", ("mf_mamba", {"reduction": 0})),
         ("fusion", ("spatio_temporal", {"arrangements": ["diagonal"]})),
@@ -159,37 +167,37 @@ def test_every_part_is_of_its_kind_documented_and_takes_only_named_arguments(kin
         ("head", ("conv", {"kernel_size": 2})),
     ],
 )
-def test_arguments_out_of_range_are_refused(kind, value):
-    with pytest.raises(ConfigError, match=value[0]):
+def test_arguments_out_of_range(kind, value):
+    with pytest.raises(ConfigError, match=f"(?i){value[0].removesuffix('_tiny')}"):
         cdzoo.create_model("glmamba_tiny", **{kind: value})
 
 
-def test_csam_refuses_pyramids_it_cannot_merge():
-    with pytest.raises(ConfigError, match=r"three neighbouring levels.*neck=None"):
+def test_csam_levels_and_strides():
+    with pytest.raises(ConfigError, match=r"neck csam: at least three levels.*neck=None"):
         cdzoo.create_model("glmamba_tiny", backbone=("vss", {"channels": 8, "depths": [1, 1]}))
     with pytest.raises(ConfigError, match="strides that double"):
         COMPONENTS["neck"].get("csam")([8, 8, 8], [4, 8, 8])
 
 
 @pytest.mark.parametrize("head", ONE_LEVEL_HEADS)
-def test_heads_of_one_level_say_what_would_make_one(head):
-    with pytest.raises(ConfigError, match=rf"{head} takes one level.*gives 4.*decoder=\"unet\""):
+def test_single_level_heads_suggest_a_decoder(head):
+    with pytest.raises(ConfigError, match=rf"{head} expects one level.*4 levels.*decoder=\"unet\""):
         cdzoo.create_model("glmamba_tiny", head=head)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("fusion", "skips"), ("decoder", "unet"), ("decoder", "concat_up"), ("neck", "csam")])
-def test_parts_that_need_a_pyramid_refuse_a_single_level(kind, name):
-    with pytest.raises(ConfigError, match=r"levels"):
+def test_single_level_is_rejected(kind, name):
+    with pytest.raises(ConfigError, match=rf"{kind} {name}.*levels"):
         cdzoo.create_model("bit", **{kind: name})
 
 
 @pytest.mark.parametrize("decoder", ["unet", "concat_up"])
-def test_parts_that_double_refuse_strides_that_do_not(decoder):
-    with pytest.raises(ConfigError, match=f"the decoder {decoder} needs strides that double"):
+def test_strides_that_do_not_double_are_rejected(decoder):
+    with pytest.raises(ConfigError, match=f"decoder {decoder} requires strides that double"):
         COMPONENTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])
 
 
-class _Fixed(Backbone):
+class _FixedBackbone(Backbone):
     def __init__(self, channels=(4, 8), strides=(4, 8), in_chans=3):
         super().__init__(in_chans, channels, strides)
 
@@ -198,9 +206,9 @@ class _Head(Head):
     pass
 
 
-def _parts(fusion_channels=(4, 8), head_channels=(4, 8), decoder=None, neck=None):
+def _components(fusion_channels=(4, 8), head_channels=(4, 8), decoder=None, neck=None):
     return {
-        "backbone": _Fixed(),
+        "backbone": _FixedBackbone(),
         "neck": neck,
         "fusion": PerLevelFusion([LevelFusion(c) for c in fusion_channels]),
         "decoder": decoder,
@@ -209,39 +217,69 @@ def _parts(fusion_channels=(4, 8), head_channels=(4, 8), decoder=None, neck=None
 
 
 class TestMismatch:
-    def test_parts_that_fit_are_accepted(self):
-        ChangeDetector(**_parts())
+    def test_matching_components(self):
+        ChangeDetector(**_components())
 
-    def test_fusion_against_backbone_names_both_sides(self):
-        with pytest.raises(ChannelMismatchError, match=r"backbone _Fixed gives channels \(4, 8\).*LevelFusion takes \(4, 6\)"):
-            ChangeDetector(**_parts(fusion_channels=(4, 6)))
+    def test_fusion_and_backbone(self):
+        with pytest.raises(
+            ChannelMismatchError, match=r"backbone _FixedBackbone returns channels \(4, 8\).*LevelFusion expects \(4, 6\)"
+        ):
+            ChangeDetector(**_components(fusion_channels=(4, 6)))
 
-    def test_head_against_fusion_when_there_is_no_decoder(self):
-        with pytest.raises(ChannelMismatchError, match=r"fusion LevelFusion gives channels \(4, 8\).*head _Head takes \(4,\)"):
-            ChangeDetector(**_parts(head_channels=(4,)))
+    def test_head_and_fusion_without_decoder(self):
+        with pytest.raises(
+            ChannelMismatchError, match=r"fusion LevelFusion returns channels \(4, 8\).*head _Head expects \(4,\)"
+        ):
+            ChangeDetector(**_components(head_channels=(4,)))
 
-    def test_decoder_against_fusion(self):
+    def test_decoder_and_fusion(self):
         decoder = PerLevelDecoder([LevelDecoder(4), LevelDecoder(9)])
-        with pytest.raises(ChannelMismatchError, match=r"decoder LevelDecoder takes \(4, 9\)"):
-            ChangeDetector(**_parts(decoder=decoder))
+        with pytest.raises(ChannelMismatchError, match=r"decoder LevelDecoder expects \(4, 9\)"):
+            ChangeDetector(**_components(decoder=decoder))
 
-    def test_strides_count_too(self):
+    def test_strides(self):
         class Refine(Neck):
             pass
 
-        with pytest.raises(ChannelMismatchError, match=r"gives strides \(4, 8\), but neck Refine takes \(4, 16\)"):
-            ChangeDetector(**_parts(neck=Refine((4, 8), (4, 16))))
+        with pytest.raises(ChannelMismatchError, match=r"returns strides \(4, 8\), but neck Refine expects \(4, 16\)"):
+            ChangeDetector(**_components(neck=Refine((4, 8), (4, 16))))
 
-    def test_a_part_of_another_kind_is_named(self):
+    def test_module_of_another_kind(self):
         with pytest.raises(ConfigError, match=r"fusion must be a cdzoo.components.Fusion, got Conv2d"):
-            ChangeDetector(**{**_parts(), "fusion": torch.nn.Conv2d(1, 1, 1)})
+            ChangeDetector(**{**_components(), "fusion": torch.nn.Conv2d(1, 1, 1)})
 
-    def test_backbones_of_the_two_dates_must_agree(self):
+    def test_backbones_with_different_pyramids(self):
         with pytest.raises(ChannelMismatchError, match="different pyramids"):
-            ChangeDetector(**_parts(), backbone2=_Fixed((4, 9)))
+            ChangeDetector(**_components(), backbone2=_FixedBackbone((4, 9)))
 
 
-def test_identity_keeps_the_declaration():
-    same = Identity((1, 2), (4, 8))
-    assert isinstance(same, PyramidComponent)
-    assert (same.out_channels, same.out_strides) == ((1, 2), (4, 8))
+def test_identity_keeps_channels_and_strides():
+    identity = Identity((1, 2), (4, 8))
+    assert isinstance(identity, PyramidComponent)
+    assert (identity.out_channels, identity.out_strides) == ((1, 2), (4, 8))
+
+
+@pytest.mark.parametrize(("name", "channels"), [("vmamba_tiny", 96), ("vmamba_small", 96), ("vmamba_base", 128)])
+def test_vmamba_sizes(name, channels):
+    function = COMPONENTS["backbone"].get(name)
+    assert list(inspect.signature(function).parameters) == ["in_chans", "depths", "drop_path"]
+    with torch.device("meta"):
+        backbone = function(depths=[1, 1])
+    assert backbone.out_channels == (channels, 2 * channels)
+
+
+def test_upsample_alias():
+    assert COMPONENTS["neck"].get("enlarge") is COMPONENTS["neck"].get("upsample")
+    assert "enlarge" not in COMPONENTS["neck"].list()
+
+
+def test_drop_path_rates():
+    assert drop_path_rates(0.2, [1, 2]) == [[0.0], [0.1, 0.2]]
+    assert drop_path_rates(0.2, [1]) == [[0.0]]
+
+
+def test_resize_returns_maps_of_the_same_size_unchanged():
+    x = torch.randn(1, 2, 3, 5)
+    assert resize(x, (3, 5)) is x
+    torch.testing.assert_close(resize(x, (3, 5)), F.interpolate(x, size=(3, 5), mode="bilinear"))
+    assert torch.equal(resize(x, (6, 7)), F.interpolate(x, size=(6, 7), mode="bilinear"))
