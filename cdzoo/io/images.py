@@ -139,7 +139,7 @@ def _read_pillow(path: Path, bands: int) -> UInt8:
     if pixels.shape[2] == bands + 1 and mode in ("RGBA", "LA"):
         if pixels[..., -1].min() < 255:
             raise InputError(f"{path}: the image is partly transparent; remove the alpha channel first")
-        warnings.warn(f"{path}: the alpha channel is fully opaque and is dropped", stacklevel=3)
+        warnings.warn(f"{path}: the alpha channel is opaque everywhere and is dropped", stacklevel=3)
         pixels = pixels[..., :-1]
     return pixels
 

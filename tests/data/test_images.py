@@ -23,7 +23,7 @@ def test_lossless_formats_round_trip(tmp_path, suffix):
     assert np.array_equal(read_image(save(tmp_path / f"x{suffix}", RGB)), RGB)
 
 
-def test_jpeg_grey_and_palette(tmp_path):
+def test_jpeg_gray_and_palette(tmp_path):
     assert read_image(save(tmp_path / "x.jpg", RGB)).shape == (40, 50, 3)
     assert read_image(save(tmp_path / "g.png", RGB[..., 0]), bands=1).shape == (40, 50, 1)
     Image.fromarray(RGB).convert("P").save(tmp_path / "p.png")
@@ -32,7 +32,7 @@ def test_jpeg_grey_and_palette(tmp_path):
 
 def test_opaque_alpha_is_dropped_with_a_warning_unless_four_bands_are_requested(tmp_path):
     path = save(tmp_path / "a.png", np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)]))
-    with pytest.warns(UserWarning, match=r"a\.png: the alpha channel is fully opaque and is dropped"):
+    with pytest.warns(UserWarning, match=r"a\.png: the alpha channel is opaque everywhere and is dropped"):
         assert np.array_equal(read_image(path), RGB)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -47,19 +47,19 @@ def test_transparency_raises(tmp_path):
 
 
 def test_deep_images_require_a_value_range_and_keep_their_depth(tmp_path):
-    Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(tmp_path / "grey.png")
+    Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(tmp_path / "gray.png")
     _write_png16(tmp_path / "rgb.png", RGB.astype(np.uint16) * 257)
-    Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(tmp_path / "grey.tif")
+    Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(tmp_path / "gray.tif")
     Image.fromarray(np.ones((40, 50), np.float32)).save(tmp_path / "float.tif")
-    for name, bands in (("grey.png", 1), ("rgb.png", 3), ("grey.tif", 1), ("float.tif", 1)):
+    for name, bands in (("gray.png", 1), ("rgb.png", 3), ("gray.tif", 1), ("float.tif", 1)):
         assert image_size(tmp_path / name) == (40, 50)
         with pytest.raises(InputError, match=rf"{name}: .* values from .*--value-range"):
             read_image(tmp_path / name, bands)
         with pytest.raises(InputError, match=rf"{name}: more than 8 bits per pixel.*expected a mask of 8-bit"):
             read_mask(tmp_path / name)
     np.testing.assert_allclose(read_image(tmp_path / "rgb.png", 3, (0, 65535)), RGB / 255, atol=1e-6)
-    assert read_image(tmp_path / "grey.tif", 1, (0, 8000)).dtype == np.float32
-    np.testing.assert_allclose(read_image(tmp_path / "grey.tif", 1, (2000, 6000)), 0.5)
+    assert read_image(tmp_path / "gray.tif", 1, (0, 8000)).dtype == np.float32
+    np.testing.assert_allclose(read_image(tmp_path / "gray.tif", 1, (2000, 6000)), 0.5)
     np.testing.assert_allclose(read_image(save(tmp_path / "g.png", RGB), 3, (0, 510)), RGB / 510, atol=1e-6)
 
 

@@ -60,8 +60,8 @@ def test_mixed_encodings_raise(tmp_path):
 
 
 def test_intermediate_values_raise(tmp_path):
-    grey = save(tmp_path / "grey.png", np.arange(32 * 40).reshape(32, 40) % 256)
+    gray = save(tmp_path / "gray.png", np.arange(32 * 40).reshape(32, 40) % 256)
     with pytest.raises(InputError, match="expected 0/1, 0/255 or noise"):
-        detect_encoding([grey])
+        detect_encoding([gray])
     with pytest.raises(InputError, match="not noise around 0 and 255"):
-        read_mask(grey, MaskEncoding.THRESHOLD)
+        read_mask(gray, MaskEncoding.THRESHOLD)
