@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
@@ -78,7 +79,7 @@ def write_pairs(root: Path, count: int) -> Path:
     return root
 
 
-class SeededTransforms(Dataset):
+class SeededTransforms(Dataset[list[torch.Tensor]]):
     """The geometry of `PairAugment` by transform classes, which draw from the global generator."""
 
     def __init__(self, samples: FolderPairs) -> None:
@@ -95,7 +96,7 @@ class SeededTransforms(Dataset):
         return [torch.rot90(image.as_subclass(torch.Tensor), turns, (-2, -1)) for image in maps]
 
 
-def load(drawn: Dataset, count: int, batches: int) -> None:
+def load(drawn: Dataset[Any], count: int, batches: int) -> None:
     """Draw and collate batches as the training loader does."""
     for draws in StepSampler(count, 16, 0, 0, batches):
         default_collate([drawn[draw] for draw in draws])
