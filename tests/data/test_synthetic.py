@@ -14,20 +14,18 @@ from cdzoo.data.synthetic.shapes import Random, Rect, inside_any, shifted, swept
 from cdzoo.metrics import Confusion
 
 
-def maps(sample):
-    return (*sample.images, sample.target["mask"])
-
-
 def test_samples_are_deterministic_in_any_order_and_process():
     scenes = SyntheticScenes(6, 64, seed=3)
     first = [scenes[i] for i in range(6)]
     for i in (5, 0, 3):
         again = SyntheticScenes(6, 64, seed=3)[i]
-        assert all(torch.equal(a, b) for a, b in zip(maps(again), maps(first[i]), strict=True))
+        assert all(map(torch.equal, again.images, first[i].images))
+        assert torch.equal(again.target["mask"], first[i].target["mask"])
     loaded = list(DataLoader(scenes, batch_size=1, num_workers=2))
     for i, batch in enumerate(loaded):
-        assert list(batch.name) == [f"scene_3_{i:05d}"]
-        assert all(torch.equal(a[0], b) for a, b in zip(maps(batch), maps(first[i]), strict=True))
+        assert batch.name == (f"scene_3_{i:05d}",)
+        assert all(torch.equal(image[0], date) for image, date in zip(batch.images, first[i].images, strict=True))
+        assert torch.equal(batch.target["mask"][0], first[i].target["mask"])
 
 
 def test_seeds_and_indices_return_different_images():
@@ -39,11 +37,11 @@ def test_seeds_and_indices_return_different_images():
 def test_shapes_dtypes_and_values(size):
     height, width = (size, size) if isinstance(size, int) else size
     sample = SyntheticScenes(1, size, unchanged=0)[0]
-    assert sample.images[0].shape == sample.images[1].shape == (3, height, width)
-    assert sample.target["mask"].shape == (height, width)
-    assert sample.images[0].dtype == torch.uint8 and sample.target["mask"].dtype == torch.int64
-    assert set(sample.target["mask"].unique().tolist()) <= {0, 1}
-    assert sample.images[0].float().std() > 10
+    (x1, x2), mask = sample.images, sample.target["mask"]
+    assert x1.shape == x2.shape == (3, height, width) and mask.shape == (height, width)
+    assert x1.dtype == torch.uint8 and mask.dtype == torch.int64
+    assert set(mask.unique().tolist()) <= {0, 1}
+    assert x1.float().std() > 10
 
 
 def test_fraction_of_changed_pixels():

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import cdzoo
+from cdzoo.data.protocols import get_protocol
 from cdzoo.data.synthetic import SyntheticScenes
 from cdzoo.inference.evaluate import evaluate
-from cdzoo.protocol import Protocol
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 
@@ -29,7 +29,7 @@ def test_two_processes_give_the_metrics_of_one(tmp_path):
 
     model = cdzoo.create_model(f"local-dir:{tmp_path}")
     samples = [SyntheticScenes(15, 48, seed=1, unchanged=0)[i] for i in range(8, 15)]
-    alone = evaluate(model, samples, Protocol("folder")).summary().to_dict()
+    alone = evaluate(model, samples, get_protocol(None)).summary()
     assert alone == summary
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["environment"]["processes"] == 2

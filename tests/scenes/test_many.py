@@ -57,7 +57,7 @@ def test_a_list_is_completed_when_repeated(manifest, weights, tmp_path, capsys):
     (tmp_path / "maps" / "m1.tif").unlink()
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert "3 scenes, 2 of them done before" in out and out.count("m1.tif") == 1 and "m0.tif" not in out
+    assert "3 scenes, 2 of them finished before" in out and out.count("m1.tif") == 1 and "m0.tif" not in out
     again = maps(tmp_path / "maps")
     assert all((again[name] == first[name]).all() for name in first)
 
