@@ -179,7 +179,7 @@ class _Files:
     def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
         chosen = holdout_split([pair.name for pair in pairs], self.protocol.carved)
         self.notes.append(
-            f"no validation split: {len(chosen)} of {len(pairs)} training pairs are set aside, the same ones in every run"
+            f"no validation split: {len(chosen)} of {len(pairs)} training pairs are held out, the same ones in every run"
         )
         return {
             "train": [pair for pair in pairs if pair.name not in chosen],

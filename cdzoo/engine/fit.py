@@ -7,52 +7,32 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sampler import Samples
-from cdzoo.engine.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints, save_checkpoint
+from cdzoo.engine.checkpoint import remove_checkpoints
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.log import RunLog
 from cdzoo.engine.pictures import validation_picture
+from cdzoo.engine.saving import Run, copy_weights, restore_run, run_results, save_run
 from cdzoo.engine.schedule import lr_factor
 from cdzoo.engine.setup import any_process, broadcast_buffers, build_ema, build_optimizer, build_sampler, launch, load_steps
 from cdzoo.engine.setup import worker_count as worker_count
 from cdzoo.engine.shutdown import GracefulShutdown
 from cdzoo.engine.state import TrainState
 from cdzoo.engine.step import BufferBackup, Objective, train_step
-from cdzoo.errors import ConfigError, InputError, TrainingError, require
+from cdzoo.errors import InputError, TrainingError, require
 from cdzoo.inference.evaluate import evaluate
-from cdzoo.io.files import file_sha256
 from cdzoo.layers import SS2D
 from cdzoo.metrics import Scores
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.ops.backends import choose
 from cdzoo.protocol import Protocol
-from cdzoo.results import RESULTS_FILE, Environment, ProtocolRecord, Results
-from cdzoo.weights.folder import WEIGHTS_FILE
-
-
-class _Run(NamedTuple):
-    """Objects of a run that checkpoints contain or describe."""
-
-    fabric: Any
-    model: ChangeDetector
-    ema: Any
-    optimizer: Any
-    cfg: TrainCfg
-    out: Path | None
-    protocol: Protocol
-    record: ProtocolRecord | None
-    extra: dict[str, Any]
-
-    @property
-    def eval_model(self) -> ChangeDetector:
-        """Model that is validated and saved: the moving average if there is one."""
-        return self.model if self.ema is None else self.ema.module
+from cdzoo.results import ProtocolRecord, Results
 
 
 def train(
@@ -128,7 +108,7 @@ def fit(
     ema = build_ema(model, cfg)
     objective: Any = Objective(model, cfg)
     objective, optimizer = fabric.setup(torch.compile(objective) if cfg.compile else objective, build_optimizer(model, cfg))
-    run = _Run(fabric, model, ema, optimizer, cfg, out, protocol, record, extra or {})
+    run = Run(fabric, model, ema, optimizer, cfg, out, protocol, record, extra or {})
     steps_per_epoch = build_sampler(cfg, fabric, len(train_set), 0, 0).steps_per_epoch
     total = cfg.epochs * steps_per_epoch
     state, best_weights = _start(run, len(train_set), steps_per_epoch, resume)
@@ -159,27 +139,27 @@ def fit(
                     log.picture(validation_picture(run.eval_model, val_set, protocol, fabric.device), epoch, state.step)
             stop = any_process(fabric, shutdown.requested is not None)
             if epoch_ended or stop or (cfg.checkpoint_every and state.step % cfg.checkpoint_every == 0):
-                _save(run, state, steps_per_epoch)
+                save_run(run, state, steps_per_epoch)
             if stop:
                 _interrupt(shutdown.requested, state.step, out)
         if not best_weights:  # a finished run was resumed without new epochs
             _, best_weights = _validate(run, val_set, state, best_weights)
-            _save(run, state, steps_per_epoch)
+            save_run(run, state, steps_per_epoch)
     model.load_state_dict(best_weights)
     model.cpu().eval()
-    return _results(run, state, steps_per_epoch)
+    return run_results(run, state, steps_per_epoch)
 
 
-def _start(run: _Run, num_samples: int, steps_per_epoch: int, resume: bool) -> tuple[TrainState, dict[str, Tensor]]:
+def _start(run: Run, num_samples: int, steps_per_epoch: int, resume: bool) -> tuple[TrainState, dict[str, Tensor]]:
     data_hash = run.record.hash if run.record else ""
     if resume:
-        return _restore(run, num_samples, data_hash, steps_per_epoch)
+        return restore_run(run, num_samples, data_hash, steps_per_epoch)
     if run.out is not None and run.fabric.is_global_zero:
         remove_checkpoints(run.out)
     return TrainState(settings=run.cfg.fixed(), num_samples=num_samples, data_hash=data_hash), {}
 
 
-def _open_log(run: _Run, state: TrainState, total: int) -> RunLog:
+def _open_log(run: Run, state: TrainState, total: int) -> RunLog:
     leader, cfg = run.fabric.is_global_zero, run.cfg
     scans = any(isinstance(module, SS2D) for module in run.model.modules())
     labels = {"scan": choose(run.fabric.device.type)} if scans else {}
@@ -193,15 +173,13 @@ def _learning_rate(state: TrainState, total: int, steps_per_epoch: int, cfg: Tra
     return cfg.lr * factor * (state.lr_factor if cfg.schedule == "plateau" else 1.0)
 
 
-def _update_ema(run: _Run) -> None:
+def _update_ema(run: Run) -> None:
     if run.ema is not None:
         broadcast_buffers(run.fabric, run.model)
         run.ema.update(run.model)
 
 
-def _validate(
-    run: _Run, val_set: Samples, state: TrainState, best_weights: dict[str, Tensor]
-) -> tuple[Scores, dict[str, Tensor]]:
+def _validate(run: Run, val_set: Samples, state: TrainState, best_weights: dict[str, Tensor]) -> tuple[Scores, dict[str, Tensor]]:
     broadcast_buffers(run.fabric, run.model)
     fabric, cfg = run.fabric, run.cfg
     counts = evaluate(
@@ -226,80 +204,13 @@ def _validate(
             stacklevel=2,
         )
     if state.keep_best(scores, run.protocol.metric, cfg):
-        best_weights = _copy_weights(run.eval_model)
+        best_weights = copy_weights(run.eval_model)
     return scores, best_weights
-
-
-def _save(run: _Run, state: TrainState, steps_per_epoch: int) -> None:
-    broadcast_buffers(run.fabric, run.model)
-    if run.fabric.is_global_zero and run.out is not None:
-        average = None if run.ema is None else run.ema.module.state_dict()
-        scaler = dict(run.fabric._precision.state_dict())
-        training = {**state.to_dict(), "optimizer": run.optimizer.state_dict(), "scaler": scaler}
-        save_checkpoint(run.out, Checkpoint(state.step, run.model.state_dict(), average, training))
-        # After the checkpoint, which rejects weights that are not finite, and from which a resumed run writes them again.
-        if state.best_step == state.step:
-            _write_best(run, state, steps_per_epoch)
-    run.fabric.barrier()
-
-
-def _write_best(run: _Run, state: TrainState, steps_per_epoch: int) -> None:
-    assert run.out is not None
-    run.eval_model.save_pretrained(run.out)
-    results = _results(run, state, steps_per_epoch)
-    results.weights_sha256 = file_sha256(run.out / WEIGHTS_FILE)
-    results.write(run.out / RESULTS_FILE)
-
-
-def _restore(run: _Run, num_samples: int, data_hash: str, steps_per_epoch: int) -> tuple[TrainState, dict[str, Tensor]]:
-    from safetensors.torch import load_file
-
-    assert run.out is not None
-    checkpoint = load_checkpoint(run.out)
-    state = TrainState.from_dict(checkpoint.training, run.out)
-    state.check_resumable(run.out, run.cfg, num_samples, data_hash)
-    try:
-        run.model.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        raise ConfigError(f"{run.out}: the run is of another model than {run.model.config.name} ({error})") from error
-    run.optimizer.load_state_dict(checkpoint.training["optimizer"])
-    if run.ema is not None and checkpoint.average is not None:
-        run.ema.module.load_state_dict(checkpoint.average)
-    if checkpoint.training["scaler"]:
-        run.fabric._precision.load_state_dict(checkpoint.training["scaler"])
-    if state.best_step and state.best_step == state.step:  # the run may have been killed before it wrote them
-        if run.fabric.is_global_zero:
-            _write_best(run, state, steps_per_epoch)
-        return state, _copy_weights(run.eval_model)
-    if state.best_step and (run.out / WEIGHTS_FILE).is_file():
-        return state, load_file(run.out / WEIGHTS_FILE)
-    state.best_score, state.best_step = -1.0, 0
-    return state, {}
-
-
-def _results(run: _Run, state: TrainState, steps_per_epoch: int) -> Results:
-    return Results(
-        model=run.model.config.name,
-        split=run.protocol.selection_split,
-        scores=Scores.from_dict(state.best_scores),
-        protocol=run.record,
-        environment=Environment.current(run.fabric.device, run.fabric.world_size),
-        step=state.best_step,
-        epoch=state.best_step // steps_per_epoch,
-        seed=run.cfg.seed,
-        training=run.cfg.fixed() | {"epochs": run.cfg.epochs},
-        data=run.extra.get("data"),
-        extra={key: value for key, value in run.extra.items() if key != "data"},
-    )
 
 
 def _interrupt(signal: str | None, step: int, out: Path | None) -> None:
     resume = f"continue with: cdzoo train --resume {out}" if out else "nothing was saved, as no folder was given"
     raise TrainingError(f"interrupted by {signal or 'another process'} after step {step}; {resume}")
-
-
-def _copy_weights(model: ChangeDetector) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
 
 @contextmanager

@@ -13,10 +13,10 @@ import pytest
 import yaml
 from PIL import Image
 
-import cdzoo
 from cdzoo.ablate import read_grid, run_grid, write_report
 from cdzoo.ablate.report import summarize, table_markdown
 from cdzoo.ablate.runs import result_file
+from cdzoo.config import ModelOptions
 from cdzoo.errors import CdzooError, ConfigError, InputError
 
 ROOT = Path(__file__).parents[2]
@@ -63,7 +63,7 @@ def test_grids_of_the_project_build_every_row(path):
     assert len({job.key for job in jobs}) == len(jobs)
     for job in jobs[: len(jobs) // len(grid.seeds)]:
         with torch.device("meta"):
-            cdzoo.create_model(job.model, **dict(job.options))
+            cdzoo.create_model(**ModelOptions(job.model, **job.parts).arguments())
 
 
 def test_the_paper_s_three_tables_need_each_run_once():

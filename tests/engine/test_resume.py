@@ -100,7 +100,7 @@ def test_a_run_is_continued_with_its_own_settings_and_data(tiny, samples, tmp_pa
     torch.manual_seed(0)
     with pytest.raises(ConfigError, match="of another model"):
         train(tiny(fusion="diff"), samples, samples, QUICK, tmp_path, resume=True)
-    with pytest.raises(ConfigError, match="or others, or under another protocol"):
+    with pytest.raises(ConfigError, match="or other pairs or another protocol"):
         train(tiny(), samples, samples, QUICK, tmp_path, facts={"protocol": {"hash": "other"}}, resume=True)
     run(tiny, samples, tmp_path, resume=True, epochs=3, progress=False, validate_every=2)
 
@@ -145,7 +145,7 @@ def test_nothing_to_continue_and_damaged_checkpoints_are_named(tiny, samples, tm
 def test_a_checkpoint_holds_no_pickled_code(tiny, samples, tmp_path):
     run(tiny, samples, tmp_path, ema=0.9)
     state = torch.load(list_checkpoints(tmp_path)[-1] / "state.pt", weights_only=True)
-    assert {"optimizer", "scaler", "settings", "best"} <= state.keys()
+    assert {"optimizer", "scaler", "settings", "best_score"} <= state.keys()
 
 
 def test_a_signal_ends_the_run_after_the_step_with_a_checkpoint(tiny, samples, tmp_path):
@@ -176,9 +176,9 @@ def test_a_signal_ends_the_run_after_the_step_with_a_checkpoint(tiny, samples, t
 def test_the_log_forgets_what_came_after_the_checkpoint(tmp_path):
     book = RunLog(tmp_path, total=10)
     for step in (2, 4, 6):
-        book.write(step=step, epoch=step // 2, loss=0.5)
+        book.write({"step": step, "epoch": step // 2, "loss": 0.5})
     with (tmp_path / "log.csv").open("a") as file:
         file.write("8,4,0.1")  # cut off by a kill
-    RunLog(tmp_path, total=10, step=4).write(step=6, epoch=3, loss=0.25)
+    RunLog(tmp_path, total=10, step=4).write({"step": 6, "epoch": 3, "loss": 0.25})
     rows = (tmp_path / "log.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows[1:]] == ["2", "4", "6"] and ",0.25," in rows[-1]

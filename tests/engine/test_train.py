@@ -49,7 +49,7 @@ def test_it_learns_and_leaves_the_best_weights_behind(tiny, pair_folder, tmp_pat
     for sample in samples:
         change = cdzoo.predict_pair(loaded, *(image.permute(1, 2, 0).numpy() for image in sample.images))
         again += Confusion.of(torch.from_numpy(change.mask), sample.target["mask"])
-    assert again.to_dict().items() <= summary.scores.to_dict().items()
+    assert dataclasses.asdict(again).items() <= summary.scores.to_dict().items()
     assert not model.training
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True))
 
