@@ -13,6 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
+import cdzoo
 from cdzoo.ablate import read_grid, run_grid, write_report
 from cdzoo.ablate.report import summarize, table_markdown
 from cdzoo.ablate.runs import result_file
