@@ -22,7 +22,7 @@ from torch import Tensor
 
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.factory import create_model
-from cdzoo.losses import change_loss
+from cdzoo.losses import create_loss
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.names import suggest
 from cdzoo.ops.backends import choose
@@ -201,8 +201,10 @@ def _prepare(case: Case, model: ChangeDetector) -> Callable[[], None]:
     mask = (torch.rand(*shape, generator=generator) < 0.1).long().to(device)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
 
+    bce = create_loss("bce")
+
     def objective(first: Tensor, second: Tensor) -> Tensor:
-        return change_loss(model(first, second), mask)
+        return bce(model(first, second), mask)
 
     loss: Any = torch.compile(objective) if case.compiled else objective
 

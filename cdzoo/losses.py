@@ -1,122 +1,189 @@
-"""Losses for logits of change: cross-entropy, Dice, focal and Lovasz, alone or added up (`"bce+0.5*dice"`)."""
+"""Losses for the logits of change: cross-entropy, Dice, focal and Lovasz, alone or as a sum (`"bce+0.5*dice"`).
+
+Each loss takes logits (B, K, H, W) and a target (B, H, W) int64 in {0..K-1} (for K = 1 in {0, 1}), computes in float32, and is 0
+if all pixels are ignored. Ignored pixels are masked by a product: an index would copy the maps and wait for the device.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import ConfigError
 from cdzoo.names import suggest
 
-Loss = Callable[[Tensor, Tensor, float], Tensor]
 
-
-def cross_entropy(logits: Tensor, mask: Tensor, change_weight: float = 1.0) -> Tensor:
-    """Binary cross-entropy with logits for one class, cross-entropy for more; the mean over pixels.
+class PixelLoss(nn.Module):
+    """Base class of the losses.
 
     Args:
-        logits: (B, K, H, W).
-        mask: (B, H, W) int64 in {0..K-1} (K = 1: {0, 1}); 255 is left out.
-        change_weight: Weight of changed pixels; unchanged ones weigh 1.
+        change_weight: Weight of changed pixels relative to unchanged ones; has no effect on `DiceLoss` and `LovaszLoss`.
+        ignore_index: Value of the target for pixels that are left out.
     """
-    if logits.shape[1] > 1:
-        weight = torch.full((logits.shape[1],), change_weight, device=logits.device)
-        weight[0] = 1
-        return F.cross_entropy(logits, mask, weight=weight, ignore_index=IGNORE_INDEX)
-    valid = mask != IGNORE_INDEX
-    weight = torch.tensor(change_weight, device=logits.device)
-    return F.binary_cross_entropy_with_logits(logits[:, 0][valid], mask[valid].float(), pos_weight=weight)
+
+    def __init__(self, change_weight: float = 1.0, ignore_index: int = IGNORE_INDEX) -> None:
+        super().__init__()
+        self.change_weight, self.ignore_index = change_weight, ignore_index
+
+    def _mask(self, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the valid pixels, and the target with 0 in place of ignored ones."""
+        valid = target != self.ignore_index
+        return valid.float(), target * valid
+
+    def extra_repr(self) -> str:
+        """Return the arguments."""
+        return f"change_weight={self.change_weight:g}, ignore_index={self.ignore_index}"
 
 
-def dice(logits: Tensor, mask: Tensor, change_weight: float = 1.0, smooth: float = 1.0) -> Tensor:
-    """One minus the soft Dice coefficient of change over the whole batch (Milletari et al., 3DV 2016, without squares)."""
-    probability, truth = _change(logits, mask)
-    shared = (probability * truth).sum()
-    return 1 - (2 * shared + smooth) / (probability.sum() + truth.sum() + smooth)
+class BCELoss(PixelLoss):
+    """Binary cross-entropy for one logit, cross-entropy for more; the weighted mean over pixels."""
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss, see the module's docstring for the shapes."""
+        valid, target = self._mask(target)
+        if logits.shape[1] == 1:
+            weight = torch.full((), self.change_weight, device=logits.device)
+            x, y = logits[:, 0].float(), target.float()
+            total = F.binary_cross_entropy_with_logits(x, y, valid, pos_weight=weight, reduction="sum")
+            return total / valid.sum().clamp_min(1)
+        weights = valid * torch.where(target > 0, self.change_weight, 1.0)
+        total = (F.cross_entropy(logits.float(), target, reduction="none") * weights).sum()
+        count = weights.sum()
+        return total / torch.where(count > 0, count, 1.0)
 
 
-def focal(logits: Tensor, mask: Tensor, change_weight: float = 1.0, gamma: float = 2.0) -> Tensor:
-    """Cross-entropy of each pixel times (1 - p) ** gamma, p being the probability of its class (Lin et al., ICCV 2017)."""
-    probability, truth = _change(logits, mask)
-    right = torch.where(truth > 0, probability, 1 - probability).clamp_min(1e-7)
-    weight = torch.where(truth > 0, change_weight, 1.0)
-    return (weight * (1 - right) ** gamma * -right.log()).mean()
+class DiceLoss(PixelLoss):
+    """One minus the soft Dice coefficient of change over the whole batch (Milletari et al., 3DV 2016, without squares).
+
+    Args:
+        change_weight: Unused.
+        ignore_index: Value of the target for pixels that are left out.
+        smooth: Added to numerator and denominator.
+    """
+
+    def __init__(self, change_weight: float = 1.0, ignore_index: int = IGNORE_INDEX, smooth: float = 1.0) -> None:
+        super().__init__(change_weight, ignore_index)
+        self.smooth = smooth
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss, see the module's docstring for the shapes."""
+        valid, target = self._mask(target)
+        probability, changed = _probability(logits) * valid, (target > 0).float()
+        shared = (probability * changed).sum()
+        return 1 - (2 * shared + self.smooth) / (probability.sum() + changed.sum() + self.smooth)
 
 
-def lovasz(logits: Tensor, mask: Tensor, change_weight: float = 1.0) -> Tensor:
+class FocalLoss(PixelLoss):
+    """Cross-entropy of each pixel times (1 - p) ** gamma, p being the probability of its class (Lin et al., ICCV 2017).
+
+    Args:
+        change_weight: Weight of changed pixels.
+        ignore_index: Value of the target for pixels that are left out.
+        gamma: Exponent; 0 gives the cross-entropy.
+    """
+
+    def __init__(self, change_weight: float = 1.0, ignore_index: int = IGNORE_INDEX, gamma: float = 2.0) -> None:
+        super().__init__(change_weight, ignore_index)
+        self.gamma = gamma
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss, see the module's docstring for the shapes."""
+        valid, target = self._mask(target)
+        probability, changed = _probability(logits), target > 0
+        right = torch.where(changed, probability, 1 - probability).clamp_min(1e-7)
+        weight = valid * torch.where(changed, self.change_weight, 1.0)
+        return (weight * (1 - right) ** self.gamma * -right.log()).sum() / valid.sum().clamp_min(1)
+
+
+class LovaszLoss(PixelLoss):
     """Lovasz extension of the Jaccard loss over the whole batch (Berman et al., CVPR 2018).
 
     The hinge of the logit for one class; for more, Lovasz-softmax averaged over the classes that are present.
     """
-    valid = mask != IGNORE_INDEX
-    if logits.shape[1] == 1:
-        logit, truth = logits[:, 0][valid], mask[valid].float()
-        return _lovasz(F.relu(1 - logit * (2 * truth - 1)), truth)
-    probability = logits.softmax(1).movedim(1, -1)[valid]
-    labels = mask[valid]
-    present = [c for c in range(logits.shape[1]) if bool((labels == c).any())]
-    if not present:
-        return logits.sum() * 0
-    return torch.stack([_lovasz((t - probability[:, c]).abs(), t) for c in present for t in [(labels == c).float()]]).mean()
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss, see the module's docstring for the shapes."""
+        valid, target = self._mask(target)
+        logits = logits.float()
+        # The error of ignored pixels is 0: they come last in the order and add nothing.
+        if logits.shape[1] == 1:
+            truth = target.float()
+            return _lovasz((F.relu(1 - logits[:, 0] * (2 * truth - 1)) * valid).flatten(), truth.flatten())
+        total, present = valid.new_zeros(()), valid.new_zeros(())
+        for index, probability in enumerate(logits.softmax(1).unbind(1)):
+            truth = (target == index) * valid
+            has_pixels = truth.any()
+            total = total + has_pixels * _lovasz(((truth - probability).abs() * valid).flatten(), truth.flatten())
+            present = present + has_pixels
+        return total / present.clamp_min(1)
 
 
-LOSSES: dict[str, Loss] = {"bce": cross_entropy, "ce": cross_entropy, "dice": dice, "focal": focal, "lovasz": lovasz}
+LOSSES: dict[str, type[PixelLoss]] = {
+    "bce": BCELoss,
+    "ce": BCELoss,
+    "dice": DiceLoss,
+    "focal": FocalLoss,
+    "lovasz": LovaszLoss,
+}
 
 
-def parse_loss(text: str) -> list[tuple[float, Loss]]:
-    """Read a sum of losses with factors: `"bce"`, `"bce+dice"`, `"ce+0.75*lovasz"`.
+class WeightedSum(nn.Module):
+    """Sum of losses with factors."""
+
+    def __init__(self, factors: list[float], losses: list[PixelLoss]) -> None:
+        super().__init__()
+        self.factors, self.losses = factors, nn.ModuleList(losses)
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the sum, see the module's docstring for the shapes."""
+        return torch.stack([f * loss(logits, target) for f, loss in zip(self.factors, self.losses, strict=True)]).sum()
+
+    def extra_repr(self) -> str:
+        """Return the factors."""
+        return f"factors={self.factors}"
+
+
+def create_loss(text: str, change_weight: float = 1.0, ignore_index: int = IGNORE_INDEX) -> nn.Module:
+    """Return the loss that a text describes: `"bce"`, `"bce+dice"`, `"ce+0.75*lovasz"`.
+
+    Args:
+        text: Names of `LOSSES` with optional factors, joined by `+`.
+        change_weight: Weight of changed pixels.
+        ignore_index: Value of the target for pixels that are left out.
 
     Raises:
-        ConfigError: A name is unknown or a factor is no positive number.
+        ConfigError: A name is unknown or a factor is not a positive number.
     """
-    terms: list[tuple[float, Loss]] = []
+    factors, losses = [], []
     for term in text.replace(" ", "").split("+"):
         match = re.fullmatch(r"(?:(\d*\.?\d+)\*)?(\w+)", term)
         if not match:
-            raise ConfigError(f"loss '{text}': '{term}' is no loss; write names with factors, such as bce+0.5*dice")
-        if match[2] not in LOSSES:
-            raise ConfigError(
-                f"loss '{text}': there is no loss '{match[2]}'.{suggest(match[2], LOSSES)} Known: {', '.join(LOSSES)}"
-            )
-        factor = float(match[1] or 1)
+            raise ConfigError(f"loss '{text}': '{term}' is not a loss; write names with factors, such as bce+0.5*dice")
+        factor, name = float(match[1] or 1), match[2]
+        if name not in LOSSES:
+            raise ConfigError(f"loss '{text}': unknown loss '{name}'.{suggest(name, LOSSES)} Losses: {', '.join(LOSSES)}")
         if factor <= 0:
-            raise ConfigError(f"loss '{text}': the factor of {match[2]} must be positive")
-        terms.append((factor, LOSSES[match[2]]))
-    return terms
+            raise ConfigError(f"loss '{text}': the factor of {name} must be positive")
+        factors.append(factor)
+        losses.append(LOSSES[name](change_weight, ignore_index))
+    return WeightedSum(factors, losses)
 
 
-def change_loss(logits: Tensor, mask: Tensor, loss: str = "bce", change_weight: float = 1.0) -> Tensor:
-    """Return the loss of logits (B, K, H, W) against masks (B, H, W) as the text `loss` says, in float32."""
+def _probability(logits: Tensor) -> Tensor:
+    """Return the probability of change (B, H, W) in float32."""
     logits = logits.float()
-    return torch.stack([factor * term(logits, mask, change_weight) for factor, term in parse_loss(loss)]).sum()
-
-
-def _change(logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    valid = mask != IGNORE_INDEX
-    probability = logits[:, 0].sigmoid() if logits.shape[1] == 1 else 1 - logits.softmax(1)[:, 0]
-    return probability[valid], (mask[valid] > 0).float()
+    return logits[:, 0].sigmoid() if logits.shape[1] == 1 else 1 - logits.softmax(1)[:, 0]
 
 
 def _lovasz(errors: Tensor, truth: Tensor) -> Tensor:
-    order = errors.argsort(descending=True)
+    errors, order = errors.sort(descending=True)
     truth = truth[order]
     intersection = truth.sum() - truth.cumsum(0)
     union = truth.sum() + (1 - truth).cumsum(0)
     jaccard = 1 - intersection / union
     steps = torch.cat([jaccard[:1], jaccard[1:] - jaccard[:-1]])
-    return (errors[order] * steps).sum()
-
-
-def create_loss(text: str, change_weight: float = 1.0) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the function (logits, target) -> loss of a sum of losses such as `"bce+0.5*dice"`.
-
-    Raises:
-        ConfigError: A name is unknown or a factor is not positive.
-    """
-    parse_loss(text)
-    return lambda logits, target: change_loss(logits, target, text, change_weight)
+    return (errors * steps).sum()

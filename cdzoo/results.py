@@ -1,4 +1,4 @@
-"""What is stored with a score: where, with what and from what it was made."""
+"""`Results`: the scores of a model and how they came about, as stored in `results.json`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,55 +16,267 @@ from typing import Any
 import torch
 
 from cdzoo._version import __version__
+from cdzoo.errors import InputError
+from cdzoo.io.files import write_json
+from cdzoo.metrics import Scores, ThresholdScores
 from cdzoo.protocol import Protocol
+
+__all__ = ["RESULTS_FILE", "Environment", "Hardware", "ProtocolRecord", "Results", "Scores", "SplitRecord", "ThresholdScores"]
 
 RESULTS_FILE = "results.json"
 
 
-def environment(device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Return versions, commit and hardware."""
+@dataclass(frozen=True)
+class Hardware:
+    """Device type and name, number of threads on the CPU, and operating system."""
+
+    device: str
+    name: str
+    threads: int
+    system: str
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Software and hardware.
+
+    Attributes:
+        versions: Version of Python and of each package.
+        commit: Commit of the source tree, followed by `+` if it was modified; None for an installed package.
+        hardware: Where it ran.
+        processes: Number of processes of a training run.
+    """
+
+    versions: dict[str, str]
+    commit: str | None
+    hardware: Hardware
+    processes: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        data = dataclasses.asdict(self)
+        return data if self.processes is not None else {key: value for key, value in data.items() if key != "processes"}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Environment:
+        """Read the output of `to_dict`."""
+        return cls(data["versions"], data.get("commit"), Hardware(**data["hardware"]), data.get("processes"))
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """Number of samples of a split, and the hash of their names (see `manifest_hash`)."""
+
+    samples: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class ProtocolRecord:
+    """Protocol of a score and the splits it was applied to.
+
+    Attributes:
+        protocol: Fields of `Protocol` by name.
+        splits: Size and hash of each split.
+        hash: First 16 digits of a sha256 of the other fields; scores with equal hashes can be compared.
+    """
+
+    protocol: dict[str, Any]
+    splits: dict[str, SplitRecord]
+    hash: str
+
+    @property
+    def name(self) -> str:
+        """Name of the protocol."""
+        return str(self.protocol["name"])
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_dict()[key]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values: the fields of the protocol, `splits` and `hash`."""
+        return {**self.protocol, "splits": {k: dataclasses.asdict(v) for k, v in self.splits.items()}, "hash": self.hash}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ProtocolRecord:
+        """Read the output of `to_dict`, also with fields of an older or newer `Protocol`."""
+        protocol = {key: value for key, value in data.items() if key not in ("splits", "hash")}
+        return cls(protocol, {key: SplitRecord(**value) for key, value in data["splits"].items()}, data["hash"])
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """How the scored weights were trained, from the results beside them.
+
+    Attributes:
+        seed: Seed of the run.
+        epoch: Epoch of the weights.
+        step: Optimizer step of the weights.
+        training: Settings, see `cdzoo.engine.TrainCfg`.
+        data: Training data.
+        notes: Remarks on the data.
+        environment: Software and hardware of the training run.
+        protocol_hash: Hash of the protocol of the training run.
+    """
+
+    seed: int | None = None
+    epoch: int | None = None
+    step: int | None = None
+    training: dict[str, Any] | None = None
+    data: Any = None
+    notes: list[str] | None = None
+    environment: dict[str, Any] | None = None
+    protocol_hash: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values without fields that are None."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TrainingRecord:
+        """Read the output of `to_dict`; unknown keys are ignored."""
+        return cls(**{f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data})
+
+
+@dataclass(frozen=True)
+class Results:
+    """Scores of a model on a split, and how they came about.
+
+    `results["f1"]` returns a score, `results["split"]` an entry of `results.json`.
+
+    Attributes:
+        model: Registered name of the model.
+        split: Scored split.
+        scores: Scores.
+        protocol: Protocol and splits.
+        environment: Software and hardware.
+        source: Name, folder or repository from which the model was loaded.
+        step: Optimizer step of the weights.
+        epoch: Epoch of the weights.
+        seed: Seed of the training run.
+        training: Settings of the training run, see `cdzoo.engine.TrainCfg`.
+        data: Description of the data, see `cdzoo.data.open.DataCfg`.
+        notes: Remarks on the data.
+        provenance: `"measured"`, or `"quoted"` from a publication.
+        weights_sha256: Hash of the weights file.
+        trained: How the weights were trained, in the results of an evaluation.
+        extra: Further entries of `results.json`.
+    """
+
+    model: str
+    split: str
+    scores: Scores
+    protocol: ProtocolRecord | None = None
+    environment: Environment | None = None
+    source: str | None = None
+    step: int | None = None
+    epoch: int | None = None
+    seed: int | None = None
+    training: dict[str, Any] | None = None
+    data: Any = None
+    notes: list[str] | None = None
+    provenance: str = "measured"
+    weights_sha256: str | None = None
+    trained: TrainingRecord | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        return {**self.scores.to_dict(), **self.to_dict()}[key]
+
+    def with_entries(self, entries: Mapping[str, Any]) -> Results:
+        """Return a copy with other values of fields; keys that are not fields go to `extra`."""
+        known = {f.name for f in dataclasses.fields(self)}
+        fields = {key: value for key, value in entries.items() if key in known}
+        extra = {key: value for key, value in entries.items() if key not in known}
+        return dataclasses.replace(self, **{"extra": {**self.extra, **extra}, **fields})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values without fields that are None."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
+        plain = {key: value.to_dict() if hasattr(value, "to_dict") else value for key, value in values.items()}
+        return {**{key: value for key, value in plain.items() if value is not None}, **self.extra}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Results:
+        """Read the output of `to_dict`.
+
+        Raises:
+            KeyError: `model`, `split` or one of the scores is missing.
+        """
+        types: dict[str, Any] = {
+            "scores": Scores,
+            "protocol": ProtocolRecord,
+            "environment": Environment,
+            "trained": TrainingRecord,
+        }
+        values = {key: types[key].from_dict(value) if key in types else value for key, value in data.items()}
+        return cls(values.pop("model"), values.pop("split"), values.pop("scores")).with_entries(values)
+
+    def save(self, file: str | Path) -> None:
+        """Write a JSON file atomically."""
+        write_json(file, self.to_dict())
+
+    @classmethod
+    def load(cls, file: str | Path) -> Results:
+        """Read a JSON file written by `save`.
+
+        Raises:
+            InputError: The file does not exist, or does not contain results.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{file}: not a results file of cdzoo ({type(error).__name__}: {error})") from error
+
+
+def environment(device: torch.device | str = "cpu", processes: int | None = None) -> Environment:
+    """Return the versions, the commit and the hardware of this process."""
     device = torch.device(device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
     versions = {"cdzoo": __version__, "python": platform.python_version()}
-    for package in ("torch", "torchvision", "timm", "lightning", "torchmetrics", "numpy", "pillow"):
+    for package in ("torch", "torchvision", "timm", "lightning", "numpy", "pillow"):
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return {
-        "versions": versions,
-        "commit": commit(),
-        "hardware": {"device": device.type, "name": name, "threads": torch.get_num_threads(), "system": platform.system()},
-    }
+    return Environment(
+        versions, commit(), Hardware(device.type, name, torch.get_num_threads(), platform.system()), processes
+    )
 
 
 def commit() -> str | None:
-    """Return the commit of the source tree that cdzoo runs from, with `+` when it was changed since; None when installed."""
-    root = Path(__file__).resolve().parents[2]
+    """Return the commit of the source tree of cdzoo, followed by `+` if it was modified; None for an installed package."""
+    root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
+    commands = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
     try:
-        asked = [
-            subprocess.run(
-                ["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True
-            ).stdout.strip()
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        ]
+        head, changes = (
+            subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, timeout=10, check=True)
+            for command in commands
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    return asked[0] + ("+" if asked[1] else "")
+    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
 
 
 def manifest_hash(names: Iterable[str]) -> str:
-    """Return sha256 of the names of a split's samples, whatever their order; the first 16 digits."""
+    """Return the first 16 digits of a sha256 of the sample names of a split, independent of their order."""
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
 
 
-def protocol_record(protocol: Protocol, splits: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-    """Return what is stored with a score: the protocol, the size and manifest hash of each split, and one hash over all."""
-    manifest: dict[str, dict[str, Any]] = {}
-    for split, names in splits.items():
-        listed = list(names)
-        manifest[split] = {"samples": len(listed), "sha256": manifest_hash(listed)}
-    record = {**dataclasses.asdict(protocol), "splits": manifest}
-    return {**record, "hash": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]}
+def protocol_record(protocol: Protocol, splits: Mapping[str, Iterable[str]]) -> ProtocolRecord:
+    """Return the record of a protocol that is applied to splits.
+
+    Args:
+        protocol: Protocol.
+        splits: Names of the samples of each split.
+    """
+    names = {split: list(listed) for split, listed in splits.items()}
+    manifest = {split: SplitRecord(len(listed), manifest_hash(listed)) for split, listed in names.items()}
+    record = ProtocolRecord(dataclasses.asdict(protocol), manifest, "")
+    plain = {key: value for key, value in record.to_dict().items() if key != "hash"}
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
+    return dataclasses.replace(record, hash=digest)

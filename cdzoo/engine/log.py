@@ -1,18 +1,27 @@
-"""One progress line for a whole training run."""
+"""Log of a training run: a CSV file, TensorBoard, validation pictures and a progress bar."""
 
 from __future__ import annotations
 
 import csv
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
-from cdzoo.errors import MissingDependencyError
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.state import TrainState
+from cdzoo.errors import require
 from cdzoo.io.files import replace_atomically
+from cdzoo.layers import SS2D
+from cdzoo.metrics import SCORES, Scores
+from cdzoo.models.detector import ChangeDetector
 from cdzoo.ops.backends import choose
 
 try:
@@ -20,57 +29,158 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
+T = TypeVar("T")
 
-class ProgressLine:
-    """Shows steps done and left, time left, loss, last validation F1, pairs a second, waiting, memory and scan backend.
+FILE = "log.csv"
+COLUMNS = ("step", "epoch", "lr", "loss", *SCORES, "best_threshold", "skipped_steps", "pairs_per_s", "data_wait")
+_MAX_WIDTH = 1600
+
+
+class CsvLog:
+    """CSV file with one row per epoch.
 
     Args:
-        total: Steps of the run.
-        done: Steps done already, by the run that is continued.
-        device: Where the model is.
-        scans: Whether the model has a selective scan at all.
-        shown: Draw the line; the figures are kept in any case.
+        out: Folder of the run.
+        step: Rows after this step are removed: a resumed run writes them again.
     """
 
-    def __init__(self, total: int, done: int, device: torch.device, scans: bool, shown: bool) -> None:
-        self.device = device
-        self.backend = choose(device.type) if scans else ""
-        self.f1: float | None = None
-        self.bar = tqdm(total=total, initial=done, desc="training", unit="step", dynamic_ncols=True, disable=not shown)
-        self.reset()
+    def __init__(self, out: Path, step: int = 0) -> None:
+        self.path = out / FILE
+        rows = [row for row in self._rows() if int(row["step"]) <= step] if step else []
+        with replace_atomically(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
 
-    def reset(self) -> None:
-        """Begin new figures, at the start of an epoch."""
-        self.began = time.perf_counter()
-        self.waited = 0.0
-        self.pairs = 0
+    def write(self, **values: Any) -> None:
+        """Append a row; columns without a value stay empty."""
+        shown = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()}
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS).writerow(shown)
 
-    def step(self, pairs: int, waited: float, loss: float | None, skipped: int) -> None:
-        """Move on by one step of `pairs` pairs that waited `waited` seconds for its data."""
-        self.pairs += pairs
-        self.waited += waited
-        facts = {"loss": "-" if loss is None else f"{loss:.3f}"}
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.path.is_file():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            # A row that was truncated by a kill has no step or too few columns.
+            return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit() and None not in row.values()]
+
+
+class RunLog:
+    """Log of a run; use it in a `with` block.
+
+    Args:
+        out: Folder of the run; None to show the progress bar only.
+        cfg: Settings.
+        state: State of the run before its next step.
+        model: Model on its device.
+        total: Number of steps of the run.
+        samples: Number of samples per step, over all devices.
+        leader: Whether this is the process that writes and shows the log.
+
+    Raises:
+        MissingDependencyError: `cfg.tensorboard` is set and TensorBoard is not installed.
+    """
+
+    def __init__(
+        self, out: Path | None, cfg: TrainCfg, state: TrainState, model: ChangeDetector, total: int, samples: int, leader: bool
+    ) -> None:
+        self.device = next(model.parameters()).device
+        self.backend = choose(self.device.type) if any(isinstance(module, SS2D) for module in model.modules()) else ""
+        self.out = out if leader else None
+        self.csv = CsvLog(self.out, state.step) if self.out else None
+        self.board: Any = None
+        if self.out and cfg.tensorboard:
+            writer: Any = require("torch.utils.tensorboard", "log", "tensorboard=true")
+            self.board = writer.SummaryWriter(str(self.out / "tensorboard"), purge_step=state.step + 1)
+        self.bar = tqdm(
+            total=total,
+            initial=state.step,
+            desc="training",
+            unit="step",
+            dynamic_ncols=True,
+            disable=not (leader and cfg.progress),
+        )
+        self.samples, self.f1 = samples, None if state.best is None else state.best.scores.f1
+        self._start_epoch()
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.bar.close()
+        if self.board is not None:
+            self.board.close()
+
+    def timed(self, batches: Iterable[T]) -> Iterator[T]:
+        """Iterate over batches and measure the time spent waiting for them."""
+        iterator = iter(batches)
+        while True:
+            start = time.perf_counter()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            self._waited += time.perf_counter() - start
+            yield batch
+
+    def step(self, loss: float | None, skipped: int) -> None:
+        """Advance the progress bar.
+
+        Args:
+            loss: Loss of the step; None for a skipped step.
+            skipped: Number of skipped steps so far.
+        """
+        self._seen += self.samples
+        shown = {"loss": "-" if loss is None else f"{loss:.3f}"}
         if self.f1 is not None:
-            facts["F1"] = f"{self.f1:.3f}"
-        facts |= {"pairs/s": f"{self.rate():.1f}", "wait": f"{self.waiting():.0%}", "mem": self._memory()}
+            shown["F1"] = f"{self.f1:.3f}"
+        elapsed = max(1e-9, time.perf_counter() - self._start)
+        self._rate, self._wait = self._seen / elapsed, self._waited / elapsed
+        shown |= {"pairs/s": f"{self._rate:.1f}", "wait": f"{self._wait:.0%}", "mem": self._memory()}
         if self.backend:
-            facts["scan"] = self.backend
+            shown["scan"] = self.backend
         if skipped:
-            facts["skipped"] = str(skipped)
-        self.bar.set_postfix(facts, refresh=False)
+            shown["skipped"] = str(skipped)
+        self.bar.set_postfix(shown, refresh=False)
         self.bar.update()
 
-    def rate(self) -> float:
-        """Return pairs per second of this epoch, over all devices."""
-        return self.pairs / max(1e-9, time.perf_counter() - self.began)
+    def epoch(self, state: TrainState, lr: float, loss: float, scores: Scores | None, picture: Image.Image | None) -> None:
+        """Write the row and the picture of an epoch.
 
-    def waiting(self) -> float:
-        """Return the share of this epoch's time that was spent waiting for data."""
-        return self.waited / max(1e-9, time.perf_counter() - self.began)
+        Args:
+            state: State at the end of the epoch.
+            lr: Learning rate of the last step.
+            loss: Mean loss of the epoch.
+            scores: Scores of the validation; None if there was none.
+            picture: Picture of validation samples; None if there is none.
+        """
+        row: dict[str, Any] = {"step": state.step, "epoch": state.epoch, "lr": lr, "loss": loss}
+        if scores is not None:
+            self.f1 = scores.f1
+            row |= {name: scores[name] for name in (*SCORES, "best_threshold")}
+        row |= {"skipped_steps": state.skipped, "pairs_per_s": self._rate, "data_wait": self._wait}
+        if self.csv is not None:
+            self.csv.write(**row)
+        if self.board is not None:
+            for name, value in row.items():
+                if name != "step":
+                    self.board.add_scalar(name, value, state.step)
+            self.board.flush()
+        if picture is not None and self.out is not None:
+            folder = self.out / "pictures"
+            folder.mkdir(exist_ok=True)
+            with replace_atomically(folder / f"epoch_{state.epoch:04d}.png") as temporary:
+                picture.save(temporary)
+            if self.board is not None:
+                picture.thumbnail((_MAX_WIDTH, picture.height))
+                self.board.add_image("validation", np.asarray(picture.convert("RGB")), state.step, dataformats="HWC")
+        self._start_epoch()
 
-    def close(self) -> None:
-        """Leave the last state of the line on the screen."""
-        self.bar.close()
+    def _start_epoch(self) -> None:
+        """Restart the measurement of samples per second (over all devices) and of the share of time spent waiting for data."""
+        self._start, self._waited, self._seen = time.perf_counter(), 0.0, 0
+        self._rate, self._wait = 0.0, 0.0
 
     def _memory(self) -> str:
         if self.device.type == "cuda":
@@ -79,76 +189,3 @@ class ProgressLine:
             return "-"
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return f"{peak / (2**30 if sys.platform == 'darwin' else 2**20):.1f}G"
-
-
-FILE = "log.csv"
-COLUMNS = (
-    "step",
-    "epoch",
-    "lr",
-    "loss",
-    "precision",
-    "recall",
-    "f1",
-    "iou",
-    "oa",
-    "kappa",
-    "mean_image_f1",
-    "best_threshold",
-    "skipped_steps",
-    "pairs_per_s",
-    "data_wait",
-)
-
-
-class Logbook:
-    """Appends a row per epoch.
-
-    Args:
-        out: Folder of the run.
-        step: Rows after this step are dropped: they are of a run that was interrupted, and will be written again.
-        tensorboard: Write TensorBoard events too.
-
-    Raises:
-        MissingDependencyError: TensorBoard is asked for and not installed.
-    """
-
-    def __init__(self, out: Path, step: int = 0, tensorboard: bool = False) -> None:
-        self.path = out / FILE
-        rows = [row for row in self._rows() if int(row["step"]) <= step] if step else []
-        with replace_atomically(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        self.board: Any = _board(out, step) if tensorboard else None
-
-    def write(self, **values: Any) -> None:
-        """Add a row; columns that are not given stay empty."""
-        shown = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()}
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, COLUMNS).writerow(shown)
-        if self.board is not None:
-            for name, value in values.items():
-                if name != "step" and isinstance(value, int | float):
-                    self.board.add_scalar(name, value, values["step"])
-            self.board.flush()
-
-    def picture(self, name: str, pixels: Any, step: int) -> None:
-        """Show a picture (H, W, 3) uint8 in TensorBoard; without it nothing happens."""
-        if self.board is not None:
-            self.board.add_image(name, pixels, step, dataformats="HWC")
-
-    def _rows(self) -> list[dict[str, str]]:
-        if not self.path.is_file():
-            return []
-        with self.path.open(newline="", encoding="utf-8") as file:
-            # A row that was cut off by a kill has no step or too few columns.
-            return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit() and None not in row.values()]
-
-
-def _board(out: Path, step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingDependencyError(f"tensorboard=true needs TensorBoard: pip install 'cdzoo[log]' ({error})") from error
-    return SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)

@@ -1,22 +1,66 @@
-"""Scoring finished models: the results that are stored, and pictures of where they go wrong."""
+"""`run_training` and `score_model`: from descriptions of model and data to results."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cdzoo.config import ModelOptions
 from cdzoo.data.open import DataCfg, open_data
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.fit import train
 from cdzoo.engine.pictures import sample_picture
 from cdzoo.errors import InputError
+from cdzoo.factory import create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
 from cdzoo.io.files import file_sha256, replace_atomically
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.results import RESULTS_FILE, environment, protocol_record
+from cdzoo.protocol import get_protocol
+from cdzoo.results import RESULTS_FILE, Results, TrainingRecord, environment, protocol_record
 from cdzoo.weights.folder import WEIGHTS_FILE
+
+
+def run_training(
+    model: ModelOptions | ChangeDetector,
+    data: DataCfg,
+    cfg: TrainCfg,
+    out: str | Path | None = None,
+    resume: bool = False,
+    say: Callable[[str], None] = lambda line: None,
+) -> Results:
+    """Open the data, build the model and train it.
+
+    Args:
+        model: Description of the model, whose weights are initialized from `cfg.seed`; or a model, which is trained in place.
+        data: Data; the weights are selected on the split that its protocol names.
+        cfg: Settings.
+        out: Folder of the run, see `train`; None to write nothing.
+        resume: Continue from the last training state in `out`.
+        say: Called with lines about model, data and protocol before the training starts.
+
+    Returns:
+        Results of the best validation.
+
+    Raises:
+        UnknownNameError: The model or a component does not exist.
+        ConfigError: An option of the model, the data or the training is invalid.
+        InputError: The data do not exist or cannot be used.
+        TrainingError: See `train`.
+    """
+    torch.manual_seed(cfg.seed)
+    detector = model if isinstance(model, ChangeDetector) else create_model(**model.arguments())
+    selection = get_protocol(data.protocol).selection_split
+    opened = open_data(data, ("train", selection), detector.config.bands)
+    record = protocol_record(opened.protocol, opened.names)
+    say(f"{detector.config.name} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.data}")
+    for line in (*opened.notes, f"protocol {opened.protocol} (hash {record.hash})"):
+        say(f"  {line}")
+    facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record}
+    return train(detector, opened.splits["train"], opened.splits[selection], cfg, out, opened.protocol, facts, resume)
 
 
 def score_model(
@@ -30,63 +74,68 @@ def score_model(
     threshold: float | None = None,
     sheet: Path | None = None,
     worst: int = 8,
-) -> dict[str, Any]:
-    """Return what is stored of one model on one split: protocol, scores, environment, and where the weights are from.
+) -> Results:
+    """Evaluate a model on a split.
 
     Args:
-        model: The detector.
-        name: As the user called it: a folder, a Hub id, or a registered name.
-        source: Which data.
+        model: Model.
+        name: Name, folder or repository from which it was loaded.
+        source: Data.
         split: `"train"`, `"val"` or `"test"`.
         device: Where to run.
-        batch_size: Samples predicted at once.
-        workers: Processes that load data.
-        threshold: Another one than the protocol's; it is stored as such.
-        sheet: Picture of the worst samples to write.
-        worst: How many of them; those with the most wrong pixels.
+        batch_size: Number of samples per forward pass.
+        workers: Number of processes that load data.
+        threshold: Replaces the threshold of the protocol.
+        sheet: Path of a picture of the worst samples to write.
+        worst: Number of samples in the picture: those with the most wrong pixels.
     """
     opened = open_data(source, (split,), model.config.bands)
     samples = opened.splits[split]
     protocol = opened.protocol if threshold is None else dataclasses.replace(opened.protocol, threshold=threshold)
-    scores: list[SampleScore] = []
-    model.to(device)
-    counts = evaluate(model, samples, protocol, device, batch_size, workers, on_sample=scores.append)
+    scored: list[SampleScore] = []
+    counter = evaluate(model.to(device), samples, protocol, device, batch_size, workers, on_sample=scored.append)
     if sheet is not None:
-        ranked = sorted(scores, key=lambda one: (-(one.confusion.fp + one.confusion.fn), one.index))[:worst]
+        ranked = sorted(scored, key=lambda score: (-score.confusion.errors, score.index))[:worst]
         sheet.parent.mkdir(parents=True, exist_ok=True)
         with replace_atomically(sheet) as temporary:
-            sample_picture(model, samples, [one.index for one in ranked], protocol, device).save(temporary)
-    return {
-        "model": model.config.name,
-        "source": name,
-        "split": split,
-        "protocol": protocol_record(protocol, opened.names),
-        "scores": counts.summary(),
-        "data": dataclasses.asdict(source),
-        "environment": environment(device),
-        "provenance": "measured",
-        **_trained(name),
-    }
+            sample_picture(model, samples, [score.index for score in ranked], protocol, device).save(temporary)
+    folder = Path(name.removeprefix("local-dir:"))
+    weights = folder / WEIGHTS_FILE
+    return Results(
+        model=model.config.name,
+        source=name,
+        split=split,
+        protocol=protocol_record(protocol, opened.names),
+        scores=counter.summary(),
+        data=dataclasses.asdict(source),
+        environment=environment(device),
+        weights_sha256=file_sha256(weights) if weights.is_file() else None,
+        trained=_training_record(folder / RESULTS_FILE) if weights.is_file() else None,
+    )
 
 
-def published_results(name: str) -> tuple[dict[str, Any], str]:
-    """Return the results stored beside weights, and where they are.
+def published_results(name: str) -> tuple[Results, str]:
+    """Return the results stored with weights, and the path of their file.
+
+    Args:
+        name: Folder of a model, or `hf-hub:owner/name`.
 
     Raises:
-        InputError: There are no results beside them, or they do not say what was scored.
+        InputError: There are no results, or they do not contain what is needed to reproduce them.
     """
     file = _results_file(name)
     if file is None or not file.is_file():
         raise InputError(f"{name}: there is no {RESULTS_FILE} beside the weights to compare with; cdzoo train writes one")
-    results = json.loads(file.read_text(encoding="utf-8"))
-    if lacking := {"data", "protocol", "scores", "split"} - results.keys():
-        raise InputError(f"{file}: the results do not say {', '.join(sorted(lacking))}, so they cannot be reproduced")
+    results = Results.load(file)
+    if missing := [key for key in ("data", "protocol") if getattr(results, key) is None]:
+        raise InputError(f"{file}: the results lack {', '.join(missing)}, so they cannot be reproduced")
     return results, str(file)
 
 
 def _results_file(name: str) -> Path | None:
-    if Path(name.removeprefix("local-dir:")).is_dir():
-        return Path(name.removeprefix("local-dir:")) / RESULTS_FILE
+    folder = Path(name.removeprefix("local-dir:"))
+    if folder.is_dir():
+        return folder / RESULTS_FILE
     if name.startswith("hf-hub:"):
         from cdzoo.weights.hub import download
 
@@ -94,14 +143,9 @@ def _results_file(name: str) -> Path | None:
     return None
 
 
-def _trained(name: str) -> dict[str, Any]:
-    """Return what the weights' own folder says of their training."""
-    folder = Path(name.removeprefix("local-dir:"))
-    if not (folder / WEIGHTS_FILE).is_file():
-        return {}
-    found: dict[str, Any] = {"weights_sha256": file_sha256(folder / WEIGHTS_FILE)}
-    if (folder / RESULTS_FILE).is_file():
-        results = json.loads((folder / RESULTS_FILE).read_text(encoding="utf-8"))
-        found["trained"] = {key: results[key] for key in ("seed", "epoch", "step", "training", "notes") if key in results}
-        found["trained"]["protocol_hash"] = results.get("protocol", {}).get("hash")
-    return found
+def _training_record(file: Path) -> TrainingRecord | None:
+    if not file.is_file():
+        return None
+    results = Results.load(file)
+    values: dict[str, Any] = {key: getattr(results, key) for key in ("seed", "epoch", "step", "training", "notes")}
+    return TrainingRecord(**values, protocol_hash=results.protocol.hash if results.protocol else None)

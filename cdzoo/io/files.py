@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -47,9 +48,17 @@ def file_sha256(path: str | Path) -> str:
 
 
 def write_json(path: str | Path, data: Any) -> None:
-    """Write JSON so that the file is complete or as it was before."""
+    """Write JSON atomically; dataclasses and objects with a method `to_dict` may occur in `data`."""
     with replace_atomically(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(data, indent=2, allow_nan=False, default=_plain) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 def _digest(file: Any) -> str:  # Python 3.10
