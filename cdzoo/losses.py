@@ -142,10 +142,6 @@ class WeightedSum(nn.Module):
         """Return the sum, see the module's docstring for the shapes."""
         return torch.stack([f * loss(logits, target) for f, loss in zip(self.factors, self.losses, strict=True)]).sum()
 
-    def extra_repr(self) -> str:
-        """Return the factors."""
-        return f"factors={self.factors}"
-
 
 def create_loss(text: str, change_weight: float = 1.0, ignore_index: int = IGNORE_INDEX) -> nn.Module:
     """Return the loss that a text describes: `"bce"`, `"bce+dice"`, `"ce+0.75*lovasz"`.

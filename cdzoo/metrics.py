@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -91,7 +91,7 @@ class Confusion:
         """Return precision, recall, F1, IoU and OA, all in [0, 1], and kappa."""
         return {name: getattr(self, name) for name in ("precision", "recall", "f1", "iou", "oa", "kappa")}
 
-    def to_dict(self) -> dict[str, float | int]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the scores and the four counts."""
         return {**self.scores(), **asdict(self)}
 
@@ -151,20 +151,14 @@ class Scores:
     threshold: float
     best_threshold: float | None = None
     best_threshold_f1: float | None = None
-    sweep: tuple[ThresholdScores, ...] = ()
+    sweep: list[ThresholdScores] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> Any:
         return self.to_dict()[name]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {**asdict(self), "sweep": [asdict(point) for point in self.sweep]}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Scores:
-        """Read the output of `to_dict`; unknown keys are ignored."""
-        values = {field.name: data[field.name] for field in fields(cls) if field.name in data}
-        return cls(**{**values, "sweep": tuple(ThresholdScores(**point) for point in data.get("sweep", ()))})
+        return asdict(self)
 
 
 class ChangeCounts:
@@ -220,14 +214,13 @@ class ChangeCounts:
         sweep = [ThresholdScores(level, **self._confusion(table, level).scores()) for level in self.levels if level in SWEEP]
         best = max(sweep, key=lambda point: point.f1)
         return Scores(
-            **confusion.scores(),
-            **asdict(confusion),
+            **confusion.to_dict(),
             mean_image_f1=image_f1 / _FIXED_POINT / images if images else 0.0,
             images=images,
             threshold=self.threshold,
             best_threshold=best.threshold,
             best_threshold_f1=best.f1,
-            sweep=tuple(sweep),
+            sweep=sweep,
         )
 
     def _pooled(self) -> tuple[list[list[int]], int, int]:
@@ -260,14 +253,14 @@ class Spread:
 
     mean: float
     std: float | None
-    values: tuple[float, ...]
+    values: list[float]
 
 
 def spread(runs: Iterable[HasScores]) -> dict[str, Spread]:
     """Return the spread of each of `SCORES` over several runs."""
     result, runs = {}, list(runs)
     for name in SCORES:
-        values = tuple(float(run[name]) for run in runs)
+        values = [float(run[name]) for run in runs]
         result[name] = Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, values)
     return result
 

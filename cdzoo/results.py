@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 from cdzoo._version import __version__
 from cdzoo.errors import InputError
@@ -54,13 +55,7 @@ class Environment:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        data = dataclasses.asdict(self)
-        return data if self.processes is not None else {key: value for key, value in data.items() if key != "processes"}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Environment:
-        """Read the output of `to_dict`."""
-        return cls(data["versions"], data.get("commit"), Hardware(**data["hardware"]), data.get("processes"))
+        return {key: value for key, value in dataclasses.asdict(self).items() if key != "processes" or value is not None}
 
 
 @dataclass(frozen=True)
@@ -76,7 +71,7 @@ class ProtocolRecord:
     """Protocol of a score and the splits it was applied to.
 
     Attributes:
-        protocol: Fields of `Protocol` by name.
+        protocol: Fields of `Protocol` by name; those of older versions may differ.
         splits: Size and hash of each split.
         hash: First 16 digits of a sha256 of the other fields; scores with equal hashes can be compared.
     """
@@ -95,47 +90,14 @@ class ProtocolRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values: the fields of the protocol, `splits` and `hash`."""
-        return {**self.protocol, "splits": {k: dataclasses.asdict(v) for k, v in self.splits.items()}, "hash": self.hash}
+        values = dataclasses.asdict(self)
+        return {**values.pop("protocol"), **values}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ProtocolRecord:
-        """Read the output of `to_dict`, also with fields of an older or newer `Protocol`."""
+        """Read the output of `to_dict`."""
         protocol = {key: value for key, value in data.items() if key not in ("splits", "hash")}
         return cls(protocol, {key: SplitRecord(**value) for key, value in data["splits"].items()}, data["hash"])
-
-
-@dataclass(frozen=True)
-class TrainingRecord:
-    """How the scored weights were trained, from the results beside them.
-
-    Attributes:
-        seed: Seed of the run.
-        epoch: Epoch of the weights.
-        step: Optimizer step of the weights.
-        training: Settings, see `cdzoo.engine.TrainCfg`.
-        data: Training data.
-        notes: Remarks on the data.
-        environment: Software and hardware of the training run.
-        protocol_hash: Hash of the protocol of the training run.
-    """
-
-    seed: int | None = None
-    epoch: int | None = None
-    step: int | None = None
-    training: dict[str, Any] | None = None
-    data: Any = None
-    notes: list[str] | None = None
-    environment: dict[str, Any] | None = None
-    protocol_hash: str | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values without fields that are None."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> TrainingRecord:
-        """Read the output of `to_dict`; unknown keys are ignored."""
-        return cls(**{f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data})
 
 
 @dataclass(frozen=True)
@@ -159,7 +121,7 @@ class Results:
         notes: Remarks on the data.
         provenance: `"measured"`, or `"quoted"` from a publication.
         weights_sha256: Hash of the weights file.
-        trained: How the weights were trained, in the results of an evaluation.
+        trained: In the results of an evaluation: entries of the results of the training run.
         extra: Further entries of `results.json`.
     """
 
@@ -177,7 +139,7 @@ class Results:
     notes: list[str] | None = None
     provenance: str = "measured"
     weights_sha256: str | None = None
-    trained: TrainingRecord | None = None
+    trained: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> Any:
@@ -185,13 +147,13 @@ class Results:
 
     def with_entries(self, entries: Mapping[str, Any]) -> Results:
         """Return a copy with other values of fields; keys that are not fields go to `extra`."""
-        known = {f.name for f in dataclasses.fields(self)}
-        fields = {key: value for key, value in entries.items() if key in known}
-        extra = {key: value for key, value in entries.items() if key not in known}
-        return dataclasses.replace(self, **{"extra": {**self.extra, **extra}, **fields})
+        names = [f.name for f in dataclasses.fields(self)]
+        extra = {key: value for key, value in entries.items() if key not in names}
+        values = {key: value for key, value in entries.items() if key in names}
+        return dataclasses.replace(self, **{"extra": {**self.extra, **extra}, **values})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values without fields that are None."""
+        """Return plain JSON values without fields that are unset."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
         plain = {key: value.to_dict() if hasattr(value, "to_dict") else value for key, value in values.items()}
         return {**{key: value for key, value in plain.items() if value is not None}, **self.extra}
@@ -201,16 +163,12 @@ class Results:
         """Read the output of `to_dict`.
 
         Raises:
-            KeyError: `model`, `split` or one of the scores is missing.
+            ValueError: An entry is missing or invalid.
         """
-        types: dict[str, Any] = {
-            "scores": Scores,
-            "protocol": ProtocolRecord,
-            "environment": Environment,
-            "trained": TrainingRecord,
-        }
-        values = {key: types[key].from_dict(value) if key in types else value for key, value in data.items()}
-        return cls(values.pop("model"), values.pop("split"), values.pop("scores")).with_entries(values)
+        protocol = ProtocolRecord.from_dict(data["protocol"]) if "protocol" in data else None
+        names = {f.name for f in dataclasses.fields(cls)}
+        known: Results = TypeAdapter(cls).validate_python({**data, "protocol": protocol})
+        return known.with_entries({key: value for key, value in data.items() if key not in names})
 
     def save(self, file: str | Path) -> None:
         """Write a JSON file atomically."""
@@ -227,7 +185,7 @@ class Results:
             return cls.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
         except OSError as error:
             raise InputError(f"{file}: cannot be read ({error.strerror})") from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{file}: not a results file of cdzoo ({type(error).__name__}: {error})") from error
 
 
@@ -241,9 +199,7 @@ def environment(device: torch.device | str = "cpu", processes: int | None = None
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return Environment(
-        versions, commit(), Hardware(device.type, name, torch.get_num_threads(), platform.system()), processes
-    )
+    return Environment(versions, commit(), Hardware(device.type, name, torch.get_num_threads(), platform.system()), processes)
 
 
 def commit() -> str | None:

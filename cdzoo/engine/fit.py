@@ -20,10 +20,10 @@ from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.log import RunLog
 from cdzoo.engine.pictures import validation_picture
 from cdzoo.engine.schedule import lr_factor
-from cdzoo.engine.setup import any_process, broadcast_buffers, build_ema, build_optimizer, launch, move_model, update_ema, worker_count
+from cdzoo.engine.setup import Setup, any_process, broadcast_buffers, prepare, update_ema, worker_count
 from cdzoo.engine.shutdown import GracefulShutdown
 from cdzoo.engine.state import TrainState, load, save
-from cdzoo.engine.step import Objective, set_lr, train_step
+from cdzoo.engine.step import set_lr, train_step
 from cdzoo.errors import InputError, require
 from cdzoo.inference.evaluate import evaluate
 from cdzoo.io.files import file_sha256
@@ -98,58 +98,42 @@ def fit(
     resume: bool,
 ) -> Results:
     """Run the training loop; see `train` for the arguments."""
-    fabric = launch(cfg)
-    leader = fabric.is_global_zero
-    move_model(fabric, model)
-    ema = build_ema(model, cfg)
-    eval_model: ChangeDetector = ema.module if ema else model
-    optimizer: Any = build_optimizer(model, cfg)
-    objective: Any = Objective(model, cfg)
-    objective, optimizer = fabric.setup(torch.compile(objective) if cfg.compile else objective, optimizer)
-
+    setup = prepare(model, cfg)
+    fabric, leader = setup.fabric, setup.fabric.is_global_zero
     sampler = _step_sampler(train_set, cfg, fabric, 0, 0)
     total = cfg.epochs * sampler.steps_per_epoch
     state = TrainState(cfg.fixed(), len(train_set), _data_hash(facts), sampler.steps_per_epoch)
-    if resume and out is not None:
-        state = load(out, state, fabric, model, optimizer, ema)
-    elif out is not None and leader:
-        remove_checkpoints(out)
+    if out is not None:
+        state = _load_or_clear(out, resume, state, model, setup)
 
-    def validate() -> Scores:
-        broadcast_buffers(fabric, model)
-        scores = _evaluate(eval_model, val_set, cfg, protocol, fabric)
-        if leader and (warning := model.task.warning(scores)):
-            warnings.warn(f"after step {state.step} {warning}", stacklevel=4)
-        state.keep_best(scores, protocol.metric, eval_model, cfg)
-        return scores
+    def save_best() -> None:
+        if leader and out is not None and state.best is not None and state.best.step == state.step:
+            setup.eval_model.save_pretrained(out)
+            _results(model, state, cfg, protocol, fabric, facts, out).save(out / RESULTS_FILE)
 
     def save_all() -> None:
-        save(out, state, fabric, model, optimizer, ema)
+        save(out, state, model, setup)
         # Afterwards, as `save` raises for weights that are not finite; a run killed in between writes the best weights on resume.
         save_best()
         fabric.barrier()
 
-    def save_best() -> None:
-        if leader and out is not None and state.best is not None and state.best.step == state.step:
-            eval_model.save_pretrained(out)
-            _results(model, state, cfg, protocol, fabric, facts, out).save(out / RESULTS_FILE)
-
-    save_best()  # of a resumed run
+    save_best()
     loader = step_loader(train_set, cfg, fabric, state.step, total)
     model.train()
     with GracefulShutdown() as shutdown, RunLog(out, cfg, state, model, total, sampler.batch_size, leader) as log:
         for micro_batches in log.timed(loader):
             lr = _learning_rate(state, cfg, total)
-            set_lr(optimizer, lr)
-            loss = train_step(fabric, objective, optimizer, micro_batches, state, cfg)
-            if ema and loss is not None:
-                update_ema(fabric, ema, model)
+            set_lr(setup.optimizer, lr)
+            loss = train_step(fabric, setup.objective, setup.optimizer, micro_batches, state, cfg)
+            if setup.ema and loss is not None:
+                update_ema(fabric, setup.ema, model)
             state.finish_step(loss)
             log.step(loss, state.skipped)
             if state.epoch_ended:
-                scores = validate() if state.epoch % cfg.validate_every == 0 or state.step == total else None
-                draw = leader and out is not None and cfg.pictures_every and state.epoch % cfg.pictures_every == 0
-                picture = validation_picture(eval_model, val_set, protocol, fabric.device) if draw else None
+                due = state.epoch % cfg.validate_every == 0 or state.step == total
+                scores = _validate(state, model, val_set, cfg, protocol, setup) if due else None
+                draw = leader and out and cfg.pictures_every and state.epoch % cfg.pictures_every == 0
+                picture = validation_picture(setup.eval_model, val_set, protocol, fabric.device) if draw else None
                 log.epoch(state, lr, state.take_loss(), scores, picture)
             stop = any_process(fabric, shutdown.requested)
             if state.epoch_ended or stop or (cfg.checkpoint_every and state.step % cfg.checkpoint_every == 0):
@@ -157,12 +141,21 @@ def fit(
             if stop:
                 shutdown.raise_interrupted(state.step, out)
         if state.best is None:  # resumed after its last step, without the file of its best weights
-            validate()
+            _validate(state, model, val_set, cfg, protocol, setup)
             save_all()
     assert state.best is not None
     model.load_state_dict(state.best.weights)
     model.cpu().eval()
     return _results(model, state, cfg, protocol, fabric, facts, out)
+
+
+def _load_or_clear(out: Path, resume: bool, state: TrainState, model: ChangeDetector, setup: Setup) -> TrainState:
+    """Return the training state to resume from, or remove those of an earlier run and return `state`."""
+    if resume:
+        return load(out, state, model, setup)
+    if setup.fabric.is_global_zero:
+        remove_checkpoints(out)
+    return state
 
 
 def step_loader(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> Iterator[list[Sample]]:
@@ -191,9 +184,7 @@ def _collate(items: list[Any]) -> Sample:
 
 
 def _step_sampler(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> StepSampler:
-    return StepSampler(
-        len(samples), cfg.batch_size, cfg.seed, first, last, fabric.global_rank, fabric.world_size, cfg.accumulate
-    )
+    return StepSampler(len(samples), cfg.batch_size, cfg.seed, first, last, fabric.global_rank, fabric.world_size, cfg.accumulate)
 
 
 def _learning_rate(state: TrainState, cfg: TrainCfg, total: int) -> float:
@@ -202,9 +193,14 @@ def _learning_rate(state: TrainState, cfg: TrainCfg, total: int) -> float:
     return cfg.lr * factor * state.lr_scale
 
 
-def _evaluate(model: ChangeDetector, samples: Samples, cfg: TrainCfg, protocol: Protocol, fabric: Fabric) -> Scores:
+def _validate(
+    state: TrainState, model: ChangeDetector, samples: Samples, cfg: TrainCfg, protocol: Protocol, setup: Setup
+) -> Scores:
+    """Score the model, and keep its weights if they are the best so far."""
+    fabric = setup.fabric
+    broadcast_buffers(fabric, model)
     counter = evaluate(
-        model,
+        setup.eval_model,
         samples,
         protocol,
         fabric.device,
@@ -215,6 +211,9 @@ def _evaluate(model: ChangeDetector, samples: Samples, cfg: TrainCfg, protocol: 
         {"bf16": torch.bfloat16, "fp16": torch.float16}.get(cfg.precision),
     )
     scores: Scores = counter.summary()
+    if fabric.is_global_zero and (warning := model.task.warning(scores)):
+        warnings.warn(f"after step {state.step} {warning}", stacklevel=4)
+    state.keep_best(scores, protocol.metric, setup.eval_model, cfg)
     return scores
 
 

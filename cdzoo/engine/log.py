@@ -93,14 +93,8 @@ class RunLog:
         if self.out and cfg.tensorboard:
             writer: Any = require("torch.utils.tensorboard", "log", "tensorboard=true")
             self.board = writer.SummaryWriter(str(self.out / "tensorboard"), purge_step=state.step + 1)
-        self.bar = tqdm(
-            total=total,
-            initial=state.step,
-            desc="training",
-            unit="step",
-            dynamic_ncols=True,
-            disable=not (leader and cfg.progress),
-        )
+        hidden = not (leader and cfg.progress)
+        self.bar = tqdm(desc="training", unit="step", total=total, initial=state.step, dynamic_ncols=True, disable=hidden)
         self.samples, self.f1 = samples, None if state.best is None else state.best.scores.f1
         self._start_epoch()
 

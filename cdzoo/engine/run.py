@@ -20,7 +20,7 @@ from cdzoo.inference.evaluate import SampleScore, evaluate
 from cdzoo.io.files import file_sha256, replace_atomically
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.protocol import get_protocol
-from cdzoo.results import RESULTS_FILE, Results, TrainingRecord, environment, protocol_record
+from cdzoo.results import RESULTS_FILE, Results, environment, protocol_record
 from cdzoo.weights.folder import WEIGHTS_FILE
 
 
@@ -60,7 +60,8 @@ def run_training(
     for line in (*opened.notes, f"protocol {opened.protocol} (hash {record.hash})"):
         say(f"  {line}")
     facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record}
-    return train(detector, opened.splits["train"], opened.splits[selection], cfg, out, opened.protocol, facts, resume)
+    val_set = opened.splits[opened.protocol.selection_split]
+    return train(detector, opened.splits["train"], val_set, cfg, out, opened.protocol, facts, resume)
 
 
 def score_model(
@@ -110,7 +111,7 @@ def score_model(
         data=dataclasses.asdict(source),
         environment=environment(device),
         weights_sha256=file_sha256(weights) if weights.is_file() else None,
-        trained=_training_record(folder / RESULTS_FILE) if weights.is_file() else None,
+        trained=_training_entries(folder / RESULTS_FILE) if weights.is_file() else None,
     )
 
 
@@ -143,9 +144,11 @@ def _results_file(name: str) -> Path | None:
     return None
 
 
-def _training_record(file: Path) -> TrainingRecord | None:
+def _training_entries(file: Path) -> dict[str, Any] | None:
+    """Return what the results of a training run say about it; None if there are none."""
     if not file.is_file():
         return None
     results = Results.load(file)
-    values: dict[str, Any] = {key: getattr(results, key) for key in ("seed", "epoch", "step", "training", "notes")}
-    return TrainingRecord(**values, protocol_hash=results.protocol.hash if results.protocol else None)
+    entries = {key: getattr(results, key) for key in ("seed", "epoch", "step", "training", "notes")}
+    entries["protocol_hash"] = results.protocol.hash if results.protocol else None
+    return {key: value for key, value in entries.items() if value is not None}

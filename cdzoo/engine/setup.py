@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import nn
 
 from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.objective import Objective
 from cdzoo.errors import ConfigError
 from cdzoo.models.detector import ChangeDetector
 
@@ -17,6 +18,43 @@ if TYPE_CHECKING:
 
 _PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 _MAX_WORKERS = 8
+
+
+class Setup(NamedTuple):
+    """What a run trains with.
+
+    Attributes:
+        fabric: Devices, precision and processes.
+        objective: Model and loss, set up by `fabric`.
+        optimizer: Optimizer, set up by `fabric`.
+        ema: Moving average of the weights (`timm.utils.ModelEmaV3`); None without one.
+        eval_model: Model that is validated and saved: the averaged one if there is one.
+    """
+
+    fabric: Fabric
+    objective: Any
+    optimizer: Any
+    ema: Any
+    eval_model: ChangeDetector
+
+
+def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
+    """Launch the processes, move the model to its device, and build objective, optimizer and moving average.
+
+    Raises:
+        ConfigError: The optimizer does not exist, or the device does not support the precision.
+    """
+    fabric = launch(cfg)
+    if fabric.world_size > 1 and fabric.device.type == "cuda":  # batch norms use the statistics of all GPUs
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    model.to(fabric.device)
+    ema = build_ema(model, cfg)
+    objective: Any = Objective(model, cfg)
+    if cfg.compile:
+        objective = torch.compile(objective)
+    optimizer: Any = build_optimizer(model, cfg)
+    objective, optimizer = fabric.setup(objective, optimizer)
+    return Setup(fabric, objective, optimizer, ema, ema.module if ema else model)
 
 
 def launch(cfg: TrainCfg) -> Fabric:
@@ -46,13 +84,6 @@ def worker_count(cfg: TrainCfg, device: torch.device) -> int:
     if cfg.workers >= 0:
         return cfg.workers
     return 0 if device.type == "cpu" else min(_MAX_WORKERS, max(1, (os.cpu_count() or 1) // cfg.devices))
-
-
-def move_model(fabric: Fabric, model: ChangeDetector) -> None:
-    """Move a model to its device; on several GPUs batch norms use the statistics of all of them."""
-    if fabric.world_size > 1 and fabric.device.type == "cuda":
-        nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-    model.to(fabric.device)
 
 
 def build_optimizer(model: ChangeDetector, cfg: TrainCfg) -> torch.optim.Optimizer:
@@ -101,7 +132,7 @@ def broadcast_buffers(fabric: Fabric, model: nn.Module) -> None:
     if fabric.world_size > 1 and buffers:
         flat = torch.cat([buffer.flatten() for buffer in buffers])
         torch.distributed.broadcast(flat, 0)
-        for buffer, values in zip(buffers, flat.split([buffer.numel() for buffer in buffers]), strict=True):
+        for buffer, values in zip(buffers, torch.split(flat, [buffer.numel() for buffer in buffers]), strict=True):
             buffer.copy_(values.view_as(buffer))
 
 
@@ -109,4 +140,5 @@ def any_process(fabric: Fabric, flag: bool) -> bool:
     """Return whether `flag` is set in any process."""
     if fabric.world_size == 1:
         return flag
-    return bool(fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum") > 0)
+    count: Any = fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum")
+    return bool(count > 0)

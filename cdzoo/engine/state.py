@@ -5,20 +5,18 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from cdzoo.engine.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from cdzoo.engine.config import TrainCfg
-from cdzoo.engine.setup import broadcast_buffers
+from cdzoo.engine.setup import Setup, broadcast_buffers
 from cdzoo.errors import ConfigError
 from cdzoo.metrics import Scores
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.weights.folder import WEIGHTS_FILE
-
-if TYPE_CHECKING:
-    from lightning.fabric import Fabric
 
 
 @dataclass(frozen=True)
@@ -110,30 +108,28 @@ class TrainState:
         return values
 
 
-def save(out: Path | None, state: TrainState, fabric: Fabric, model: ChangeDetector, optimizer: Any, ema: Any) -> None:
+def save(out: Path | None, state: TrainState, model: ChangeDetector, setup: Setup) -> None:
     """Write the training state; called by all processes, written by the first.
 
     Raises:
         TrainingError: A weight is not finite.
     """
-    broadcast_buffers(fabric, model)
-    if out is not None and fabric.is_global_zero:
-        scaler = dict(fabric._precision.state_dict())  # empty except in fp16
-        values = {"optimizer": optimizer.state_dict(), "scaler": scaler, "train": state.to_dict()}
-        average = ema.module.state_dict() if ema else None
+    broadcast_buffers(setup.fabric, model)
+    if out is not None and setup.fabric.is_global_zero:
+        scaler = dict(setup.fabric._precision.state_dict())  # empty except in fp16
+        values = {"optimizer": setup.optimizer.state_dict(), "scaler": scaler, "train": state.to_dict()}
+        average = setup.ema.module.state_dict() if setup.ema else None
         save_checkpoint(out, state.step, Checkpoint(model.state_dict(), average, values))
 
 
-def load(out: Path, new: TrainState, fabric: Fabric, model: ChangeDetector, optimizer: Any, ema: Any) -> TrainState:
-    """Load the last training state into model, optimizer and moving average.
+def load(out: Path, new: TrainState, model: ChangeDetector, setup: Setup) -> TrainState:
+    """Load the last training state into model, optimizer, moving average and gradient scaler.
 
     Args:
         out: Folder of the run.
         new: State of the run before its first step: what the loaded one must match.
-        fabric: Its gradient scaler is restored.
         model: Model.
-        optimizer: Optimizer.
-        ema: Moving average of the weights; None without one.
+        setup: Optimizer, moving average and gradient scaler.
 
     Raises:
         InputError: There is no training state.
@@ -149,13 +145,13 @@ def load(out: Path, new: TrainState, fabric: Fabric, model: ChangeDetector, opti
         model.load_state_dict(checkpoint.weights)
     except RuntimeError as error:
         raise ConfigError(f"{out}: the run is of another model than {model.config.name} ({error})") from error
-    optimizer.load_state_dict(checkpoint.state["optimizer"])
-    if ema and checkpoint.ema is not None:
-        ema.module.load_state_dict(checkpoint.ema)
+    setup.optimizer.load_state_dict(checkpoint.state["optimizer"])
+    if setup.ema and checkpoint.ema is not None:
+        setup.ema.module.load_state_dict(checkpoint.ema)
     if checkpoint.state["scaler"]:
-        fabric._precision.load_state_dict(checkpoint.state["scaler"])
+        setup.fabric._precision.load_state_dict(checkpoint.state["scaler"])
     if best is not None:
-        state.best = _best(out, best, state.step, ema.module if ema else model)
+        state.best = _best(out, best, state.step, setup.eval_model)
     return state
 
 
@@ -184,7 +180,7 @@ def _best(out: Path, values: dict[str, Any], step: int, model: ChangeDetector) -
     if values["step"] != step and not file.is_file():
         return None
     weights = _copy(model) if values["step"] == step else load_file(file)
-    return Best(values["step"], values["epoch"], Scores.from_dict(values["scores"]), weights)
+    return Best(values["step"], values["epoch"], TypeAdapter(Scores).validate_python(values["scores"]), weights)
 
 
 def _copy(model: ChangeDetector) -> dict[str, Tensor]:

@@ -1,15 +1,13 @@
-"""One optimizer step: loss with deep supervision, gradients, and what happens if they are not finite."""
+"""`train_step`: one optimizer step, and what happens if the loss or a gradient is not finite."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.sample import Sample
 from cdzoo.data.sampler import mixed_seed
 from cdzoo.engine.batch_augment import BatchAugment
@@ -17,43 +15,10 @@ from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.setup import any_process
 from cdzoo.engine.state import TrainState
 from cdzoo.errors import ConfigError, TrainingError
-from cdzoo.models.detector import ChangeDetector
-from cdzoo.models.preprocess import normalize, to_unit
+from cdzoo.models.preprocess import to_unit
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
-
-
-class Objective(nn.Module):
-    """A model and its loss as one module, which is compiled and distributed.
-
-    Args:
-        model: Model.
-        cfg: Settings of the loss.
-    """
-
-    def __init__(self, model: ChangeDetector, cfg: TrainCfg) -> None:
-        super().__init__()
-        self.model = model
-        self.loss = model.task.create_loss(cfg.loss, cfg.change_weight)
-        # Lists of floats instead of the config: torch.compile specializes on every attribute that it reads.
-        self.mean, self.std = list(model.config.mean), list(model.config.std)
-
-    def forward(self, images: Sequence[Tensor], target: Mapping[str, Tensor]) -> Tensor:
-        """Return the loss of a batch.
-
-        Args:
-            images: One tensor (B, bands, H, W) per date, in [0, 1].
-            target: Tensors (B, H, W) int64 by name.
-        """
-        output, auxiliary = self.model.forward_supervised(*(normalize(image, self.mean, self.std) for image in images))
-        loss = self.loss(output, target)
-        if auxiliary:
-            down, right = self.model.padding(*images[0].shape[-2:])
-            padded = {key: F.pad(value, (0, right, 0, down), value=IGNORE_INDEX) for key, value in target.items()}
-            for weight, coarse in zip(self.model.head.auxiliary_weights, auxiliary, strict=True):
-                loss = loss + weight * self.loss(coarse, _resize(padded, coarse.shape[-2:]))
-        return loss
 
 
 def train_step(
@@ -89,9 +54,7 @@ def train_step(
             loss = _loss(objective, *_inputs(fabric, batch, state.step, number, cfg)) / len(batches)
             fabric.backward(loss)
         total += loss.detach()
-    norm: Any = fabric.clip_gradients(
-        objective, optimizer, max_norm=cfg.clip_norm or float("inf"), error_if_nonfinite=False
-    )
+    norm: Any = fabric.clip_gradients(objective, optimizer, max_norm=cfg.clip_norm or float("inf"), error_if_nonfinite=False)
     # In fp16 the gradient scaler itself leaves out steps with infinite gradients.
     finite = bool(torch.isfinite(total)) and (cfg.precision == "fp16" or bool(torch.isfinite(norm)))
     skipped = any_process(fabric, not finite)
@@ -120,14 +83,7 @@ def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
             torch._foreach_copy_(targets, sources)
 
 
-def _resize(target: Mapping[str, Tensor], size: Sequence[int]) -> dict[str, Tensor]:
-    """Resize targets (B, H, W) with nearest neighbor."""
-    return {key: F.interpolate(value[:, None].float(), size=tuple(size))[:, 0].long() for key, value in target.items()}
-
-
-def _inputs(
-    fabric: Fabric, batch: Sample, step: int, number: int, cfg: TrainCfg
-) -> tuple[list[Tensor], dict[str, Tensor]]:
+def _inputs(fabric: Fabric, batch: Sample, step: int, number: int, cfg: TrainCfg) -> tuple[list[Tensor], dict[str, Tensor]]:
     """Move a micro-batch to the device and augment it."""
     generator = torch.Generator().manual_seed(mixed_seed(cfg.seed, step, 4, number, fabric.global_rank))
     images = [to_unit(image.to(fabric.device, non_blocking=True)) for image in batch.images]
@@ -143,8 +99,8 @@ def _loss(objective: Any, images: list[Tensor], target: dict[str, Tensor]) -> Te
         if "more than 1 value per channel" not in str(error):
             raise
         raise ConfigError(
-            f"batch norms cannot be trained with {len(images[0])} sample(s) of {images[0].shape[-1]} pixels, whose coarsest level "
-            f"has a single pixel: use more samples per batch (batch_size), or a larger crop"
+            f"batch norms cannot be trained with {len(images[0])} sample(s) of {images[0].shape[-1]} pixels, whose coarsest "
+            f"level has a single pixel: use more samples per batch (batch_size), or a larger crop"
         ) from error
 
 
@@ -152,7 +108,7 @@ def _diverged(state: TrainState, loss: float, lr: float, cfg: TrainCfg, batches:
     names = [name for batch in batches for name in batch.name]
     what = "a gradient was not finite" if loss - loss == 0 else f"the loss became {loss}"
     return TrainingError(
-        f"{what} at step {state.step}, the last of {state.consecutive_skipped} consecutive skipped steps (learning rate {lr:.3g}, "
-        f"precision {cfg.precision}, samples {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}). Lower lr, clip gradients "
-        f"(clip_norm=1), use precision=fp32, or check the image values"
+        f"{what} at step {state.step}, the last of {state.consecutive_skipped} consecutive skipped steps (learning rate "
+        f"{lr:.3g}, precision {cfg.precision}, samples {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}). Lower lr, "
+        f"clip gradients (clip_norm=1), use precision=fp32, or check the image values"
     )

@@ -62,9 +62,9 @@ class BinaryTask(Task):
         if scores.tp + scores.fp:
             return ""
         return (
-            f"no pixel of the validation samples is predicted as changed (all probabilities are below {scores.threshold:g}). This "
-            "is common early in training; if it persists, the learning rate is too high or too low, change is too rare for the "
-            "loss (try loss=bce+dice or change_weight=5), or the masks are empty (cdzoo data check prints their share of change)"
+            f"no pixel of the validation samples is predicted as changed (all probabilities are below {scores.threshold:g}). "
+            "This is common early in training; if it persists, the learning rate is too high or too low, change is too rare for "
+            "the loss (try loss=bce+dice or change_weight=5), or the masks are empty (see cdzoo data check)"
         )
 
 
