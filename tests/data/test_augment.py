@@ -7,7 +7,6 @@ import torch
 
 from cdzoo.data.augment import PairAugment
 from cdzoo.data.folder import FolderPairs
-from cdzoo.engine.batch_augment import BatchAugment
 
 
 @pytest.fixture
@@ -57,32 +56,3 @@ def test_dates_are_exchanged_when_asked(sample):
     drawn = augment(sample, random.Random(0))
     assert torch.equal(drawn["image_a"], sample["image_b"]) and torch.equal(drawn["image_b"], sample["image_a"])
     assert torch.equal(drawn["mask"], sample["mask"])
-
-
-def generator(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def test_light_changes_images_but_not_masks():
-    a, b, mask = torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16), torch.randint(0, 2, (4, 16, 16))
-    a2, b2, mask2 = BatchAugment(jitter=0.3, blur=0.5)(a, b, mask, generator(0))
-    assert torch.equal(mask, mask2) and not torch.equal(a, a2)
-    assert 0 <= a2.min() and a2.max() <= 1
-    ratio_a, ratio_b = (a2 / a).flatten(1).median(1).values, (b2 / b).flatten(1).median(1).values
-    assert (ratio_a - ratio_b).abs().max() > 0.01  # drawn for each date
-    again = BatchAugment(jitter=0.3, blur=0.5)(a, b, mask, generator(0))
-    assert torch.equal(a2, again[0])
-    assert all(torch.equal(x, y) for x, y in zip(BatchAugment()(a, b, mask, generator(0)), (a, b, mask), strict=True))
-
-
-def test_cutmix_pastes_both_dates_and_the_mask_together():
-    count = 6
-    tag = torch.arange(count).float()[:, None, None, None] / 10
-    a, b = tag.expand(count, 3, 32, 32).clone(), tag.expand(count, 3, 32, 32) + 0.05
-    mask = torch.arange(count)[:, None, None].expand(count, 32, 32).clone()
-    a2, b2, mask2 = BatchAugment(cutmix=1.0)(a, b, mask, generator(3))
-    assert not torch.equal(mask, mask2)
-    torch.testing.assert_close(a2[:, 0], mask2 / 10)
-    torch.testing.assert_close(b2[:, 0], mask2 / 10 + 0.05)
-    share = (mask2 != mask).float().mean((1, 2))
-    assert share.max() < 0.5
