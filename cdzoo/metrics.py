@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cdzoo.constants import IGNORE_INDEX
 
-SCORES = ("precision", "recall", "f1", "iou", "oa", "kappa", "mean_image_f1")
+SUMMARY_SCORES = ("precision", "recall", "f1", "iou", "oa", "kappa", "mean_image_f1")
 """Scores that tables, logs and spreads over several runs report."""
 
 SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -257,9 +257,9 @@ class Spread:
 
 
 def spread(runs: Iterable[HasScores]) -> dict[str, Spread]:
-    """Return the spread of each of `SCORES` over several runs."""
+    """Return the spread of each of `SUMMARY_SCORES` over several runs."""
     result, runs = {}, list(runs)
-    for name in SCORES:
+    for name in SUMMARY_SCORES:
         values = [float(run[name]) for run in runs]
         result[name] = Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, values)
     return result

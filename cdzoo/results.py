@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import platform
@@ -22,7 +23,7 @@ from cdzoo.io.files import write_json
 from cdzoo.metrics import Scores, ThresholdScores
 from cdzoo.protocol import Protocol
 
-__all__ = ["RESULTS_FILE", "Environment", "Hardware", "ProtocolRecord", "Results", "Scores", "SplitRecord", "ThresholdScores"]
+__all__ = ["RESULTS_FILE", "Environment", "Hardware", "ProtocolRecord", "Results", "Scores", "ThresholdScores"]
 
 RESULTS_FILE = "results.json"
 
@@ -51,19 +52,30 @@ class Environment:
     versions: dict[str, str]
     commit: str | None
     hardware: Hardware
-    processes: int | None = None
+    processes: int = 1
+
+    @classmethod
+    def current(cls, device: torch.device | str = "cpu", processes: int = 1) -> Environment:
+        """Return the environment of this process."""
+        device = torch.device(device)
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+        versions = {"cdzoo": __version__, "python": platform.python_version()}
+        for package in ("torch", "torchvision", "timm", "lightning", "numpy", "pillow"):
+            try:
+                versions[package] = version(package)
+            except PackageNotFoundError:
+                continue
+        hardware = Hardware(device.type, name, torch.get_num_threads(), platform.system())
+        return cls(versions, _commit(), hardware, processes)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Environment:
+        """Read the output of `to_dict`; unknown keys are ignored."""
+        return TypeAdapter(cls).validate_python(data)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        return {key: value for key, value in dataclasses.asdict(self).items() if key != "processes" or value is not None}
-
-
-@dataclass(frozen=True)
-class SplitRecord:
-    """Number of samples of a split, and the hash of their names (see `manifest_hash`)."""
-
-    samples: int
-    sha256: str
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)
@@ -72,13 +84,22 @@ class ProtocolRecord:
 
     Attributes:
         protocol: Fields of `Protocol` by name; those of older versions may differ.
-        splits: Size and hash of each split.
+        splits: Number of samples (`samples`) and hash of their names (`sha256`, see `manifest_hash`) of each split.
         hash: First 16 digits of a sha256 of the other fields; scores with equal hashes can be compared.
     """
 
     protocol: dict[str, Any]
-    splits: dict[str, SplitRecord]
+    splits: dict[str, dict[str, Any]]
     hash: str
+
+    @classmethod
+    def of(cls, protocol: Protocol, names: Mapping[str, Iterable[str]]) -> ProtocolRecord:
+        """Describe a protocol that is applied to splits, given the names of the samples of each split."""
+        listed = {split: list(samples) for split, samples in names.items()}
+        splits = {k: {"samples": len(samples), "sha256": manifest_hash(samples)} for k, samples in listed.items()}
+        fields = dataclasses.asdict(protocol)
+        text = json.dumps({**fields, "splits": splits}, sort_keys=True)
+        return cls(fields, splits, hashlib.sha256(text.encode()).hexdigest()[:16])
 
     @property
     def name(self) -> str:
@@ -90,14 +111,13 @@ class ProtocolRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values: the fields of the protocol, `splits` and `hash`."""
-        values = dataclasses.asdict(self)
-        return {**values.pop("protocol"), **values}
+        return {**self.protocol, "splits": self.splits, "hash": self.hash}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ProtocolRecord:
         """Read the output of `to_dict`."""
         protocol = {key: value for key, value in data.items() if key not in ("splits", "hash")}
-        return cls(protocol, {key: SplitRecord(**value) for key, value in data["splits"].items()}, data["hash"])
+        return cls(protocol, data["splits"], data["hash"])
 
 
 @dataclass(frozen=True)
@@ -170,13 +190,13 @@ class Results:
         known: Results = TypeAdapter(cls).validate_python({**data, "protocol": protocol})
         return known.with_entries({key: value for key, value in data.items() if key not in names})
 
-    def save(self, file: str | Path) -> None:
+    def write(self, file: str | Path) -> None:
         """Write a JSON file atomically."""
         write_json(file, self.to_dict())
 
     @classmethod
-    def load(cls, file: str | Path) -> Results:
-        """Read a JSON file written by `save`.
+    def read(cls, file: str | Path) -> Results:
+        """Read a JSON file written by `write`.
 
         Raises:
             InputError: The file does not exist, or does not contain results.
@@ -189,20 +209,8 @@ class Results:
             raise InputError(f"{file}: not a results file of cdzoo ({type(error).__name__}: {error})") from error
 
 
-def environment(device: torch.device | str = "cpu", processes: int | None = None) -> Environment:
-    """Return the versions, the commit and the hardware of this process."""
-    device = torch.device(device)
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    versions = {"cdzoo": __version__, "python": platform.python_version()}
-    for package in ("torch", "torchvision", "timm", "lightning", "numpy", "pillow"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return Environment(versions, commit(), Hardware(device.type, name, torch.get_num_threads(), platform.system()), processes)
-
-
-def commit() -> str | None:
+@functools.cache
+def _commit() -> str | None:
     """Return the commit of the source tree of cdzoo, followed by `+` if it was modified; None for an installed package."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
@@ -221,18 +229,3 @@ def commit() -> str | None:
 def manifest_hash(names: Iterable[str]) -> str:
     """Return the first 16 digits of a sha256 of the sample names of a split, independent of their order."""
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
-
-
-def protocol_record(protocol: Protocol, splits: Mapping[str, Iterable[str]]) -> ProtocolRecord:
-    """Return the record of a protocol that is applied to splits.
-
-    Args:
-        protocol: Protocol.
-        splits: Names of the samples of each split.
-    """
-    names = {split: list(listed) for split, listed in splits.items()}
-    manifest = {split: SplitRecord(len(listed), manifest_hash(listed)) for split, listed in names.items()}
-    record = ProtocolRecord(dataclasses.asdict(protocol), manifest, "")
-    plain = {key: value for key, value in record.to_dict().items() if key != "hash"}
-    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
-    return dataclasses.replace(record, hash=digest)

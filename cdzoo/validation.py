@@ -40,18 +40,19 @@ def config_dataclass(cls: type[T]) -> type[T]:
         try:
             construct(self, *args, **values)
         except ValidationError as error:
-            raise _config_error(cls.__name__, error) from None
+            raise _config_error(cls.__name__, names, error) from None
 
     made.__init__ = __init__
     return made
 
 
-def _config_error(name: str, error: ValidationError) -> CdzooError:
+def _config_error(name: str, names: list[str], error: ValidationError) -> CdzooError:
     first = error.errors(include_url=False)[0]
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, CdzooError):  # raised by __post_init__, which pydantic wraps
         return cause
-    field = str(first["loc"][0]) if first["loc"] else name
+    location = first["loc"][0] if first["loc"] else name
+    field = names[location] if isinstance(location, int) else location  # an index for a positional argument
     message = str(first["msg"]).replace("Input should be", "must be").replace("Field required", "is missing")
     given = "" if first["type"] in ("missing", "missing_argument") else f", got {first['input']!r}"
     return ConfigError(f"{field} {message}{given}")

@@ -88,7 +88,7 @@ def test_train_then_predict(capsys, pair_folder, tmp_path):
         capsys, "train", "--model", "glmamba_tiny", "--data", root, "--out", out, "--progress", "false", *options
     )
     assert code == 0, err
-    assert "1 of 3 training pairs are set aside" in printed and f"written to {out}" in printed
+    assert "1 of 3 training pairs are held out" in printed and f"written to {out}" in printed
     assert sorted(f.name for f in out.iterdir()) == [
         "checkpoints",
         "config.json",
@@ -229,10 +229,10 @@ def test_bad_images_exit_with_2_and_leave_nothing_behind(capsys, tmp_path, train
     ("arguments", "message"),
     [
         (["-o", "change.jpg"], "lossless"),
-        (["-o", "no/such/change.png"], "there is no folder"),
-        (["-o", "change.png", "--threshold", "2"], "threshold must be between 0 and 1"),
+        (["-o", "no/such/change.png"], "does not exist"),
+        (["-o", "change.png", "--threshold", "2"], "threshold must be less than 1"),
         (["-o", "change.png", "--device", "tpu"], "--device tpu"),
-        (["-o", "change.png", "--model", "glmamba_levir"], "no weights are published for 'glmamba_levir'"),
+        (["-o", "change.png", "--model", "glmamba_levir"], "no weights of 'glmamba_levir' are published"),
         (["-o", "change.png", "--model", "local-dir:none"], "no such folder"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchmetrics.classification import BinaryCohenKappa, BinaryConfusionMatrix, BinaryF1Score, BinaryJaccardIndex
 
-from cdzoo.metrics import SCORES, SWEEP, ChangeCounts, Confusion, Scores, spread, spread_table
+from cdzoo.metrics import SUMMARY_SCORES, SWEEP, ChangeCounts, Confusion, Scores, spread, spread_table
 
 
 def from_torchmetrics(matrix):
@@ -117,7 +117,7 @@ def test_scores_are_plain_values(predictions):
 
 
 def test_spread_over_runs():
-    runs = [dict.fromkeys(SCORES, value) for value in (0.5, 0.7)]
+    runs = [dict.fromkeys(SUMMARY_SCORES, value) for value in (0.5, 0.7)]
     score = spread(runs)["f1"]
     assert score.mean == pytest.approx(0.6) and score.std == pytest.approx(0.02**0.5) and score.values == [0.5, 0.7]
     assert spread(runs[:1])["iou"].std is None

@@ -94,7 +94,7 @@ def run_job(job: Job, out: str) -> Results:
     if folder.is_dir() and not resume:
         shutil.rmtree(folder)
     start = time.monotonic()
-    validation = run_training(job.model_options, data, job.train_cfg, folder, resume)
+    _, validation = run_training(job.model_options, data, job.train_cfg, folder, resume)
     seconds = time.monotonic() - start
     model = create_model(f"local-dir:{folder}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -108,7 +108,7 @@ def run_job(job: Job, out: str) -> Results:
             "training_seconds": None if resume else round(seconds, 1),
         }
     )
-    result.save(result_file(out, job))
+    result.write(result_file(out, job))
     shutil.rmtree(folder)
     return result
 
@@ -123,7 +123,7 @@ def read_result(out: str | Path, job: Job) -> Results | None:
     if not file.is_file():
         return None
     try:
-        return Results.load(file)
+        return Results.read(file)
     except InputError as error:
         raise CdzooError(f"{error}: the file is damaged; remove it and run again") from error
 

@@ -13,8 +13,9 @@ import torch
 from torch.utils.data import DataLoader, default_collate
 
 from cdzoo.data.augment import PairAugment
+from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample, as_sample
-from cdzoo.data.sampler import Drawn, Samples, StepSampler
+from cdzoo.data.sampler import AugmentedSamples, Samples, StepSampler
 from cdzoo.engine.checkpoint import remove_checkpoints
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.log import RunLog
@@ -28,8 +29,8 @@ from cdzoo.errors import InputError, require
 from cdzoo.inference.evaluate import evaluate
 from cdzoo.io.files import file_sha256
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.protocol import Protocol, get_protocol
-from cdzoo.results import RESULTS_FILE, Results, Scores, environment
+from cdzoo.protocol import Protocol
+from cdzoo.results import RESULTS_FILE, Environment, Results, Scores
 from cdzoo.weights.folder import WEIGHTS_FILE
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def fit(
     def save_best() -> None:
         if leader and out is not None and state.best is not None and state.best.step == state.step:
             setup.eval_model.save_pretrained(out)
-            _results(model, state, cfg, protocol, fabric, facts, out).save(out / RESULTS_FILE)
+            _results(model, state, cfg, protocol, fabric, facts, out).write(out / RESULTS_FILE)
 
     def save_all() -> None:
         save(out, state, model, setup)
@@ -165,7 +166,7 @@ def step_loader(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, las
     # Started here and not at the first step: workers must not inherit the signal handlers of `GracefulShutdown`.
     batches = iter(
         DataLoader(
-            Drawn(samples, augment),
+            AugmentedSamples(samples, augment),
             batch_sampler=_step_sampler(samples, cfg, fabric, first, last),
             num_workers=workers,
             collate_fn=_collate,
@@ -233,7 +234,7 @@ def _results(
         model=model.config.name,
         split=protocol.selection_split,
         scores=state.best.scores,
-        environment=environment(fabric.device, fabric.world_size),
+        environment=Environment.current(fabric.device, fabric.world_size),
         step=state.best.step,
         epoch=state.best.epoch,
         seed=cfg.seed,

@@ -20,7 +20,7 @@ from cdzoo.engine.state import TrainState
 from cdzoo.errors import require
 from cdzoo.io.files import replace_atomically
 from cdzoo.layers import SS2D
-from cdzoo.metrics import SCORES, Scores
+from cdzoo.metrics import SUMMARY_SCORES, Scores
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.ops.backends import choose
 
@@ -32,7 +32,7 @@ except ImportError:  # Windows
 T = TypeVar("T")
 
 FILE = "log.csv"
-COLUMNS = ("step", "epoch", "lr", "loss", *SCORES, "best_threshold", "skipped_steps", "pairs_per_s", "data_wait")
+COLUMNS = ("step", "epoch", "lr", "loss", *SUMMARY_SCORES, "best_threshold", "skipped_steps", "pairs_per_s", "data_wait")
 _MAX_WIDTH = 1600
 
 
@@ -152,7 +152,7 @@ class RunLog:
         row: dict[str, Any] = {"step": state.step, "epoch": state.epoch, "lr": lr, "loss": loss}
         if scores is not None:
             self.f1 = scores.f1
-            row |= {name: scores[name] for name in (*SCORES, "best_threshold")}
+            row |= {name: scores[name] for name in (*SUMMARY_SCORES, "best_threshold")}
         row |= {"skipped_steps": state.skipped, "pairs_per_s": self._rate, "data_wait": self._wait}
         if self.csv is not None:
             self.csv.write(**row)

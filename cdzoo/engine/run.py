@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from cdzoo.config import ModelOptions
 from cdzoo.data.open import DataCfg, open_data
+from cdzoo.data.protocols import get_protocol
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.fit import train
 from cdzoo.engine.pictures import sample_picture
@@ -18,9 +20,9 @@ from cdzoo.errors import InputError
 from cdzoo.factory import create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
 from cdzoo.io.files import file_sha256, replace_atomically
+from cdzoo.metrics import SUMMARY_SCORES
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.protocol import get_protocol
-from cdzoo.results import RESULTS_FILE, Results, environment, protocol_record
+from cdzoo.results import RESULTS_FILE, Environment, ProtocolRecord, Results
 from cdzoo.weights.folder import WEIGHTS_FILE
 
 
@@ -30,8 +32,8 @@ def run_training(
     cfg: TrainCfg,
     out: str | Path | None = None,
     resume: bool = False,
-    say: Callable[[str], None] = lambda line: None,
-) -> Results:
+    report: Callable[[str], None] = lambda line: None,
+) -> tuple[ChangeDetector, Results]:
     """Open the data, build the model and train it.
 
     Args:
@@ -40,10 +42,10 @@ def run_training(
         cfg: Settings.
         out: Folder of the run, see `train`; None to write nothing.
         resume: Continue from the last training state in `out`.
-        say: Called with lines about model, data and protocol before the training starts.
+        report: Called with lines about model, data and protocol before the training, and about time and scores after it.
 
     Returns:
-        Results of the best validation.
+        The model with its best weights, and the results of the best validation.
 
     Raises:
         UnknownNameError: The model or a component does not exist.
@@ -55,25 +57,29 @@ def run_training(
     detector = model if isinstance(model, ChangeDetector) else create_model(**model.arguments())
     selection = get_protocol(data.protocol).selection_split
     opened = open_data(data, ("train", selection), detector.config.bands)
-    record = protocol_record(opened.protocol, opened.names)
-    say(f"{detector.config.name} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.data}")
+    record = ProtocolRecord.of(opened.protocol, opened.names)
+    report(f"{detector.config.name} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.data}")
     for line in (*opened.notes, f"protocol {opened.protocol} (hash {record.hash})"):
-        say(f"  {line}")
+        report(f"  {line}")
     facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record}
     val_set = opened.splits[opened.protocol.selection_split]
-    return train(detector, opened.splits["train"], val_set, cfg, out, opened.protocol, facts, resume)
+    start = time.monotonic()
+    results = train(detector, opened.splits["train"], val_set, cfg, out, opened.protocol, facts, resume)
+    report(f"trained in {time.monotonic() - start:.0f} s; best scores on the {opened.protocol.selection_split} split:")
+    report("  " + "  ".join(f"{name} {results[name]:.4f}" for name in SUMMARY_SCORES[:-1]))
+    return detector, results
 
 
 def score_model(
     model: ChangeDetector,
     name: str,
-    source: DataCfg,
+    data: DataCfg,
     split: str,
-    device: torch.device,
+    device: torch.device | str = "cpu",
     batch_size: int = 8,
     workers: int = 0,
     threshold: float | None = None,
-    sheet: Path | None = None,
+    picture: Path | None = None,
     worst: int = 8,
 ) -> Results:
     """Evaluate a model on a split.
@@ -81,24 +87,25 @@ def score_model(
     Args:
         model: Model.
         name: Name, folder or repository from which it was loaded.
-        source: Data.
+        data: Data.
         split: `"train"`, `"val"` or `"test"`.
         device: Where to run.
         batch_size: Number of samples per forward pass.
         workers: Number of processes that load data.
         threshold: Replaces the threshold of the protocol.
-        sheet: Path of a picture of the worst samples to write.
+        picture: Path of a picture of the worst samples to write.
         worst: Number of samples in the picture: those with the most wrong pixels.
     """
-    opened = open_data(source, (split,), model.config.bands)
+    device = torch.device(device)
+    opened = open_data(data, (split,), model.config.bands)
     samples = opened.splits[split]
     protocol = opened.protocol if threshold is None else dataclasses.replace(opened.protocol, threshold=threshold)
     scored: list[SampleScore] = []
     counter = evaluate(model.to(device), samples, protocol, device, batch_size, workers, on_sample=scored.append)
-    if sheet is not None:
+    if picture is not None:
         ranked = sorted(scored, key=lambda score: (-score.confusion.errors, score.index))[:worst]
-        sheet.parent.mkdir(parents=True, exist_ok=True)
-        with replace_atomically(sheet) as temporary:
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        with replace_atomically(picture) as temporary:
             sample_picture(model, samples, [score.index for score in ranked], protocol, device).save(temporary)
     folder = Path(name.removeprefix("local-dir:"))
     weights = folder / WEIGHTS_FILE
@@ -106,10 +113,10 @@ def score_model(
         model=model.config.name,
         source=name,
         split=split,
-        protocol=protocol_record(protocol, opened.names),
+        protocol=ProtocolRecord.of(protocol, opened.names),
         scores=counter.summary(),
-        data=dataclasses.asdict(source),
-        environment=environment(device),
+        data=dataclasses.asdict(data),
+        environment=Environment.current(device),
         weights_sha256=file_sha256(weights) if weights.is_file() else None,
         trained=_training_entries(folder / RESULTS_FILE) if weights.is_file() else None,
     )
@@ -127,7 +134,7 @@ def published_results(name: str) -> tuple[Results, str]:
     file = _results_file(name)
     if file is None or not file.is_file():
         raise InputError(f"{name}: there is no {RESULTS_FILE} beside the weights to compare with; cdzoo train writes one")
-    results = Results.load(file)
+    results = Results.read(file)
     if missing := [key for key in ("data", "protocol") if getattr(results, key) is None]:
         raise InputError(f"{file}: the results lack {', '.join(missing)}, so they cannot be reproduced")
     return results, str(file)
@@ -148,7 +155,7 @@ def _training_entries(file: Path) -> dict[str, Any] | None:
     """Return what the results of a training run say about it; None if there are none."""
     if not file.is_file():
         return None
-    results = Results.load(file)
+    results = Results.read(file)
     entries = {key: getattr(results, key) for key in ("seed", "epoch", "step", "training", "notes")}
     entries["protocol_hash"] = results.protocol.hash if results.protocol else None
     return {key: value for key, value in entries.items() if value is not None}

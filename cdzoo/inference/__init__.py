@@ -1,1 +1,1 @@
-"""Prediction with a trained model: image pairs, test-time augmentation, blocks of large scenes, evaluation."""
+"""Prediction: image pairs, blocks of large scenes, test-time augmentation, and evaluation on data sets."""

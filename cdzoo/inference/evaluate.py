@@ -69,7 +69,7 @@ def evaluate(
     """
     device = torch.device(device)
     task = model.task
-    counter = task.counter(protocol.threshold, device)
+    counter = task.create_counter(protocol.threshold, device)
     numbered = Subset(_Numbered(samples), range(rank, len(samples), world))
     loader: DataLoader[Any] = DataLoader(numbered, batch_size=None, num_workers=workers)
     with evaluating(model):

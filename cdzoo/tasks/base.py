@@ -75,7 +75,7 @@ class Task(ABC):
         """Return the true class of each pixel, 255 for ignored ones."""
 
     @abstractmethod
-    def counter(self, threshold: float, device: torch.device | str = "cpu") -> Any:
+    def create_counter(self, threshold: float, device: torch.device | str = "cpu") -> Any:
         """Return an empty accumulator of the scores, see `Counter`."""
 
     @abstractmethod

@@ -49,7 +49,7 @@ class BinaryTask(Task):
         """Return the mask."""
         return target["mask"]
 
-    def counter(self, threshold: float, device: torch.device | str = "cpu") -> ChangeCounts:
+    def create_counter(self, threshold: float, device: torch.device | str = "cpu") -> ChangeCounts:
         """Return pixel counts at the threshold and at a sweep of others."""
         return ChangeCounts(threshold, device)
 

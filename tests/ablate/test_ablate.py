@@ -18,7 +18,7 @@ from cdzoo.ablate import read_grid, run_grid, write_report
 from cdzoo.ablate.report import Row, summarize, table_markdown
 from cdzoo.ablate.runs import result_file
 from cdzoo.errors import CdzooError, ConfigError, InputError
-from cdzoo.metrics import SCORES, Spread
+from cdzoo.metrics import SUMMARY_SCORES, Spread
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = {"backbone_kwargs": {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2}}
@@ -193,7 +193,7 @@ def _runs(pid):
 
 def test_tables_compare_with_their_first_row():
     def row(label, *values):
-        scores = {name: Spread(sum(values) / len(values), 0.01, list(values)) for name in SCORES}
+        scores = {name: Spread(sum(values) / len(values), 0.01, list(values)) for name in SUMMARY_SCORES}
         return Row("t", label, "m", {}, [0, 1], scores, 1.0)
 
     text = table_markdown([row("a", 0.5, 0.7), row("b", 0.7, 0.8), Row("t", "c", "m", {})])

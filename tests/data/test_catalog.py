@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from cdzoo.cli.main import main
-from cdzoo.data.datasets import DATASETS, dataset_info
+from cdzoo.data.datasets import all_datasets, dataset_info
 from cdzoo.data.datasets.info import random_split
 from cdzoo.data.open import DataCfg, open_data
+from cdzoo.data.protocols import all_protocols, get_protocol
 from cdzoo.errors import InputError, UnknownNameError
-from cdzoo.protocol import PROTOCOLS, get_protocol
 
 
 def write_pair(folder, layout, name, rng, side=64, suffix=".png"):
@@ -59,7 +59,10 @@ def look_alike(info, root, count=2):
             write_pair(root / split, layout, f"{split}_{index}", rng, suffix=suffix)
 
 
-@pytest.fixture(params=DATASETS)
+ON_DISK = [name for name, info in all_datasets().items() if info.generate is None]
+
+
+@pytest.fixture(params=ON_DISK)
 def placed(request, tmp_path, monkeypatch):
     info = dataset_info(request.param)
     monkeypatch.setenv("CDZOO_DATA", str(tmp_path))
@@ -88,9 +91,9 @@ def test_it_opens_under_its_protocol(placed):
     opened = open_data(DataCfg(info.name), ("train", "val"))
     assert opened.protocol.dataset == info.name
     assert not set(opened.names["train"]) & set(opened.names["val"])
-    assert opened.splits["train"][0]["image_a"].dtype == torch.uint8
+    assert opened.splits["train"][0].images[0].dtype == torch.uint8
     if "val" not in info.splits and not info.split_at_random:
-        assert any("set aside" in note for note in opened.notes)
+        assert any("held out" in note for note in opened.notes)
     tested = open_data(DataCfg(info.name), ("test",))
     assert len(tested.splits["test"]) >= 1
 
@@ -103,14 +106,14 @@ def test_facts_are_complete(placed):
 
 
 def test_every_protocol_is_of_a_known_data_set():
-    assert {protocol.dataset for protocol in PROTOCOLS.values()} <= {"", "synthetic", *DATASETS}
+    assert {protocol.dataset for protocol in all_protocols().values()} <= {"", *all_datasets()}
 
 
 def test_what_is_not_there_says_how_to_get_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CDZOO_DATA", str(tmp_path))
     with pytest.raises(InputError, match="cdzoo data info levir_cd says how to get LEVIR-CD"):
         open_data(DataCfg("levir_cd"), ("train", "val"))
-    with pytest.raises(UnknownNameError, match=r"no data set 'levir_cdd'\. Did you mean 'levir_cd"):
+    with pytest.raises(UnknownNameError, match=r"unknown data set 'levir_cdd'\. Did you mean 'levir_cd"):
         dataset_info("levir_cdd")
     assert main(["data", "prepare", "levir_cd"]) == 2
     assert "train.zip, val.zip, test.zip" in capsys.readouterr().err
@@ -121,7 +124,7 @@ def test_what_is_not_there_says_how_to_get_it(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert main(["data", "list"]) == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in (*DATASETS, *PROTOCOLS))
+    assert all(name in printed for name in (*all_datasets(), *all_protocols()))
 
 
 def test_the_random_split_keeps_scenes_together_and_its_shares():

@@ -17,12 +17,12 @@ def test_every_layout_and_both_encodings_give_the_same_samples(pair_folder, layo
     samples = FolderPairs(pair_folder(3, 40, layout, ones=ones))
     assert len(samples) == 3
     sample = samples[1]
-    assert sample["name"] == "pair_1"
-    assert sample["image_a"].shape == sample["image_b"].shape == (3, 40, 40)
-    assert sample["image_a"].dtype == torch.uint8
-    assert sample["mask"].dtype == torch.int64 and sample["mask"].unique().tolist() == [0, 1]
-    changed = (sample["image_a"] != sample["image_b"]).any(0)
-    assert torch.equal(changed, sample["mask"].bool())
+    assert sample.name == "pair_1"
+    assert sample.images[0].shape == sample.images[1].shape == (3, 40, 40)
+    assert sample.images[0].dtype == torch.uint8
+    assert sample.target["mask"].dtype == torch.int64 and sample.target["mask"].unique().tolist() == [0, 1]
+    changed = (sample.images[0] != sample.images[1]).any(0)
+    assert torch.equal(changed, sample.target["mask"].bool())
 
 
 def test_names_are_in_natural_order_and_suffixes_may_differ(pair_folder):

@@ -12,21 +12,27 @@ import cdzoo.data.prepare as preparing
 from cdzoo.cli.main import main
 from cdzoo.data.folder import FilePairs, FolderPairs
 from cdzoo.data.layout import list_split
-from cdzoo.data.prepare import prepare
+from cdzoo.data.prepare import write_tiles
 from cdzoo.data.tiles import TiledPairs
 from cdzoo.errors import InputError
+
+
+def equal(one, other):
+    return all(
+        torch.equal(a, b) for a, b in zip((*one.images, one.target["mask"]), (*other.images, other.target["mask"]), strict=True)
+    )
 
 
 @pytest.mark.parametrize("ones", [1, 255])
 def test_prepared_tiles_are_the_same_samples(pair_folder, tmp_path, ones):
     root = pair_folder(3, 100, ones=ones)
     whole = FolderPairs(root)
-    counts = prepare({"train": whole.pairs}, tmp_path / "tiles", 48, progress=False)
+    counts = write_tiles({"train": whole.pairs}, tmp_path / "tiles", 48, progress=False)
     flying, lying = TiledPairs(whole, 48), FolderPairs(tmp_path / "tiles" / "train")
     assert counts == {"train": 12} and len(lying) == len(flying) == 12
-    by_name = {sample["name"]: sample for sample in lying}
+    by_name = {sample.name: sample for sample in lying}
     for sample in (flying[i] for i in range(12)):
-        assert all(torch.equal(sample[key], by_name[sample["name"]][key]) for key in ("image_a", "image_b", "mask"))
+        assert equal(sample, by_name[sample.name])
     assert json.loads((tmp_path / "tiles" / "cdzoo_tiles.json").read_text()) == {"tile": 48, "tiles": counts}
 
 
@@ -41,13 +47,13 @@ def test_scenes_are_read_by_window_to_the_same_tiles(tmp_path, monkeypatch):
         with rasterio.open(tmp_path / "set" / "train" / kind / "scene.tif", "w", count=len(pixels), **profile) as file:
             file.write(pixels)
     pairs = list_split(tmp_path / "set", "train").pairs
-    prepare({"train": pairs}, tmp_path / "whole", 64, progress=False)
+    write_tiles({"train": pairs}, tmp_path / "whole", 64, progress=False)
     monkeypatch.setattr(preparing, "_LARGE", 1000)
-    prepare({"train": pairs}, tmp_path / "windows", 64, progress=False)
+    write_tiles({"train": pairs}, tmp_path / "windows", 64, progress=False)
     one, other = FolderPairs(tmp_path / "whole" / "train"), FolderPairs(tmp_path / "windows" / "train")
     assert one.names == other.names and len(one) == 6
     for a, b in zip(one, other, strict=True):
-        assert all(torch.equal(a[key], b[key]) for key in ("image_a", "image_b", "mask"))
+        assert equal(a, b)
 
 
 def test_nothing_is_half_written(pair_folder, tmp_path):
@@ -55,11 +61,11 @@ def test_nothing_is_half_written(pair_folder, tmp_path):
     Image.open(pairs[1].image_b).convert("L").save(pairs[1].image_b)
     pairs[2].image_a.write_bytes(pairs[2].image_a.read_bytes()[:500])
     with pytest.raises(InputError, match="damaged or truncated"):
-        prepare({"train": pairs}, tmp_path / "tiles", 32, progress=False)
+        write_tiles({"train": pairs}, tmp_path / "tiles", 32, progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs"]
     (tmp_path / "tiles").mkdir()
     with pytest.raises(InputError, match="there is something already"):
-        prepare({"train": pairs[:1]}, tmp_path / "tiles", 32, progress=False)
+        write_tiles({"train": pairs[:1]}, tmp_path / "tiles", 32, progress=False)
 
 
 def test_the_command_cuts_a_folder_of_splits(pair_folder, tmp_path, capsys):

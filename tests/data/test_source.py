@@ -5,8 +5,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from cdzoo.data.open import SYNTHETIC, DataCfg, open_data
-from cdzoo.data.splits import carve, scene_of
+from cdzoo.data.open import DataCfg, open_data
+from cdzoo.data.splits import holdout_split, scene_of
 from cdzoo.errors import ConfigError, InputError
 
 
@@ -56,7 +56,7 @@ def test_a_missing_validation_split_is_carved_from_train_and_stays_the_same(spli
     opened = open_data(DataCfg(str(split_folder)), ("train", "val"))
     assert len(opened.splits["train"]) == 5 and len(opened.splits["val"]) == 1
     assert not set(opened.names["train"]) & set(opened.names["val"])
-    assert "1 of 6 training pairs are set aside" in opened.notes[0]
+    assert "1 of 6 training pairs are held out" in opened.notes[0]
     assert open_data(DataCfg(str(split_folder)), ("val",)).names["val"] == opened.names["val"]
     assert open_data(DataCfg(str(split_folder)), ("train",)).names["train"] == opened.names["train"]
 
@@ -66,7 +66,7 @@ def test_a_folder_without_splits_is_for_training(pair_folder):
     opened = open_data(DataCfg(str(root)), ("train", "val"))
     assert len(opened.splits["train"]) == 9 and len(opened.splits["val"]) == 1
     whole = open_data(DataCfg(str(root)), ("test",))
-    assert len(whole.splits["test"]) == 10 and "not split" in whole.notes[0]
+    assert len(whole.splits["test"]) == 10 and "no splits" in whole.notes[0]
     with pytest.raises(InputError, match="one pair cannot be split"):
         open_data(DataCfg(str(root), exclude=("pair_[1-9]",)), ("train", "val"))
 
@@ -74,7 +74,7 @@ def test_a_folder_without_splits_is_for_training(pair_folder):
 def test_validation_pairs_may_be_elsewhere(pair_folder):
     root, other = pair_folder(4, name="a"), pair_folder(4, 64, name="b")
     opened = open_data(DataCfg(str(root), val=str(other)), ("train", "val"))
-    assert len(opened.splits["train"]) == 4 and opened.splits["val"][0]["mask"].shape == (64, 64)
+    assert len(opened.splits["train"]) == 4 and opened.splits["val"][0].target["mask"].shape == (64, 64)
     same = open_data(DataCfg(str(root), val=str(root)), ("train", "val"))
     assert "the validation pairs are the training pairs" in " ".join(same.notes)
 
@@ -90,43 +90,45 @@ def test_a_picture_in_two_splits_is_refused(split_folder):
 def test_a_training_split_without_change_is_refused(split_folder):
     for path in (split_folder / "train" / "label").iterdir():
         Image.new("L", (48, 48)).save(path)
-    with pytest.raises(InputError, match="no mask of the 6 training pairs shows any change"):
+    with pytest.raises(InputError, match="none of the 6 training masks shows any change"):
         open_data(DataCfg(str(split_folder)), ("train", "val"))
 
 
 def test_protocols_cut_tiles_and_belong_to_data_sets(split_folder):
-    with pytest.raises(ConfigError, match=r"no protocol 'levir_265'\. Did you mean 'levir_256'"):
+    with pytest.raises(ConfigError, match=r"unknown protocol 'levir_265'\. Did you mean 'levir_256'"):
         open_data(DataCfg(str(split_folder), protocol="levir_265"), ("train",))
-    with pytest.raises(ConfigError, match="for levir_cd, the data are synthetic"):
-        open_data(DataCfg(SYNTHETIC, protocol="levir_256"), ("val",))
+    with pytest.raises(ConfigError, match="for levir_cd, not for synthetic"):
+        open_data(DataCfg("synthetic", protocol="levir_256"), ("val",))
 
 
 def test_synthetic_scenes_are_the_same_every_time():
-    val, test = (open_data(DataCfg(SYNTHETIC), (split,)).splits[split] for split in ("val", "test"))
+    val, test = (open_data(DataCfg("synthetic"), (split,)).splits[split] for split in ("val", "test"))
     assert (len(val), len(test)) == (128, 256)
-    again = open_data(DataCfg(SYNTHETIC), ("val",)).splits["val"]
-    assert (val[3]["image_b"] == again[3]["image_b"]).all() and (val[3]["image_b"] != test[3]["image_b"]).any()
-    assert val[3]["name"] == "val_00003" and val[3] is val[3]
+    again = open_data(DataCfg("synthetic"), ("val",)).splits["val"]
+    assert (val[3].images[1] == again[3].images[1]).all() and (val[3].images[1] != test[3].images[1]).any()
+    assert val[3].name == "val_00003" and val[3] is val[3]
     few, many = (open_data(DataCfg(f"synthetic:{count}"), ("train", "val")).splits for count in (2, 600))
     assert (len(few["train"]), len(many["train"]), len(few["val"])) == (2, 600, 128)
-    assert (few["train"][1]["image_a"] == many["train"][1]["image_a"]).all()
+    assert (few["train"][1].images[0] == many["train"][1].images[0]).all()
     plain = open_data(DataCfg("synthetic_plain:2"), ("train",)).splits["train"]
-    assert (plain[0]["mask"] == few["train"][0]["mask"]).float().mean() > 0.9 and plain[0]["name"] == "plain_train_00000"
-    still = plain[0]["mask"] == 0
-    assert (plain[0]["image_a"] == plain[0]["image_b"])[:, still].float().mean() > (
-        few["train"][0]["image_a"] == few["train"][0]["image_b"]
+    assert (plain[0].target["mask"] == few["train"][0].target["mask"]).float().mean() > 0.9 and plain[
+        0
+    ].name == "plain_train_00000"
+    still = plain[0].target["mask"] == 0
+    assert (plain[0].images[0] == plain[0].images[1])[:, still].float().mean() > (
+        few["train"][0].images[0] == few["train"][0].images[1]
     )[:, still].float().mean() + 0.3
-    with pytest.raises(InputError, match="synthetic:many: expected a number of training pairs"):
+    with pytest.raises(InputError, match="'many' is not a number of training pairs"):
         open_data(DataCfg("synthetic:many"), ("train",))
 
 
 def test_carving_keeps_tiles_of_one_scene_together():
     names = [f"train_{scene}_{y:04d}_{x:04d}" for scene in range(20) for y in (0, 256) for x in (0, 256)]
-    chosen = carve(names, 0.1)
+    chosen = holdout_split(names, 0.1)
     assert len(chosen) == 8
     assert all((name in chosen) == (other in chosen) for name in names for other in names if scene_of(name) == scene_of(other))
-    assert carve(names[::-1], 0.1) == chosen
-    assert carve(names[:4], 0.25) <= set(names[:4]) and len(carve(names[:4], 0.25)) == 1
+    assert holdout_split(names[::-1], 0.1) == chosen
+    assert holdout_split(names[:4], 0.25) <= set(names[:4]) and len(holdout_split(names[:4], 0.25)) == 1
 
 
 def test_scenes():

@@ -42,14 +42,14 @@ def test_tiles_are_cut_from_both_dates_and_the_mask(pair_folder):
         tile, image = tiles[index], whole[index // 4]
         y, x = divmod(index % 4, 2)
         window = (slice(48 * y, 48 * y + 48), slice(48 * x, 48 * x + 48))
-        for key in ("image_a", "image_b", "mask"):
-            assert torch.equal(tile[key], image[key][..., window[0], window[1]])
-        assert tile["name"] == tiles.names[index]
+        for cut, whole_map in zip((*tile.images, tile.target["mask"]), (*image.images, image.target["mask"]), strict=True):
+            assert torch.equal(cut, whole_map[..., window[0], window[1]])
+        assert tile.name == tiles.names[index]
 
 
 def test_images_of_a_tile_keep_their_names(pair_folder):
     tiles = TiledPairs(FolderPairs(pair_folder(3, 48)), 64)
-    assert tiles.names == ["pair_0", "pair_1", "pair_2"] and tiles[2]["mask"].shape == (48, 48)
+    assert tiles.names == ["pair_0", "pair_1", "pair_2"] and tiles[2].target["mask"].shape == (48, 48)
 
 
 def test_tiles_that_no_model_takes_are_refused():

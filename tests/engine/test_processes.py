@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import cdzoo
+from cdzoo.data.protocols import get_protocol
 from cdzoo.data.synthetic import SyntheticScenes
 from cdzoo.inference.evaluate import evaluate
-from cdzoo.protocol import get_protocol
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 

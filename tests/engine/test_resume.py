@@ -14,13 +14,13 @@ from safetensors.torch import load_file
 
 import cdzoo
 from cdzoo.data.folder import FolderPairs
+from cdzoo.data.protocols import get_protocol
 from cdzoo.engine.checkpoint import list_checkpoints, load_checkpoint, read_checkpoint
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.fit import train
 from cdzoo.engine.log import CsvLog
 from cdzoo.errors import ConfigError, InputError, TrainingError, WeightsError
-from cdzoo.protocol import get_protocol
-from cdzoo.results import protocol_record
+from cdzoo.results import ProtocolRecord
 
 SCRIPT = Path(__file__).with_name("interrupted.py")
 QUICK = TrainCfg(epochs=2, batch_size=2, lr=1e-3, crop=32, progress=False, device="cpu")
@@ -111,7 +111,7 @@ def test_resuming_requires_the_same_settings_data_and_model(tiny, samples, tmp_p
             samples,
             QUICK,
             tmp_path,
-            facts={"protocol": protocol_record(get_protocol(None), {"val": ["other"]})},
+            facts={"protocol": ProtocolRecord.of(get_protocol(None), {"val": ["other"]})},
             resume=True,
         )
     run(tiny, samples, tmp_path, resume=True, epochs=3, progress=False, validate_every=2)

@@ -34,7 +34,7 @@ def test_learns_and_saves_the_best_weights(tiny, pair_folder, tmp_path):
     assert trained.scores.f1 == trained["f1"] > 0.8
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["scores"] == trained.scores.to_dict() and results["data"] == "itself" and results["remark"] == 1
-    assert Results.load(tmp_path / "out" / "results.json") == trained
+    assert Results.read(tmp_path / "out" / "results.json") == trained
     assert results["training"]["lr"] == 1e-2 and results["provenance"] == "measured"
     assert results["weights_sha256"] == file_sha256(tmp_path / "out" / "model.safetensors")
     assert results["environment"]["versions"]["torch"] == torch.__version__.split("+")[0]
@@ -49,8 +49,8 @@ def test_learns_and_saves_the_best_weights(tiny, pair_folder, tmp_path):
     loaded = cdzoo.create_model(f"local-dir:{tmp_path / 'out'}").eval()
     again = Confusion(0, 0, 0, 0)
     for sample in samples:
-        change = cdzoo.predict_pair(loaded, *(sample[k].permute(1, 2, 0).numpy() for k in ("image_a", "image_b")))
-        again += Confusion.of(torch.from_numpy(change.mask), sample["mask"])
+        change = cdzoo.predict_pair(loaded, *(image.permute(1, 2, 0).numpy() for image in sample.images))
+        again += Confusion.of(torch.from_numpy(change.mask), sample.target["mask"])
     assert again.to_dict().items() <= trained.scores.to_dict().items()
     assert not model.training
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True))
@@ -102,7 +102,7 @@ def test_non_finite_weights_are_not_written(tiny, pair_folder, tmp_path):
 
 @pytest.mark.parametrize("poison", ["loss", "gradient"])
 def test_a_skipped_step_changes_nothing_but_its_counter(tiny, pair_folder, tmp_path, poison):
-    samples = [dict(sample) for sample in FolderPairs(pair_folder(2, 40))]
+    samples = list(FolderPairs(pair_folder(2, 40)))
     model = tiny()
     calls = []
 
@@ -129,9 +129,8 @@ def test_a_skipped_step_changes_nothing_but_its_counter(tiny, pair_folder, tmp_p
 
 
 def test_batch_norm_statistics_of_a_skipped_step_are_restored(tiny, pair_folder):
-    samples = [dict(sample) for sample in FolderPairs(pair_folder(2, 40))]
-    for sample in samples:
-        sample["image_a"] = torch.full((3, 40, 40), float("nan"))
+    blank = torch.full((3, 40, 40), float("nan"))
+    samples = [sample._replace(images=(blank, sample.images[1])) for sample in FolderPairs(pair_folder(2, 40))]
     model = tiny()
     before = {name: value.clone() for name, value in model.named_buffers()}
     with pytest.raises(TrainingError, match=r"not finite|became nan"):

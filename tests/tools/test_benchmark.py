@@ -98,7 +98,7 @@ class TestCommand:
         [
             ([], "name the models to time"),
             (["fc_ef", "--rounds", "0"], "rounds must be at least 1"),
-            (["fc_ef", "--device", "cuda:7"], "--device cuda:7: not usable here"),
+            (["fc_ef", "--device", "cuda:7"], "--device cuda:7: not available"),
             (["--compare", "a.json"], "--compare takes two files"),
             (["--compare", "a.json", "b.json"], "a.json: cannot be read"),
         ],
