@@ -13,6 +13,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -66,15 +67,16 @@ def bundle(run: Path, name: str, tag: str, data: str, pairs: str | None, exclude
     cpu = torch.device("cpu")
     result = score_model(loaded, str(folder), DataCfg(data), "test", cpu)
     training = json.loads((run / RESULTS_FILE).read_text(encoding="utf-8"))
-    result |= {"source": f"{name}.{tag}", "weights_sha256": hashlib.sha256(content).hexdigest()}
-    result["trained"] = {
+    entries: dict[str, Any] = {"source": f"{name}.{tag}", "weights_sha256": hashlib.sha256(content).hexdigest()}
+    entries["trained"] = {
         key: training[key] for key in ("seed", "epoch", "step", "training", "data", "environment") if key in training
     }
     if pairs is not None:
-        zero_shot = score_model(loaded, str(folder), DataCfg(pairs, exclude=tuple(exclude)), "test", cpu)
+        zero_shot = score_model(loaded, str(folder), DataCfg(pairs, exclude=tuple(exclude)), "test", cpu).to_dict()
         zero_shot["data"]["data"] = Path(pairs).name  # not where it is on this machine
-        result["zero_shot"] = {key: zero_shot[key] for key in ("data", "scores", "protocol")}
-    write_json(folder / RESULTS_FILE, result)
+        entries["zero_shot"] = {key: zero_shot[key] for key in ("data", "scores", "protocol")}
+    result = result.with_entries(entries)
+    result.write(folder / RESULTS_FILE)
     shutil.copyfile(run / "log.csv", folder / "log.csv")
     config = MODELS.get(name)()
     description = PretrainedCfg(

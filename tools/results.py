@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cdzoo.ablate.report import table_markdown
+from cdzoo.ablate.report import Row, table_markdown
 from cdzoo.io.files import write_text
 from cdzoo.tables import render
 
@@ -59,7 +59,7 @@ def _measured(summary: dict[str, Any], name: str) -> str:
         f"{versions['torch']} on {hardware['device']} ({hardware['name']}). Per cent, mean +- standard deviation over seeds.\n",
     ]
     for table in grid["tables"]:
-        rows = [row for row in summary["rows"] if row["table"] == table["name"]]
+        rows = [Row.from_dict(row) for row in summary["rows"] if row["table"] == table["name"]]
         text += [f"#### {table['title']}\n", table_markdown(rows)]
     return "\n".join(text)
 

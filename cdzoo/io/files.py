@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -70,9 +71,17 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | Path, data: Any) -> None:
-    """Write a JSON file atomically. NaN and infinite numbers raise `ValueError`."""
+    """Write a JSON file atomically; dataclasses and objects with `to_dict` may occur in `data`. NaN raises `ValueError`."""
     with replace_atomically(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(data, indent=2, allow_nan=False, default=_plain) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 def file_sha256(path: str | Path) -> str:

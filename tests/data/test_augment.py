@@ -8,7 +8,6 @@ import torch
 from cdzoo.data.augment import PairAugment
 from cdzoo.data.folder import FolderPairs
 from cdzoo.data.sample import Sample
-from cdzoo.engine.batch_augment import BatchAugment
 
 
 @pytest.fixture
@@ -81,32 +80,3 @@ def test_ignored_pixels_stay_ignored_when_scaled():
     for seed in range(10):
         drawn = PairAugment(64, scale=(0.7, 1.5))(sample, random.Random(seed))
         assert set(drawn.target["mask"].unique().tolist()) <= {0, 1, 255}
-
-
-def generator(seed):
-    return torch.Generator().manual_seed(seed)
-
-
-def test_jitter_changes_images_but_not_masks():
-    images, target = [torch.rand(4, 3, 16, 16), torch.rand(4, 3, 16, 16)], {"mask": torch.randint(0, 2, (4, 16, 16))}
-    changed, same = BatchAugment(jitter=0.3, blur=0.5)(images, target, generator(0))
-    assert torch.equal(target["mask"], same["mask"]) and not torch.equal(images[0], changed[0])
-    assert 0 <= changed[0].min() and changed[0].max() <= 1
-    ratios = [(new / old).flatten(1).median(1).values for new, old in zip(changed, images, strict=True)]
-    assert (ratios[0] - ratios[1]).abs().max() > 0.01  # drawn separately for each date
-    again, _ = BatchAugment(jitter=0.3, blur=0.5)(images, target, generator(0))
-    assert torch.equal(changed[0], again[0])
-    unchanged, _ = BatchAugment()(images, target, generator(0))
-    assert all(map(torch.equal, unchanged, images))
-
-
-def test_cutmix_pastes_all_dates_and_targets_together():
-    count = 6
-    tag = torch.arange(count).float()[:, None, None, None] / 10
-    images = [tag.expand(count, 3, 32, 32) + 0.05 * date for date in range(3)]
-    mask = torch.arange(count)[:, None, None].expand(count, 32, 32).clone()
-    mixed, target = BatchAugment(cutmix=1.0)(images, {"mask": mask}, generator(3))
-    assert not torch.equal(mask, target["mask"])
-    for date, image in enumerate(mixed):
-        torch.testing.assert_close(image[:, 0], target["mask"] / 10 + 0.05 * date)
-    assert (target["mask"] != mask).float().mean((1, 2)).max() < 0.5
