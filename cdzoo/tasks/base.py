@@ -11,9 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from cdzoo.errors import ConfigError, UnknownNameError
+from cdzoo.errors import ConfigError
 from cdzoo.metrics import Confusion, Scores
-from cdzoo.names import suggest
 
 Output = Tensor | dict[str, Tensor]
 """Output of a model: logits (B, K, H, W), or one such tensor per branch by name."""
@@ -85,21 +84,3 @@ class Task(ABC):
     def warning(self, scores: Scores) -> str:
         """Return what is wrong with scores of a validation, and what to do about it; an empty string if nothing is."""
         return ""
-
-
-def get_task(name: str | Task) -> Task:
-    """Return the task called `name`.
-
-    Raises:
-        UnknownNameError: There is no such task.
-    """
-    from cdzoo.tasks.binary import BinaryTask
-
-    if isinstance(name, Task):
-        return name
-    tasks: dict[str, type[Task]] = {"binary": BinaryTask}
-    if not isinstance(name, str):
-        raise ConfigError(f"task must be a name or a Task, got {type(name).__name__}")
-    if name not in tasks:
-        raise UnknownNameError(f"unknown task '{name}'.{suggest(name, tasks)} Tasks: {', '.join(tasks)}.")
-    return tasks[name]()
