@@ -1,7 +1,7 @@
 """Cost of a model: parameters, multiply-adds, FLOPs and activations, component by component.
 
-Counted by fvcore on a traced forward pass of one pair, with handlers for the operators that it does not know. `CONVENTION` defines
-the figures. Those of papers for the same network differ by factors of two to four, because conventions do.
+Counted by fvcore on a traced forward pass of one pair, with handlers for the operators that it does not know. `CONVENTION`
+defines the figures. Those of papers for the same network differ by factors of two to four, because conventions do.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ def evaluate(
     from cdzoo.engine.run import score_model
     from cdzoo.metrics import SUMMARY_SCORES, spread, spread_table
 
-    target, results = pick_device(device), list[Results]()
+    target = pick_device(device)
+    results: list[Results] = []
     for name in [run for given in model for run in _runs(given)]:
         sheet = None if pictures is None else Path(pictures) / f"worst_{Path(name).name}.png"
         result = score_model(load_trained(name), name, data, split, target, batch_size, workers, threshold, sheet, worst)
