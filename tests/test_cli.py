@@ -96,7 +96,7 @@ def test_train_then_predict(capsys, pair_folder, tmp_path):
         capsys, "train", "--model", "glmamba_tiny", "--data", root, "--out", out, "--progress", "false", *options
     )
     assert code == 0, err
-    assert "1 of 3 training pairs" in printed and f"written to {out}" in printed
+    assert "1 of 3 training pairs are held out" in printed and f"written to {out}" in printed
     assert sorted(f.name for f in out.iterdir()) == [
         "checkpoints",
         "config.json",

@@ -25,13 +25,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "grid", nargs="?", default=str(GRIDS / "glmamba.yaml"), help="YAML file of the grid; ablations/glmamba.yaml by default"
     )
-    parser.add_argument("settings", nargs="*", help="key=value: settings of the training that replace those of the grid, such as epochs=100")
+    parser.add_argument(
+        "settings", nargs="*", help="key=value: settings of the training that replace those of the grid, such as epochs=100"
+    )
     parser.add_argument("--out", help="folder of runs and tables; runs/NAME by default")
     parser.add_argument("--data", help="folder of pairs, name of a data set, or synthetic:N; that of the grid by default")
     parser.add_argument("--protocol", help="protocol; that of the grid by default")
     parser.add_argument("--model", help="model whose components are replaced; that of the grid by default")
     parser.add_argument("--seeds", type=int, nargs="+", help="seeds; those of the grid by default")
-    parser.add_argument("--processes", type=int, default=1, help="number of runs at the same time; one per GPU, or a few on a CPU")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="number of runs at the same time; one per GPU, or a few on a CPU"
+    )
     parser.add_argument(
         "--smoke", action="store_true", help="one short epoch of one seed on a few scenes, to check that every row trains"
     )

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cdzoo.ablate.report import table_markdown
+from cdzoo.ablate.report import Row, table_markdown
 from cdzoo.io.files import write_text
 from cdzoo.tables import render
 
@@ -28,10 +28,10 @@ reproduced. They are in separate tables. Written by `python tools/results.py` fr
 The figure is drawn by `python tools/fig9.py`. Costs are counted by `cdzoo flops`, except for networks without public code, whose
 parameters are quoted and whose multiply-adds are unknown. The dashed line is the Pareto front.
 """
-BUDGET = """These runs fit two CPU cores: about a thousand steps from scratch on small crops of synthetic scenes without changes of light and
-season. They show that every model and component trains under the same protocol, and how fast it converges at first. They do not
-rank networks that are trained for 200 epochs on aerial images, and transformers in particular need more steps. Differences
-smaller than the standard deviation over seeds are not significant.
+BUDGET = """These runs fit two CPU cores: about a thousand steps from scratch on small crops of synthetic scenes without
+changes of light and season. They show that every model and component trains under the same protocol, and how fast it converges at
+first. They do not rank networks that are trained for 200 epochs on aerial images, and transformers in particular need more steps.
+Differences smaller than the standard deviation over seeds are not significant.
 """
 
 
@@ -58,7 +58,7 @@ def _measured(summary: dict[str, Any], name: str) -> str:
         f"{versions['torch']} on {hardware['device']} ({hardware['name']}). Percent, mean +- standard deviation over seeds.\n",
     ]
     for table in grid["tables"]:
-        rows = [row for row in summary["rows"] if row["table"] == table["name"]]
+        rows = [Row.from_dict(row) for row in summary["rows"] if row["table"] == table["name"]]
         text += [f"#### {table['title']}\n", table_markdown(rows)]
     return "\n".join(text)
 

@@ -134,7 +134,7 @@ def _conditions(result: BenchmarkRun) -> str:
     hardware, versions = result.environment.hardware, result.environment.versions
     scans = ", ".join(f"{backend} on {device}" for device, backend in result.scan_backends.items())
     return (
-        f"{hardware['name']} ({hardware['device']}), {hardware['threads']} threads, torch {versions['torch']}, scan {scans}; "
+        f"{hardware.name} ({hardware.device}), {hardware.threads} threads, torch {versions['torch']}, scan {scans}; "
         f"median of {result.rounds} interleaved rounds after {result.warmup} warm-up calls. Peak: tensors beyond weights "
         "and inputs."
     )

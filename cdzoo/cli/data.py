@@ -41,17 +41,17 @@ def check(path: str, *, exclude: list[str] = [], sheet: str = "data_check.png") 
     return 1 if report.problems else 0
 
 
-def list_datasets() -> None:
+def show_datasets() -> None:
     """List the named data sets and the protocols."""
-    from cdzoo.data.datasets import all_datasets
-    from cdzoo.data.protocols import all_protocols
+    from cdzoo.data.datasets import dataset_info, list_datasets
+    from cdzoo.data.protocols import get_protocol, list_protocols
 
     print("data sets")
-    for info in all_datasets().values():
+    for info in map(dataset_info, list_datasets()):
         counts = _counts(info.splits) or "no official split"
         print(f"  {info.name:<16}{counts:<38}{info.description}")
     print("protocols")
-    for protocol in all_protocols().values():
+    for protocol in map(get_protocol, list_protocols()):
         print(f"  {protocol.dataset or 'any folder':<16}{protocol}")
 
 
@@ -77,11 +77,14 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
         "page": dataset.homepage,
         "get": dataset.files,
         "layout": dataset.layout,
-        "folder": f"{folder} (set CDZOO_DATA for another folder than data/)",
+        "folder": "" if dataset.generate else f"{folder} (set CDZOO_DATA for another folder than data/)",
     }
     print(dataset.title)
     for label, text in facts.items():
-        print(f"  {label:<12}{text}")
+        if text:
+            print(f"  {label:<12}{text}")
+    if dataset.generate is not None:
+        return 0
     print(dataset.citation)
     if not folder.is_dir():
         print(f"not downloaded: there is no folder {folder}")
@@ -112,12 +115,14 @@ def prepare(
         url: Archives to download and unpack first.
         sha256: Checksums of the archives, in the same order.
     """
-    from cdzoo.data.datasets import dataset_info
+    from cdzoo.data.datasets import dataset_info, known_layouts
     from cdzoo.data.layout import find_splits
     from cdzoo.data.open import DataCfg, data_root, split_files
 
     described = None if Path(name).is_dir() else dataset_info(name)
     folder = Path(root) if root else Path(name) if described is None else data_root(name)
+    if described is not None and described.generate is not None:
+        raise InputError(f"{name} is generated when it is opened; there are no files to prepare")
     if sha256 and len(sha256) != len(url):
         raise ConfigError(f"--sha256 takes one checksum for each --url, got {len(sha256)} for {len(url)}")
     for number, address in enumerate(url):
@@ -132,7 +137,7 @@ def prepare(
         return
     from cdzoo.data.prepare import write_tiles
 
-    splits = list(find_splits(folder)) or list(described.splits if described else ())
+    splits = list(find_splits(folder, known_layouts())) or list(described.splits if described else ())
     if not splits:
         raise InputError(f"{folder}: no splits (train/, val/, test/ or list/*.txt), so the tiles cannot be assigned to splits")
     pairs = {split: split_files(DataCfg(name), split, folder) for split in splits}

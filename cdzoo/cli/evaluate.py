@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from cdzoo.cli.common import load_trained, pick_device
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.io.files import write_json
+from cdzoo.io.files import output_path, write_json
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def evaluate(
     if worst < 1 or batch_size < 1:
         raise ConfigError(f"--worst and --batch-size must be at least 1, got {worst} and {batch_size}")
     for option, path in (("--out", out), ("--pictures", pictures)):
-        if path and not Path(path).resolve().parent.is_dir():
-            raise InputError(f"{option} {path}: there is no folder {Path(path).parent}; create it first")
+        if path:
+            output_path(path, option)
     from cdzoo.engine.run import score_model
     from cdzoo.metrics import SUMMARY_SCORES, spread, spread_table
 
@@ -64,8 +65,9 @@ def evaluate(
     if len(results) > 1:
         print(spread_table(split, scores))
     if out is not None:
-        runs = [result.to_dict() for result in results]
-        write_json(out, runs[0] if len(runs) == 1 else {"runs": runs, "spread": spread(scores)})
+        runs, over_runs = [result.to_dict() for result in results], spread(scores)
+        several = {"runs": runs, "spread": {name: dataclasses.asdict(one) for name, one in over_runs.items()}}
+        write_json(out, runs[0] if len(runs) == 1 else several)
         print(f"written to {out}")
     if pictures is not None:
         print(f"pictures of the worst samples: {pictures}")

@@ -31,7 +31,7 @@ GROUPS = {
     "training and evaluation": {"train": "train:train", "eval": "evaluate:evaluate", "reproduce": "evaluate:reproduce"},
     "prediction": {"predict": "predict:predict", "demo": "demo:demo"},
     "data": {
-        "data list": "data:list_datasets",
+        "data list": "data:show_datasets",
         "data info": "data:show_dataset",
         "data check": "data:check",
         "data prepare": "data:prepare",

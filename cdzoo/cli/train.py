@@ -72,7 +72,10 @@ def train(
             shutil.rmtree(folder)
         raise
     if leader and seeds is not None:
-        write_json(folder / "seeds.json", {"seeds": seeds, "scores": spread(scores)})
+        write_json(
+            folder / "seeds.json",
+            {"seeds": seeds, "scores": {name: dataclasses.asdict(one) for name, one in spread(scores).items()}},
+        )
         print(spread_table("validation", scores))
     if leader:
         print(f"written to {folder}; evaluate with: cdzoo eval --model {folder} --data {data.data} --split test")

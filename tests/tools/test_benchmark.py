@@ -48,7 +48,7 @@ def test_all_kinds_of_cases_are_timed_and_training_takes_more_memory():
         forward, training = (peak[model, mode, "fp32", 96] for mode in ("forward", "training"))
         assert training > 2 * forward and forward > peak[model, "forward", "fp32", 32]
         assert training > 3 * weights[model]  # gradients and two moments
-    assert result.environment.hardware["device"] == "cpu" and result.scan_backends["cpu"]
+    assert result.environment.hardware.device == "cpu" and result.scan_backends["cpu"]
 
 
 def test_peak_memory_is_that_of_the_tensors():
