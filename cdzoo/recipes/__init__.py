@@ -26,9 +26,7 @@ def recipe_path(name: str) -> Path:
         return own
     known = list_recipes()
     if name not in known:
-        raise UnknownNameError(
-            f"unknown recipe '{name}'.{suggest(name, known)} Recipes: {', '.join(known)}, or a YAML file"
-        )
+        raise UnknownNameError(f"unknown recipe '{name}'.{suggest(name, known)} Recipes: {', '.join(known)}, or a YAML file")
     return FOLDER / f"{name}.yaml"
 
 

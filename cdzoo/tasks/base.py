@@ -11,7 +11,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from cdzoo.errors import ConfigError
 from cdzoo.metrics import Confusion, Scores
 
 Output = Tensor | dict[str, Tensor]
