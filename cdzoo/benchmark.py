@@ -22,11 +22,11 @@ from torch import Tensor
 
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.factory import create_model
-from cdzoo.losses import change_loss
+from cdzoo.losses import create_loss
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.names import suggest
 from cdzoo.ops.backends import choose
-from cdzoo.results import environment
+from cdzoo.results import Environment
 
 MODES = ("forward", "training")
 PRECISIONS = ("fp32", "bf16")
@@ -103,7 +103,7 @@ def run(
         results += _run_group(group, rounds, warmup)
     devices = sorted({case.device for case in wanted})
     return {
-        "environment": environment(devices[-1] if devices else "cpu"),
+        "environment": asdict(Environment.current(devices[-1] if devices else "cpu")),
         "scan_backends": {device: choose(device) for device in devices},
         "rounds": rounds,
         "warmup": warmup,
@@ -201,8 +201,10 @@ def _prepare(case: Case, model: ChangeDetector) -> Callable[[], None]:
     mask = (torch.rand(*shape, generator=generator) < 0.1).long().to(device)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
 
+    criterion = create_loss("bce")
+
     def objective(first: Tensor, second: Tensor) -> Tensor:
-        return change_loss(model(first, second), mask)
+        return criterion(model(first, second), mask)
 
     loss: Any = torch.compile(objective) if case.compiled else objective
 

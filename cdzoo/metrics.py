@@ -1,28 +1,35 @@
-"""Change-detection scores from one confusion matrix over all pixels, for the class "change"."""
+"""Scores of change detection: confusion matrices of integer counts, and scores derived from them."""
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from cdzoo.constants import IGNORE_INDEX
+
+SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""Thresholds at which an evaluation counts pixels, besides its own."""
+SUMMARY_SCORES = ("precision", "recall", "f1", "iou", "oa", "kappa", "mean_image_f1")
+"""Scores in tables."""
+
+_FIXED_POINT = 2**40
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Pixels by truth and prediction.
+    """Confusion matrix of the class "change", in pixels.
 
     Attributes:
-        tp: Changed, called changed.
-        fp: Unchanged, called changed.
-        fn: Changed, called unchanged.
-        tn: Unchanged, called unchanged.
+        tp: True positives.
+        fp: False positives.
+        fn: False negatives.
+        tn: True negatives.
     """
 
     tp: int
@@ -32,138 +39,182 @@ class Confusion:
 
     @classmethod
     def of(cls, predicted: Tensor, truth: Tensor) -> Confusion:
-        """Count two maps of one shape; anything but 0 is change."""
-        predicted, truth = predicted.bool(), truth.bool()
+        """Count two maps of equal shape. Nonzero values are change; pixels whose truth is 255 are ignored."""
+        valid = truth != IGNORE_INDEX
+        predicted, truth = predicted.bool() & valid, truth.bool() & valid
         tp = int((predicted & truth).sum())
         fp, fn = int(predicted.sum()) - tp, int(truth.sum()) - tp
-        return cls(tp, fp, fn, truth.numel() - tp - fp - fn)
-
-    @classmethod
-    def from_matrix(cls, matrix: Tensor) -> Confusion:
-        """Read torchmetrics' [[tn, fp], [fn, tp]]."""
-        (tn, fp), (fn, tp) = matrix.tolist()
-        return cls(int(tp), int(fp), int(fn), int(tn))
+        return cls(tp, fp, fn, int(valid.sum()) - tp - fp - fn)
 
     def __add__(self, other: Confusion) -> Confusion:
-        """Pool the pixels of two."""
+        """Return the sum of two confusion matrices."""
         return Confusion(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
 
     @property
     def precision(self) -> float:
-        """Share of what was called changed that did change; 0 when nothing was called changed."""
+        """TP / (TP + FP); 0 if the denominator is 0."""
         return _ratio(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> float:
-        """Share of the change that was found; 0 when there is none."""
+        """TP / (TP + FN); 0 if the denominator is 0."""
         return _ratio(self.tp, self.tp + self.fn)
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of precision and recall; 0 without a true positive."""
+        """2 TP / (2 TP + FP + FN); 0 if the denominator is 0."""
         return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
     def iou(self) -> float:
-        """Intersection over union of the change; 0 without a true positive."""
+        """TP / (TP + FP + FN); 0 if the denominator is 0."""
         return _ratio(self.tp, self.tp + self.fp + self.fn)
 
     @property
     def oa(self) -> float:
-        """Overall accuracy: share of all pixels that are right."""
+        """Overall accuracy, (TP + TN) / all."""
         return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
 
     @property
     def kappa(self) -> float:
-        """Cohen's kappa: agreement beyond chance, in [-1, 1]; 0 when truth and prediction are one and the same class."""
+        """Cohen's kappa, in [-1, 1]; 0 if truth and prediction are one and the same class."""
         total = self.tp + self.fp + self.fn + self.tn
-        # In whole numbers, scaled by total squared: counts of pixels are large and the difference can be small.
+        # Integers scaled by total squared: the counts are large, and the difference can be small.
         chance = (self.tp + self.fp) * (self.tp + self.fn) + (self.fn + self.tn) * (self.fp + self.tn)
         return _ratio((self.tp + self.tn) * total - chance, total * total - chance)
 
     def scores(self) -> dict[str, float]:
-        """Return precision, recall, F1, IoU and OA, all in [0, 1], and kappa."""
+        """Return precision, recall, F1, IoU and OA in [0, 1], and kappa."""
         return {name: getattr(self, name) for name in ("precision", "recall", "f1", "iou", "oa", "kappa")}
 
-    def to_dict(self) -> dict[str, float | int]:
-        """Return the scores and the four counts."""
-        return {**self.scores(), **asdict(self)}
+    def image_f1(self) -> float:
+        """Return the F1 of a single image: 1 if nothing changed and nothing was detected."""
+        return 1.0 if self.tp + self.fp + self.fn == 0 else self.f1
 
 
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0
+@dataclass(frozen=True)
+class Scores(Mapping[str, Any]):
+    """Scores of an evaluation. `scores["f1"]` and `scores.f1` are equivalent.
+
+    Attributes:
+        precision: TP / (TP + FP).
+        recall: TP / (TP + FN).
+        f1: F1 of the class "change".
+        iou: Intersection over union of the class "change".
+        oa: Overall accuracy.
+        kappa: Cohen's kappa.
+        tp: True positives in pixels.
+        fp: False positives in pixels.
+        fn: False negatives in pixels.
+        tn: True negatives in pixels.
+        mean_image_f1: Mean of the F1 of single images.
+        images: Number of images.
+        threshold: Probability from which a pixel counts as changed.
+        best_threshold: Threshold of the sweep with the highest F1.
+        best_threshold_f1: F1 at that threshold.
+        sweep: Scores at each threshold of the sweep.
+    """
+
+    precision: float = 0.0
+    recall: float = 0.0
+    f1: float = 0.0
+    iou: float = 0.0
+    oa: float = 0.0
+    kappa: float = 0.0
+    tp: int = 0
+    fp: int = 0
+    fn: int = 0
+    tn: int = 0
+    mean_image_f1: float = 0.0
+    images: int = 0
+    threshold: float = 0.5
+    best_threshold: float = 0.5
+    best_threshold_f1: float = 0.0
+    sweep: list[dict[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Scores:
+        """Read scores from JSON values; unknown keys are ignored."""
+        return cls(**{f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.__dataclass_fields__:
+            raise KeyError(name)
+        return getattr(self, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dataclass_fields__)
+
+    def __len__(self) -> int:
+        return len(self.__dataclass_fields__)
 
 
-SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
-"""Thresholds at which an evaluation counts beside its own."""
-
-_FIXED = 2**40
-
-
-class ChangeCounts(Metric):
+class ChangeCounts:
     """Counts pixels by truth and by the highest threshold that their probability reaches.
 
-    One int64 table holds the confusion matrix at every threshold. The mean F1 per image is summed in fixed point, as sums of
-    floats depend on their order. Processes add their states.
+    A single int64 table contains the confusion matrix at every threshold. The mean F1 of images is summed in fixed point. Both
+    make the scores independent of batch size and order.
 
     Args:
         threshold: Probability from which a pixel counts as changed, in (0, 1).
+        device: Device of the counts.
     """
 
-    full_state_update = False
-    counts: Tensor
-    image_f1: Tensor
-    images: Tensor
-    borders: Tensor
-
-    def __init__(self, threshold: float = 0.5, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, threshold: float = 0.5, device: torch.device | str = "cpu") -> None:
         self.threshold = threshold
         self.levels = sorted({*SWEEP, threshold})
-        self.register_buffer("borders", torch.tensor(self.levels), persistent=False)
-        self.add_state("counts", torch.zeros(2, len(self.levels) + 1, dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("image_f1", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
-        self.add_state("images", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.borders = torch.tensor(self.levels, device=device)
+        self.counts = torch.zeros(2, len(self.levels) + 1, dtype=torch.int64, device=device)
+        self.image_f1 = torch.zeros((), dtype=torch.int64, device=device)
+        self.images = torch.zeros((), dtype=torch.int64, device=device)
 
-    def update(self, probability: Tensor, mask: Tensor) -> None:
-        """Count a batch: probabilities (B, H, W) float32 and masks (B, H, W), 0 unchanged, 255 not counted, else changed."""
-        for image, truth in zip(probability, mask, strict=True):
+    def update(self, probability: Tensor, target: Tensor) -> list[Confusion]:
+        """Count a batch and return the confusion matrix of each image.
+
+        Args:
+            probability: (B, H, W) float32.
+            target: (B, H, W): 0 is unchanged, 255 is ignored, other values are changed.
+        """
+        confusions = []
+        for image, truth in zip(probability, target, strict=True):
             valid = truth != IGNORE_INDEX
             level = torch.bucketize(image[valid], self.borders, right=True)
-            table = torch.bincount((truth[valid] > 0) * (len(self.levels) + 1) + level, minlength=self.counts.numel())
-            table = table.view_as(self.counts)
+            index = (truth[valid] > 0) * (len(self.levels) + 1) + level
+            table = torch.bincount(index, minlength=self.counts.numel()).view_as(self.counts)
             self.counts += table
-            self.image_f1 += round(image_f1(self._confusion(table, self.threshold)) * _FIXED)
+            confusions.append(self._confusion(table, self.threshold))
+            self.image_f1 += round(confusions[-1].image_f1() * _FIXED_POINT)
             self.images += 1
+        return confusions
 
-    def compute(self) -> Tensor:
-        """Return [[tn, fp], [fn, tp]] at the threshold, over all images and processes."""
-        first = self.levels.index(self.threshold) + 1
-        return torch.stack([self.counts[:, :first].sum(1), self.counts[:, first:].sum(1)], 1)
+    def all_reduce(self) -> None:
+        """Add up the counts of all processes, if `torch.distributed` is initialized."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            for tensor in (self.counts, self.image_f1, self.images):
+                torch.distributed.all_reduce(tensor)
 
     def confusion(self) -> Confusion:
-        """Return the confusion at the threshold, over all images and processes."""
-        return Confusion.from_matrix(self.compute())
+        """Return the confusion matrix at the threshold."""
+        return self._confusion(self.counts, self.threshold)
 
-    def summary(self) -> dict[str, Any]:
-        """Return everything that is stored: scores, counts, mean F1 per image, and the scores at every threshold."""
-        with self.sync_context():  # adds up the processes, if there are several
-            confusion = self._confusion(self.counts, self.threshold)
-            sweep = [
-                {"threshold": level, **self._confusion(self.counts, level).scores()} for level in self.levels if level in SWEEP
-            ]
-            images = int(self.images)
-            mean = int(self.image_f1) / _FIXED / images if images else 0.0
+    def summary(self) -> Scores:
+        """Return all scores of the counted pixels."""
+        sweep = [{"threshold": level, **self._confusion(self.counts, level).scores()} for level in self.levels if level in SWEEP]
         best = max(sweep, key=lambda row: row["f1"])
-        return {
-            **confusion.to_dict(),
-            "mean_image_f1": mean,
-            "images": images,
-            "threshold": self.threshold,
-            "best_threshold": best["threshold"],
-            "best_threshold_f1": best["f1"],
-            "sweep": sweep,
-        }
+        images, confusion = int(self.images), self.confusion()
+        return Scores(
+            **cast(dict[str, Any], {**confusion.scores(), **asdict(confusion)}),
+            mean_image_f1=int(self.image_f1) / _FIXED_POINT / images if images else 0.0,
+            images=images,
+            threshold=self.threshold,
+            best_threshold=best["threshold"],
+            best_threshold_f1=best["f1"],
+            sweep=sweep,
+        )
 
     def _confusion(self, table: Tensor, threshold: float) -> Confusion:
         first = self.levels.index(threshold) + 1
@@ -171,28 +222,24 @@ class ChangeCounts(Metric):
         return Confusion(tp=sum(changed[first:]), fp=sum(unchanged[first:]), fn=sum(changed[:first]), tn=sum(unchanged[:first]))
 
 
-def image_f1(confusion: Confusion) -> float:
-    """F1 of one image; 1 where nothing changed and nothing was found."""
-    return 1.0 if confusion.tp + confusion.fp + confusion.fn == 0 else confusion.f1
-
-
-SCORES = ("precision", "recall", "f1", "iou", "oa", "kappa", "mean_image_f1")
-
-
-def spread(summaries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return for each score its mean, sample standard deviation (None for a single run) and values."""
+def spread(scores: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the mean, sample standard deviation (None for a single run) and values of each score over several runs."""
     result: dict[str, dict[str, Any]] = {}
-    for name in SCORES:
-        values = [float(summary[name]) for summary in summaries]
+    for name in SUMMARY_SCORES:
+        values = [float(one[name]) for one in scores]
         deviation = statistics.stdev(values) if len(values) > 1 else None
         result[name] = {"mean": statistics.fmean(values), "std": deviation, "values": values}
     return result
 
 
-def spread_table(title: str, summaries: Sequence[Mapping[str, Any]]) -> str:
-    """Return a text table: one line per score, mean and deviation in per cent."""
-    lines = [f"{title}: mean and standard deviation of {len(summaries)} runs, in per cent"]
-    for name, entry in spread(summaries).items():
+def spread_table(title: str, scores: Sequence[Mapping[str, Any]]) -> str:
+    """Return a text table with the mean and standard deviation of each score in percent."""
+    lines = [f"{title}: mean and standard deviation of {len(scores)} runs, in percent"]
+    for name, entry in spread(scores).items():
         deviation = "" if entry["std"] is None else f" +- {100 * entry['std']:.2f}"
         lines.append(f"  {name:<14}{100 * entry['mean']:6.2f}{deviation}")
     return "\n".join(lines)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -30,11 +30,11 @@ def summarize(grid: Grid, out: str | Path) -> list[dict[str, Any]]:
                 first = results[0][1]
                 row |= {
                     "seeds": [job.seed for job, _ in results],
-                    "scores": spread([result["scores"] for _, result in results]),
-                    "params_m": first["params_m"],
-                    "protocol": first["protocol"]["name"],
-                    "protocol_hash": first["protocol"]["hash"],
-                    "environment": first["environment"],
+                    "scores": spread([result.scores for _, result in results]),
+                    "params_m": first.extra["params_m"],
+                    "protocol": first.protocol.name if first.protocol else "",
+                    "protocol_hash": first.protocol.hash if first.protocol else "",
+                    "environment": dataclasses.asdict(first.environment) if first.environment else {},
                 }
             rows.append(row)
     return rows

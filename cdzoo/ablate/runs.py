@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import multiprocessing
 import os
 import shutil
@@ -15,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from cdzoo.ablate.grid import Grid, Job
-from cdzoo.errors import CdzooError, ConfigError
+from cdzoo.errors import CdzooError, ConfigError, InputError
+from cdzoo.results import Results
 
 RUNS = "runs"
 _WORK = "unfinished"
@@ -56,7 +56,7 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, say: Callable[[str
     for slot in range(processes):
         slots.put(slot)
     with ProcessPoolExecutor(processes, context, _prepare, (slots, processes, _gpus())) as pool:
-        waiting: dict[Future[dict[str, Any]], Job] = {pool.submit(run_job, job, str(out)): job for job in missing}
+        waiting: dict[Future[Results], Job] = {pool.submit(run_job, job, str(out)): job for job in missing}
         try:
             while waiting:
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
@@ -64,7 +64,7 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, say: Callable[[str
                     done += 1
                     left = (time.monotonic() - start) / done * (len(missing) - done)
                     try:
-                        f1 = future.result()["scores"]["f1"]
+                        f1 = future.result().scores.f1
                         say(f"[{done}/{len(missing)}] {job.key}: F1 {100 * f1:.2f}, {left / 60:.0f} min left")
                     except Exception as error:
                         failures.append(f"{job.key}: {error}")
@@ -81,46 +81,40 @@ def result_file(out: str | Path, job: Job) -> Path:
     return Path(out) / RUNS / f"{job.key}.json"
 
 
-def run_job(job: Job, out: str) -> dict[str, Any]:
-    """Train, score on the test split, and write the result."""
+def run_job(job: Job, out: str) -> Results:
+    """Train, evaluate on the test split, and write the results."""
     import torch
 
-    from cdzoo.cli.build import build_model
-    from cdzoo.data.open import DataCfg, open_data
+    from cdzoo.config import ModelOptions
+    from cdzoo.data.open import DataCfg
     from cdzoo.engine.config import TrainCfg
-    from cdzoo.engine.fit import train
-    from cdzoo.engine.run import score_model
-    from cdzoo.io.files import write_json
+    from cdzoo.engine.run import run_training, score_model
 
     folder = Path(out) / _WORK / job.key
-    torch.manual_seed(job.seed)
-    model = build_model(job.model, **job.parts)
     cfg = TrainCfg(**job.train, seed=job.seed, progress=False)
-    source = DataCfg(job.data, job.protocol)
-    opened = open_data(source, ("train", "val"), model.config.bands)
-    start = time.monotonic()
+    data = DataCfg(job.data, job.protocol)
     resume = folder.is_dir() and any(folder.rglob("step_*"))
     if folder.is_dir() and not resume:
         shutil.rmtree(folder)
-    best = train(model, opened.splits["train"], opened.splits["val"], cfg, folder, opened.protocol, resume=resume)
+    start = time.monotonic()
+    model, validation = run_training(ModelOptions(job.model, **job.parts), data, cfg, folder, resume)
     seconds = time.monotonic() - start
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    result = score_model(model, job.model, source, "test", device)
-    result |= {
+    results = score_model(model, job.model, data, "test", torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    results.training = dataclasses.asdict(cfg)
+    results.extra |= {
         "job": dataclasses.asdict(job),
         "config": model.config.to_dict(),
-        "training": dataclasses.asdict(cfg),
-        "validation": best,
+        "validation": validation.scores.to_dict(),
         "params_m": sum(model.parameter_counts().values()) / 1e6,
         "training_seconds": None if resume else round(seconds, 1),
     }
-    write_json(result_file(out, job), result)
+    results.write(result_file(out, job))
     shutil.rmtree(folder)
-    return result
+    return results
 
 
-def read_result(out: str | Path, job: Job) -> dict[str, Any] | None:
-    """Return the result of a run, or None while there is none.
+def read_result(out: str | Path, job: Job) -> Results | None:
+    """Return the results of a run, or None if it is not finished.
 
     Raises:
         CdzooError: The file is damaged.
@@ -129,10 +123,9 @@ def read_result(out: str | Path, job: Job) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+        return Results.read(file)
+    except InputError as error:
         raise CdzooError(f"{file} is damaged ({error}): remove it and run again") from error
-    return result
 
 
 def _gpus() -> list[str]:

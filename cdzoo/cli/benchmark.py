@@ -6,8 +6,9 @@ import json
 import sys
 from typing import Any
 
-from cdzoo.benchmark import cases, compare, read_run, run
-from cdzoo.cli.build import pick_device
+from cdzoo.benchmark import cases, read_run, run
+from cdzoo.benchmark import compare as compare_runs
+from cdzoo.cli.common import model_source, pick_device
 from cdzoo.errors import ConfigError
 from cdzoo.flops import expand
 from cdzoo.io.files import write_text
@@ -41,32 +42,48 @@ _COMPARED = {
 }
 
 
-def run_benchmark(
-    model: list[str],
-    mode: list[str],
-    size: list[int],
-    batch: list[int],
-    precision: list[str],
-    compiled: list[bool],
-    device: str,
-    rounds: int,
-    warmup: int,
-    against: str | None,
-    compare_runs: list[str] | None,
-    format: str,
-    output: str | None,
+def benchmark(
+    model: list[str] | None = None,
+    mode: list[str] = ["forward"],  # noqa: B006  # read only
+    size: list[int] = [256],  # noqa: B006
+    batch: list[int] = [1],  # noqa: B006
+    precision: list[str] = ["fp32"],  # noqa: B006
+    compiled: list[bool] = [False],  # noqa: B006
+    device: str = "auto",
+    rounds: int = 10,
+    warmup: int = 2,
+    against: str | None = None,
+    compare: list[str] | None = None,
+    format: str = "table",
+    output: str | None = None,
 ) -> None:
-    """Time models side by side, or compare two such runs."""
+    """Time models side by side: latency, throughput and peak memory.
+
+    Args:
+        model: Names or wildcards, folders of runs, hf-hub:owner/name.
+        mode: Modes: forward, training.
+        size: Sides of the images in pixels.
+        batch: Numbers of pairs.
+        precision: Precisions: fp32, bf16.
+        compiled: Through torch.compile: true, false or both.
+        device: Device: auto, cpu or cuda.
+        rounds: Timed calls of each case.
+        warmup: Calls before them.
+        against: Model that the others are compared with; the first one by default.
+        compare: Two files written with --format json -o FILE to compare.
+        format: Format: table, csv, json or markdown.
+        output: File to write instead of printing.
+    """
     check_format(format)
-    if compare_runs:
-        if len(compare_runs) != 2:
+    if compare:
+        if len(compare) != 2:
             raise ConfigError("--compare takes two files, the first one being what the second is compared with")
-        rows = compare(read_run(compare_runs[0]), read_run(compare_runs[1]))
+        rows = compare_runs(read_run(compare[0]), read_run(compare[1]))
         _give(render(rows, _shown(_COMPARED, rows), format), output)
         return
     if not model:
         raise ConfigError("name the models to time, or two files after --compare")
-    names = expand(model)
+    names = expand(map(model_source, model))
     if against is not None and against not in names:
         names.append(against)
     chosen = str(pick_device(device))

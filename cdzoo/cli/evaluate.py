@@ -3,92 +3,107 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from cdzoo.cli.build import build_model, pick_device
-from cdzoo.cli.inputs import data_cfg
+from cdzoo.cli.common import load_trained, pick_device
+from cdzoo.data.open import DataCfg
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.io.files import write_json
+from cdzoo.metrics import SUMMARY_SCORES, spread, spread_table
+from cdzoo.results import Results
 
-PRINTED = ("precision", "recall", "f1", "iou", "oa", "kappa", "mean_image_f1")
 
-
-def run_eval(
+def evaluate(
     model: list[str],
-    split: str,
-    out: str | None,
-    pictures: str | None,
-    worst: int,
-    threshold: float | None,
-    batch_size: int,
-    workers: int,
-    device: str,
-    **options: Any,
+    data: DataCfg,
+    split: str = "test",
+    out: str | None = None,
+    pictures: str | None = None,
+    worst: int = 8,
+    threshold: float | None = None,
+    batch_size: int = 8,
+    workers: int = 0,
+    device: str = "auto",
 ) -> None:
-    """Score models on a split; one results file each, and the spread over them when there are several."""
-    from cdzoo.engine.run import score_model
-    from cdzoo.io.files import write_json
-    from cdzoo.metrics import spread, spread_table
+    """Score one or several models on a split of a data set.
 
-    source = data_cfg(options)
+    Args:
+        model: Folders of runs, hf-hub:owner/name, or tags of published weights.
+        data: Data.
+        split: Split: train, val or test.
+        out: JSON file to write the results to.
+        pictures: Folder to write pictures of the worst samples to.
+        worst: Number of samples per picture.
+        threshold: Probability from which a pixel counts as changed; that of the protocol by default.
+        batch_size: Samples predicted at once.
+        workers: Loader processes.
+        device: Device: auto, cpu, cuda or mps.
+    """
+    from cdzoo.engine.run import score_model
+
     if worst < 1 or batch_size < 1:
         raise ConfigError(f"--worst and --batch-size must be at least 1, got {worst} and {batch_size}")
     target = pick_device(device)
-    names = [one for given in model for one in _seeds(given)]
+    names = [run for name in model for run in _seed_runs(name)]
     for path in (out, pictures):
         if path and not Path(path).resolve().parent.is_dir():
-            raise InputError(f"{path}: there is no folder {Path(path).parent}; make it first")
-    results: list[dict[str, Any]] = []
+            raise InputError(f"{path}: the folder {Path(path).parent} does not exist")
+    results: list[Results] = []
     for name in names:
-        detector = build_model(name)
-        sheet = None if pictures is None else Path(pictures) / f"worst_{Path(name).name}.png"
-        result = score_model(detector, name, source, split, target, batch_size, workers, threshold, sheet, worst)
-        if not results:
-            print(f"protocol {result['protocol']['name']}, hash {result['protocol']['hash']}, split {split}")
-            print(f"{'model':<28}" + "".join(f"{one:>14}" for one in PRINTED))
-        print(f"{name:<28}" + "".join(f"{result['scores'][one]:>14.4f}" for one in PRINTED), flush=True)
+        picture = None if pictures is None else Path(pictures) / f"worst_{Path(name).name}.png"
+        detector = load_trained(name)
+        result = score_model(detector, name, data, split, target, batch_size, workers, threshold, picture, worst)
+        if not results and result.protocol is not None:
+            print(f"protocol {result.protocol.name}, hash {result.protocol.hash}, split {split}")
+            print(f"{'model':<28}" + "".join(f"{score:>14}" for score in SUMMARY_SCORES))
+        print(f"{name:<28}" + "".join(f"{result[score]:>14.4f}" for score in SUMMARY_SCORES), flush=True)
         results.append(result)
+    scores = [result.scores for result in results]
     if len(results) > 1:
-        print(spread_table(split, [result["scores"] for result in results]))
+        print(spread_table(split, scores))
     if out is not None:
-        if len(results) == 1:
-            write_json(out, results[0])
-        else:
-            write_json(out, {"runs": results, "spread": spread([result["scores"] for result in results])})
+        runs = [result.to_dict() for result in results]
+        write_json(out, runs[0] if len(runs) == 1 else {"runs": runs, "spread": spread(scores)})
         print(f"written to {out}")
     if pictures is not None:
-        print(f"worst samples drawn in {pictures}")
+        print(f"pictures of the worst samples: {pictures}")
 
 
-def run_reproduce(model: str, data: str | None, tolerance: float, device: str) -> int:
-    """Evaluate published weights as their results say they were, and compare; 1 when a score differs."""
+def reproduce(model: str, data: str | None = None, tolerance: float = 1e-4, device: str = "auto") -> int:
+    """Score weights again as their results state, and compare. Exit code 1 if a score differs.
+
+    Args:
+        model: Folder of a run, or hf-hub:owner/name.
+        data: Location of the data, if it has changed.
+        tolerance: Largest difference of a score.
+        device: Device: auto, cpu, cuda or mps.
+    """
     from cdzoo.engine.run import published_results, score_model
 
     published, file = published_results(model)
-    stored = dict(published["data"])
-    if data is not None:
-        stored["data"] = data
-    source = data_cfg(stored)
-    result = score_model(build_model(model), model, source, published["split"], pick_device(device))
-    mine, theirs = result["protocol"]["splits"][published["split"]], published["protocol"]["splits"][published["split"]]
-    if mine != theirs:
+    source = DataCfg(**{**published.data, **({"data": data} if data is not None else {})})
+    result = score_model(load_trained(model), model, source, published.split, pick_device(device))
+    assert result.protocol is not None and published.protocol is not None  # checked by published_results
+    found, stated = (record.splits.get(published.split, {}) for record in (result.protocol, published.protocol))
+    if found != stated:
         raise InputError(
-            f"{source.data}: the {published['split']} split is not the one that was scored: {mine['samples']} samples with hash "
-            f"{mine['sha256']} instead of {theirs['samples']} with {theirs['sha256']}; name the right data with --data"
+            f"{source.data}: the {published.split} split is not the one that was scored: {found.get('samples')} samples with "
+            f"hash {found.get('sha256')} instead of {stated.get('samples')} with {stated.get('sha256')}; pass the right data "
+            "with --data"
         )
-    print(f"{file}: {published['provenance']} results on {published['split']}, protocol {published['protocol']['name']}")
+    print(f"{file}: {published.provenance} results on {published.split}, protocol {published.protocol.name}")
     print(f"{'score':<16}{'published':>12}{'here':>12}{'difference':>12}")
-    off = []
-    for name in PRINTED:
-        before, now = published["scores"][name], result["scores"][name]
+    different = []
+    for name in SUMMARY_SCORES:
+        before, now = published[name], result[name]
         if abs(now - before) > tolerance:
-            off.append(name)
-        print(f"{name:<16}{before:>12.6f}{now:>12.6f}{now - before:>+12.6f}{'  <' if name in off else ''}")
-    print(f"differs by more than {tolerance:g}: {', '.join(off)}" if off else f"reproduced within {tolerance:g}")
-    return 1 if off else 0
+            different.append(name)
+        print(f"{name:<16}{before:>12.6f}{now:>12.6f}{now - before:>+12.6f}{'  <' if name in different else ''}")
+    print(f"differs by more than {tolerance:g}: {', '.join(different)}" if different else f"reproduced within {tolerance:g}")
+    return 1 if different else 0
 
 
-def _seeds(name: str) -> list[str]:
-    """A folder of several seeds stands for all of them."""
+def _seed_runs(name: str) -> list[str]:
+    """Return the runs of a folder with several seeds, or the name itself."""
     folder = Path(name)
     if folder.is_dir() and not (folder / "config.json").is_file():
         found = sorted(path for path in folder.glob("seed_*") if (path / "config.json").is_file())

@@ -22,8 +22,18 @@ _COLUMNS = {
 }
 
 
-def run_flops(model: list[str], size: int | tuple[int, int], batch: int, format: str, output: str | None) -> None:
-    """Print what models cost."""
+def flops(
+    model: list[str], size: int | tuple[int, int] = 256, batch: int = 1, format: str = "table", output: str | None = None
+) -> None:
+    """Count parameters, multiply-adds and activations of models, component by component.
+
+    Args:
+        model: Names or wildcards ('glmamba*'), folders of runs, hf-hub:owner/name.
+        size: Side of the images in pixels, or '[height, width]'.
+        batch: Number of pairs.
+        format: Format: table, csv, json or markdown.
+        output: File to write instead of printing.
+    """
     check_format(format)
     names = expand(model)
     costs = []

@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from cdzoo.errors import ConfigError, InputError
 
 
-def run_convert(checkpoint: str, out: str, model: str | None, backbone: str | None, overwrite: bool, **options: Any) -> None:
-    """Turn an official checkpoint into a folder that cdzoo reads."""
+def convert(
+    checkpoint: str,
+    out: str,
+    model: str | None = None,
+    backbone: str | None = None,
+    in_chans: int | None = None,
+    num_classes: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Convert an official checkpoint to a model folder.
+
+    Args:
+        checkpoint: File of the authors: .pth, .pt, .safetensors.
+        out: Folder to write.
+        model: Model of the checkpoint (cdzoo list).
+        backbone: Or a backbone pretrained on ImageNet, such as vmamba_tiny.
+        in_chans: Number of bands, if different from the model's.
+        num_classes: Number of logits, if different from the model's.
+        overwrite: Replace the content of the folder.
+    """
     if (model is None) == (backbone is None):
-        raise ConfigError("say what the checkpoint is of: --model NAME, or --backbone NAME for an encoder trained on ImageNet")
+        raise ConfigError(
+            "name the model of the checkpoint: --model NAME, or --backbone NAME for an encoder pretrained on ImageNet"
+        )
     folder = Path(out)
     if folder.exists() and any(folder.iterdir()) and not overwrite:
-        raise InputError(f"{folder}: there is something already; choose another folder, or replace it with --overwrite")
+        raise InputError(f"{folder}: already exists; choose another folder, or replace it with --overwrite")
     from cdzoo.convert import backbone_from_official, from_official
     from cdzoo.factory import create_model
     from cdzoo.flops import describe_cost
     from cdzoo.weights.folder import WEIGHTS_FILE
     from cdzoo.weights.state import read_checkpoint, write_tensors
 
+    options = {"in_chans": in_chans, "num_classes": num_classes}
     given = {name: value for name, value in options.items() if value is not None}
     state = read_checkpoint(checkpoint)
     if backbone is not None:
         if given:
-            raise ConfigError(f"--{next(iter(given))} does not go with --backbone")
+            raise ConfigError(f"--{next(iter(given))} cannot be used with --backbone")
         tensors = backbone_from_official(backbone, state)
         folder.mkdir(parents=True, exist_ok=True)
         write_tensors(folder / WEIGHTS_FILE, tensors, backbone=backbone)
@@ -39,33 +59,47 @@ def run_convert(checkpoint: str, out: str, model: str | None, backbone: str | No
     detector.save_pretrained(folder, card=True, cost=describe_cost(detector))
     print(f"{len(tensors)} tensors of {model}: {folder}")
     if detector.config.original:
-        print(f"the checkpoint is from {detector.config.original}: its terms bind the converted weights too")
-    print(f"judge it with: cdzoo eval --model {folder} --data FOLDER --split test")
+        print(f"the checkpoint is from {detector.config.original}: its terms apply to the converted weights too")
+    print(f"evaluate it with: cdzoo eval --model {folder} --data FOLDER --split test")
 
 
-def run_push(folder: str, repo: str, private: bool, revision: str | None, message: str) -> None:
-    """Publish a folder with a model on the Hugging Face Hub."""
+def push(folder: str, repo: str, private: bool = False, revision: str | None = None, message: str = "") -> None:
+    """Upload a model to the Hugging Face Hub (log in first: hf auth login).
+
+    Args:
+        folder: Folder written by cdzoo train or cdzoo convert.
+        repo: owner/name; created if it does not exist.
+        private: Visible to its owners only.
+        revision: Branch; main by default.
+        message: Commit message.
+    """
     from cdzoo.factory import create_model
     from cdzoo.flops import describe_cost
+    from cdzoo.weights import hub
     from cdzoo.weights.card import write_card
     from cdzoo.weights.folder import CARD_FILE
-    from cdzoo.weights.hub import push
 
-    detector = create_model(f"local-dir:{folder}")  # what cannot be loaded is not published
+    detector = create_model(f"local-dir:{folder}")  # fails for a model that cannot be loaded
     card = Path(folder) / CARD_FILE
     if not card.exists():
         write_card(Path(folder), detector.config, sum(detector.parameter_counts().values()), describe_cost(detector))
         print(f"wrote a model card: {card}")
-    commit = push(folder, repo, private, message, revision)
+    commit = hub.push(folder, repo, private, message, revision)
     print(f"published as {repo}, commit {commit}")
     print(f'load it: cdzoo.create_model("hf-hub:{repo}@{commit}")')
 
 
-def run_pull(source: str, output: str | None, force: bool) -> None:
-    """Fetch a model from the Hugging Face Hub and check it."""
-    from cdzoo.factory import create_model
-    from cdzoo.weights.hub import pull
+def pull(source: str, output: str | None = None, force: bool = False) -> None:
+    """Download a model from the Hugging Face Hub and verify it.
 
-    folder = pull(source.removeprefix("hf-hub:"), output, force)
+    Args:
+        source: owner/name or owner/name@revision.
+        output: Folder to copy it to; the cache of the Hub by default.
+        force: Download files that are in the cache again.
+    """
+    from cdzoo.factory import create_model
+    from cdzoo.weights import hub
+
+    folder = hub.pull(source.removeprefix("hf-hub:"), output, force)
     config = create_model(f"local-dir:{folder}").config
     print(f"{config.name}, complete and checked: {folder}")

@@ -8,13 +8,20 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cdzoo._version import __version__
+from cdzoo.config import ModelOptions
 from cdzoo.errors import UnknownNameError
 from cdzoo.names import suggest
 from cdzoo.registry import COMPONENTS, MODELS
 
 
-def run_list(pattern: str, kind: str | None) -> None:
-    """Print registered names, models with their description."""
+def list_(pattern: str = "*", kind: str | None = None, aliases: bool = False) -> None:
+    """List models, components, recipes and weights.
+
+    Args:
+        pattern: Wildcard on names, such as 'glmamba*'.
+        kind: Only one kind: model, backbone, neck, fusion, decoder, head, recipe, weight.
+        aliases: Show the aliases of models too.
+    """
     kinds = {"model": MODELS, **COMPONENTS}
     if kind == "weight":
         from cdzoo.weights import get_pretrained, list_pretrained
@@ -32,7 +39,7 @@ def run_list(pattern: str, kind: str | None) -> None:
             print(f"  {one:<20}{describe_recipe(one)}")
         return
     if kind is not None and kind not in kinds:
-        raise UnknownNameError(f"there is no kind '{kind}'.{suggest(kind, kinds)} Kinds: {', '.join(kinds)}, recipe, weight.")
+        raise UnknownNameError(f"unknown kind '{kind}'.{suggest(kind, kinds)} Kinds: {', '.join(kinds)}, recipe, weight.")
     found = {name: registry.list(pattern) for name, registry in kinds.items() if kind in (None, name)}
     width = max((len(one) for names in found.values() for one in names), default=0) + 2
     for name in (name for name, names in found.items() if names):
@@ -42,16 +49,25 @@ def run_list(pattern: str, kind: str | None) -> None:
             print(f"  {one:<{width}}{about}".rstrip())
         if name == "backbone" and pattern == "*":
             print(f"  {'timm/<name>':<{width}}Any timm encoder with features_only.")
+    if aliases:
+        print("aliases")
+        for alias, target in MODELS.aliases().items():
+            print(f"  {alias:<{width}}{target}")
     if not any(found.values()):
         raise UnknownNameError(f"nothing matches '{pattern}'; 'cdzoo list' shows all")
 
 
-def run_info(model: str, **options: Any) -> None:
-    """Print the parts of a model with their channels and share of the parameters."""
-    from cdzoo.cli.build import build_model
-    from cdzoo.compatibility import describe
+def info(options: ModelOptions) -> None:
+    """Show the components of a model with their channels and parameters.
 
-    detector = build_model(model, **options)
+    Args:
+        options: Model.
+    """
+    from cdzoo.cli.common import model_source
+    from cdzoo.compatibility import describe
+    from cdzoo.factory import create_model
+
+    detector = create_model(**{**options.arguments(), "model_name": model_source(options.model_name)})
     config, counts = detector.config, detector.parameter_counts()
     total = sum(counts.values())
     print(f"{config.name}: {config.description}" if config.description else config.name)
@@ -61,7 +77,7 @@ def run_info(model: str, **options: Any) -> None:
     print(f"input       two images (B, {bands}, H, W), H and W >= 32; mean {config.mean}, std {config.std}")
     print(f"output      logits (B, {config.num_classes}, H, W)")
     print(f"parameters  {total:,} ({total / 1e6:.2f} M)\n")
-    print(f"{'part':<10}{'name':<18}{'parameters':>12}{'share':>8}  channels out")
+    print(f"{'component':<10}{'name':<18}{'parameters':>12}{'share':>8}  channels out")
     for kind, count in counts.items():
         cfg, part = getattr(config, kind), getattr(detector, kind)
         channels = getattr(part, "out_channels", (config.num_classes,))
@@ -76,15 +92,15 @@ def run_info(model: str, **options: Any) -> None:
             print(f"  {kind:<10}{describe(getattr(detector, kind))}({shown})")
 
 
-def run_env() -> None:
-    """Print versions, devices and scan backends."""
+def env() -> None:
+    """Show versions, devices and backends of the selective scan."""
     import torch
 
     from cdzoo.ops import scan_backends
 
     print(f"{'cdzoo':<14}{__version__}")
     print(f"{'python':<14}{platform.python_version()} on {platform.platform()}")
-    for package in ("torch", "torchvision", "timm", "lightning", "torchmetrics", "safetensors", "huggingface_hub"):
+    for package in ("torch", "torchvision", "timm", "lightning", "safetensors", "huggingface_hub"):
         try:
             print(f"{package:<14}{version(package)}")
         except PackageNotFoundError:
@@ -103,10 +119,10 @@ def run_env() -> None:
 
 
 def _defaults(kind: str, name: str) -> dict[str, Any]:
-    """Return what a part's own arguments are when nothing is said; nothing for a timm encoder or an instance."""
+    """Return the default arguments of a component; empty for timm encoders and instances."""
     if name not in COMPONENTS[kind]:
         return {}
-    given = ("in_chans", "in_channels", "in_strides", "num_classes")  # by the parts before it
+    given = ("in_chans", "in_channels", "in_strides", "num_classes")  # from the previous components
     own = inspect.signature(COMPONENTS[kind].get(name)).parameters.values()
     return {p.name: p.default for p in own if p.default is not p.empty and p.name not in given}
 

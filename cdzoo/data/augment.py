@@ -1,32 +1,31 @@
-"""Geometric augmentation that treats both dates and the mask alike."""
+"""`PairAugment`: geometric augmentation of all dates and targets of a sample."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-KEYS = ("image_a", "image_b", "mask")
+from cdzoo.data.sample import Sample
 
 
 @dataclass(frozen=True)
 class PairAugment:
-    """Random crop, scale, flips, quarter turns and exchange of the dates.
+    """Random crop, scale, flips, quarter turns and swap of the dates, equal for all images and targets of a sample.
 
-    These are slices of the arrays, several times faster than general transforms of images; photometric changes are made to
-    whole batches on the device instead (`BatchAugment`).
+    Written with slices of arrays: torchvision's transforms need 1.09 times the time of the whole loading (docs/training.md), and
+    their random numbers are not a function of a seed per sample. Photometric augmentation runs on batches (`BatchAugment`).
 
     Attributes:
-        crop: Side of the square that comes out, in pixels; smaller images are reflected up to it.
-        flips: Mirror left to right and top to bottom, each half of the time.
-        rotate: Turn by a random multiple of 90 degrees.
-        scale: Smallest and largest magnification; drawn evenly between them.
-        swap_dates: Probability of exchanging the dates: change is change in both directions.
+        crop: Side of the square crop in pixels; smaller images are reflected.
+        flips: Random horizontal and vertical flips.
+        rotate: Random rotation by a multiple of 90 degrees.
+        scale: Minimum and maximum random scale.
+        swap_dates: Probability of reversing the order of the dates.
     """
 
     crop: int
@@ -35,17 +34,19 @@ class PairAugment:
     scale: tuple[float, float] = (1.0, 1.0)
     swap_dates: float = 0.0
 
-    def __call__(self, sample: dict[str, Any], rng: random.Random) -> dict[str, Any]:
-        """Return a new sample drawn by `rng`; its name is kept."""
-        maps = self._cropped([sample[key] for key in KEYS], rng)
+    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
+        """Return an augmented sample; `rng` is the only source of randomness."""
+        names = list(sample.target)
+        maps = self._cropped([*sample.images, *sample.target.values()], len(sample.images), rng)
         flipped = tuple(axis for axis in (-1, -2) if self.flips and rng.random() < 0.5)
         turns = rng.randrange(4) if self.rotate else 0
         maps = [_turned(one, flipped, turns) for one in maps]
-        if self.swap_dates and rng.random() < self.swap_dates and maps[0].shape == maps[1].shape:
-            maps[0], maps[1] = maps[1], maps[0]
-        return {**sample, **dict(zip(KEYS, maps, strict=True))}
+        images, targets = maps[: len(sample.images)], maps[len(sample.images) :]
+        if self.swap_dates and rng.random() < self.swap_dates and len({image.shape for image in images}) == 1:
+            images.reverse()
+        return Sample(tuple(images), dict(zip(names, targets, strict=True)), sample.name)
 
-    def _cropped(self, maps: list[Tensor], rng: random.Random) -> list[Tensor]:
+    def _cropped(self, maps: list[Tensor], num_images: int, rng: random.Random) -> list[Tensor]:
         factor = rng.uniform(*self.scale) if self.scale != (1.0, 1.0) else 1.0
         side = max(1, round(self.crop / factor))
         height, width = maps[-1].shape[-2:]
@@ -55,17 +56,19 @@ class PairAugment:
             height, width = maps[-1].shape[-2:]
         top, left = rng.randint(0, height - side), rng.randint(0, width - side)
         maps = [one[..., top : top + side, left : left + side] for one in maps]
-        return maps if side == self.crop else [_resized(one, self.crop, smooth=one is not maps[-1]) for one in maps]
+        if side == self.crop:
+            return maps
+        return [_resized(one, self.crop, smooth=index < num_images) for index, one in enumerate(maps)]
 
 
 def _turned(one: Tensor, flipped: tuple[int, ...], turns: int) -> Tensor:
-    # In NumPy flips and turns are views, so that there is one copy at the end; in torch each of them copies.
+    # Flips and rotations are views in NumPy and copies in PyTorch.
     view = np.rot90(np.flip(one.numpy(), flipped), turns, (-2, -1))
     return torch.from_numpy(np.ascontiguousarray(view))
 
 
 def _reflected(length: int, wanted: int) -> Tensor:
-    """Indices 0, 1, .., n-1, n-2, .., 1, 0, 1, .. up to `wanted`; any length, unlike torch's reflection."""
+    """Return the indices 0, 1, .., n-1, n-2, .., 1, 0, 1, .. up to `wanted`; PyTorch's reflection is limited to one period."""
     if length == 1:
         return torch.zeros(wanted, dtype=torch.int64)
     period = 2 * (length - 1)

@@ -5,23 +5,23 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.utils.data import Dataset
 
 from cdzoo.data.layout import LAYOUTS, Listing, PairFiles, find_layout, list_split
 from cdzoo.data.masks import MaskEncoding, detect_encoding, read_mask
+from cdzoo.data.sample import Sample
 from cdzoo.errors import InputError
 from cdzoo.io.images import check_same_size, read_grey, read_image
 
 __all__ = ["LAYOUTS", "FilePairs", "FolderPairs", "PairFiles", "find_layout"]
 
 
-class FilePairs(Dataset[dict[str, Any]]):
-    """Samples read from files: `image_a`, `image_b` (bands, H, W), `mask` (H, W) int64 in {0, 1}, `name`.
+class FilePairs(Dataset[Sample]):
+    """Samples read from files: two images (bands, H, W) and the target `mask` (H, W) int64 in {0, 1}.
 
-    Images are uint8, or float32 when `value_range` is stated.
+    Images are uint8, or float32 with a `value_range`.
 
     Args:
         pairs: The files.
@@ -48,15 +48,14 @@ class FilePairs(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Sample:
         """Return one sample; reading it raises `InputError` when the file is damaged or the mask has other values."""
         pair = self.pairs[index]
-        image_a, image_b = (
+        images = tuple(
             torch.from_numpy(read_image(path, bands, self.value_range)).permute(2, 0, 1)
             for path, bands in zip((pair.image_a, pair.image_b), self.bands, strict=True)
         )
-        mask = torch.from_numpy(read_mask(pair.mask, self.encoding)).long()
-        return {"image_a": image_a, "image_b": image_b, "mask": mask, "name": pair.name}
+        return Sample(images, {"mask": torch.from_numpy(read_mask(pair.mask, self.encoding)).long()}, pair.name)
 
     @property
     def names(self) -> list[str]:

@@ -24,7 +24,7 @@ _LARGE = 64 * 2**20
 """Pixels from which a TIFF is read window by window."""
 
 
-def prepare(splits: dict[str, list[PairFiles]], out: Path, tile: int, progress: bool = True) -> dict[str, int]:
+def write_tiles(splits: dict[str, list[PairFiles]], out: Path, tile: int, progress: bool = True) -> dict[str, int]:
     """Write the tiles of 8-bit pairs as `OUT/SPLIT/A|B|label/NAME.png`, masks as 0/255; `out` appears when it is complete.
 
     Args:

@@ -1,4 +1,4 @@
-"""A validation split where a data set has none: the same one everywhere, for ever."""
+"""Deterministic validation splits of data sets without one."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ _TILE = re.compile(r"(?:[_-]\d{1,5}){2}$")
 
 
 def scene_of(name: str) -> str:
-    """Return the scene that a sample is cut from: the name without a trailing `_row_column`, if it has one."""
+    """Return the scene that a sample is a tile of: the name without a trailing `_row_column`, if it has one."""
     return _TILE.sub("", name) or name
 
 
-def carve(names: Sequence[str], share: float = 0.1) -> set[str]:
+def holdout_split(names: Sequence[str], share: float = 0.1) -> set[str]:
     """Choose the samples of a validation split among training samples.
 
-    Scenes are ordered by a hash of their names and taken until `share` of the samples is reached, so the choice depends
-    on the names alone, and tiles of one scene stay on one side.
+    Scenes are ordered by a hash of their names and chosen until `share` of the samples is reached. The choice depends only on the
+    names, and tiles of one scene stay together.
 
     Args:
         names: Names of the training samples.
-        share: Part of the samples to take, in (0, 1); at least one is.
+        share: Share of the samples, in (0, 1); at least one is chosen.
 
     Returns:
         Names of the chosen samples.
 
     Raises:
-        InputError: There is only one scene, of which nothing can be spared.
+        InputError: There is only one sample.
     """
     scenes: dict[str, list[str]] = {}
     for name in names:
         scenes.setdefault(scene_of(name), []).append(name)
-    if len(scenes) < 2:  # tiles of one scene are all there is: neighbours must do
+    if len(scenes) < 2:  # the tiles of a single scene are split
         scenes = {name: [name] for name in names}
     if len(scenes) < 2:
-        raise InputError("one pair cannot be split into training and validation; name validation pairs with --val FOLDER")
+        raise InputError("one pair cannot be split into training and validation; pass validation pairs with --val FOLDER")
     wanted = max(1, round(share * len(names)))
     chosen: set[str] = set()
     for scene in sorted(scenes, key=_rank)[:-1]:

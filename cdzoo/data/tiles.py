@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch.utils.data import Dataset
 
 from cdzoo.data.folder import FilePairs
+from cdzoo.data.sample import Sample
 from cdzoo.io.images import image_size
 from cdzoo.tiling import Window, tile_name, tile_windows
 
 
-class TiledPairs(Dataset[dict[str, Any]]):
+class TiledPairs(Dataset[Sample]):
     """The tiles of pairs of files, cut when they are read. Images that are no larger than a tile stay as they are.
 
     Reading in order decodes each image once; reading at random decodes it for every tile, which `cdzoo data prepare` avoids.
@@ -28,12 +27,12 @@ class TiledPairs(Dataset[dict[str, Any]]):
         for index, pair in enumerate(pairs.pairs):
             cut = tile_windows(*image_size(pair.mask), tile)
             self.windows += [(index, window) for window in cut] if len(cut) > 1 else [(index, None)]
-        self._last: tuple[int, dict[str, Any]] | None = None
+        self._last: tuple[int, Sample] | None = None
 
     def __len__(self) -> int:
         return len(self.windows)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Sample:
         """Return one tile as a sample."""
         image, window = self.windows[index]
         if self._last is None or self._last[0] != image:
@@ -52,8 +51,9 @@ class TiledPairs(Dataset[dict[str, Any]]):
         return self.whole.has_change()
 
 
-def cut(sample: dict[str, Any], window: Window) -> dict[str, Any]:
+def cut(sample: Sample, window: Window) -> Sample:
     """Cut a window out of a sample, and name it after it."""
     rows, columns = slice(window.y, window.y + window.height), slice(window.x, window.x + window.width)
-    maps = {key: sample[key][..., rows, columns] for key in ("image_a", "image_b", "mask")}
-    return {**sample, **maps, "name": tile_name(sample["name"], window)}
+    images = tuple(image[..., rows, columns] for image in sample.images)
+    target = {name: value[..., rows, columns] for name, value in sample.target.items()}
+    return Sample(images, target, tile_name(sample.name, window))

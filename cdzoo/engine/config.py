@@ -1,17 +1,19 @@
-"""How to train, without importing torch: the command line shows it before anything heavy is loaded."""
+"""`TrainCfg`: settings of a training run. Does not import PyTorch, so that the command line stays fast."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from cdzoo.engine.schedule import SCHEDULES
+from pydantic import Field
+
 from cdzoo.errors import ConfigError
+from cdzoo.validation import config_dataclass
 
-PRECISIONS = ("fp32", "bf16", "fp16")
-DEVICES = ("auto", "cpu", "cuda", "mps")
+Positive = Annotated[int, Field(ge=1)]
+NonNegative = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 FREE_ON_RESUME = frozenset(
     (
@@ -27,136 +29,102 @@ FREE_ON_RESUME = frozenset(
         "tensorboard",
     )
 )
-"""Settings that a continued run may change: all others would make it a different run."""
+"""Settings that may change when a run is resumed."""
 
 
-@dataclass(frozen=True)
+@config_dataclass
 class TrainCfg:
-    """How to train. The defaults are the GLMamba paper's but for the number of epochs (500 there) and the quarter turns.
+    """Settings of a training run. The defaults are those of the GLMamba paper, except for the epochs (500 there) and `rotate`.
 
     Attributes:
         epochs: Passes over the training pairs.
         batch_size: Pairs per optimizer step, over all devices and micro-batches.
-        lr: Full learning rate.
+        lr: Base learning rate.
         optimizer: `adam`, `adamw`, `sgd`, or any other that timm knows.
-        weight_decay: Of the optimizer.
-        decay_all: Decay biases and norms too, as plain optimizers do; otherwise only matrices and kernels are.
-        momentum: Of SGD.
-        schedule: `poly`, `cosine`, `step`, `exponential`, `constant`, or `plateau` (drops when validation stops improving).
+        weight_decay: Weight decay.
+        decay_all: Apply weight decay to biases and norms too, not only to matrices and kernels.
+        momentum: Momentum of SGD.
+        schedule: `poly`, `cosine`, `step`, `exponential`, `constant`, or `plateau` (follows the validation score).
         power: Exponent of the poly schedule; 1 is linear.
-        warmup_steps: Steps over which the learning rate rises first.
+        warmup_steps: Steps of linear warmup.
         lr_decay: Factor of the step, exponential and plateau schedules.
-        lr_decay_epochs: Epochs (plateau: validations without improvement) between two applications of lr_decay.
+        lr_decay_epochs: Epochs (plateau: validations without improvement) between applications of lr_decay.
         loss: `bce` (cross-entropy for several classes), `dice`, `focal`, `lovasz`, or a sum such as `bce+0.5*dice`.
         change_weight: Weight of changed pixels in the loss.
-        clip_norm: Largest norm of the gradient; 0 does not clip.
+        clip_norm: Maximum norm of the gradient; 0 disables clipping.
         accumulate: Micro-batches per optimizer step.
         precision: `fp32`, `bf16` or `fp16` (autocast; the selective scan stays in fp32).
-        ema: Decay of an exponential moving average of the weights, which is then validated and saved; 0 for none.
+        ema: Decay of the exponential moving average of the weights, which is validated and saved; 0 disables it.
         crop: Side of the random training crops in pixels.
-        flips: Mirror at random.
-        rotate: Turn by random multiples of 90 degrees.
-        scale_min: Smallest magnification.
-        scale_max: Largest magnification.
-        swap_dates: Probability of exchanging the dates.
-        jitter: Strength of brightness, contrast and saturation changes, drawn for each date.
-        blur: Probability of blurring an image slightly.
-        cutmix: Probability of pasting a rectangle of another pair into a pair.
-        seed: Of shuffling, augmentation and dropout.
-        deterministic: Refuse operations whose result can vary between runs.
+        flips: Random horizontal and vertical flips.
+        rotate: Random rotations by multiples of 90 degrees.
+        scale_min: Minimum random scale.
+        scale_max: Maximum random scale.
+        swap_dates: Probability of swapping the dates.
+        jitter: Strength of random brightness, contrast and saturation, drawn for each date.
+        blur: Probability of a 3x3 mean filter.
+        cutmix: Probability of CutMix with another pair of the batch.
+        seed: Seed of initialization, shuffling, augmentation and dropout.
+        deterministic: Use deterministic algorithms only.
         compile: Compile the model with torch.compile.
         validate_every: Epochs between validations.
-        pictures_every: Epochs between pictures of validation pairs; 0 for none.
-        checkpoint_every: Steps between checkpoints besides those at the end of each epoch; 0 for none.
-        max_bad_steps: Steps in a row with a loss or gradient that is not finite, after which training stops.
-        workers: Processes that load data; -1: none on the CPU, up to 8 beside a GPU.
+        pictures_every: Epochs between pictures of validation pairs; 0 disables them.
+        checkpoint_every: Steps between checkpoints, besides those at the end of each epoch; 0 disables them.
+        max_bad_steps: Consecutive steps with a loss or gradient that is not finite after which training stops.
+        workers: Loader processes; -1: none on the CPU, up to 8 with a GPU.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        devices: Devices of this machine to train on.
-        nodes: Machines.
-        progress: Show a progress line.
-        tensorboard: Write TensorBoard logs beside the CSV.
+        devices: Number of devices per machine.
+        nodes: Number of machines.
+        progress: Show a progress bar.
+        tensorboard: Write TensorBoard logs besides the CSV.
     """
 
-    epochs: int = 100
-    batch_size: int = 16
-    lr: float = 1e-4
+    epochs: Positive = 100
+    batch_size: Positive = 16
+    lr: PositiveFloat = 1e-4
     optimizer: str = "adam"
-    weight_decay: float = 0.0
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
     decay_all: bool = False
-    momentum: float = 0.9
-    schedule: str = "poly"
-    power: float = 0.9
-    warmup_steps: int = 0
-    lr_decay: float = 0.1
-    lr_decay_epochs: int = 30
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    schedule: Literal["poly", "cosine", "step", "exponential", "constant", "plateau"] = "poly"
+    power: PositiveFloat = 0.9
+    warmup_steps: NonNegative = 0
+    lr_decay: Annotated[float, Field(gt=0, le=1)] = 0.1
+    lr_decay_epochs: Positive = 30
     loss: str = "bce"
-    change_weight: float = 1.0
-    clip_norm: float = 0.0
-    accumulate: int = 1
-    precision: str = "fp32"
-    ema: float = 0.0
-    crop: int = 256
+    change_weight: PositiveFloat = 1.0
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    accumulate: Positive = 1
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    crop: Annotated[int, Field(ge=32)] = 256
     flips: bool = True
     rotate: bool = True
-    scale_min: float = 1.0
-    scale_max: float = 1.0
-    swap_dates: float = 0.0
-    jitter: float = 0.0
-    blur: float = 0.0
-    cutmix: float = 0.0
-    seed: int = 0
+    scale_min: PositiveFloat = 1.0
+    scale_max: PositiveFloat = 1.0
+    swap_dates: Probability = 0.0
+    jitter: Probability = 0.0
+    blur: Probability = 0.0
+    cutmix: Probability = 0.0
+    seed: NonNegative = 0
     deterministic: bool = False
     compile: bool = False
-    validate_every: int = 1
-    pictures_every: int = 0
-    checkpoint_every: int = 0
-    max_bad_steps: int = 10
-    workers: int = -1
-    device: str = "auto"
-    devices: int = 1
-    nodes: int = 1
+    validate_every: Positive = 1
+    pictures_every: NonNegative = 0
+    checkpoint_every: NonNegative = 0
+    max_bad_steps: Positive = 10
+    workers: Annotated[int, Field(ge=-1)] = -1
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: Positive = 1
+    nodes: Positive = 1
     progress: bool = True
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse settings that cannot train."""
-        for name in (
-            "epochs",
-            "batch_size",
-            "validate_every",
-            "accumulate",
-            "devices",
-            "nodes",
-            "max_bad_steps",
-            "lr_decay_epochs",
-        ):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("seed", "warmup_steps", "pictures_every", "checkpoint_every"):
-            if getattr(self, name) < 0:
-                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("lr", "change_weight", "power", "scale_min"):
-            if not (getattr(self, name) > 0 and math.isfinite(getattr(self, name))):
-                raise ConfigError(f"{name} must be positive, got {getattr(self, name)}")
-        for name in ("weight_decay", "clip_norm"):
-            if not (getattr(self, name) >= 0 and math.isfinite(getattr(self, name))):
-                raise ConfigError(f"{name} must not be negative, got {getattr(self, name)}")
-        for name in ("swap_dates", "jitter", "blur", "cutmix"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ConfigError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
-        for name in ("momentum", "ema"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 0 and less than 1, got {getattr(self, name)}")
-        if not 0 < self.lr_decay <= 1:
-            raise ConfigError(f"lr_decay must be above 0 and at most 1, got {self.lr_decay}")
+        """Validate the fields."""
         if self.scale_max < self.scale_min:
             raise ConfigError(f"scale_max must be at least scale_min={self.scale_min}, got {self.scale_max}")
-        if self.crop < 32:
-            raise ConfigError(f"crop must be at least 32 pixels, got {self.crop}")
-        for name, known in (("schedule", SCHEDULES), ("precision", PRECISIONS), ("device", DEVICES)):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{name} must be one of {', '.join(known)}, got '{getattr(self, name)}'")
 
     def fixed(self) -> dict[str, Any]:
-        """Return the settings that make the run what it is, which a continued one must share."""
+        """Return the settings that a resumed run must share."""
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in FREE_ON_RESUME}

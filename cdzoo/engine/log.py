@@ -1,4 +1,4 @@
-"""One progress line for a whole training run."""
+"""`RunLog`: progress bar, `log.csv` and TensorBoard of a training run."""
 
 from __future__ import annotations
 
@@ -8,69 +8,145 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from tqdm import tqdm
+from PIL import Image
+from tqdm.auto import tqdm
 
-from cdzoo.errors import MissingDependencyError
+from cdzoo.errors import require
 from cdzoo.io.files import replace_atomically
-from cdzoo.ops.backends import choose
+from cdzoo.metrics import SUMMARY_SCORES, Scores
 
 try:
     import resource
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
+FILE = "log.csv"
+COLUMNS = (
+    *("step", "epoch", "lr", "loss", *SUMMARY_SCORES),
+    *("best_threshold", "skipped_steps", "pairs_per_s", "data_wait"),
+)
+_MAX_PICTURE_WIDTH = 1600
 
-class ProgressLine:
-    """Shows steps done and left, time left, loss, last validation F1, pairs a second, waiting, memory and scan backend.
+
+class RunLog:
+    """Progress and log of a training run. Used as a context manager.
 
     Args:
+        out: Folder of the run; None writes no files.
         total: Steps of the run.
-        done: Steps done already, by the run that is continued.
-        device: Where the model is.
-        scans: Whether the model has a selective scan at all.
-        shown: Draw the line; the figures are kept in any case.
+        step: Steps done by the run that is resumed. Later rows of its log are removed: they will be written again.
+        device: Device of the model.
+        tensorboard: Write TensorBoard events too.
+        progress: Show the progress bar.
+        labels: Further entries of the progress bar.
+
+    Raises:
+        MissingDependencyError: TensorBoard is requested and not installed.
     """
 
-    def __init__(self, total: int, done: int, device: torch.device, scans: bool, shown: bool) -> None:
-        self.device = device
-        self.backend = choose(device.type) if scans else ""
+    def __init__(
+        self,
+        out: Path | None,
+        total: int,
+        step: int = 0,
+        device: torch.device | str = "cpu",
+        tensorboard: bool = False,
+        progress: bool = False,
+        labels: dict[str, str] | None = None,
+    ) -> None:
+        self.path = None if out is None else out / FILE
+        self.device, self.labels = torch.device(device), labels or {}
         self.f1: float | None = None
-        self.bar = tqdm(total=total, initial=done, desc="training", unit="step", dynamic_ncols=True, disable=not shown)
-        self.reset()
+        self.writer: Any = None
+        if self.path is not None:
+            _cut_rows(self.path, step)
+        if out is not None and tensorboard:
+            module = require("torch.utils.tensorboard", "log", "tensorboard=true")
+            self.writer = module.SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+        self.bar = tqdm(total=total, initial=step, desc="training", unit="step", dynamic_ncols=True, disable=not progress)
+        self.start_epoch()
 
-    def reset(self) -> None:
-        """Begin new figures, at the start of an epoch."""
-        self.began = time.perf_counter()
-        self.waited = 0.0
-        self.pairs = 0
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def start_epoch(self) -> None:
+        """Reset the throughput of the epoch."""
+        self._start, self._waited, self._pairs = time.perf_counter(), 0.0, 0
 
     def step(self, pairs: int, waited: float, loss: float | None, skipped: int) -> None:
-        """Move on by one step of `pairs` pairs that waited `waited` seconds for its data."""
-        self.pairs += pairs
-        self.waited += waited
-        facts = {"loss": "-" if loss is None else f"{loss:.3f}"}
+        """Advance the progress bar by one step.
+
+        Args:
+            pairs: Number of pairs of the step.
+            waited: Seconds spent waiting for data.
+            loss: Loss of the step; None if it was skipped.
+            skipped: Number of skipped steps of the run.
+        """
+        self._pairs += pairs
+        self._waited += waited
+        entries = {"loss": "-" if loss is None else f"{loss:.3f}"}
         if self.f1 is not None:
-            facts["F1"] = f"{self.f1:.3f}"
-        facts |= {"pairs/s": f"{self.rate():.1f}", "wait": f"{self.waiting():.0%}", "mem": self._memory()}
-        if self.backend:
-            facts["scan"] = self.backend
+            entries["F1"] = f"{self.f1:.3f}"
+        entries |= {"pairs/s": f"{self._rate():.1f}", "wait": f"{self._waiting():.0%}", "mem": self._memory(), **self.labels}
         if skipped:
-            facts["skipped"] = str(skipped)
-        self.bar.set_postfix(facts, refresh=False)
+            entries["skipped"] = str(skipped)
+        self.bar.set_postfix(entries, refresh=False)
         self.bar.update()
 
-    def rate(self) -> float:
-        """Return pairs per second of this epoch, over all devices."""
-        return self.pairs / max(1e-9, time.perf_counter() - self.began)
+    def epoch(self, step: int, epoch: int, lr: float, loss: float, skipped: int, scores: Scores | None) -> None:
+        """Write the row of an epoch.
 
-    def waiting(self) -> float:
-        """Return the share of this epoch's time that was spent waiting for data."""
-        return self.waited / max(1e-9, time.perf_counter() - self.began)
+        Args:
+            step: Steps done.
+            epoch: Epochs done.
+            lr: Learning rate of the last step.
+            loss: Mean loss of the epoch.
+            skipped: Number of skipped steps of the run.
+            scores: Scores on the validation split; None if the epoch was not validated.
+        """
+        row: dict[str, Any] = {"step": step, "epoch": epoch, "lr": lr, "loss": loss, "skipped_steps": skipped}
+        row |= {"pairs_per_s": self._rate(), "data_wait": self._waiting()}
+        if scores is not None:
+            self.f1 = scores.f1
+            row |= {name: scores[name] for name in (*SUMMARY_SCORES, "best_threshold")}
+        self.write(row)
+        self.start_epoch()
 
-    def close(self) -> None:
-        """Leave the last state of the line on the screen."""
-        self.bar.close()
+    def write(self, row: dict[str, Any]) -> None:
+        """Append a row; missing columns stay empty."""
+        if self.path is not None:
+            shown = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}
+            with self.path.open("a", newline="", encoding="utf-8") as file:
+                csv.DictWriter(file, COLUMNS).writerow(shown)
+        if self.writer is not None:
+            for name, value in row.items():
+                if name != "step" and isinstance(value, int | float):
+                    self.writer.add_scalar(name, value, row["step"])
+            self.writer.flush()
+
+    def picture(self, picture: Image.Image, epoch: int, step: int) -> None:
+        """Write a picture to `pictures/epoch_XXXX.png` and to TensorBoard."""
+        if self.path is None:
+            return
+        folder = self.path.parent / "pictures"
+        folder.mkdir(exist_ok=True)
+        with replace_atomically(folder / f"epoch_{epoch:04d}.png") as temporary:
+            picture.save(temporary)
+        if self.writer is not None:
+            if picture.width > _MAX_PICTURE_WIDTH:
+                picture = picture.resize((_MAX_PICTURE_WIDTH, round(picture.height * _MAX_PICTURE_WIDTH / picture.width)))
+            self.writer.add_image("validation", np.asarray(picture.convert("RGB")), step, dataformats="HWC")
+
+    def _rate(self) -> float:
+        return self._pairs / max(1e-9, time.perf_counter() - self._start)
+
+    def _waiting(self) -> float:
+        return self._waited / max(1e-9, time.perf_counter() - self._start)
 
     def _memory(self) -> str:
         if self.device.type == "cuda":
@@ -81,74 +157,15 @@ class ProgressLine:
         return f"{peak / (2**30 if sys.platform == 'darwin' else 2**20):.1f}G"
 
 
-FILE = "log.csv"
-COLUMNS = (
-    "step",
-    "epoch",
-    "lr",
-    "loss",
-    "precision",
-    "recall",
-    "f1",
-    "iou",
-    "oa",
-    "kappa",
-    "mean_image_f1",
-    "best_threshold",
-    "skipped_steps",
-    "pairs_per_s",
-    "data_wait",
-)
-
-
-class Logbook:
-    """Appends a row per epoch.
-
-    Args:
-        out: Folder of the run.
-        step: Rows after this step are dropped: they are of a run that was interrupted, and will be written again.
-        tensorboard: Write TensorBoard events too.
-
-    Raises:
-        MissingDependencyError: TensorBoard is asked for and not installed.
-    """
-
-    def __init__(self, out: Path, step: int = 0, tensorboard: bool = False) -> None:
-        self.path = out / FILE
-        rows = [row for row in self._rows() if int(row["step"]) <= step] if step else []
-        with replace_atomically(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
-        self.board: Any = _board(out, step) if tensorboard else None
-
-    def write(self, **values: Any) -> None:
-        """Add a row; columns that are not given stay empty."""
-        shown = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()}
-        with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, COLUMNS).writerow(shown)
-        if self.board is not None:
-            for name, value in values.items():
-                if name != "step" and isinstance(value, int | float):
-                    self.board.add_scalar(name, value, values["step"])
-            self.board.flush()
-
-    def picture(self, name: str, pixels: Any, step: int) -> None:
-        """Show a picture (H, W, 3) uint8 in TensorBoard; without it nothing happens."""
-        if self.board is not None:
-            self.board.add_image(name, pixels, step, dataformats="HWC")
-
-    def _rows(self) -> list[dict[str, str]]:
-        if not self.path.is_file():
-            return []
-        with self.path.open(newline="", encoding="utf-8") as file:
-            # A row that was cut off by a kill has no step or too few columns.
-            return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit() and None not in row.values()]
-
-
-def _board(out: Path, step: int) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingDependencyError(f"tensorboard=true needs TensorBoard: pip install 'cdzoo[log]' ({error})") from error
-    return SummaryWriter(str(out / "tensorboard"), purge_step=step + 1)
+def _cut_rows(path: Path, step: int) -> None:
+    """Start a log, keeping the rows up to `step` of an existing one."""
+    rows: list[dict[str, str]] = []
+    if step and path.is_file():
+        with path.open(newline="", encoding="utf-8") as file:
+            # A row that was cut off when the process was killed has no step or too few columns.
+            complete = [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit() and None not in row.values()]
+        rows = [row for row in complete if int(row["step"]) <= step]
+    with replace_atomically(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,17 +1,19 @@
-"""Pictures of what a model sees and says, for a run and for an evaluation."""
+"""Pictures of samples: images, truth, prediction and errors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
 
+from cdzoo.constants import IGNORE_INDEX
+from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.inference.evaluate import predict_probability
+from cdzoo.inference.modes import evaluating
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.preprocess import to_unit
 from cdzoo.protocol import Protocol
@@ -19,13 +21,14 @@ from cdzoo.visualize import errors, mask_picture, strip, to_rgb
 
 SHOWN = 4
 _SMALLEST, _LARGEST = 256, 512
-"""Sides of a panel in pixels: smaller ones are enlarged and larger ones thinned out by whole numbers."""
-TITLES = ("before", "after", "truth", "prediction", "found white, false red, missed blue")
+"""Sides of a panel in pixels; smaller and larger ones are resized by integer factors."""
+TITLES = ("before", "after", "truth", "prediction", "TP white, FP red, FN blue")
 
 
 def validation_picture(model: ChangeDetector, samples: Samples, protocol: Protocol, device: torch.device) -> Image.Image:
-    """Draw the first few samples with change, a row each: dates, truth, prediction, errors."""
-    chosen = [index for index in range(min(len(samples), 8 * SHOWN)) if samples[index]["mask"].any()][:SHOWN] or [0]
+    """Draw the first samples with change, one row each: images, truth, prediction, errors."""
+    count = min(len(samples), 8 * SHOWN)
+    chosen = [index for index in range(count) if _truth(model, as_sample(samples[index])).any()][:SHOWN] or [0]
     return sample_picture(model, samples, chosen, protocol, device)
 
 
@@ -33,23 +36,24 @@ def validation_picture(model: ChangeDetector, samples: Samples, protocol: Protoc
 def sample_picture(
     model: ChangeDetector, samples: Samples, indices: Sequence[int], protocol: Protocol, device: torch.device
 ) -> Image.Image:
-    """Draw the given samples, a row each. The model is left in the mode that it was in."""
-    was_training = model.training
-    model.eval()
-    try:
-        rows = [_row(model, samples[index], protocol, device) for index in indices]
-    finally:
-        model.train(was_training)
+    """Draw samples, one row each. The mode of the model is restored."""
+    with evaluating(model):
+        rows = [_row(model, as_sample(samples[index]), protocol, device) for index in indices]
     side = max(panel.shape[0] for row in rows for panel in row), max(panel.shape[1] for row in rows for panel in row)
     return strip([[_on_paper(panel, side) for panel in row] for row in rows], TITLES)
 
 
-def _row(model: ChangeDetector, sample: dict[str, Any], protocol: Protocol, device: torch.device) -> list[npt.NDArray[np.uint8]]:
-    a, b = (sample[key][None].to(device) for key in ("image_a", "image_b"))
-    found = (predict_probability(model, a, b, protocol)[0] >= protocol.threshold).cpu().numpy().astype(np.uint8)
-    truth = (sample["mask"] > 0).numpy().astype(np.uint8)
-    dates = [to_rgb(_pixels(sample[key])) for key in ("image_a", "image_b")]
+def _row(model: ChangeDetector, sample: Sample, protocol: Protocol, device: torch.device) -> list[npt.NDArray[np.uint8]]:
+    probability = predict_probability(model, [image[None].to(device) for image in sample.images], protocol)
+    found = model.task.predict(probability[0].cpu().numpy(), protocol.threshold)
+    truth = _truth(model, sample)
+    dates = [to_rgb(_pixels(image)) for image in (sample.images[0], sample.images[-1])]
     return [_sized(panel) for panel in (*dates, mask_picture(truth), mask_picture(found), errors(found, truth))]
+
+
+def _truth(model: ChangeDetector, sample: Sample) -> npt.NDArray[np.uint8]:
+    target = sample.target[model.task.target].numpy()
+    return ((target > 0) & (target != IGNORE_INDEX)).astype(np.uint8)
 
 
 def _pixels(image: torch.Tensor) -> npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Learning rate as a function of the step alone, so that a run that is continued, or made longer, has nothing to restore."""
+"""Learning rate schedules as functions of the step."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ def lr_factor(
     schedule: str = "poly",
     warmup: int = 0,
     power: float = 0.9,
-    floor: float = 0.0,
     decay: float = 0.1,
     decay_steps: int = 1,
 ) -> float:
-    """Return the learning rate of a step as a share of the full one.
+    """Return the learning rate of a step relative to the base learning rate.
 
     Args:
         step: Steps done, from 0.
         total: Steps of the whole run.
         schedule: `"poly"` (1 - t) ** power, `"cosine"`, `"step"` (times `decay` each `decay_steps`), `"exponential"`
-            (the same, smoothly), `"constant"`; `"plateau"` is constant here, its drops follow the validation.
-        warmup: Steps over which the rate rises linearly first; t counts from their end.
+            (the same, continuously), `"constant"`, or `"plateau"`, which is constant here and depends on the validation.
+        warmup: Steps of linear warmup; t is counted from their end.
         power: Exponent of `"poly"`; 1 is linear.
-        floor: Share that `"poly"` and `"cosine"` end at.
         decay: Factor of `"step"` and `"exponential"`.
         decay_steps: Steps between two applications of `decay`.
     """
@@ -35,9 +33,9 @@ def lr_factor(
     done = step - warmup
     share = min(1.0, done / max(1, total - warmup))
     if schedule == "poly":
-        return floor + (1 - floor) * (1 - share) ** power
+        return (1 - share) ** power
     if schedule == "cosine":
-        return floor + (1 - floor) * (1 + math.cos(math.pi * share)) / 2
+        return (1 + math.cos(math.pi * share)) / 2
     if schedule == "step":
         return decay ** (done // decay_steps)
     if schedule == "exponential":

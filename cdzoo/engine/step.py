@@ -1,9 +1,8 @@
-"""One optimizer step: loss with deep supervision, gradients, and what happens when they are not finite."""
+"""`train_step`: one optimizer step, undone if the loss or a gradient is not finite."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,137 +10,168 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cdzoo.constants import IGNORE_INDEX
+from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import mixed_seed
 from cdzoo.engine.batch_augment import BatchAugment
 from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.state import TrainState
 from cdzoo.errors import ConfigError, TrainingError
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.preprocess import normalize, to_unit
 
 
 class Objective(nn.Module):
-    """A detector and its loss as one module, which is what is compiled and distributed."""
+    """Model and loss as one module, which is compiled and distributed.
+
+    Args:
+        model: The model.
+        cfg: Settings of the training.
+    """
 
     def __init__(self, model: ChangeDetector, cfg: TrainCfg) -> None:
         super().__init__()
         self.model = model
-        self.loss, self.change_weight = cfg.loss, cfg.change_weight
-        # Lists of floats, not the config: torch.compile specialises on what it reads.
+        self.loss = model.task.create_loss(cfg.loss, cfg.change_weight)
+        # Lists of floats instead of the config: torch.compile specializes on everything it reads.
         self.mean, self.std = list(model.config.mean), list(model.config.std)
 
-    def forward(self, image_a: Tensor, image_b: Tensor, mask: Tensor) -> Tensor:
-        """Return the loss of images (B, bands, H, W) in [0, 1] against masks (B, H, W)."""
-        t1, t2 = (normalize(image, self.mean, self.std) for image in (image_a, image_b))
-        logits, auxiliary = self.model.forward_supervised(t1, t2)
-        loss = self.model.task.loss(logits, mask, self.loss, self.change_weight)
+    def forward(self, images: Sequence[Tensor], target: dict[str, Tensor]) -> Tensor:
+        """Return the loss, with deep supervision if the head has it.
+
+        Args:
+            images: One tensor (B, bands, H, W) in [0, 1] per date.
+            target: Targets (B, H, W) by name.
+        """
+        output, auxiliary = self.model.forward_supervised(*(normalize(image, self.mean, self.std) for image in images))
+        loss: Tensor = self.loss(output, target)
         if auxiliary:
-            down, right = self.model.padding(*mask.shape[-2:])
-            padded = F.pad(mask, (0, right, 0, down), value=IGNORE_INDEX)[:, None].float()
+            height, width = images[0].shape[-2:]
+            down, right = self.model.padding(height, width)
+            padded = {name: _pad_target(one, down, right) for name, one in target.items()}
             for weight, coarse in zip(self.model.head.auxiliary_weights, auxiliary, strict=True):
-                small = F.interpolate(padded, size=coarse.shape[-2:], mode="nearest")[:, 0].long()
-                loss = loss + weight * self.model.task.loss(coarse, small, self.loss, self.change_weight)
+                small = {name: _shrink_target(one, coarse.shape[-2:]) for name, one in padded.items()}
+                loss = loss + weight * self.loss(coarse, small)
         return loss
 
 
-@dataclass
-class StepResult:
-    """How a step went.
+class BufferBackup:
+    """Copy of the floating-point buffers of a model, to restore batch norm statistics after a skipped step."""
 
-    Attributes:
-        loss: Mean loss of this process's micro-batches.
-        skipped: The weights were left as they were, because the loss or a gradient was not finite.
-    """
-
-    loss: float
-    skipped: bool
-
-
-class Stepper:
-    """Runs optimizer steps on a Fabric.
-
-    A step whose loss or gradient is not finite on any process changes nothing: weights, optimizer and batch-norm statistics
-    stay. After `cfg.max_bad_steps` of them in a row training stops.
-
-    Args:
-        fabric: Lightning Fabric: precision, devices, processes.
-        model: The bare detector.
-        objective: Its objective, set up by `fabric`.
-        optimizer: Set up by `fabric`.
-        cfg: Settings.
-    """
-
-    def __init__(self, fabric: Any, model: ChangeDetector, objective: Any, optimizer: Any, cfg: TrainCfg) -> None:
-        self.fabric, self.objective, self.optimizer, self.cfg = fabric, objective, optimizer, cfg
-        self.augment = BatchAugment(cfg.jitter, cfg.blur, cfg.cutmix)
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
+    def __init__(self, model: nn.Module) -> None:
         self.buffers = [b for b in model.buffers() if b.is_floating_point()]
         self.copies = [b.clone() for b in self.buffers]
-        self.bad_in_a_row = 0
-        self.skipped = 0
 
-    def __call__(self, step: int, lr: float, batches: Sequence[dict[str, Any]]) -> StepResult:
-        """Make one step of the given micro-batches.
-
-        Raises:
-            TrainingError: Too many steps in a row were not finite.
-        """
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr * group.get("lr_scale", 1.0)
-        # Dropout and drop path draw from the global generator: seeded by the step, a continued run draws the same.
-        torch.manual_seed(mixed_seed(self.cfg.seed, step, 3, self.fabric.global_rank))
+    def save(self) -> None:
+        """Copy the buffers."""
         if self.buffers:
             torch._foreach_copy_(self.copies, self.buffers)
-        total = torch.zeros((), device=self.fabric.device)
-        for number, batch in enumerate(batches):
-            last = number == len(batches) - 1
-            with self.fabric.no_backward_sync(self.objective, enabled=not last and self.fabric.world_size > 1):
-                loss = self._loss(self._inputs(batch, step, number)) / len(batches)
-                self.fabric.backward(loss)
-            total += loss.detach()
-        norm = self._norm()
-        finite = bool(torch.isfinite(total)) and (self.cfg.precision == "fp16" or bool(torch.isfinite(norm)))
-        if self.fabric.world_size > 1:
-            agreed = self.fabric.all_reduce(torch.tensor(float(finite), device=self.fabric.device), reduce_op="sum")
-            finite = bool(agreed == self.fabric.world_size)
-        if finite:
-            self.optimizer.step()  # in fp16 the scaler leaves a step with infinite gradients out by itself
-            self.bad_in_a_row = 0
-        else:
-            self._undo(step, float(total), lr, batches)
-        self.optimizer.zero_grad(set_to_none=True)
-        return StepResult(float(total), not finite)
 
-    def _loss(self, inputs: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        try:
-            return self.objective(*inputs)
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise ConfigError(
-                f"batch norms of this model cannot learn from {len(inputs[0])} pair(s) of {inputs[0].shape[-1]} pixels, whose "
-                f"coarsest map is one pixel: use more pairs a batch (batch_size), or a larger crop"
-            ) from error
-
-    def _inputs(self, batch: dict[str, Any], step: int, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(mixed_seed(self.cfg.seed, step, 4, number, self.fabric.global_rank))
-        device = self.fabric.device
-        image_a, image_b, mask = (batch[key].to(device, non_blocking=True) for key in ("image_a", "image_b", "mask"))
-        return self.augment(to_unit(image_a), to_unit(image_b), mask, generator)
-
-    def _norm(self) -> Tensor:
-        limit = self.cfg.clip_norm or float("inf")
-        return self.fabric.clip_gradients(self.objective, self.optimizer, max_norm=limit, error_if_nonfinite=False)
-
-    def _undo(self, step: int, loss: float, lr: float, batches: Sequence[dict[str, Any]]) -> None:
+    def restore(self) -> None:
+        """Restore the copied values."""
         if self.buffers:
             torch._foreach_copy_(self.buffers, self.copies)
-        self.skipped += 1
-        self.bad_in_a_row += 1
-        if self.bad_in_a_row >= self.cfg.max_bad_steps:
-            names = [name for batch in batches for name in batch["name"]]
-            what = f"the loss became {loss}" if loss != loss or abs(loss) == float("inf") else "a gradient was not finite"
-            raise TrainingError(
-                f"{what} at step {step}, the last of {self.bad_in_a_row} such steps in a row (learning rate {lr:.3g}, "
-                f"precision {self.cfg.precision}, pairs {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}); nothing was "
-                f"learned from them. Lower lr, clip gradients (clip_norm=1), use precision=fp32, or check the image values"
-            )
+
+
+def train_step(
+    fabric: Any,
+    objective: Any,
+    optimizer: Any,
+    backup: BufferBackup,
+    micro_batches: Sequence[Any],
+    lr: float,
+    state: TrainState,
+    cfg: TrainCfg,
+) -> float | None:
+    """Run one optimizer step.
+
+    Args:
+        fabric: Lightning Fabric.
+        objective: `Objective`, set up by `fabric`.
+        optimizer: Optimizer, set up by `fabric`.
+        backup: Backup of the buffers of the model.
+        micro_batches: Batches of this process whose gradients are accumulated.
+        lr: Learning rate.
+        state: Counters of the run; `skipped` and `consecutive_skipped` are updated.
+        cfg: Settings of the training.
+
+    Returns:
+        Mean loss of this process, or None if the step was skipped because the loss or a gradient was not finite in any process.
+
+    Raises:
+        TrainingError: `cfg.max_bad_steps` consecutive steps were skipped.
+    """
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
+    # Dropout and stochastic depth use the global generator; seeded by the step, a resumed run draws the same numbers.
+    torch.manual_seed(mixed_seed(cfg.seed, state.step, 3, fabric.global_rank))
+    backup.save()
+    total = torch.zeros((), device=fabric.device)
+    for number, batch in enumerate(micro_batches):
+        last = number == len(micro_batches) - 1
+        with fabric.no_backward_sync(objective, enabled=not last and fabric.world_size > 1):
+            images, target = _augment(fabric, batch, state.step, number, cfg)
+            loss = _call(objective, images, target) / len(micro_batches)
+            fabric.backward(loss)
+        total += loss.detach()
+    norm = fabric.clip_gradients(objective, optimizer, max_norm=cfg.clip_norm or float("inf"), error_if_nonfinite=False)
+    # In fp16, the gradient scaler skips steps with infinite gradients by itself.
+    finite = bool(torch.isfinite(total)) and (cfg.precision == "fp16" or bool(torch.isfinite(norm)))
+    if _all_processes(fabric, finite):
+        optimizer.step()
+        state.consecutive_skipped = 0
+        result: float | None = float(total)
+    else:
+        backup.restore()
+        _skip(state, float(total), lr, micro_batches, cfg)
+        result = None
+    optimizer.zero_grad(set_to_none=True)
+    return result
+
+
+def _augment(fabric: Any, batch: Any, step: int, number: int, cfg: TrainCfg) -> tuple[list[Tensor], dict[str, Tensor]]:
+    sample: Sample = as_sample(batch)
+    generator = torch.Generator().manual_seed(mixed_seed(cfg.seed, step, 4, number, fabric.global_rank))
+    images = [to_unit(image.to(fabric.device, non_blocking=True)) for image in sample.images]
+    target = {name: value.to(fabric.device, non_blocking=True) for name, value in sample.target.items()}
+    return BatchAugment(cfg.jitter, cfg.blur, cfg.cutmix)(images, target, generator)
+
+
+def _call(objective: Any, images: list[Tensor], target: dict[str, Tensor]) -> Tensor:
+    try:
+        return objective(images, target)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigError(
+            f"batch norm of this model cannot be trained with {len(images[0])} pair(s) of {images[0].shape[-1]} pixels, whose "
+            f"coarsest feature map is one pixel: use a larger batch_size or a larger crop"
+        ) from error
+
+
+def _all_processes(fabric: Any, flag: bool) -> bool:
+    if fabric.world_size == 1:
+        return flag
+    agreeing = fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum")
+    return bool(agreeing == fabric.world_size)
+
+
+def _skip(state: TrainState, loss: float, lr: float, micro_batches: Sequence[Any], cfg: TrainCfg) -> None:
+    state.skipped += 1
+    state.consecutive_skipped += 1
+    if state.consecutive_skipped < cfg.max_bad_steps:
+        return
+    names = [name for batch in micro_batches for name in as_sample(batch).name]
+    reason = f"the loss became {loss}" if loss != loss or abs(loss) == float("inf") else "a gradient was not finite"
+    raise TrainingError(
+        f"{reason} at step {state.step}, the last of {state.consecutive_skipped} consecutive skipped steps (learning rate "
+        f"{lr:.3g}, precision {cfg.precision}, pairs {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}). Lower lr, clip "
+        f"gradients (clip_norm=1), use precision=fp32, or check the values of the images"
+    )
+
+
+def _pad_target(target: Tensor, down: int, right: int) -> Tensor:
+    return F.pad(target, (0, right, 0, down), value=IGNORE_INDEX)[:, None].float()
+
+
+def _shrink_target(target: Tensor, size: Sequence[int]) -> Tensor:
+    return F.interpolate(target, size=tuple(size), mode="nearest")[:, 0].long()

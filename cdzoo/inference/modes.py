@@ -1,4 +1,4 @@
-"""`evaluating`: evaluation mode within a `with` block."""
+"""`evaluating`: evaluation mode for a block of code."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a model into evaluation mode; at the end, also after an error, it returns to the mode it was in."""
+    """Context in which a model is in evaluation mode; its mode is restored afterwards."""
     training = model.training
     model.eval()
     try:

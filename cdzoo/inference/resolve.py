@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from cdzoo.data.protocols import get_protocol
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.factory import create_model
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.protocol import get_protocol
 from cdzoo.weights.source import parse_name
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from cdzoo.errors import ConfigError, UnknownNameError
 from cdzoo.names import suggest
@@ -24,24 +25,24 @@ class Task(ABC):
         name: Name in configs and on the command line.
         class_names: Name of each class, "no change" first.
         colors: RGB color of each class in pictures and maps.
+        target: Name of the target of the change branch in `Sample.target`.
     """
 
     name: str
     class_names: tuple[str, ...]
     colors: tuple[RGB, ...]
+    target: str = "mask"
 
     @abstractmethod
     def check(self, num_classes: int) -> None:
         """Raise `ConfigError` unless the task supports this number of logits."""
 
     @abstractmethod
-    def loss(self, output: Output, target: Tensor, loss: str, change_weight: float) -> Tensor:
-        """Return the loss of an output against a target (B, H, W) with `ignore_index` 255.
+    def create_loss(self, text: str, change_weight: float = 1.0) -> nn.Module:
+        """Return the loss of the task: a module called with an output of the model and the targets of a sample by name.
 
         Args:
-            output: Output of the model.
-            target: Class of each pixel.
-            loss: Sum of losses, such as `"bce+0.5*dice"`.
+            text: Sum of losses, such as `"bce+0.5*dice"`.
             change_weight: Weight of changed pixels.
         """
 
@@ -54,8 +55,8 @@ class Task(ABC):
         """Return the class of each pixel given its probability of change."""
 
     @abstractmethod
-    def counter(self, threshold: float) -> Any:
-        """Return an accumulator of the scores: `update(probabilities, target)`, `summary()`."""
+    def create_counter(self, threshold: float, device: torch.device | str = "cpu") -> Any:
+        """Return an accumulator of the scores: `update(probabilities, target)`, `all_reduce()`, `summary()`."""
 
 
 def get_task(name: str | Task) -> Task:

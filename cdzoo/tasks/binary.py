@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from cdzoo.errors import ConfigError
-from cdzoo.losses import change_loss
+from cdzoo.losses import create_loss
 from cdzoo.metrics import ChangeCounts
 from cdzoo.tasks.base import Output, Task
 
@@ -31,9 +34,9 @@ class BinaryTask(Task):
                 "2 (softmax, class 0 is no change)"
             )
 
-    def loss(self, output: Output, target: Tensor, loss: str, change_weight: float) -> Tensor:
-        """Return the sum of losses named by `loss`, see `cdzoo.losses`."""
-        return change_loss(_logits(output), target, loss, change_weight)
+    def create_loss(self, text: str, change_weight: float = 1.0) -> nn.Module:
+        """Return the sum of losses of `text`, see `cdzoo.losses.create_loss`."""
+        return _BinaryLoss(create_loss(text, change_weight))
 
     def probabilities(self, output: Output) -> Tensor:
         """Return the probability of change (B, H, W) in [0, 1], float32."""
@@ -44,9 +47,18 @@ class BinaryTask(Task):
         """Return 1 where the probability reaches the threshold, else 0."""
         return (probability >= threshold).astype(np.uint8)
 
-    def counter(self, threshold: float) -> ChangeCounts:
+    def create_counter(self, threshold: float, device: torch.device | str = "cpu") -> ChangeCounts:
         """Return pixel counts at the threshold and at a sweep of others."""
-        return ChangeCounts(threshold)
+        return ChangeCounts(threshold, device)
+
+
+class _BinaryLoss(nn.Module):
+    def __init__(self, loss: nn.Module) -> None:
+        super().__init__()
+        self.loss = loss
+
+    def forward(self, output: Output, target: Mapping[str, Tensor]) -> Tensor:
+        return self.loss(_logits(output), target["mask"])
 
 
 def _logits(output: Output) -> Tensor:

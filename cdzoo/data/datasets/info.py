@@ -1,4 +1,4 @@
-"""`DatasetInfo`: one named data set."""
+"""`DatasetInfo`: description of a named data set."""
 
 from __future__ import annotations
 
@@ -6,36 +6,42 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from cdzoo.data.folder import usable_pairs
 from cdzoo.data.layout import PairFiles, find_splits, list_pairs, list_split
 from cdzoo.data.splits import scene_of
 from cdzoo.errors import InputError
-
-Reader = Callable[[Path, str], list[PairFiles]]
+from cdzoo.io.images import image_size
+from cdzoo.protocol import Protocol
 
 RANDOM = {"train": 8, "val": 1, "test": 1}
 """Shares of a random split."""
 
+BY_HAND = "on the file hosts that the page links to (Google Drive, Baidu Disk)"
+
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """Facts of a data set, and where its pairs are on disk.
+    """Description of a data set, and the location of its pairs in a folder.
 
     Attributes:
-        name: Under which `--data` finds it.
-        title: As its authors call it.
+        name: Name for `--data`.
+        title: Name given by the authors.
         description: One line: what changes, where, when.
-        resolution: Metres per pixel.
-        splits: Pairs of each official split; empty when there is none and a random one is made.
-        image_size: Side of an image in pixels; None when they differ.
-        license: As its authors state it; "not stated" when it could not be confirmed.
-        paper: Authors, venue, doi.
-        homepage: Where its authors offer it.
-        files: What to get there.
-        layout: What the folder must look like.
+        resolution: Ground sampling distance in meters.
+        splits: Number of pairs of each official split; empty if there is none.
+        image_size: Side of an image in pixels; None if they differ.
+        paper: Authors, venue, DOI.
+        homepage: Page of the authors.
+        files: Files to download from that page.
         citation: BibTeX entry.
-        split_at_random: There is no official split: 8:1:1 by a hash of the scene names, unless folders or lists say otherwise.
-        reader: Finds the pairs of a split when the layout is none of the usual ones.
+        license: License as stated by the authors; "not stated" if it could not be confirmed.
+        layout: Expected layout of the folder.
+        split_at_random: There is no official split: 8:1:1 by a hash of the scene names, unless folders or lists define one.
+        reader: Function (folder, split) that lists the pairs of an unusual layout.
+        protocols: Protocols of the data set; the first one is the default.
+        generate: Function (split, number of training pairs as text) of data sets that are generated instead of read.
     """
 
     name: str
@@ -51,7 +57,9 @@ class DatasetInfo:
     license: str = "not stated"
     layout: str = "train/, val/ and test/, each with A/, B/ and label/"
     split_at_random: bool = False
-    reader: Reader | None = field(default=None, repr=False)
+    reader: Callable[[Path, str], list[PairFiles]] | None = field(default=None, repr=False)
+    protocols: tuple[Protocol, ...] = ()
+    generate: Callable[[str, str], Any] | None = field(default=None, repr=False)
 
     def pairs(self, root: Path, split: str) -> list[PairFiles]:
         """Return the files of one split.
@@ -64,8 +72,8 @@ class DatasetInfo:
         if self.reader is not None:
             return self.reader(root, split)
         if self.split_at_random and not find_splits(root):
-            return [pair for pair in self._usable(list_pairs(root)) if random_split(pair.name) == split]
-        return self._usable(list_split(root, split))
+            return [pair for pair in usable_pairs(list_pairs(root)) if random_split(pair.name) == split]
+        return usable_pairs(list_split(root, split))
 
     def verify(self, root: Path) -> list[str]:
         """Compare a folder with the official numbers; return a line for everything that differs."""
@@ -85,8 +93,6 @@ class DatasetInfo:
         return problems
 
     def _check_size(self, pairs: list[PairFiles]) -> list[str]:
-        from cdzoo.io.images import image_size
-
         if self.image_size is None:
             return []
         problems = []
@@ -103,13 +109,6 @@ class DatasetInfo:
                 )
         return problems
 
-    def _usable(self, listing: object) -> list[PairFiles]:
-        from cdzoo.data.folder import usable_pairs
-        from cdzoo.data.layout import Listing
-
-        assert isinstance(listing, Listing)
-        return usable_pairs(listing)
-
 
 def random_split(name: str) -> str:
     """Return the split of a sample in a random 8:1:1 split: by a hash of its scene, so the same everywhere."""
@@ -120,3 +119,11 @@ def random_split(name: str) -> str:
             return split
         place -= share
     raise AssertionError("shares do not add up")
+
+
+def bibtex(key: str, authors: str, title: str, venue: str, year: int, doi: str) -> str:
+    """Return a BibTeX entry."""
+    return (
+        f"@article{{{key},\n  author = {{{authors}}},\n  title = {{{title}}},\n  journal = {{{venue}}},\n"
+        f"  year = {{{year}}},\n  doi = {{{doi}}}\n}}"
+    )

@@ -1,11 +1,22 @@
-"""The folders of OSCD: one per city, RGB renderings beside the bands, labels in a folder of their own."""
+"""OSCD: urban change in 24 pairs of Sentinel-2 around the world, 2015 to 2018; RGB renderings here."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from cdzoo.data.datasets.info import DatasetInfo, bibtex
 from cdzoo.data.layout import PairFiles
 from cdzoo.errors import InputError
+from cdzoo.protocol import Protocol
+
+CITATION = bibtex(
+    "daudt2018oscd",
+    "Daudt, Rodrigo Caye and Le Saux, Bertrand and Boulch, Alexandre and Gousseau, Yann",
+    "Urban Change Detection for Multispectral Earth Observation Using Convolutional Neural Networks",
+    "IGARSS",
+    2018,
+    "10.1109/IGARSS.2018.8518015",
+)
 
 LISTS = {"train": "train.txt", "test": "test.txt"}
 
@@ -36,3 +47,20 @@ def read_oscd(root: Path, split: str) -> list[PairFiles]:
     if missing:
         raise InputError(f"{root}: missing: {', '.join(missing)}; unpack the images and the {split} labels below this folder")
     return pairs
+
+
+DATASET = DatasetInfo(
+    name="oscd",
+    title="OSCD",
+    description="Urban change in 24 pairs of Sentinel-2 around the world, 2015 to 2018; RGB renderings here",
+    resolution="10",
+    splits={"train": 14, "test": 10},
+    image_size=None,
+    paper="Daudt et al., IGARSS 2018, doi 10.1109/IGARSS.2018.8518015",
+    homepage="https://rcdaudt.github.io/oscd/",
+    files="the images, the train labels and the test labels, from IEEE DataPort (after signing in)",
+    layout="the unpacked archives side by side; cities, train.txt and test.txt are found below",
+    citation=CITATION,
+    reader=read_oscd,
+    protocols=(Protocol("oscd_whole", "oscd"),),
+)
