@@ -1,35 +1,35 @@
-"""Scores of change detection: confusion matrices of integer counts, and scores derived from them."""
+"""Change detection metrics from one confusion matrix over all pixels, for the class "change"."""
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, cast
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from cdzoo.constants import IGNORE_INDEX
 
-SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
-"""Thresholds at which an evaluation counts pixels, besides its own."""
 SUMMARY_SCORES = ("precision", "recall", "f1", "iou", "oa", "kappa", "mean_image_f1")
-"""Scores in tables."""
+"""Scores that tables, logs and spreads over several runs report."""
+
+SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""Thresholds at which pixels are counted besides the threshold of the protocol."""
 
 _FIXED_POINT = 2**40
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Confusion matrix of the class "change", in pixels.
+    """Confusion matrix: number of pixels by target and prediction.
 
     Attributes:
-        tp: True positives.
-        fp: False positives.
-        fn: False negatives.
-        tn: True negatives.
+        tp: Changed, predicted as changed.
+        fp: Unchanged, predicted as changed.
+        fn: Changed, predicted as unchanged.
+        tn: Unchanged, predicted as unchanged.
     """
 
     tp: int
@@ -39,129 +39,141 @@ class Confusion:
 
     @classmethod
     def of(cls, predicted: Tensor, truth: Tensor) -> Confusion:
-        """Count two maps of equal shape. Nonzero values are change; pixels whose truth is 255 are ignored."""
-        valid = truth != IGNORE_INDEX
-        predicted, truth = predicted.bool() & valid, truth.bool() & valid
+        """Compare a prediction with a target of the same shape; every value other than 0 means change."""
+        predicted, truth = predicted.bool(), truth.bool()
         tp = int((predicted & truth).sum())
         fp, fn = int(predicted.sum()) - tp, int(truth.sum()) - tp
-        return cls(tp, fp, fn, int(valid.sum()) - tp - fp - fn)
+        return cls(tp, fp, fn, truth.numel() - tp - fp - fn)
 
     def __add__(self, other: Confusion) -> Confusion:
-        """Return the sum of two confusion matrices."""
+        """Pool the pixels of two confusion matrices."""
         return Confusion(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
 
     @property
+    def errors(self) -> int:
+        """FP + FN."""
+        return self.fp + self.fn
+
+    @property
     def precision(self) -> float:
-        """TP / (TP + FP); 0 if the denominator is 0."""
+        """TP / (TP + FP); 0 if no pixel is predicted as changed."""
         return _ratio(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> float:
-        """TP / (TP + FN); 0 if the denominator is 0."""
+        """TP / (TP + FN); 0 if no pixel changed."""
         return _ratio(self.tp, self.tp + self.fn)
 
     @property
     def f1(self) -> float:
-        """2 TP / (2 TP + FP + FN); 0 if the denominator is 0."""
+        """Harmonic mean of precision and recall; 0 without a true positive."""
         return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
     def iou(self) -> float:
-        """TP / (TP + FP + FN); 0 if the denominator is 0."""
+        """Intersection over union of the change: TP / (TP + FP + FN); 0 without a true positive."""
         return _ratio(self.tp, self.tp + self.fp + self.fn)
 
     @property
     def oa(self) -> float:
-        """Overall accuracy, (TP + TN) / all."""
+        """Overall accuracy: (TP + TN) / all pixels."""
         return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
 
     @property
     def kappa(self) -> float:
-        """Cohen's kappa, in [-1, 1]; 0 if truth and prediction are one and the same class."""
+        """Cohen's kappa in [-1, 1]; 0 if target and prediction consist of one and the same class."""
         total = self.tp + self.fp + self.fn + self.tn
-        # Integers scaled by total squared: the counts are large, and the difference can be small.
+        # In integers, scaled by total squared: the counts are large and their difference can be small.
         chance = (self.tp + self.fp) * (self.tp + self.fn) + (self.fn + self.tn) * (self.fp + self.tn)
         return _ratio((self.tp + self.tn) * total - chance, total * total - chance)
 
     def scores(self) -> dict[str, float]:
-        """Return precision, recall, F1, IoU and OA in [0, 1], and kappa."""
+        """Return precision, recall, F1, IoU and OA, all in [0, 1], and kappa."""
         return {name: getattr(self, name) for name in ("precision", "recall", "f1", "iou", "oa", "kappa")}
 
-    def image_f1(self) -> float:
-        """Return the F1 of a single image: 1 if nothing changed and nothing was detected."""
-        return 1.0 if self.tp + self.fp + self.fn == 0 else self.f1
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scores and the four counts."""
+        return {**self.scores(), **asdict(self)}
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
 
 
 @dataclass(frozen=True)
-class Scores(Mapping[str, Any]):
-    """Scores of an evaluation. `scores["f1"]` and `scores.f1` are equivalent.
+class ThresholdScores:
+    """Scores at one threshold, see `Confusion`."""
+
+    threshold: float
+    precision: float
+    recall: float
+    f1: float
+    iou: float
+    oa: float
+    kappa: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores and pixel counts of a model on a split; `scores["f1"]` is the same as `scores.f1`.
 
     Attributes:
         precision: TP / (TP + FP).
         recall: TP / (TP + FN).
-        f1: F1 of the class "change".
-        iou: Intersection over union of the class "change".
+        f1: Harmonic mean of precision and recall.
+        iou: Intersection over union of the change.
         oa: Overall accuracy.
         kappa: Cohen's kappa.
-        tp: True positives in pixels.
-        fp: False positives in pixels.
-        fn: False negatives in pixels.
-        tn: True negatives in pixels.
-        mean_image_f1: Mean of the F1 of single images.
+        tp: True positives.
+        fp: False positives.
+        fn: False negatives.
+        tn: True negatives.
+        mean_image_f1: Mean over images of the F1 of each image; 1 for an image without change and without a positive.
         images: Number of images.
         threshold: Probability from which a pixel counts as changed.
-        best_threshold: Threshold of the sweep with the highest F1.
-        best_threshold_f1: F1 at that threshold.
-        sweep: Scores at each threshold of the sweep.
+        best_threshold: Threshold of `sweep` with the highest F1.
+        best_threshold_f1: F1 at `best_threshold`.
+        sweep: Scores at the thresholds `SWEEP`.
     """
 
-    precision: float = 0.0
-    recall: float = 0.0
-    f1: float = 0.0
-    iou: float = 0.0
-    oa: float = 0.0
-    kappa: float = 0.0
-    tp: int = 0
-    fp: int = 0
-    fn: int = 0
-    tn: int = 0
-    mean_image_f1: float = 0.0
-    images: int = 0
-    threshold: float = 0.5
-    best_threshold: float = 0.5
-    best_threshold_f1: float = 0.0
-    sweep: list[dict[str, float]] = field(default_factory=list)
+    precision: float
+    recall: float
+    f1: float
+    iou: float
+    oa: float
+    kappa: float
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+    mean_image_f1: float
+    images: int
+    threshold: float
+    best_threshold: float | None = None
+    best_threshold_f1: float | None = None
+    sweep: list[ThresholdScores] = field(default_factory=list)
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Scores:
-        """Read scores from JSON values; unknown keys are ignored."""
-        return cls(**{f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data})
+    def __getitem__(self, name: str) -> Any:
+        return self.to_dict()[name]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self)
 
-    def __getitem__(self, name: str) -> Any:
-        if name not in self.__dataclass_fields__:
-            raise KeyError(name)
-        return getattr(self, name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.__dataclass_fields__)
-
-    def __len__(self) -> int:
-        return len(self.__dataclass_fields__)
-
 
 class ChangeCounts:
-    """Counts pixels by truth and by the highest threshold that their probability reaches.
+    """Counts pixels by target and by the highest threshold that their probability reaches.
 
-    A single int64 table contains the confusion matrix at every threshold. The mean F1 of images is summed in fixed point. Both
-    make the scores independent of batch size and order.
+    One int64 table holds the confusion matrix at every threshold. The mean F1 per image is summed in fixed point, because sums
+    of floats depend on their order. The scores are thus independent of batch order and of the number of processes.
 
     Args:
         threshold: Probability from which a pixel counts as changed, in (0, 1).
-        device: Device of the counts.
+        device: Device of the probabilities and targets.
+
+    Attributes:
+        counts: (2, levels + 1) int64: unchanged and changed pixels by level.
+        images: Number of images.
     """
 
     def __init__(self, threshold: float = 0.5, device: torch.device | str = "cpu") -> None:
@@ -169,77 +181,94 @@ class ChangeCounts:
         self.levels = sorted({*SWEEP, threshold})
         self.borders = torch.tensor(self.levels, device=device)
         self.counts = torch.zeros(2, len(self.levels) + 1, dtype=torch.int64, device=device)
-        self.image_f1 = torch.zeros((), dtype=torch.int64, device=device)
-        self.images = torch.zeros((), dtype=torch.int64, device=device)
+        self.images = 0
+        self._image_f1 = 0
 
-    def update(self, probability: Tensor, target: Tensor) -> list[Confusion]:
-        """Count a batch and return the confusion matrix of each image.
+    def update(self, probability: Tensor, mask: Tensor) -> list[Confusion]:
+        """Count the pixels of a batch and return the confusion matrix of each image.
 
         Args:
-            probability: (B, H, W) float32.
-            target: (B, H, W): 0 is unchanged, 255 is ignored, other values are changed.
+            probability: (B, H, W) float32 in [0, 1].
+            mask: (B, H, W): 0 unchanged, 255 ignored, any other value changed.
         """
-        confusions = []
-        for image, truth in zip(probability, target, strict=True):
-            valid = truth != IGNORE_INDEX
-            level = torch.bucketize(image[valid], self.borders, right=True)
-            index = (truth[valid] > 0) * (len(self.levels) + 1) + level
-            table = torch.bincount(index, minlength=self.counts.numel()).view_as(self.counts)
-            self.counts += table
-            confusions.append(self._confusion(table, self.threshold))
-            self.image_f1 += round(confusions[-1].image_f1() * _FIXED_POINT)
-            self.images += 1
+        level = torch.bucketize(probability, self.borders, right=True)
+        # A third row for ignored pixels instead of an index, which would wait for the device once per image.
+        row = torch.where(mask == IGNORE_INDEX, 2, (mask > 0).long())
+        row += 3 * torch.arange(len(mask), device=row.device)[:, None, None]
+        width = len(self.levels) + 1
+        tables = torch.bincount((row * width + level).flatten(), minlength=3 * len(mask) * width).view(-1, 3, width)[:, :2]
+        self.counts += tables.sum(0)
+        confusions = [self._confusion(table, self.threshold) for table in tables.tolist()]
+        self._image_f1 += sum(round(image_f1(confusion) * _FIXED_POINT) for confusion in confusions)
+        self.images += len(confusions)
         return confusions
 
-    def all_reduce(self) -> None:
-        """Add up the counts of all processes, if `torch.distributed` is initialized."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            for tensor in (self.counts, self.image_f1, self.images):
-                torch.distributed.all_reduce(tensor)
-
     def confusion(self) -> Confusion:
-        """Return the confusion matrix at the threshold."""
-        return self._confusion(self.counts, self.threshold)
+        """Return the confusion matrix at the threshold, over all images and processes."""
+        return self._confusion(self._pooled()[0], self.threshold)
 
     def summary(self) -> Scores:
-        """Return all scores of the counted pixels."""
-        sweep = [{"threshold": level, **self._confusion(self.counts, level).scores()} for level in self.levels if level in SWEEP]
-        best = max(sweep, key=lambda row: row["f1"])
-        images, confusion = int(self.images), self.confusion()
+        """Return the scores over all images and processes."""
+        table, image_f1, images = self._pooled()
+        confusion = self._confusion(table, self.threshold)
+        sweep = [ThresholdScores(level, **self._confusion(table, level).scores()) for level in self.levels if level in SWEEP]
+        best = max(sweep, key=lambda point: point.f1)
         return Scores(
-            **cast(dict[str, Any], {**confusion.scores(), **asdict(confusion)}),
-            mean_image_f1=int(self.image_f1) / _FIXED_POINT / images if images else 0.0,
+            **confusion.to_dict(),
+            mean_image_f1=image_f1 / _FIXED_POINT / images if images else 0.0,
             images=images,
             threshold=self.threshold,
-            best_threshold=best["threshold"],
-            best_threshold_f1=best["f1"],
+            best_threshold=best.threshold,
+            best_threshold_f1=best.f1,
             sweep=sweep,
         )
 
-    def _confusion(self, table: Tensor, threshold: float) -> Confusion:
+    def _pooled(self) -> tuple[list[list[int]], int, int]:
+        """Return table, sum of the F1 of the images and number of images, summed over all processes."""
+        state = torch.cat([self.counts.flatten(), self.counts.new_tensor([self._image_f1, self.images])])
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(state)
+        return state[:-2].view_as(self.counts).tolist(), int(state[-2]), int(state[-1])
+
+    def _confusion(self, table: Sequence[Sequence[int]], threshold: float) -> Confusion:
         first = self.levels.index(threshold) + 1
-        unchanged, changed = table.tolist()
+        unchanged, changed = table
         return Confusion(tp=sum(changed[first:]), fp=sum(unchanged[first:]), fn=sum(changed[:first]), tn=sum(unchanged[:first]))
 
 
-def spread(scores: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the mean, sample standard deviation (None for a single run) and values of each score over several runs."""
-    result: dict[str, dict[str, Any]] = {}
+def image_f1(confusion: Confusion) -> float:
+    """Return the F1 of one image; 1 if no pixel changed and none is predicted as changed."""
+    return 1.0 if confusion.tp + confusion.errors == 0 else confusion.f1
+
+
+class HasScores(Protocol):
+    """Scores by name: `Scores`, `Results`, or a mapping."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean, sample standard deviation (None for a single run) and values of a score over several runs."""
+
+    mean: float
+    std: float | None
+    values: list[float]
+
+
+def spread(runs: Iterable[HasScores]) -> dict[str, Spread]:
+    """Return the spread of each of `SUMMARY_SCORES` over several runs."""
+    result, runs = {}, list(runs)
     for name in SUMMARY_SCORES:
-        values = [float(one[name]) for one in scores]
-        deviation = statistics.stdev(values) if len(values) > 1 else None
-        result[name] = {"mean": statistics.fmean(values), "std": deviation, "values": values}
+        values = [float(run[name]) for run in runs]
+        result[name] = Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, values)
     return result
 
 
-def spread_table(title: str, scores: Sequence[Mapping[str, Any]]) -> str:
-    """Return a text table with the mean and standard deviation of each score in percent."""
-    lines = [f"{title}: mean and standard deviation of {len(scores)} runs, in percent"]
-    for name, entry in spread(scores).items():
-        deviation = "" if entry["std"] is None else f" +- {100 * entry['std']:.2f}"
-        lines.append(f"  {name:<14}{100 * entry['mean']:6.2f}{deviation}")
+def spread_table(title: str, runs: Sequence[HasScores]) -> str:
+    """Return a text table with one line per score: mean and standard deviation in percent."""
+    lines = [f"{title}: mean and standard deviation of {len(runs)} runs, in percent"]
+    for name, score in spread(runs).items():
+        deviation = "" if score.std is None else f" +- {100 * score.std:.2f}"
+        lines.append(f"  {name:<14}{100 * score.mean:6.2f}{deviation}")
     return "\n".join(lines)
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0

@@ -1,7 +1,7 @@
-"""`Protocol`: how a score is computed, stored with every score.
+"""`Protocol`: how images are tiled, weights selected and scores computed. It is stored with every score and checkpoint.
 
-Scores of a network on the same images differ by a point of F1 or more with another tiling or choice of checkpoint. Two scores are
-comparable if their protocols and the hashes of their splits are equal.
+The same network can score a point of F1 more or less on the same images when they are tiled differently, when weights are
+selected on another split, or when the test split differs. Scores are comparable if their protocols and sample lists are equal.
 """
 
 from __future__ import annotations
@@ -10,43 +10,51 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cdzoo.constants import MIN_SIZE
 from cdzoo.errors import ConfigError
 from cdzoo.validation import config_dataclass
+
+Side = Annotated[int, Field(ge=MIN_SIZE)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
 @config_dataclass
 class Protocol:
-    """Tiling, threshold, and selection of the checkpoint.
+    """Tiling, threshold and selection of weights.
+
+    Field names and values enter the protocol hash of stored scores, so neither may be renamed.
 
     Attributes:
-        name: Name for `--protocol`.
-        dataset: Data set that the protocol belongs to; empty for any.
-        tile: Side of the tiles that images are cut into, each of them a sample; None for whole images.
-        window: Side of the overlapping windows that larger samples are predicted in, averaged; None for whole samples.
-        overlap: Overlap of neighboring windows in pixels.
-        threshold: Probability from which a pixel counts as changed.
-        selection_split: Split on which the checkpoint is selected; never the test split.
-        metric: Score by which it is selected.
-        carved: Share of the training scenes held out for validation if a data set has no validation split.
+        name: Name, as in `--protocol`.
+        dataset: Name of the data set that it belongs to; empty for any.
+        tile: Side of the tiles that images are cut into, in pixels; None keeps whole images.
+        window: Side of the windows that larger samples are predicted in, in pixels; None predicts each sample at once.
+        overlap: Overlap of neighboring windows in pixels; probabilities are averaged there.
+        threshold: Smallest probability of a changed pixel, in (0, 1).
+        selection_split: Split on which weights are selected; never the test split.
+        metric: Score by which weights are selected.
+        carved: Fraction of the training samples held out for validation if the data set has no validation split, in (0, 1).
     """
 
     name: str
     dataset: str = ""
-    tile: Annotated[int, Field(ge=32)] | None = None
-    window: Annotated[int, Field(ge=32)] | None = None
-    overlap: int = 0
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    tile: Side | None = None
+    window: Side | None = None
+    overlap: Annotated[int, Field(ge=0)] = 0
+    threshold: Fraction = 0.5
     selection_split: Literal["val", "train"] = "val"
     metric: Literal["f1", "iou", "kappa", "mean_image_f1"] = "f1"
-    carved: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    carved: Fraction = 0.1
 
     def __post_init__(self) -> None:
-        """Validate the fields."""
-        if not 0 <= self.overlap < (self.window or 1):
-            raise ConfigError(f"overlap must be smaller than the window of {self.window}, got {self.overlap}")
+        """Validate the overlap."""
+        if self.overlap >= (self.window or 1):
+            raise ConfigError(f"overlap must be smaller than the window of {self.window} pixels, got {self.overlap}")
 
     def __str__(self) -> str:
-        """Return a one-line description."""
-        cut = f"{self.tile}x{self.tile} tiles" if self.tile else "whole images"
-        how = f", windows of {self.window} overlapping by {self.overlap}" if self.window else ""
-        return f"{self.name}: {cut}{how}, threshold {self.threshold:g}, selected by {self.metric} on {self.selection_split}"
+        """Return a one-line description for tables and logs."""
+        tiling = f"{self.tile}x{self.tile} tiles" if self.tile else "whole images"
+        windows = f", windows of {self.window} overlapping by {self.overlap}" if self.window else ""
+        return (
+            f"{self.name}: {tiling}{windows}, threshold {self.threshold:g}, selected by {self.metric} on {self.selection_split}"
+        )

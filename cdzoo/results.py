@@ -1,38 +1,91 @@
-"""`Results`: scores with the protocol, the environment and the training they were obtained with, and their JSON files."""
+"""`Results`: the scores of a model and how they came about, as stored in `results.json`."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import platform
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 
 from cdzoo._version import __version__
 from cdzoo.errors import InputError
 from cdzoo.io.files import write_json
-from cdzoo.metrics import Scores
+from cdzoo.metrics import Scores, ThresholdScores
 from cdzoo.protocol import Protocol
 
+__all__ = ["RESULTS_FILE", "Environment", "Hardware", "ProtocolRecord", "Results", "Scores", "ThresholdScores"]
+
 RESULTS_FILE = "results.json"
-_PACKAGES = ("torch", "torchvision", "timm", "lightning", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Device type and name, number of threads on the CPU, and operating system."""
+
+    device: str
+    name: str
+    threads: int
+    system: str
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Software and hardware.
+
+    Attributes:
+        versions: Version of Python and of each package.
+        commit: Commit of the source tree, followed by `+` if it was modified; None for an installed package.
+        hardware: Where it ran.
+        processes: Number of processes of a training run.
+    """
+
+    versions: dict[str, str]
+    commit: str | None
+    hardware: Hardware
+    processes: int = 1
+
+    @classmethod
+    def current(cls, device: torch.device | str = "cpu", processes: int = 1) -> Environment:
+        """Return the environment of this process."""
+        device = torch.device(device)
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+        versions = {"cdzoo": __version__, "python": platform.python_version()}
+        for package in ("torch", "torchvision", "timm", "lightning", "numpy", "pillow"):
+            try:
+                versions[package] = version(package)
+            except PackageNotFoundError:
+                continue
+        hardware = Hardware(device.type, name, torch.get_num_threads(), platform.system())
+        return cls(versions, _commit(), hardware, processes)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Environment:
+        """Read the output of `to_dict`; unknown keys are ignored."""
+        return TypeAdapter(cls).validate_python(data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)
 class ProtocolRecord:
-    """Protocol of a score, with a hash of the samples of each split.
+    """Protocol of a score and the splits it was applied to.
 
     Attributes:
-        protocol: Fields of the `Protocol`.
-        splits: Number of samples (`samples`) and hash of their names (`sha256`) of each split.
-        hash: Hash of both; two scores are comparable if it is equal.
+        protocol: Fields of `Protocol` by name; those of older versions may differ.
+        splits: Number of samples (`samples`) and hash of their names (`sha256`, see `manifest_hash`) of each split.
+        hash: First 16 digits of a sha256 of the other fields; scores with equal hashes can be compared.
     """
 
     protocol: dict[str, Any]
@@ -41,84 +94,55 @@ class ProtocolRecord:
 
     @classmethod
     def of(cls, protocol: Protocol, names: Mapping[str, Iterable[str]]) -> ProtocolRecord:
-        """Describe a protocol and the names of the samples of each split."""
-        splits = {split: {"samples": len(listed), "sha256": manifest_hash(listed)} for split, listed in _lists(names)}
+        """Describe a protocol that is applied to splits, given the names of the samples of each split."""
+        listed = {split: list(samples) for split, samples in names.items()}
+        splits = {k: {"samples": len(samples), "sha256": manifest_hash(samples)} for k, samples in listed.items()}
         fields = dataclasses.asdict(protocol)
         text = json.dumps({**fields, "splits": splits}, sort_keys=True)
         return cls(fields, splits, hashlib.sha256(text.encode()).hexdigest()[:16])
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> ProtocolRecord:
-        """Read a record from JSON values."""
-        fields = {key: value for key, value in data.items() if key not in ("splits", "hash")}
-        return cls(fields, dict(data.get("splits", {})), str(data.get("hash", "")))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {**self.protocol, "splits": self.splits, "hash": self.hash}
-
     @property
     def name(self) -> str:
         """Name of the protocol."""
-        return str(self.protocol.get("name", ""))
+        return str(self.protocol["name"])
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_dict()[key]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values: the fields of the protocol, `splits` and `hash`."""
+        return {**self.protocol, "splits": self.splits, "hash": self.hash}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ProtocolRecord:
+        """Read the output of `to_dict`."""
+        protocol = {key: value for key, value in data.items() if key not in ("splits", "hash")}
+        return cls(protocol, data["splits"], data["hash"])
 
 
 @dataclass(frozen=True)
-class Environment:
-    """Versions, commit and hardware.
-
-    Attributes:
-        versions: Versions of Python and the main packages.
-        commit: Commit of the source tree, with `+` if it has uncommitted changes; None for an installed package.
-        hardware: Device, its name, threads and operating system.
-        processes: Number of processes.
-    """
-
-    versions: dict[str, str] = field(default_factory=dict)
-    commit: str | None = None
-    hardware: dict[str, Any] = field(default_factory=dict)
-    processes: int = 1
-
-    @classmethod
-    def current(cls, device: torch.device | str = "cpu", processes: int = 1) -> Environment:
-        """Describe the current environment."""
-        device = torch.device(device)
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-        versions = {"cdzoo": __version__, "python": platform.python_version()}
-        for package in _PACKAGES:
-            try:
-                versions[package] = version(package)
-            except PackageNotFoundError:
-                continue
-        system = {"device": device.type, "name": name, "threads": torch.get_num_threads(), "system": platform.system()}
-        return cls(versions, _commit(), system, processes)
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Environment:
-        """Read an environment from JSON values; unknown keys are ignored."""
-        return cls(**{f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data})
-
-
-@dataclass
 class Results:
-    """Scores of a model on a split. `results["f1"]` returns a score.
+    """Scores of a model on a split, and how they came about.
+
+    `results["f1"]` returns a score, `results["split"]` an entry of `results.json`.
 
     Attributes:
-        model: Name of the model.
-        split: Name of the split.
+        model: Registered name of the model.
+        split: Scored split.
         scores: Scores.
-        protocol: Protocol of the scores; None if unknown.
-        environment: Environment of the evaluation; None if unknown.
-        provenance: `"measured"` or `"quoted"`.
-        data: Fields of `DataCfg`, or the name of the data set.
-        source: Folder, repository or name that the model was loaded from.
-        weights_sha256: Hash of the weights file.
-        training: Settings of the training.
-        trained: Training of the evaluated weights, from the results beside them.
+        protocol: Protocol and splits.
+        environment: Software and hardware.
+        source: Name, folder or repository from which the model was loaded.
         step: Optimizer step of the weights.
         epoch: Epoch of the weights.
-        seed: Seed of the training.
-        extra: Further entries.
+        seed: Seed of the training run.
+        training: Settings of the training run, see `cdzoo.engine.TrainCfg`.
+        data: Description of the data, see `cdzoo.data.open.DataCfg`.
+        notes: Remarks on the data.
+        provenance: `"measured"`, or `"quoted"` from a publication.
+        weights_sha256: Hash of the weights file.
+        trained: In the results of an evaluation: entries of the results of the training run.
+        extra: Further entries of `results.json`.
     """
 
     model: str
@@ -126,86 +150,82 @@ class Results:
     scores: Scores
     protocol: ProtocolRecord | None = None
     environment: Environment | None = None
-    provenance: str = "measured"
-    data: Any = None
     source: str | None = None
-    weights_sha256: str | None = None
-    training: dict[str, Any] | None = None
-    trained: dict[str, Any] | None = None
     step: int | None = None
     epoch: int | None = None
     seed: int | None = None
+    training: dict[str, Any] | None = None
+    data: Any = None
+    notes: list[str] | None = None
+    provenance: str = "measured"
+    weights_sha256: str | None = None
+    trained: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        return {**self.scores.to_dict(), **self.to_dict()}[key]
+
+    def with_entries(self, entries: Mapping[str, Any]) -> Results:
+        """Return a copy with other values of fields; keys that are not fields go to `extra`."""
+        names = [f.name for f in dataclasses.fields(self)]
+        extra = {key: value for key, value in entries.items() if key not in names}
+        values = {key: value for key, value in entries.items() if key in names}
+        return dataclasses.replace(self, **{"extra": {**self.extra, **extra}, **values})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values without fields that are unset."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
+        plain = {key: value.to_dict() if hasattr(value, "to_dict") else value for key, value in values.items()}
+        return {**{key: value for key, value in plain.items() if value is not None}, **self.extra}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Results:
-        """Read results from JSON values, also of files written by earlier versions.
+        """Read the output of `to_dict`.
 
         Raises:
-            InputError: The scores are missing.
+            ValueError: An entry is missing or invalid.
         """
-        if not isinstance(data, Mapping) or not isinstance(data.get("scores"), Mapping):
-            raise InputError("results without scores")
-        known = {f.name for f in dataclasses.fields(cls)} - {"extra"}
-        values = {key: value for key, value in data.items() if key in known}
-        values.setdefault("model", "")
-        values.setdefault("split", "val")
-        values["scores"] = Scores.from_dict(data["scores"])
-        if isinstance(data.get("protocol"), Mapping):
-            values["protocol"] = ProtocolRecord.from_dict(data["protocol"])
-        if isinstance(data.get("environment"), Mapping):
-            values["environment"] = Environment.from_dict(data["environment"])
-        return cls(**values, extra={key: value for key, value in data.items() if key not in known})
+        protocol = ProtocolRecord.from_dict(data["protocol"]) if "protocol" in data else None
+        names = {f.name for f in dataclasses.fields(cls)}
+        known: Results = TypeAdapter(cls).validate_python({**data, "protocol": protocol})
+        return known.with_entries({key: value for key, value in data.items() if key not in names})
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; entries that are None are omitted."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
-        values["scores"] = self.scores.to_dict()
-        values["protocol"] = self.protocol and self.protocol.to_dict()
-        values["environment"] = self.environment and dataclasses.asdict(self.environment)
-        return {**{key: value for key, value in values.items() if value is not None}, **self.extra}
+    def write(self, file: str | Path) -> None:
+        """Write a JSON file atomically."""
+        write_json(file, self.to_dict())
 
     @classmethod
     def read(cls, file: str | Path) -> Results:
-        """Read results from a JSON file.
+        """Read a JSON file written by `write`.
 
         Raises:
-            InputError: The file cannot be read, or contains no results.
+            InputError: The file does not exist, or does not contain results.
         """
         try:
             return cls.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError) as error:
-            raise InputError(f"{file}: not a results file ({error}); cdzoo train and cdzoo eval --out write one") from error
-
-    def write(self, file: str | Path) -> None:
-        """Write results to a JSON file, atomically."""
-        write_json(file, self.to_dict())
-
-    def __getitem__(self, name: str) -> Any:
-        return self.scores[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.scores)
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{file}: not a results file of cdzoo ({type(error).__name__}: {error})") from error
 
 
-def manifest_hash(names: Iterable[str]) -> str:
-    """Return a hash of the names of samples, independent of their order: the first 16 digits of their sha256."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
-
-
-def _lists(names: Mapping[str, Iterable[str]]) -> list[tuple[str, list[str]]]:
-    return [(split, list(listed)) for split, listed in names.items()]
-
-
+@functools.cache
 def _commit() -> str | None:
+    """Return the commit of the source tree of cdzoo, followed by `+` if it was modified; None for an installed package."""
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
+    commands = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
     try:
-        outputs = [
-            subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True).stdout
-            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-        ]
+        head, changes = (
+            subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, timeout=10, check=True)
+            for command in commands
+        )
     except (OSError, subprocess.SubprocessError):
         return None
-    return outputs[0].strip() + ("+" if outputs[1].strip() else "")
+    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+
+def manifest_hash(names: Iterable[str]) -> str:
+    """Return the first 16 digits of a sha256 of the sample names of a split, independent of their order."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]

@@ -1,15 +1,26 @@
-"""Devices and models named on the command line."""
+"""Models and devices named on the command line."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from cdzoo.config import ModelOptions
 from cdzoo.errors import ConfigError
 
+if TYPE_CHECKING:
+    import torch
 
-def pick_device(name: str) -> Any:
-    """Return the `torch.device` called `name`; `"auto"` is CUDA, MPS or the CPU, in this order.
+    from cdzoo.models.detector import ChangeDetector
+    from cdzoo.weights.pretrained import PretrainedCfg
+
+DEFAULT_WEIGHTS = "glmamba_tiny.synthetic"
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called `name`; `"auto"` is CUDA, MPS or the CPU, in this order.
 
     Raises:
         ConfigError: The device does not exist.
@@ -26,26 +37,33 @@ def pick_device(name: str) -> Any:
 
 
 def model_source(name: str) -> str:
-    """Return the model name for `create_model`: an existing folder needs no `local-dir:`."""
+    """Return a model name for `create_model`: an existing folder needs no `local-dir:`."""
     return f"local-dir:{name}" if Path(name).is_dir() else name
 
 
-def load_trained(name: str) -> Any:
-    """Return a model with weights: of a folder, of the Hub, or the published weights of a registered model.
+def build_model(options: ModelOptions) -> ChangeDetector:
+    """Return a model, with weights if the options name some."""
+    from cdzoo.factory import create_model
+
+    return create_model(**dataclasses.replace(options, model_name=model_source(options.model_name)).arguments())
+
+
+def load_trained(name: str) -> ChangeDetector:
+    """Return a model with weights: of a folder, of the Hub, of a tag, or the default weights of a registered model.
 
     Raises:
         WeightsError: No weights of the model are published.
     """
-    from cdzoo.factory import create_model
-
-    source = model_source(name)
-    return create_model(source, pretrained=":" not in source and "." not in source)
+    return build_model(ModelOptions(name, pretrained=":" not in model_source(name)))
 
 
-def describe_weights(model: Any, name: str) -> str:
-    """Return one line that names the weights of a model, their training data and their score."""
-    cfg = model.pretrained_cfg
-    if cfg is None:
-        return f"weights {name}"
+def describe_weights(cfg: PretrainedCfg) -> str:
+    """Return the training data and the score of published weights."""
     scores = ", ".join(f"{score} {100 * value:.2f}" for score, value in cfg.metrics.items())
-    return f"weights {cfg.name}, trained on {cfg.dataset}; {scores} ({cfg.provenance}, protocol {cfg.protocol})"
+    return f"trained on {cfg.dataset}; {scores} ({cfg.provenance}, protocol {cfg.protocol})"
+
+
+def print_weights(model: ChangeDetector, name: str) -> None:
+    """Print one line that names the weights of a model, and for published ones their training data and score."""
+    cfg = model.pretrained_cfg
+    print(f"weights {name}" if cfg is None else f"weights {cfg.name}, {describe_weights(cfg)}", flush=True)

@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from cdzoo.cli.common import describe_weights
-from cdzoo.errors import ConfigError, InputError
+from cdzoo.cli.common import DEFAULT_WEIGHTS, PICTURES, print_weights
+from cdzoo.errors import ConfigError
+from cdzoo.scenes.outputs import output_path
 
-WEIGHTS = "glmamba_tiny.synthetic"
+if TYPE_CHECKING:
+    from cdzoo.models.detector import ChangeDetector
+
 BATCH = 8
 TRAIN_SIZE = 128  # side of the training scenes in pixels
-MAX_TRAIN = 1200  # scenes in memory, 140 MB
+MAX_TRAIN = 1200  # training scenes in memory, 140 MB
 NUM_SCORED = 16
 
 
-def demo(output: str = "cdzoo_demo.png", steps: int = 0, size: int = 256, seed: int = 0) -> None:
-    """Map the change of synthetic scenes and draw it. Needs no file and no network.
+def demo(*, output: str = "cdzoo_demo.png", steps: int = 0, size: int = 256, seed: int = 0) -> None:
+    """Map the change of synthetic scenes with the weights in the package, and draw it. Needs no data and no network.
 
     Args:
         output: Picture to write.
-        steps: Train new weights for this many steps of 8 pairs first (1200: four minutes); 0 uses the weights in the package.
+        steps: Train new weights first, for this many steps of 8 pairs (1200: four minutes).
         size: Side of the scenes in pixels.
-        seed: Seed of the scenes and weights.
+        seed: Seed of the scenes, and of new weights.
     """
-    picture = Path(output)
-    if picture.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise InputError(f"-o {output}: expected a .png or .jpg file")
-    if not picture.parent.is_dir():
-        raise InputError(f"-o {output}: the folder {picture.parent} does not exist")
+    picture = output_path(output, PICTURES, "the output is a picture")
     if steps < 0 or seed < 0:
         raise ConfigError(f"--steps and --seed must not be negative, got {steps} and {seed}")
+
+    import torch
 
     import cdzoo
     from cdzoo.data import SyntheticScenes
@@ -44,49 +45,39 @@ def demo(output: str = "cdzoo_demo.png", steps: int = 0, size: int = 256, seed: 
     except ValueError as error:
         raise ConfigError(f"--size: {error}") from error
     start = time.monotonic()
-    model = _train(steps, seed) if steps else cdzoo.create_model(WEIGHTS).eval()
+    model = _train(steps, seed) if steps else cdzoo.create_model(DEFAULT_WEIGHTS).eval()
     if not steps:
-        print(f"{describe_weights(model, WEIGHTS)}; in this package (--steps N trains new ones)", flush=True)
+        print_weights(model, DEFAULT_WEIGHTS)
     total = Confusion(0, 0, 0, 0)
     rows: list[tuple[int, list[UInt8]]] = []
     for scene in (scenes[index] for index in range(NUM_SCORED)):
         before, after = (image.permute(1, 2, 0).numpy() for image in scene.images)
         change = cdzoo.predict_pair(model, before, after)
-        truth = scene.target["mask"].byte().numpy()
-        total += Confusion.of(_tensor(change.mask), scene.target["mask"])
-        panels = [before, after, mask_picture(truth), mask_picture(change.mask), errors(change.mask, truth)]
-        rows.append((int(truth.sum()), panels))
-    titles = ["before", "after", "truth", "prediction", "TP white, FP red, FN blue"]
+        target = scene.target["mask"].byte().numpy()
+        total += Confusion.of(torch.from_numpy(change.mask), scene.target["mask"])
+        panels = [before, after, mask_picture(target), mask_picture(change.mask), errors(change.mask, target)]
+        rows.append((int(target.sum()), panels))
+    titles = ["before", "after", "target", "prediction", "TP white, FP red, FN blue"]
     with replace_atomically(picture) as temporary:
-        # The scenes with the most change, regardless of the prediction.
+        # The scenes with the most change, whatever the prediction.
         shown = sorted(rows, key=lambda row: -row[0])[:3]
         strip([panels for _, panels in shown], titles).save(temporary)
-    print(f"{NUM_SCORED} unseen scenes of {size}x{size}, {time.monotonic() - start:.0f} s (a demonstration, not a benchmark):")
+    seconds = time.monotonic() - start
+    print(f"{NUM_SCORED} unseen scenes of {size}x{size}, {seconds:.0f} s in all (a demonstration, not a benchmark):")
     print("  " + "  ".join(f"{name} {value:.3f}" for name, value in total.scores().items()))
-    print(f"picture: {picture}")
+    print(f"picture: {Path(output)}")
 
 
-def _train(steps: int, seed: int) -> Any:
-    import torch
-    from tqdm.auto import trange
+def _train(steps: int, seed: int) -> ChangeDetector:
+    """Return a model trained on synthetic scenes other than the scored ones."""
+    from cdzoo.config import ModelOptions
+    from cdzoo.data.open import DataCfg
+    from cdzoo.engine.config import TrainCfg
+    from cdzoo.engine.run import run_training
 
-    import cdzoo
-    from cdzoo.data import SyntheticScenes
-    from cdzoo.engine import TrainCfg, train
-
-    torch.manual_seed(seed)
-    model = cdzoo.create_model("glmamba_tiny")
-    print(f"training {model.config.name} for {steps} steps on synthetic scenes", flush=True)
     count = min(MAX_TRAIN, steps * BATCH)
-    scenes = SyntheticScenes(count, TRAIN_SIZE, seed=3 * seed, unchanged=0)
-    train_set = [scenes[i] for i in trange(count, desc="generating scenes", unit="scene", dynamic_ncols=True)]
     epochs = max(1, round(steps * BATCH / count))
-    cfg = TrainCfg(epochs=epochs, batch_size=BATCH, lr=5e-3, crop=TRAIN_SIZE, seed=seed, validate_every=max(1, epochs // 3))
-    train(model, train_set, SyntheticScenes(NUM_SCORED, TRAIN_SIZE, seed=3 * seed + 1), cfg)
+    every = max(1, epochs // 3)
+    cfg = TrainCfg(epochs=epochs, batch_size=BATCH, lr=5e-3, crop=TRAIN_SIZE, seed=seed, validate_every=every)
+    model, _ = run_training(ModelOptions("glmamba_tiny"), DataCfg(f"synthetic:{count}"), cfg, report=print)
     return model
-
-
-def _tensor(mask: Any) -> Any:
-    import torch
-
-    return torch.from_numpy(mask)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from cdzoo.cli.common import load_trained, pick_device
-from cdzoo.data.open import DataCfg
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.io.files import write_json
-from cdzoo.metrics import SUMMARY_SCORES, spread, spread_table
-from cdzoo.results import Results
+from cdzoo.io.files import output_path, write_json
+from cdzoo.tables import render
+
+if TYPE_CHECKING:
+    from cdzoo.data.open import DataCfg
+    from cdzoo.results import Results
 
 
 def evaluate(
+    *,
     model: list[str],
     data: DataCfg,
-    split: str = "test",
+    split: Literal["train", "val", "test"] = "test",
     out: str | None = None,
     pictures: str | None = None,
     worst: int = 8,
@@ -24,34 +29,33 @@ def evaluate(
     workers: int = 0,
     device: str = "auto",
 ) -> None:
-    """Score one or several models on a split of a data set.
+    """Evaluate one or several models on a split of a data set.
 
     Args:
-        model: Folders of runs, hf-hub:owner/name, or tags of published weights.
+        model: Folders of runs, tags (MODEL.TAG), models with published weights, or hf-hub:owner/name.
         data: Data.
-        split: Split: train, val or test.
-        out: JSON file to write the results to.
-        pictures: Folder to write pictures of the worst samples to.
-        worst: Number of samples per picture.
+        split: Split of the data.
+        out: JSON file of the results to write.
+        pictures: Folder of pictures of the worst samples to write.
+        worst: Number of samples in a picture.
         threshold: Probability from which a pixel counts as changed; that of the protocol by default.
-        batch_size: Samples predicted at once.
-        workers: Loader processes.
-        device: Device: auto, cpu, cuda or mps.
+        batch_size: Number of samples predicted at once.
+        workers: Number of processes that load data.
+        device: auto, cpu, cuda or mps.
     """
-    from cdzoo.engine.run import score_model
-
     if worst < 1 or batch_size < 1:
         raise ConfigError(f"--worst and --batch-size must be at least 1, got {worst} and {batch_size}")
+    for option, path in (("--out", out), ("--pictures", pictures)):
+        if path:
+            output_path(path, option)
+    from cdzoo.engine.run import score_model
+    from cdzoo.metrics import SUMMARY_SCORES, spread, spread_table
+
     target = pick_device(device)
-    names = [run for name in model for run in _seed_runs(name)]
-    for path in (out, pictures):
-        if path and not Path(path).resolve().parent.is_dir():
-            raise InputError(f"{path}: the folder {Path(path).parent} does not exist")
     results: list[Results] = []
-    for name in names:
-        picture = None if pictures is None else Path(pictures) / f"worst_{Path(name).name}.png"
-        detector = load_trained(name)
-        result = score_model(detector, name, data, split, target, batch_size, workers, threshold, picture, worst)
+    for name in [run for given in model for run in _runs(given)]:
+        sheet = None if pictures is None else Path(pictures) / f"worst_{Path(name).name}.png"
+        result = score_model(load_trained(name), name, data, split, target, batch_size, workers, threshold, sheet, worst)
         if not results and result.protocol is not None:
             print(f"protocol {result.protocol.name}, hash {result.protocol.hash}, split {split}")
             print(f"{'model':<28}" + "".join(f"{score:>14}" for score in SUMMARY_SCORES))
@@ -61,52 +65,47 @@ def evaluate(
     if len(results) > 1:
         print(spread_table(split, scores))
     if out is not None:
-        runs = [result.to_dict() for result in results]
-        write_json(out, runs[0] if len(runs) == 1 else {"runs": runs, "spread": spread(scores)})
+        runs, over_runs = [result.to_dict() for result in results], spread(scores)
+        several = {"runs": runs, "spread": {name: dataclasses.asdict(one) for name, one in over_runs.items()}}
+        write_json(out, runs[0] if len(runs) == 1 else several)
         print(f"written to {out}")
     if pictures is not None:
         print(f"pictures of the worst samples: {pictures}")
 
 
-def reproduce(model: str, data: str | None = None, tolerance: float = 1e-4, device: str = "auto") -> int:
-    """Score weights again as their results state, and compare. Exit code 1 if a score differs.
+def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, device: str = "auto") -> int:
+    """Evaluate a model as its results.json describes, and compare the scores. The exit code is 1 if a score differs.
 
     Args:
         model: Folder of a run, or hf-hub:owner/name.
-        data: Location of the data, if it has changed.
+        data: Folder or name of the data, if they are elsewhere now.
         tolerance: Largest difference of a score.
-        device: Device: auto, cpu, cuda or mps.
+        device: auto, cpu, cuda or mps.
     """
+    from cdzoo.data.open import DataCfg
     from cdzoo.engine.run import published_results, score_model
+    from cdzoo.metrics import SUMMARY_SCORES
 
     published, file = published_results(model)
-    source = DataCfg(**{**published.data, **({"data": data} if data is not None else {})})
+    source = DataCfg(**{**published.data, **({} if data is None else {"data": data})})
     result = score_model(load_trained(model), model, source, published.split, pick_device(device))
     assert result.protocol is not None and published.protocol is not None  # checked by published_results
-    found, stated = (record.splits.get(published.split, {}) for record in (result.protocol, published.protocol))
-    if found != stated:
+    found, stored = result.protocol.splits[published.split], published.protocol.splits.get(published.split)
+    if found != stored:
         raise InputError(
-            f"{source.data}: the {published.split} split is not the one that was scored: {found.get('samples')} samples with "
-            f"hash {found.get('sha256')} instead of {stated.get('samples')} with {stated.get('sha256')}; pass the right data "
-            "with --data"
+            f"{source.data}: the samples of the {published.split} split differ from those of the results: {found}, expected "
+            f"{stored}; pass the right data with --data"
         )
     print(f"{file}: {published.provenance} results on {published.split}, protocol {published.protocol.name}")
-    print(f"{'score':<16}{'published':>12}{'here':>12}{'difference':>12}")
-    different = []
-    for name in SUMMARY_SCORES:
-        before, now = published[name], result[name]
-        if abs(now - before) > tolerance:
-            different.append(name)
-        print(f"{name:<16}{before:>12.6f}{now:>12.6f}{now - before:>+12.6f}{'  <' if name in different else ''}")
+    rows = [{"score": name, "stored": published[name], "now": result[name]} for name in SUMMARY_SCORES]
+    different = [str(row["score"]) for row in rows if abs(row["now"] - row["stored"]) > tolerance]
+    print(render(rows, {"score": "score", "stored": "published:.6f", "now": "here:.6f"}), end="")
     print(f"differs by more than {tolerance:g}: {', '.join(different)}" if different else f"reproduced within {tolerance:g}")
     return 1 if different else 0
 
 
-def _seed_runs(name: str) -> list[str]:
-    """Return the runs of a folder with several seeds, or the name itself."""
+def _runs(name: str) -> list[str]:
+    """Return the runs in a folder of several seeds, or the name itself."""
     folder = Path(name)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        found = sorted(path for path in folder.glob("seed_*") if (path / "config.json").is_file())
-        if found:
-            return [str(path) for path in found]
-    return [name]
+    found = [] if (folder / "config.json").is_file() else sorted(folder.glob("seed_*/config.json"))
+    return [str(path.parent) for path in found] or [name]

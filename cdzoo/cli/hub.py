@@ -10,6 +10,7 @@ from cdzoo.errors import ConfigError, InputError
 def convert(
     checkpoint: str,
     out: str,
+    *,
     model: str | None = None,
     backbone: str | None = None,
     in_chans: int | None = None,
@@ -19,18 +20,16 @@ def convert(
     """Convert an official checkpoint to a model folder.
 
     Args:
-        checkpoint: File of the authors: .pth, .pt, .safetensors.
+        checkpoint: File of the authors: .pth, .pt or .safetensors.
         out: Folder to write.
-        model: Model of the checkpoint (cdzoo list).
-        backbone: Or a backbone pretrained on ImageNet, such as vmamba_tiny.
+        model: Model of the checkpoint (cdzoo list --kind model).
+        backbone: Backbone of the checkpoint, for an encoder pretrained on ImageNet, such as vmamba_tiny.
         in_chans: Number of bands, if different from the model's.
         num_classes: Number of logits, if different from the model's.
         overwrite: Replace the content of the folder.
     """
     if (model is None) == (backbone is None):
-        raise ConfigError(
-            "name the model of the checkpoint: --model NAME, or --backbone NAME for an encoder pretrained on ImageNet"
-        )
+        raise ConfigError("name the model of the checkpoint: --model NAME, or --backbone NAME for an ImageNet encoder")
     folder = Path(out)
     if folder.exists() and any(folder.iterdir()) and not overwrite:
         raise InputError(f"{folder}: already exists; choose another folder, or replace it with --overwrite")
@@ -40,12 +39,10 @@ def convert(
     from cdzoo.weights.folder import WEIGHTS_FILE
     from cdzoo.weights.state import read_checkpoint, write_tensors
 
-    options = {"in_chans": in_chans, "num_classes": num_classes}
-    given = {name: value for name, value in options.items() if value is not None}
     state = read_checkpoint(checkpoint)
     if backbone is not None:
-        if given:
-            raise ConfigError(f"--{next(iter(given))} cannot be used with --backbone")
+        if in_chans is not None or num_classes is not None:
+            raise ConfigError("--in-chans and --num-classes cannot be used with --backbone")
         tensors = backbone_from_official(backbone, state)
         folder.mkdir(parents=True, exist_ok=True)
         write_tensors(folder / WEIGHTS_FILE, tensors, backbone=backbone)
@@ -53,8 +50,8 @@ def convert(
         print(f'use them: cdzoo.create_model(..., backbone="{backbone}", backbone_weights="{folder}")')
         return
     assert model is not None
-    tensors = from_official(model, state, **given)
-    detector = create_model(model, **given)
+    tensors = from_official(model, state, in_chans=in_chans, num_classes=num_classes)
+    detector = create_model(model, in_chans=in_chans, num_classes=num_classes)
     detector.load_state_dict(tensors, strict=True)
     detector.save_pretrained(folder, card=True, cost=describe_cost(detector))
     print(f"{len(tensors)} tensors of {model}: {folder}")
@@ -63,13 +60,13 @@ def convert(
     print(f"evaluate it with: cdzoo eval --model {folder} --data FOLDER --split test")
 
 
-def push(folder: str, repo: str, private: bool = False, revision: str | None = None, message: str = "") -> None:
-    """Upload a model to the Hugging Face Hub (log in first: hf auth login).
+def push(folder: str, repo: str, *, private: bool = False, revision: str | None = None, message: str = "") -> None:
+    """Upload a model to the Hugging Face Hub. Log in first: hf auth login.
 
     Args:
         folder: Folder written by cdzoo train or cdzoo convert.
         repo: owner/name; created if it does not exist.
-        private: Visible to its owners only.
+        private: Make the repository visible to its owners only.
         revision: Branch; main by default.
         message: Commit message.
     """
@@ -89,7 +86,7 @@ def push(folder: str, repo: str, private: bool = False, revision: str | None = N
     print(f'load it: cdzoo.create_model("hf-hub:{repo}@{commit}")')
 
 
-def pull(source: str, output: str | None = None, force: bool = False) -> None:
+def pull(source: str, *, output: str | None = None, force: bool = False) -> None:
     """Download a model from the Hugging Face Hub and verify it.
 
     Args:

@@ -2,181 +2,157 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from contextlib import ExitStack
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
-from cdzoo.cli.common import describe_weights, load_trained, pick_device
+from cdzoo.cli.common import DEFAULT_WEIGHTS, load_trained, pick_device, print_weights
 from cdzoo.errors import InputError
-from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.outputs import RASTERS, output_path
 
-DEFAULT_WEIGHTS = "glmamba_tiny.synthetic"
-RASTERS = (".tif", ".tiff")
-
-
-@dataclasses.dataclass(frozen=True)
-class ProbabilityCfg:
-    """Type of the probability map.
-
-    Attributes:
-        probability_type: Type of the probability map: uint8 (200 is 1.0) or float32.
-    """
-
-    probability_type: Literal["uint8", "float32"] = "uint8"
+if TYPE_CHECKING:
+    from cdzoo.models.detector import ChangeDetector
+    from cdzoo.scenes.config import PolygonCfg, SceneCfg
 
 
 def predict(
-    scene: SceneCfg,
-    polygon: PolygonCfg,
-    map_: ProbabilityCfg,
     before: str | None = None,
     after: str | None = None,
+    *,
     output: str | None = None,
     model: str = DEFAULT_WEIGHTS,
     device: str = "auto",
+    cfg: SceneCfg,
+    polygon_cfg: PolygonCfg,
     probability: str | None = None,
     polygons: str | None = None,
     report: str | None = None,
     manifest: str | None = None,
-    ray: str | None = None,
+    ray: bool | str = False,
     workers: int | None = None,
-    progress: bool = True,
 ) -> int:
-    """Map the change between two images of one place, of any size, or of a list of scenes.
+    """Map the change between two images of any size, or of a list of scenes.
+
+    An output called .png gives pictures of mask, probability and overlay; one called .tif a georeferenced map, for which
+    windows, products and polygons can be set.
 
     Args:
-        scene: Prediction.
-        polygon: Polygons.
-        map_: Probability map.
         before: First date: an image (PNG, JPEG), or any raster that GDAL reads.
         after: Second date; rasters may have another grid.
-        output: Map to write: .tif for a georeferenced map, .png for a picture.
-        model: Folder of a run, hf-hub:owner/name, or a tag of cdzoo list --kind weight.
-        device: Device: auto, cpu, cuda or mps.
-        probability: GeoTIFF of the probability to write.
-        polygons: File of the changed areas to write: .gpkg, .geojson or .parquet.
-        report: HTML page to write, with both dates, the map and the largest changes.
-        manifest: CSV file of scenes: before, after, output, and optionally probability, polygons, report.
-        ray: Predict the scenes of a manifest on Ray: the address of a cluster, or local.
-        workers: Number of Ray workers; one per GPU or per two cores by default.
-        progress: Show a progress bar.
+        output: Map to write: .png or .tif.
+        model: Folder of a run, tag (MODEL.TAG), model with published weights, or hf-hub:owner/name.
+        device: auto, cpu, cuda or mps.
+        cfg: Prediction.
+        polygon_cfg: Polygons.
+        probability: GeoTIFF of the probability to write too.
+        polygons: Changed areas to write too: .gpkg, .geojson or .parquet.
+        report: HTML page to write too: both dates, the map, the largest changes.
+        manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
+        ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started here.
+        workers: Number of Ray workers; one per GPU, or per two cores, by default.
     """
     products = {"probability": probability, "polygons": polygons, "report": report}
-    cfg = dataclasses.replace(scene, probability=map_.probability_type, progress=progress)
+    job = _Job(model, device, cfg, polygon_cfg)
     if manifest is not None:
         if before is not None or output is not None or any(products.values()):
-            raise InputError("--manifest names the images and outputs: pass no others")
-        return _predict_manifest(manifest, ray, workers, model, device, cfg, polygon)
+            raise InputError("--manifest names the images and outputs: give no others")
+        return job.predict_list(manifest, ray, workers)
     if before is None or after is None or output is None:
-        raise InputError("pass two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
-    if ray is not None:
-        raise InputError("--ray predicts the scenes of a list: pass --manifest FILE")
-    target = Path(output)
-    if target.suffix.lower() not in (".png", *RASTERS):
-        raise InputError(f"-o {output}: a mask needs a lossless format; use one of .png, {', '.join(RASTERS)}")
-    if not target.parent.is_dir():
-        raise InputError(f"-o {output}: the folder {target.parent} does not exist")
+        raise InputError("name two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
+    if ray:
+        raise InputError("--ray predicts a list of scenes: give --manifest FILE")
+    target = output_path(output, (".png", *RASTERS), "a mask needs a lossless format")
+    for file in (before, after):  # before the model is loaded, which takes seconds
+        if not Path(file).is_file():
+            raise InputError(f"{file}: no such file")
     if target.suffix.lower() in RASTERS:
-        _predict_scene(before, after, target, model, device, cfg, polygon, products)
-        return 0
-    given = [name for name, value in {**products, "percentiles": cfg.percentiles}.items() if value is not None]
-    if given:
+        job.predict_scene(before, after, target, products)
+    elif given := [name for name, value in {**products, "percentiles": cfg.percentiles}.items() if value is not None]:
         raise InputError(f"--{given[0]} is for maps of scenes: name the output .tif")
-    _predict_picture(before, after, target, model, device, cfg)
+    else:
+        job.predict_pictures(before, after, target)
     return 0
 
 
-def _load(model: str, device: str) -> Any:
-    return load_trained(model).to(pick_device(device))
+@dataclass(frozen=True)
+class _Job:
+    """Model and settings of all pairs."""
 
+    model: str
+    device: str
+    cfg: SceneCfg
+    polygon_cfg: PolygonCfg
 
-def _predict_scene(
-    before: str,
-    after: str,
-    target: Path,
-    model: str,
-    device: str,
-    cfg: SceneCfg,
-    polygon: PolygonCfg,
-    products: dict[str, str | None],
-) -> None:
-    for file in (before, after):
-        if not Path(file).is_file():
-            raise InputError(f"{file}: no such file")
-    from cdzoo.scenes import predict_scene
+    def load(self) -> ChangeDetector:
+        return load_trained(self.model).to(pick_device(self.device))
 
-    detector = _load(model, device)
-    print(describe_weights(detector, model), flush=True)
-    result = predict_scene(detector, before, after, target, cfg, polygon_cfg=polygon, **products)
-    share = result.changed / result.pixels if result.pixels else 0.0
-    resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
-    print(
-        f"{share:.2%} of {result.pixels:,} pixels with data changed (threshold {result.threshold:g}); "
-        f"{result.seconds:.0f} s{resumed}"
-    )
-    for path in (result.mask, result.probability, products["polygons"], products["report"]):
-        if path is not None:
-            print(f"  {path}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
+    def predict_scene(self, before: str, after: str, target: Path, products: dict[str, str | None]) -> None:
+        from cdzoo.scenes import predict_scene
 
+        model = self.load()
+        print_weights(model, self.model)
+        result = predict_scene(model, before, after, target, self.cfg, polygon_cfg=self.polygon_cfg, **products)
+        share = result.changed / result.pixels if result.pixels else 0.0
+        resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
+        text = f"{share:.2%} of {result.pixels:,} pixels with data changed (threshold {result.threshold:g})"
+        print(f"{text}; {result.seconds:.0f} s{resumed}")
+        for path in (result.mask, result.probability, products["polygons"], products["report"]):
+            if path is not None:
+                print(f"  {path}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
 
-def _predict_manifest(
-    manifest: str, ray: str | None, workers: int | None, model: str, device: str, cfg: SceneCfg, polygon: PolygonCfg
-) -> int:
-    """Predict the scenes of a manifest that are not finished; return 1 if one failed."""
-    from cdzoo.scenes.many import predict_on_ray, predict_scenes, read_manifest, unfinished
+    def predict_pictures(self, before: str, after: str, target: Path) -> None:
+        """Write mask, probability and overlay: all of them or none."""
+        import numpy as np
+        from PIL import Image
 
-    scenes = read_manifest(manifest)
-    missing = unfinished(scenes)
-    print(f"{len(scenes)} scenes, {len(scenes) - len(missing)} of them finished before", flush=True)
-    if not missing:
-        return 0
-    load = partial(_load, model, device)
-    if ray is None:
-        outcomes = predict_scenes(load, missing, cfg, polygon)
-    else:
-        on_gpu = pick_device(device).type == "cuda"
-        address = None if ray == "local" else ray
-        resources = {"gpus": 1.0 if on_gpu else 0.0, "cores": 1.0 if on_gpu else 2.0}
-        outcomes = predict_on_ray(load, missing, cfg, polygon, address, workers, **resources)
-    failed = 0
-    for number, outcome in enumerate(outcomes, 1):
-        failed += bool(outcome.error)
-        share = f"{outcome.changed / outcome.pixels:.2%} changed, {outcome.seconds:.0f} s" if outcome.pixels else "no data"
-        print(f"[{number}/{len(missing)}] {outcome.output}: {'failed: ' + outcome.error if outcome.error else share}", flush=True)
-    if failed:
-        print(f"{failed} of {len(missing)} scenes failed; the same command tries them again", file=sys.stderr)
-    return 1 if failed else 0
+        from cdzoo.inference.predict import predict_pair
+        from cdzoo.inference.resolve import resolve_threshold
+        from cdzoo.io.files import replace_atomically
+        from cdzoo.visualize import overlay
 
+        model, cfg = self.load(), self.cfg
+        threshold = resolve_threshold(model, cfg.threshold)
+        change = predict_pair(model, before, after, threshold=threshold, value_range=cfg.value_range, augment=cfg.augment)
+        pictures = {
+            target: change.mask * 255,
+            _beside(target, "probability"): (change.probability * 255).round().astype(np.uint8),
+            _beside(target, "overlay"): overlay(change.after, change.mask),
+        }
+        with ExitStack() as stack:
+            for file, pixels in pictures.items():
+                Image.fromarray(pixels).save(stack.enter_context(replace_atomically(file)))
+        print_weights(model, self.model)
+        height, width = change.mask.shape
+        print(f"{change.mask.mean():.2%} of {width}x{height} pixels changed (threshold {threshold:g})")
+        print("\n".join(f"  {file}" for file in pictures))
 
-def _predict_picture(before: str, after: str, target: Path, model: str, device: str, cfg: SceneCfg) -> None:
-    """Write the mask, the probability and the overlay of a pair of images."""
-    import numpy as np
-    from PIL import Image
+    def predict_list(self, manifest: str, ray: bool | str, workers: int | None) -> int:
+        """Predict the scenes of a list that are not finished; return 1 if one of them fails."""
+        from cdzoo.scenes.many import predict_on_ray, predict_scenes, read_manifest, unfinished
 
-    from cdzoo.inference.predict import predict_pair
-    from cdzoo.io.files import replace_atomically
-    from cdzoo.io.images import image_size
-    from cdzoo.visualize import overlay
-
-    for file in (before, after):  # before the model is loaded, which takes seconds
-        image_size(file)
-    detector = _load(model, device)
-    change = predict_pair(detector, before, after, threshold=cfg.threshold, value_range=cfg.value_range, augment=cfg.augment)
-    pictures = {
-        target: change.mask * 255,
-        _beside(target, "probability"): (change.probability * 255).round().astype(np.uint8),
-        _beside(target, "overlay"): overlay(change.after, change.mask),
-    }
-    with ExitStack() as stack:
-        for picture, pixels in pictures.items():
-            Image.fromarray(pixels).save(stack.enter_context(replace_atomically(picture)))
-    print(describe_weights(detector, model))
-    print(f"{change.mask.mean():.2%} of {change.mask.shape[1]}x{change.mask.shape[0]} pixels changed")
-    for picture in pictures:
-        print(f"  {picture}")
+        scenes = read_manifest(manifest)
+        missing = unfinished(scenes)
+        print(f"{len(scenes)} scenes, {len(scenes) - len(missing)} of them done before", flush=True)
+        if not missing:
+            return 0
+        count = len(missing)
+        if not ray:
+            outcomes = predict_scenes(self.load, missing, self.cfg, self.polygon_cfg)
+        else:
+            gpus, cores = (1.0, 1.0) if pick_device(self.device).type == "cuda" else (0.0, 2.0)
+            address = None if ray is True or ray == "local" else ray
+            outcomes = predict_on_ray(self.load, missing, self.cfg, self.polygon_cfg, address, workers, gpus, cores)
+        failed = 0
+        for number, outcome in enumerate(outcomes, 1):
+            failed += bool(outcome.error)
+            share = f"{outcome.changed / outcome.pixels:.2%} changed, {outcome.seconds:.0f} s" if outcome.pixels else "no data"
+            text = f"failed: {outcome.error}" if outcome.error else share
+            print(f"[{number}/{count}] {outcome.output}: {text}", flush=True)
+        if failed:
+            print(f"{failed} of {count} scenes failed; the same command tries them again", file=sys.stderr)
+        return 1 if failed else 0
 
 
 def _beside(path: Path, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Data sets of co-registered images: folders of files, named data sets, and synthetic scenes. Items are `Sample`."""
+"""Data: samples from folders of images, named data sets, and synthetic scenes."""
 
 from __future__ import annotations
 

@@ -1,31 +1,35 @@
-"""`PairAugment`: geometric augmentation of all dates and targets of a sample."""
+"""Geometric augmentation: the same crop, scale, flips and rotation for all images and targets of a sample."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
 
 from cdzoo.data.sample import Sample
+
+Transform = Callable[[Tensor, InterpolationMode], Tensor]
 
 
 @dataclass(frozen=True)
 class PairAugment:
-    """Random crop, scale, flips, quarter turns and swap of the dates, equal for all images and targets of a sample.
+    """Random crop, scale, flips, rotation by multiples of 90 degrees, and exchange of the dates, for any number of dates.
 
-    Written with slices of arrays: torchvision's transforms need 1.09 times the time of the whole loading (docs/training.md), and
-    their random numbers are not a function of a seed per sample. Photometric augmentation runs on batches (`BatchAugment`).
+    Uses the functions of torchvision.transforms.v2 with its own random numbers; the transform classes draw from the global
+    generator and take longer to seed per sample (`benchmarks/loader.py`). Photometric augmentation is applied to batches on the
+    device instead.
 
     Attributes:
-        crop: Side of the square crop in pixels; smaller images are reflected.
-        flips: Random horizontal and vertical flips.
-        rotate: Random rotation by a multiple of 90 degrees.
-        scale: Minimum and maximum random scale.
-        swap_dates: Probability of reversing the order of the dates.
+        crop: Side of the square output in pixels; smaller images are extended by reflection.
+        flips: Flip horizontally and vertically, each with probability 0.5.
+        rotate: Rotate by a random multiple of 90 degrees.
+        scale: Smallest and largest magnification, drawn uniformly.
+        swap_dates: Probability of reversing the order of the dates, in [0, 1]; targets are kept. Skipped if shapes differ.
     """
 
     crop: int
@@ -35,53 +39,46 @@ class PairAugment:
     swap_dates: float = 0.0
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
-        """Return an augmented sample; `rng` is the only source of randomness."""
-        names = list(sample.target)
-        maps = self._cropped([*sample.images, *sample.target.values()], len(sample.images), rng)
-        flipped = tuple(axis for axis in (-1, -2) if self.flips and rng.random() < 0.5)
-        turns = rng.randrange(4) if self.rotate else 0
-        maps = [_turned(one, flipped, turns) for one in maps]
-        images, targets = maps[: len(sample.images)], maps[len(sample.images) :]
-        if self.swap_dates and rng.random() < self.swap_dates and len({image.shape for image in images}) == 1:
-            images.reverse()
-        return Sample(tuple(images), dict(zip(names, targets, strict=True)), sample.name)
+        """Return an augmented sample: images (bands, crop, crop), targets (..., crop, crop), the same name.
 
-    def _cropped(self, maps: list[Tensor], num_images: int, rng: random.Random) -> list[Tensor]:
-        factor = rng.uniform(*self.scale) if self.scale != (1.0, 1.0) else 1.0
-        side = max(1, round(self.crop / factor))
-        height, width = maps[-1].shape[-2:]
-        if min(height, width) < side:
-            rows, columns = (_reflected(length, max(length, side)) for length in (height, width))
-            maps = [one[..., rows[:, None], columns] for one in maps]
-            height, width = maps[-1].shape[-2:]
-        top, left = rng.randint(0, height - side), rng.randint(0, width - side)
-        maps = [one[..., top : top + side, left : left + side] for one in maps]
-        if side == self.crop:
-            return maps
-        return [_resized(one, self.crop, smooth=index < num_images) for index, one in enumerate(maps)]
+        Images are resampled bilinearly, targets by nearest neighbor.
 
+        Args:
+            sample: Sample whose images and targets have equal heights and widths.
+            rng: Source of all random numbers.
+        """
+        height, width = sample.images[0].shape[-2:]
+        transform = self._draw(height, width, rng)
+        images = tuple(transform(image, InterpolationMode.BILINEAR) for image in sample.images)
+        target = {name: transform(values, InterpolationMode.NEAREST_EXACT) for name, values in sample.target.items()}
+        if rng.random() < self.swap_dates and len({image.shape for image in images}) == 1:
+            images = images[::-1]
+        return Sample(images, target, sample.name)
 
-def _turned(one: Tensor, flipped: tuple[int, ...], turns: int) -> Tensor:
-    # Flips and rotations are views in NumPy and copies in PyTorch.
-    view = np.rot90(np.flip(one.numpy(), flipped), turns, (-2, -1))
-    return torch.from_numpy(np.ascontiguousarray(view))
+    def _draw(self, height: int, width: int, rng: random.Random) -> Transform:
+        """Draw a transform of tensors (..., height, width)."""
+        side = max(1, round(self.crop / rng.uniform(*self.scale)))
+        padded_height, padded_width = max(height, side), max(width, side)
+        top, left = rng.randint(0, padded_height - side), rng.randint(0, padded_width - side)
+        flips = [flip for flip in (F.horizontal_flip_image, F.vertical_flip_image) if self.flips and rng.random() < 0.5]
+        angle = 90 * rng.randrange(4) if self.rotate else 0
+
+        def transform(image: Tensor, interpolation: InterpolationMode) -> Tensor:
+            if (padded_height, padded_width) != (height, width):
+                image = image[..., _reflected(height, padded_height)[:, None], _reflected(width, padded_width)]
+            size = [self.crop, self.crop]
+            image = F.resized_crop_image(image[None], top, left, side, side, size, interpolation)[0]  # masks have no band axis
+            for flip in flips:
+                image = flip(image)
+            return F.rotate_image(image, angle) if angle else image
+
+        return transform
 
 
 def _reflected(length: int, wanted: int) -> Tensor:
-    """Return the indices 0, 1, .., n-1, n-2, .., 1, 0, 1, .. up to `wanted`; PyTorch's reflection is limited to one period."""
+    """Return the indices 0, 1, .., n-1, n-2, .., 1, 0, 1, .. up to `wanted`, for any length (torch pads by less than n)."""
     if length == 1:
         return torch.zeros(wanted, dtype=torch.int64)
     period = 2 * (length - 1)
     position = torch.arange(wanted) % period
     return torch.minimum(position, period - position)
-
-
-def _resized(one: Tensor, side: int, smooth: bool) -> Tensor:
-    batch = one.reshape(1, -1, *one.shape[-2:]).float()
-    if smooth:
-        batch = F.interpolate(batch, size=(side, side), mode="bilinear", align_corners=False, antialias=side < one.shape[-1])
-    else:
-        batch = F.interpolate(batch, size=(side, side), mode="nearest-exact")
-    if not one.dtype.is_floating_point:
-        batch = batch.round().clamp_(0, 255)
-    return batch.to(one.dtype).reshape(*one.shape[:-2], side, side)

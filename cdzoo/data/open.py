@@ -1,21 +1,25 @@
-"""`open_data`: the splits of a folder, a named data set, or synthetic scenes, under a protocol."""
+"""`open_data`: the splits of a folder or a named data set under a protocol."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from cdzoo.data.datasets import DatasetInfo, all_datasets
-from cdzoo.data.datasets.info import RANDOM
-from cdzoo.data.folder import FilePairs, usable_pairs
-from cdzoo.data.layout import PairFiles, find_splits, list_split
+from torch.utils.data import Dataset
+
+from cdzoo.data.datasets import DATASETS, DatasetInfo, known_layouts
+from cdzoo.data.folder import FilePairs
+from cdzoo.data.layout import PairFiles, find_splits, list_split, usable_pairs
 from cdzoo.data.masks import MaskEncoding
 from cdzoo.data.protocols import get_protocol
+from cdzoo.data.sample import Sample, as_sample
+from cdzoo.data.sampler import Samples
 from cdzoo.data.splits import holdout_split
 from cdzoo.data.tiles import TiledPairs
 from cdzoo.errors import ConfigError, InputError
@@ -27,15 +31,15 @@ ROOT_VARIABLE = "CDZOO_DATA"
 
 @config_dataclass
 class DataCfg:
-    """A data set and how its files are read.
+    """Data set and reading options.
 
     Attributes:
-        data: Folder of pairs, name of a data set, or synthetic:N for N synthetic training pairs.
-        protocol: Protocol (cdzoo data list); the default protocol of the data set by default.
+        data: Folder of pairs, or name of a data set (cdzoo data list); synthetic:N generates N training pairs.
+        protocol: Name of the protocol (cdzoo data list); the default protocol of the data set by default.
         exclude: Wildcards of sample names to leave out.
-        val: Another folder with the validation pairs.
-        value_range: Values (min, max) that map to [0, 1]; required for images of more than 8 bits.
-        mask_encoding: 0/1, 0/255 or threshold; detected by default.
+        val: Folder of validation pairs, instead of the validation split.
+        value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
+        mask_encoding: Encoding of the masks: 0/1, 0/255 or threshold; detected by default.
     """
 
     data: str
@@ -43,30 +47,22 @@ class DataCfg:
     exclude: tuple[str, ...] = ()
     val: str | None = None
     value_range: tuple[float, float] | None = None
-    mask_encoding: str | None = None
+    mask_encoding: Literal["0/1", "0/255", "threshold"] | None = None
 
     def __post_init__(self) -> None:
-        """Validate the fields."""
-        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+        """Validate the value range."""
+        if self.value_range is not None and self.value_range[0] >= self.value_range[1]:
             raise ConfigError(f"value_range must be (min, max) with min < max, got {self.value_range}")
-        encodings = [encoding.value for encoding in MaskEncoding]
-        if self.mask_encoding is not None and self.mask_encoding not in encodings:
-            raise ConfigError(f"mask_encoding must be one of {', '.join(encodings)}, got '{self.mask_encoding}'")
-
-    @property
-    def encoding(self) -> MaskEncoding | None:
-        """Encoding of the masks; None if it is detected."""
-        return None if self.mask_encoding is None else MaskEncoding(self.mask_encoding)
 
 
 @dataclass
 class Opened:
-    """Opened splits of a data set.
+    """Splits of a data set.
 
     Attributes:
-        protocol: Protocol of the splits.
-        splits: Samples of each split.
-        notes: Remarks on how the splits were made.
+        protocol: Protocol of the data.
+        splits: Samples of each split, with `names` and `has_change()`.
+        notes: Messages about how the splits were made, one line each.
     """
 
     protocol: Protocol
@@ -75,135 +71,176 @@ class Opened:
 
     @property
     def names(self) -> dict[str, list[str]]:
-        """Names of the samples of each split, which the record of the protocol hashes."""
+        """Names of the samples of each split; their hash is stored with scores."""
         return {split: list(samples.names) for split, samples in self.splits.items()}
 
 
 def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 3)) -> Opened:
     """Open splits of a data set.
 
-    If there is no validation split, part of the training split is held out (see `holdout_split`). A folder without splits is a
-    training split; its test split is the whole folder. The test split is only opened on request.
+    If there is no validation split, it is taken from the training split (see `holdout_split`). A folder without splits is a
+    training split; its test split is the whole folder. Splits that are not requested are not read.
 
     Args:
-        cfg: Data set.
+        cfg: Data set and reading options.
         splits: Any of `"train"`, `"val"`, `"test"`.
         bands: Number of bands of each date.
 
     Raises:
-        InputError: The data do not exist or are invalid, the training split shows no change, or splits share files.
+        InputError: The data do not exist or cannot be used, the training split has no change, or splits share images.
         ConfigError: The protocol does not exist or belongs to another data set.
     """
-    name, _, argument = cfg.data.partition(":")
-    info = all_datasets().get(name)
-    if info is not None and info.generate is not None and not Path(cfg.data).exists():
-        protocol = get_protocol(cfg.protocol, name)
-        return Opened(protocol, {split: info.generate(split, argument) for split in splits}, ["synthetic scenes"])
-    source = _Source(cfg)
+    info = _named(cfg.data)
+    if info is not None and info.generate is not None:
+        generated = {split: _generated(cfg.data, split) for split in splits}
+        return Opened(get_protocol(cfg.protocol, info.name), generated, ["synthetic scenes"])
+    source = _Files(cfg, info)
     opened = Opened(source.protocol, {}, source.notes)
     pairs = source.pairs(splits)
     if cfg.val is not None and Path(cfg.val).resolve() == source.root.resolve():
-        opened.notes.append("the validation pairs are the training pairs: scores show whether the model learns, nothing else")
+        opened.notes.append("the validation pairs are the training pairs: scores do not measure generalization")
     else:
-        _check_duplicates(pairs)
+        _check_disjoint(pairs)
     for split, files in pairs.items():
-        samples = FilePairs(files, bands, cfg.value_range, cfg.encoding)
+        samples = FilePairs(files, bands, cfg.value_range, MaskEncoding(cfg.mask_encoding) if cfg.mask_encoding else None)
         opened.splits[split] = TiledPairs(samples, source.protocol.tile) if source.protocol.tile else samples
         opened.notes.append(f"{split}: {len(opened.splits[split])} pairs, masks {samples.encoding.value}")
-        official = source.info.splits.get(split) if source.info else None
+        official = info.splits.get(split) if info else None
         if official is not None and official != len(files) and split == "test":
             opened.notes.append(f"not the official test split, which has {official} pairs: this one has {len(files)}")
     if "train" in opened.splits and not opened.splits["train"].has_change():
         raise InputError(
-            f"{cfg.data}: none of the {len(pairs['train'])} training masks shows any change, so there is nothing to learn; check "
-            f"them with: cdzoo data check {cfg.data}"
+            f"{cfg.data}: no mask of the {len(pairs['train'])} training pairs has changed pixels, so there is "
+            f"nothing to learn; look at the data with: cdzoo data check {cfg.data}"
         )
     return opened
 
 
+class CachedDataset(Dataset[Sample]):
+    """Samples that are generated on first access and kept in memory.
+
+    Args:
+        samples: Samples to cache, at least one of which has change.
+        names: New names of the samples.
+    """
+
+    def __init__(self, samples: Samples, names: Sequence[str]) -> None:
+        self.samples = samples
+        self.names = list(names)
+        self._cache: dict[int, Sample] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Return one sample."""
+        if index not in self._cache:
+            self._cache[index] = as_sample(self.samples[index])._replace(name=self.names[index])
+        return self._cache[index]
+
+    def has_change(self) -> bool:
+        """Return True, without generating samples."""
+        return True
+
+
+class _Files:
+    """Files of each split of a folder or a named data set."""
+
+    def __init__(self, cfg: DataCfg, info: DatasetInfo | None) -> None:
+        self.cfg, self.info = cfg, info
+        self.notes: list[str] = []
+        self.root = Path(cfg.data) if info is None else data_root(info.name)
+        self.protocol = get_protocol(cfg.protocol, info.name if info else "")
+
+    def pairs(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
+        """Return the files of each split, with validation pairs from `val` or held out from the training split if needed."""
+        found: dict[str, list[PairFiles]] = {}
+        if self.cfg.val is not None and "val" in splits:
+            found["val"] = usable_pairs(list_split(self.cfg.val, None, self.cfg.exclude, known_layouts()))
+        there = set(find_splits(self.root, known_layouts())) | (self.info.split_names if self.info else set())
+        wanted = {split for split in splits if split != "test" and split not in found}
+        if wanted and "val" not in there and (not there or "train" in there):
+            whole = self.read("train" if there else None)
+            found |= self._held_out(whole) if self.cfg.val is None else {"train": whole}
+        for split in splits:
+            if split not in found:
+                if not there:
+                    self.notes.append(f"{self.root} has no splits: all of its pairs are used")
+                found[split] = self.read(split if there else None)
+        return {split: found[split] for split in splits}
+
+    def read(self, split: str | None) -> list[PairFiles]:
+        """Return the files of a split on disk; None for a folder without splits."""
+        if self.info is None or split is None:
+            return usable_pairs(list_split(self.root, split, self.cfg.exclude, known_layouts()))
+        listed = self.info.pairs(self.root, split)
+        return [pair for pair in listed if not any(fnmatch(pair.name, pattern) for pattern in self.cfg.exclude)]
+
+    def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
+        chosen = holdout_split([pair.name for pair in pairs], self.protocol.carved)
+        self.notes.append(
+            f"no validation split: {len(chosen)} of {len(pairs)} training pairs are held out, the same ones in every run"
+        )
+        return {
+            "train": [pair for pair in pairs if pair.name not in chosen],
+            "val": [pair for pair in pairs if pair.name in chosen],
+        }
+
+
 def split_files(cfg: DataCfg, split: str, root: Path | None = None) -> list[PairFiles]:
-    """Return the files of one split as they are on disk, without a held-out part; `root` replaces the folder of the data set.
+    """Return the files of one split on disk, without held-out validation pairs.
+
+    Args:
+        cfg: Data set and reading options.
+        split: `"train"`, `"val"` or `"test"`.
+        root: Folder of the data set, if not the default one.
 
     Raises:
-        InputError: The split does not exist or is invalid.
+        InputError: The split does not exist or cannot be used.
     """
-    source = _Source(cfg)
+    source = _Files(cfg, _named(cfg.data))
     source.root = root or source.root
     return source.read(split)
 
 
 def data_root(name: str) -> Path:
-    """Return the folder of a named data set: `$CDZOO_DATA/NAME`, or `data/NAME`."""
+    """Return the folder of a named data set: `$CDZOO_DATA/NAME`, `data/NAME` by default."""
     return Path(os.environ.get(ROOT_VARIABLE, "data")) / name
 
 
-class _Source:
-    """Location of the files of each split."""
-
-    def __init__(self, cfg: DataCfg) -> None:
-        self.cfg = cfg
-        self.notes: list[str] = []
-        self.info: DatasetInfo | None = None if Path(cfg.data).is_dir() else all_datasets().get(cfg.data)
-        self.root = Path(cfg.data) if self.info is None else data_root(cfg.data)
-        self.protocol = get_protocol(cfg.protocol, self.info.name if self.info else "")
-
-    def pairs(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
-        """Return the files of each split."""
-        if self.cfg.val is not None and "val" in splits:
-            own = usable_pairs(list_split(self.cfg.val, None, self.cfg.exclude))
-            others = self._own_pairs([split for split in splits if split != "val"])
-            return {split: own if split == "val" else others[split] for split in splits}
-        return self._own_pairs(splits)
-
-    def read(self, split: str | None) -> list[PairFiles]:
-        """Return the files of one split, or of the whole folder."""
-        if self.info is None or split is None:
-            return usable_pairs(list_split(self.root, split, self.cfg.exclude))
-        listed = self.info.pairs(self.root, split)
-        return [pair for pair in listed if not any(fnmatch(pair.name, pattern) for pattern in self.cfg.exclude)]
-
-    def _own_pairs(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
-        existing = set(find_splits(self.root))
-        if self.info is not None:
-            existing |= set(RANDOM) if self.info.split_at_random else set(self.info.splits)
-        learning = [split for split in splits if split != "test"]
-        found: dict[str, list[PairFiles]] = {}
-        if learning and "val" not in existing and (not existing or "train" in existing):
-            whole = self.read("train" if existing else None)
-            found = {"train": whole} if self.cfg.val is not None else self._hold_out(whole, learning)
-        for split in splits:
-            if split not in found:
-                if not existing:
-                    self.notes.append(f"{self.root} has no splits: all of its pairs are used")
-                found[split] = self.read(split if existing else None)
-        return {split: found[split] for split in splits}
-
-    def _hold_out(self, pairs: list[PairFiles], splits: Sequence[str]) -> dict[str, list[PairFiles]]:
-        chosen = holdout_split([pair.name for pair in pairs], self.protocol.carved)
-        self.notes.append(f"no validation split: {len(chosen)} of {len(pairs)} training pairs are held out, chosen by name")
-        both = {
-            "train": [pair for pair in pairs if pair.name not in chosen],
-            "val": [pair for pair in pairs if pair.name in chosen],
-        }
-        return {split: both[split] for split in splits}
+def _named(data: str) -> DatasetInfo | None:
+    """Return the data set named by `data`, which may be `NAME:NUM_TRAIN` if it is generated; None for a folder."""
+    name, colon, _ = data.partition(":")
+    info = None if Path(data).is_dir() else DATASETS.get(name)
+    return info if info is None or not colon or info.generate is not None else None
 
 
-def _check_duplicates(splits: dict[str, list[PairFiles]]) -> None:
-    """Raise if two splits contain the same pair of images; only files of equal sizes are read."""
-    by_size: dict[tuple[int, int], list[tuple[str, PairFiles]]] = {}
+@functools.lru_cache(maxsize=4)
+def _generated(data: str, split: str) -> CachedDataset:
+    """Return a generated split, shared by all runs of this process."""
+    name, _, num_train = data.partition(":")
+    info = DATASETS[name]
+    assert info.generate is not None
+    if num_train and (not num_train.isdecimal() or int(num_train) < 1):
+        raise InputError(f"{data}: expected a number of training pairs, such as {name}:{info.splits['train']}")
+    return CachedDataset(*info.generate(split, int(num_train) if num_train else None))
+
+
+def _check_disjoint(splits: dict[str, list[PairFiles]]) -> None:
+    """Raise if two splits have a pair with the same images. Only files of equal sizes are read."""
+    by_size: dict[tuple[int, ...], list[tuple[str, PairFiles]]] = {}
     for split, pairs in splits.items():
         for pair in pairs:
-            size = pair.image_a.stat().st_size, pair.image_b.stat().st_size
-            by_size.setdefault(size, []).append((split, pair))
-    for group in by_size.values():
-        if len({split for split, _ in group}) < 2:
+            by_size.setdefault(tuple(path.stat().st_size for path in pair.images), []).append((split, pair))
+    for candidates in by_size.values():
+        if len({split for split, _ in candidates}) < 2:
             continue
         seen: dict[bytes, tuple[str, PairFiles]] = {}
-        for split, pair in group:
-            digest = hashlib.sha256(pair.image_a.read_bytes() + pair.image_b.read_bytes()).digest()
+        for split, pair in candidates:
+            digest = hashlib.sha256(b"".join(path.read_bytes() for path in pair.images)).digest()
             other_split, other = seen.setdefault(digest, (split, pair))
             if other_split != split:
                 raise InputError(
-                    f"{pair.image_b} ({split}) is the same picture as {other.image_b} ({other_split}), and so is its first date; "
-                    f"scores on training pairs are meaningless. See cdzoo data check; leave it out with --exclude"
+                    f"{pair.images[-1]} ({split}) has the same content as {other.images[-1]} ({other_split}), and so have the "
+                    f"other dates of these pairs; splits must not share pairs. See cdzoo data check; leave it out with --exclude"
                 )

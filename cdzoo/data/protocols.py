@@ -1,37 +1,42 @@
-"""Protocols by name: those of the data sets, and `folder` for any folder of pairs."""
+"""Protocols by name: those of the data sets, and `folder` for any folder of samples."""
 
 from __future__ import annotations
 
-from cdzoo.data.datasets import all_datasets
+from cdzoo.data.datasets import DATASETS
 from cdzoo.errors import ConfigError
 from cdzoo.names import suggest
 from cdzoo.protocol import Protocol
 
 FOLDER = Protocol("folder")
+"""Default protocol of data that are not a named data set."""
 
 
-def all_protocols() -> dict[str, Protocol]:
-    """Return all protocols by name."""
-    known = {FOLDER.name: FOLDER}
-    for info in all_datasets().values():
-        known |= {protocol.name: protocol for protocol in info.protocols}
-    return known
+def list_protocols() -> list[str]:
+    """Return the names of all protocols, grouped by data set; the first one of a data set is its default."""
+    return list(_protocols())
 
 
 def get_protocol(name: str | None, dataset: str = "") -> Protocol:
-    """Return the protocol called `name`, or the default protocol of `dataset`.
+    """Return a protocol by name.
+
+    Args:
+        name: Name of the protocol; None for the default protocol of the data set.
+        dataset: Name of the data set; empty for a folder.
 
     Raises:
         ConfigError: There is no such protocol, or it belongs to another data set.
     """
-    info = all_datasets().get(dataset)
+    info = DATASETS.get(dataset)
     if name is None:
-        return info.protocols[0] if info is not None and info.protocols else FOLDER
-    known = all_protocols()
-    if name not in known:
-        raise ConfigError(f"unknown protocol '{name}'.{suggest(name, known)} Protocols: {', '.join(known)}")
-    protocol = known[name]
-    own = info.protocols if info is not None else ()
-    if dataset and protocol.dataset not in ("", dataset) and protocol not in own:
-        raise ConfigError(f"protocol '{name}' is for {protocol.dataset}, not for {dataset}")
+        return info.protocols[0] if info else FOLDER
+    protocols = _protocols()
+    if name not in protocols:
+        raise ConfigError(f"there is no protocol '{name}'.{suggest(name, protocols)} Protocols: {', '.join(protocols)}")
+    protocol = protocols[name]
+    if dataset and protocol.dataset and not (info and protocol in info.protocols):
+        raise ConfigError(f"protocol '{name}' is for {protocol.dataset}, the data are {dataset}")
     return protocol
+
+
+def _protocols() -> dict[str, Protocol]:
+    return {protocol.name: protocol for protocol in (FOLDER, *(each for info in DATASETS.values() for each in info.protocols))}

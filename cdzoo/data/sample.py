@@ -11,12 +11,12 @@ from cdzoo.errors import InputError
 
 
 class Sample(NamedTuple):
-    """One sample of a data set, or a collated batch of samples.
+    """One sample of a data set, or a batch of samples made by the default collate function.
 
     Attributes:
-        images: One image (bands, H, W) per date: uint8, or float32 in [0, 1].
+        images: Image of each date, (bands, H, W): uint8, or float32 with the (min, max) of its value range mapped to [0, 1].
         target: Targets by name; `target["mask"]` (H, W) int64 for binary change detection: 0 unchanged, 1 changed, 255 ignored.
-        name: Name of the sample; a list of names in a batch.
+        name: Name of the sample; a tuple of names in a batch.
     """
 
     images: tuple[Tensor, ...]
@@ -25,7 +25,7 @@ class Sample(NamedTuple):
 
 
 def as_sample(item: Any) -> Sample:
-    """Return an item of a data set as a `Sample`.
+    """Convert an item of a data set to a `Sample`.
 
     Args:
         item: A `Sample`, or a mapping with `image_a`, `image_b`, `mask` and optionally `name`.

@@ -1,4 +1,4 @@
-"""Training: settings, the training loop, and runs on named data."""
+"""Training and scoring of models."""
 
 from __future__ import annotations
 

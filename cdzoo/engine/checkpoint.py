@@ -1,4 +1,4 @@
-"""Checkpoints of a training run: weights as safetensors, training state without pickled code, written atomically."""
+"""Training states on disk: a folder that is complete or absent, tensors in safetensors, the rest without pickled code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from torch import Tensor
 from cdzoo.errors import InputError, TrainingError, WeightsError
 
 FOLDER = "checkpoints"
-WEIGHTS, AVERAGE, STATE = "weights.safetensors", "ema.safetensors", "state.pt"
+WEIGHTS, EMA, STATE = "weights.safetensors", "ema.safetensors", "state.pt"
+FORMAT = 2
+"""Version of `state.pt`, stored in it."""
 KEPT = 2
 
 Weights = Mapping[str, Tensor]
@@ -25,47 +27,45 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """State of a run after a step.
+    """Training state of a run after a step.
 
     Attributes:
-        step: Optimizer steps done.
         weights: State dict of the model.
-        average: State dict of the moving average, if there is one.
-        training: Training state: `TrainState`, optimizer, gradient scaler.
+        ema: State dict of the moving average of the weights; None without one.
+        state: Further values that `torch.load(weights_only=True)` supports.
     """
 
-    step: int
     weights: Weights
-    average: Weights | None
-    training: dict[str, Any]
+    ema: Weights | None
+    state: dict[str, Any]
 
 
-def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
-    """Write a checkpoint atomically, and remove all but the last two.
+def save_checkpoint(out: Path, step: int, checkpoint: Checkpoint) -> Path:
+    """Write a training state under a temporary name, rename it, and remove all but the last two.
 
     Raises:
-        TrainingError: A weight is not finite. Nothing is written.
+        TrainingError: A weight is not finite. In this case nothing is written, so that the last good state is kept.
     """
-    for kind, tensors in (("weights", checkpoint.weights), ("average", checkpoint.average or {})):
+    for label, tensors in (("weights", checkpoint.weights), ("averaged weights", checkpoint.ema or {})):
         bad = [name for name, value in tensors.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
         if bad:
             raise TrainingError(
-                f"after step {checkpoint.step} {len(bad)} of the {kind} are not finite ({', '.join(bad[:4])}); nothing was "
-                f"written. The last checkpoint is kept: lower lr and resume from it"
+                f"after step {step} {len(bad)} of the {label} are not finite ({', '.join(bad[:4])}); nothing was written. "
+                f"The last good training state is kept: lower lr and resume from it"
             )
-    final = out / FOLDER / f"step_{checkpoint.step:08d}"
+    final = out / FOLDER / f"step_{step:08d}"
     temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
         _write_tensors(temporary / WEIGHTS, checkpoint.weights)
-        if checkpoint.average is not None:
-            _write_tensors(temporary / AVERAGE, checkpoint.average)
+        if checkpoint.ema is not None:
+            _write_tensors(temporary / EMA, checkpoint.ema)
         with (temporary / STATE).open("wb") as file:
-            torch.save({**checkpoint.training, "step": checkpoint.step}, file)
+            torch.save({"format": FORMAT, **checkpoint.state}, file)
             _flush(file)
-        if final.exists():  # of a run that was killed after this step and reached it again
-            _remove(final)
+        if final.exists():  # written by a run that was killed later and has come back to this step
+            shutil.rmtree(final)
         os.replace(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -77,7 +77,7 @@ def save_checkpoint(out: Path, checkpoint: Checkpoint) -> Path:
 
 
 def list_checkpoints(out: Path) -> list[Path]:
-    """Return the checkpoint folders of a run, oldest first."""
+    """Return the training states of a run, oldest first."""
     folder = out / FOLDER
     if not folder.is_dir():
         return []
@@ -85,53 +85,49 @@ def list_checkpoints(out: Path) -> list[Path]:
 
 
 def remove_checkpoints(out: Path) -> None:
-    """Remove the checkpoints of an earlier run, which could have later steps than those of a new run."""
+    """Remove the training states of an earlier run in the same folder, which could be newer than those of the new run."""
     for path in list_checkpoints(out):
         _remove(path)
 
 
 def load_checkpoint(out: Path) -> Checkpoint:
-    """Read the last checkpoint of a run.
+    """Read the last training state of a run.
 
     Raises:
         InputError: There is none.
-        WeightsError: It is damaged.
+        WeightsError: It is damaged, or was written by another version of cdzoo.
     """
     found = list_checkpoints(out)
     if not found:
-        raise InputError(f"{out}: there is no checkpoint to resume from; start the run without --resume")
+        raise InputError(f"{out}: no training state to resume from; start the run without --resume")
     return read_checkpoint(found[-1])
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint folder.
+    """Read one training state.
 
     Raises:
-        WeightsError: It is damaged.
+        WeightsError: It is damaged, or was written by another version of cdzoo.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         weights = load_file(path / WEIGHTS)
-        average = load_file(path / AVERAGE) if (path / AVERAGE).exists() else None
-        training = torch.load(path / STATE, map_location="cpu", weights_only=True)
-        step = training["step"]
-    except (
-        SafetensorError,
-        pickle.UnpicklingError,
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        LookupError,
-        TypeError,
-    ) as error:
+        ema = load_file(path / EMA) if (path / EMA).exists() else None
+        state = torch.load(path / STATE, map_location="cpu", weights_only=True)
+        found = state.pop("format", 1)
+    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, AttributeError) as error:
         reason = str(error).split("\n", 1)[0]
         raise WeightsError(
-            f"{path}: the checkpoint is damaged ({reason}); remove the folder to resume from the previous one"
+            f"{path}: the training state is damaged ({reason}); remove the folder to resume from the previous one"
         ) from error
-    return Checkpoint(step, weights, average, training)
+    if found != FORMAT:
+        raise WeightsError(
+            f"{path}: the training state was written by another version of cdzoo (format {found}, expected {FORMAT}) and cannot "
+            f"be resumed; its weights can be loaded with create_model(..., checkpoint_path='{path / WEIGHTS}')"
+        )
+    return Checkpoint(weights, ema, state)
 
 
 def _write_tensors(path: Path, tensors: Weights) -> None:
@@ -143,13 +139,13 @@ def _write_tensors(path: Path, tensors: Weights) -> None:
 
 
 def _flush(file: Any) -> None:
-    # The content must reach the disk before the rename.
+    # The rename must not reach the disk before the contents.
     file.flush()
     os.fsync(file.fileno())
 
 
 def _remove(path: Path) -> None:
-    # Renamed first, since a folder that is partly removed would look like a checkpoint.
+    # Renamed first: a partially removed folder must not be read as a training state.
     hidden = path.with_name(f".{path.name}.old")
     shutil.rmtree(hidden, ignore_errors=True)
     os.replace(path, hidden)

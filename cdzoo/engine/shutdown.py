@@ -1,26 +1,26 @@
-"""`GracefulShutdown`: Ctrl-C and SIGTERM end a run after the current step."""
+"""Graceful shutdown: Ctrl-C, SIGTERM and SIGUSR1 end a run after the current step, with a training state to resume from."""
 
 from __future__ import annotations
 
 import signal
 import threading
+from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, NoReturn
+
+from cdzoo.errors import TrainingError
 
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")
 
 
 class GracefulShutdown:
-    """Context that records signals instead of ending the process. A second signal raises `KeyboardInterrupt`.
+    """Records signals within a `with` block; a second signal raises `KeyboardInterrupt`.
 
-    Outside of the main thread it does nothing.
-
-    Attributes:
-        requested: Name of the received signal; None before.
+    Signal handlers can only be installed in the main thread; in other threads the block has no effect.
     """
 
     def __init__(self) -> None:
-        self.requested: str | None = None
+        self._received: str | None = None
         self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> GracefulShutdown:
@@ -34,7 +34,17 @@ class GracefulShutdown:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
+    @property
+    def requested(self) -> bool:
+        """Whether a signal was received."""
+        return self._received is not None
+
+    def raise_interrupted(self, step: int, out: Path | None) -> NoReturn:
+        """Raise `TrainingError`; the message says how to resume."""
+        hint = f"continue with: cdzoo train --resume {out}" if out else "nothing was saved, as no folder was given"
+        raise TrainingError(f"interrupted by {self._received or 'another process'} after step {step}; {hint}")
+
     def _record(self, number: int, frame: FrameType | None) -> None:
-        if self.requested is not None:
+        if self._received is not None:
             raise KeyboardInterrupt
-        self.requested = signal.Signals(number).name
+        self._received = signal.Signals(number).name

@@ -1,14 +1,14 @@
-"""`evaluate`: scores of a model on a split, under a protocol."""
+"""`evaluate`: the scores of a model on a split, under a protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
@@ -17,15 +17,20 @@ from cdzoo.metrics import Confusion
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.preprocess import normalize_images
 from cdzoo.protocol import Protocol
-from cdzoo.tiling import Window, sliding_windows
+from cdzoo.tiling import sliding_windows
 
-_MAX_WAITING = 4
-"""Samples that wait for others of their size, as a multiple of the batch size."""
+_BATCHES_IN_MEMORY = 4
 
 
 @dataclass(frozen=True)
 class SampleScore:
-    """Confusion matrix of one sample, with its index in the split and its name."""
+    """Pixel counts of one sample; ignored pixels are not counted.
+
+    Attributes:
+        index: Index in the split.
+        name: Name of the sample.
+        confusion: Pixel counts at the threshold of the protocol.
+    """
 
     index: int
     name: str
@@ -45,68 +50,73 @@ def evaluate(
     precision: torch.dtype | None = None,
     on_sample: Callable[[SampleScore], None] | None = None,
 ) -> Any:
-    """Count the pixels of a model's predictions on a split.
+    """Count the pixels of a split in evaluation mode.
 
     Args:
-        model: The model, on `device`; its mode is restored.
-        samples: Samples of the split, tiled as the protocol states; of any sizes.
+        model: Model, on `device`; returns to the mode it was in.
+        samples: Split, tiled as the protocol requires; samples may differ in size.
         protocol: Windows and threshold.
         device: Device of the model.
-        batch_size: Samples, or windows of one sample, predicted at once.
-        workers: Loader processes.
-        rank: Index of this process, which evaluates every `world`-th sample.
+        batch_size: Number of samples, or of windows of one sample, per forward pass.
+        workers: Number of processes that load data.
+        rank: Index of this process; it evaluates every `world`-th sample, so that each sample is counted once.
         world: Number of processes.
-        precision: Type for autocast; None for float32.
-        on_sample: Called with the score of each sample of this process.
+        precision: Data type of autocast; None for float32.
+        on_sample: Called with the pixel counts of each sample of this process.
 
     Returns:
-        The counts of this process, see `Task.create_counter`; `all_reduce()` adds those of the other processes.
+        Accumulator of the task (`ChangeCounts` for binary change detection); `summary()` pools all processes.
     """
     device = torch.device(device)
-    counts = model.task.create_counter(protocol.threshold, device)
-    subset = Subset(_Indexed(samples), range(rank, len(samples), world))
-    loader: DataLoader[Any] = DataLoader(subset, batch_size=None, num_workers=workers)
+    task = model.task
+    counter = task.create_counter(protocol.threshold, device)
+    numbered = Subset(_Numbered(samples), range(rank, len(samples), world))
+    loader: DataLoader[Any] = DataLoader(numbered, batch_size=None, num_workers=workers)
     with evaluating(model):
-        for batch in _batch_by_size(loader, batch_size):
-            images = [torch.stack(dates).to(device) for dates in zip(*(sample.images for _, sample in batch), strict=True)]
-            target = torch.stack([sample.target[model.task.target] for _, sample in batch]).to(device)
+        for batch in _equal_sizes(loader, batch_size):
+            indices, collated = zip(*batch, strict=True)
+            images, target, names = default_collate(list(collated))
+            target = {key: value.to(device) for key, value in target.items()}
             with torch.autocast(device.type, precision, enabled=precision is not None):
-                probability = predict_probability(model, images, protocol, batch_size)
-            confusions = counts.update(probability, target)
+                probabilities = predict_windows(model, [image.to(device) for image in images], protocol, batch_size)
+            confusions = task.update(counter, probabilities, target)
             if on_sample is not None:
-                for (index, sample), confusion in zip(batch, confusions, strict=True):
-                    on_sample(SampleScore(index, sample.name, confusion))
-    return counts
+                for score in map(SampleScore, indices, names, confusions):
+                    on_sample(score)
+    return counter
 
 
-def predict_probability(model: ChangeDetector, images: list[Tensor], protocol: Protocol, batch_size: int = 8) -> Tensor:
-    """Return the probability of change (B, H, W), averaged over the windows of the protocol if it has them.
+def predict_windows(model: ChangeDetector, images: Sequence[Tensor], protocol: Protocol, batch_size: int = 8) -> Tensor:
+    """Return the probabilities (B, ..., H, W) of images, averaged over windows if the protocol requires them.
 
     Args:
-        model: The model, in evaluation mode.
+        model: Model in evaluation mode.
         images: One tensor (B, bands, H, W) per date, uint8 or float in [0, 1].
-        protocol: Size and overlap of windows.
-        batch_size: Windows predicted at once.
+        protocol: Windows.
+        batch_size: Number of windows per forward pass.
     """
     normalized = normalize_images(model.config, *images)
-    first = normalized[0]
-    height, width = first.shape[-2:]
-    if protocol.window is None or max(height, width) <= protocol.window:
+    height, width = normalized[0].shape[-2:]
+    window = protocol.window
+    if window is None or max(height, width) <= window:
         return model.probabilities(model(*normalized))
-    total, count = first.new_zeros(len(first), height, width), first.new_zeros(height, width)
-    windows = sliding_windows(height, width, protocol.window, protocol.overlap)
-    step = max(1, batch_size // len(first))
-    for start in range(0, len(windows), step):
-        group = windows[start : start + step]
-        crops = [torch.cat([_crop(image, window) for window in group]) for image in normalized]
-        for window, probability in zip(group, model.probabilities(model(*crops)).chunk(len(group)), strict=True):
-            rows, columns = slice(window.y, window.y + window.height), slice(window.x, window.x + window.width)
-            total[:, rows, columns] += probability
+    windows = sliding_windows(height, width, window, protocol.overlap)
+    step = max(1, batch_size // len(normalized[0]))
+    total, count = None, normalized[0].new_zeros(height, width)
+    for first in range(0, len(windows), step):
+        slices = [(slice(w.y, w.y + w.height), slice(w.x, w.x + w.width)) for w in windows[first : first + step]]
+        crops = [torch.cat([image[:, :, rows, columns] for rows, columns in slices]) for image in normalized]
+        probabilities = model.probabilities(model(*crops)).chunk(len(slices))
+        if total is None:
+            total = normalized[0].new_zeros(*probabilities[0].shape[:-2], height, width)
+        for (rows, columns), probability in zip(slices, probabilities, strict=True):
+            total[..., rows, columns] += probability
             count[rows, columns] += 1
+    assert total is not None
     return total / count
 
 
-class _Indexed(torch.utils.data.Dataset[tuple[int, Sample]]):
+class _Numbered(Dataset[tuple[int, Sample]]):
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
 
@@ -114,18 +124,21 @@ class _Indexed(torch.utils.data.Dataset[tuple[int, Sample]]):
         return index, as_sample(self.samples[index])
 
 
-def _batch_by_size(samples: Iterable[tuple[int, Sample]], batch_size: int) -> Iterator[list[tuple[int, Sample]]]:
-    """Group samples of equal size into batches. The largest group is flushed when too many samples wait."""
-    waiting: dict[tuple[int, ...], list[tuple[int, Sample]]] = {}
+def _equal_sizes(samples: Iterable[tuple[int, Sample]], batch_size: int) -> Iterator[list[tuple[int, Sample]]]:
+    """Group samples of the same size into batches.
+
+    The number of waiting samples is bounded: beyond a few batches, the largest group becomes an incomplete batch. The scores do
+    not depend on it, as they are independent of batch order.
+    """
+    groups: dict[tuple[int, ...], list[tuple[int, Sample]]] = {}
+    waiting = 0
     for index, sample in samples:
         size = tuple(sample.images[0].shape[-2:])
-        waiting.setdefault(size, []).append((index, sample))
-        if len(waiting[size]) == batch_size:
-            yield waiting.pop(size)
-        elif sum(map(len, waiting.values())) >= _MAX_WAITING * batch_size:
-            yield waiting.pop(max(waiting, key=lambda key: len(waiting[key])))
-    yield from waiting.values()
-
-
-def _crop(image: Tensor, window: Window) -> Tensor:
-    return image[..., window.y : window.y + window.height, window.x : window.x + window.width]
+        groups.setdefault(size, []).append((index, sample))
+        waiting += 1
+        full = len(groups[size]) == batch_size
+        if full or waiting >= _BATCHES_IN_MEMORY * batch_size:
+            batch = groups.pop(size if full else max(groups, key=lambda key: len(groups[key])))  # the oldest one of equal groups
+            waiting -= len(batch)
+            yield batch
+    yield from groups.values()

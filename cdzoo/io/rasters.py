@@ -1,4 +1,4 @@
-"""Images that Pillow cannot read in full: more than 8 bits, or more than four bands. Through rasterio."""
+"""Reading images of more than 8 bits or more than four bands with rasterio."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CACHE_BYTES = 256 << 20  # rasterio passes bytes; GDAL itself would read a numb
 
 
 def is_tiff(path: Path) -> bool:
-    """Tell by its first bytes whether a file is a TIFF, classic or big."""
+    """Return whether a file starts with the signature of a TIFF or BigTIFF."""
     try:
         with path.open("rb") as file:
             return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -24,10 +24,10 @@ def is_tiff(path: Path) -> bool:
 
 
 def read_deep(path: Path) -> npt.NDArray[Any]:
-    """Read an image of any depth and number of bands as (H, W, bands), in the type of the file.
+    """Read an image of any depth and number of bands as (H, W, bands), in the dtype of the file.
 
     Raises:
-        InputError: The file is damaged, or no image.
+        InputError: The file is damaged or not an image.
         MissingDependencyError: rasterio is not installed.
     """
     with _opened(path) as source:
@@ -38,10 +38,10 @@ def read_deep(path: Path) -> npt.NDArray[Any]:
 
 
 def read_window(path: Path, y: int, x: int, height: int, width: int) -> npt.NDArray[Any]:
-    """Read a part of an image as (height, width, bands), and no more of the file than that needs.
+    """Read a window of an image as (height, width, bands) without decoding the rest of the file.
 
     Raises:
-        InputError: The file is damaged, or no image.
+        InputError: The file is damaged or not an image.
         MissingDependencyError: rasterio is not installed.
     """
     with _opened(path) as source:
@@ -52,7 +52,7 @@ def read_window(path: Path, y: int, x: int, height: int, width: int) -> npt.NDAr
 
 
 def size_of_deep(path: Path) -> tuple[int, int, int, str]:
-    """Return (height, width, bands, type) from the header."""
+    """Return (height, width, bands, dtype) from the header."""
     with _opened(path) as source:
         return source.height, source.width, source.count, source.dtypes[0]
 
@@ -60,11 +60,11 @@ def size_of_deep(path: Path) -> tuple[int, int, int, str]:
 def _opened(path: Path) -> Any:
     rasterio = require_rasterio(f"{path}: reading images of more than 8 bits or four bands")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # tiles of data sets seldom are
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # tiles of data sets rarely have georeferencing
         try:
             return rasterio.open(path)
         except rasterio.errors.RasterioError as error:
-            raise InputError(f"{path}: no image that can be read, or a damaged one ({error})") from error
+            raise InputError(f"{path}: not a readable image, or damaged ({error})") from error
 
 
 def require_rasterio(purpose: str) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -11,15 +9,15 @@ from torch import Tensor, nn
 
 from cdzoo.errors import ConfigError
 from cdzoo.losses import create_loss
-from cdzoo.metrics import ChangeCounts
-from cdzoo.tasks.base import Output, Task
+from cdzoo.metrics import ChangeCounts, Confusion, Scores
+from cdzoo.tasks.base import Output, Target, Task
 
 
 class BinaryTask(Task):
     """Change detection with two classes: "no change" (0) and "change" (1).
 
     One logit goes through a sigmoid; two go through a softmax whose class 0 is "no change". A pixel is changed if its probability
-    reaches the threshold.
+    reaches the threshold. The target is `target["mask"]` (B, H, W).
     """
 
     name = "binary"
@@ -34,9 +32,9 @@ class BinaryTask(Task):
                 "2 (softmax, class 0 is no change)"
             )
 
-    def create_loss(self, text: str, change_weight: float = 1.0) -> nn.Module:
-        """Return the sum of losses of `text`, see `cdzoo.losses.create_loss`."""
-        return _BinaryLoss(create_loss(text, change_weight))
+    def create_loss(self, loss: str = "bce", change_weight: float = 1.0) -> nn.Module:
+        """Return the sum of losses named by `loss`, see `cdzoo.losses`."""
+        return BinaryLoss(create_loss(loss, change_weight))
 
     def probabilities(self, output: Output) -> Tensor:
         """Return the probability of change (B, H, W) in [0, 1], float32."""
@@ -47,17 +45,38 @@ class BinaryTask(Task):
         """Return 1 where the probability reaches the threshold, else 0."""
         return (probability >= threshold).astype(np.uint8)
 
+    def classes(self, target: Target) -> Tensor:
+        """Return the mask."""
+        return target["mask"]
+
     def create_counter(self, threshold: float, device: torch.device | str = "cpu") -> ChangeCounts:
         """Return pixel counts at the threshold and at a sweep of others."""
         return ChangeCounts(threshold, device)
 
+    def update(self, counter: ChangeCounts, probabilities: Tensor, target: Target) -> list[Confusion]:
+        """Count the pixels of a batch; return the confusion matrix of each sample."""
+        return counter.update(probabilities, target["mask"])
 
-class _BinaryLoss(nn.Module):
+    def warning(self, scores: Scores) -> str:
+        """Return a warning if no pixel is predicted as changed."""
+        if scores.tp + scores.fp:
+            return ""
+        return (
+            f"no pixel of the validation samples is predicted as changed (all probabilities are below {scores.threshold:g}). "
+            "This is common early in training; if it persists, the learning rate is too high or too low, change is too rare for "
+            "the loss (try loss=bce+dice or change_weight=5), or the masks are empty (see cdzoo data check)"
+        )
+
+
+class BinaryLoss(nn.Module):
+    """Applies a loss to the logits of change and `target["mask"]`."""
+
     def __init__(self, loss: nn.Module) -> None:
         super().__init__()
         self.loss = loss
 
-    def forward(self, output: Output, target: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, output: Output, target: Target) -> Tensor:
+        """Return the loss of an output of the model."""
         return self.loss(_logits(output), target["mask"])
 
 

@@ -19,15 +19,17 @@ def test_samples_are_deterministic_in_any_order_and_process():
     first = [scenes[i] for i in range(6)]
     for i in (5, 0, 3):
         again = SyntheticScenes(6, 64, seed=3)[i]
-        assert all(torch.equal(again[k], first[i][k]) for k in ("image_a", "image_b", "mask"))
+        assert all(map(torch.equal, again.images, first[i].images))
+        assert torch.equal(again.target["mask"], first[i].target["mask"])
     loaded = list(DataLoader(scenes, batch_size=1, num_workers=2))
     for i, batch in enumerate(loaded):
-        assert batch["name"] == [f"scene_3_{i:05d}"]
-        assert all(torch.equal(batch[k][0], first[i][k]) for k in ("image_a", "image_b", "mask"))
+        assert batch.name == (f"scene_3_{i:05d}",)
+        assert all(torch.equal(image[0], date) for image, date in zip(batch.images, first[i].images, strict=True))
+        assert torch.equal(batch.target["mask"][0], first[i].target["mask"])
 
 
 def test_seeds_and_indices_return_different_images():
-    images = [SyntheticScenes(2, 64, seed=s)[i]["image_a"] for s in (0, 1) for i in (0, 1)]
+    images = [SyntheticScenes(2, 64, seed=s)[i].images[0] for s in (0, 1) for i in (0, 1)]
     assert len({image.numpy().tobytes() for image in images}) == 4
 
 
@@ -35,24 +37,24 @@ def test_seeds_and_indices_return_different_images():
 def test_shapes_dtypes_and_values(size):
     height, width = (size, size) if isinstance(size, int) else size
     sample = SyntheticScenes(1, size, unchanged=0)[0]
-    assert sample["image_a"].shape == sample["image_b"].shape == (3, height, width)
-    assert sample["mask"].shape == (height, width)
-    assert sample["image_a"].dtype == torch.uint8 and sample["mask"].dtype == torch.int64
-    assert set(sample["mask"].unique().tolist()) <= {0, 1}
-    assert sample["image_a"].float().std() > 10
+    (x1, x2), mask = sample.images, sample.target["mask"]
+    assert x1.shape == x2.shape == (3, height, width) and mask.shape == (height, width)
+    assert x1.dtype == torch.uint8 and mask.dtype == torch.int64
+    assert set(mask.unique().tolist()) <= {0, 1}
+    assert x1.float().std() > 10
 
 
 def test_fraction_of_changed_pixels():
-    changed = [SyntheticScenes(60, 256, unchanged=0)[i]["mask"].float().mean().item() for i in range(60)]
+    changed = [SyntheticScenes(60, 256, unchanged=0)[i].target["mask"].float().mean().item() for i in range(60)]
     assert 0.03 < np.mean(changed) < 0.2
     assert np.mean(np.array(changed) > 0) > 0.95
 
 
 def test_fraction_of_unchanged_pairs():
     scenes = SyntheticScenes(80, 96, unchanged=0.5)
-    empty = np.mean([scenes[i]["mask"].sum().item() == 0 for i in range(80)])
+    empty = np.mean([scenes[i].target["mask"].sum().item() == 0 for i in range(80)])
     assert 0.35 < empty < 0.8  # small images may also miss the change
-    assert not any(SyntheticScenes(5, 64, unchanged=1.0)[i]["mask"].any() for i in range(5))
+    assert not any(SyntheticScenes(5, 64, unchanged=1.0)[i].target["mask"].any() for i in range(5))
 
 
 def test_unchanged_pairs_have_pseudo_changes():
@@ -180,8 +182,8 @@ def test_shadows_are_not_labeled():
 def test_difference_threshold_is_insufficient():
     best = 0.0
     scenes = [SyntheticScenes(40, 256, seed=5)[i] for i in range(40)]
-    distance = torch.stack([(s["image_b"].float() - s["image_a"].float()).norm(dim=0) for s in scenes])
-    truth = torch.stack([s["mask"] for s in scenes])
+    distance = torch.stack([(s.images[1].float() - s.images[0].float()).norm(dim=0) for s in scenes])
+    truth = torch.stack([s.target["mask"] for s in scenes])
     for threshold in range(10, 250, 10):
         best = max(best, Confusion.of(distance > threshold, truth).f1)
     assert best < 0.4, f"the best threshold has F1 {best:.3f}"

@@ -106,7 +106,7 @@ def test_scenes_with_missing_outputs_are_unfinished(manifest, tmp_path):
     ("words", "message"),
     [
         ([], "pass two images and an output"),
-        (["a.tif", "b.tif", "-o", "c.tif", "--ray", "local"], "pass --manifest"),
+        (["a.tif", "b.tif", "-o", "c.tif", "--ray"], "pass --manifest"),
         (["--manifest", "x.csv", "-o", "c.tif"], "pass no others"),
         (["--manifest", "none.csv"], "cannot be read as a list of scenes"),
     ],
@@ -132,7 +132,7 @@ def test_ray_resumes_the_scene_of_a_killed_worker(manifest, weights, tmp_path, m
 
     threading.Thread(target=kill, daemon=True).start()
     try:
-        assert main([*words, "--ray", "local", "--workers", "2"]) == 0
+        assert main([*words, "--ray", "--workers", "2"]) == 0
     finally:
         ray.shutdown()
     assert killed and "50 scenes, 0 of them finished before" in capsys.readouterr().out

@@ -1,16 +1,16 @@
-"""Synthetic scenes without changes of light, season and position: easier, for short runs."""
+"""Synthetic scenes without pseudo-changes: an easier task for short runs."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+from dataclasses import replace
 
 from cdzoo.data.datasets import synthetic
 
-DATASET = dataclasses.replace(
+DATASET = replace(
     synthetic.DATASET,
     name="synthetic_plain",
-    title="Plain synthetic scenes",
-    description="Synthetic scenes without changes of light, season and position",
-    generate=functools.partial(synthetic.generate, plain=True),
+    title="Synthetic scenes without pseudo-changes",
+    description="The scenes of synthetic with equal light, season and position at both dates",
+    generate=functools.partial(synthetic.generate, prefix="plain_", pseudo_changes=False),
 )

@@ -1,4 +1,4 @@
-"""Every architecture goes through the ordinary trainer, and fusions are exchanged between architectures."""
+"""All architectures can be trained, and fusions can be exchanged between architectures."""
 
 import dataclasses
 
@@ -8,8 +8,7 @@ from architectures import architectures
 
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
-from cdzoo.engine.config import TrainCfg
-from cdzoo.engine.fit import train
+from cdzoo.engine import TrainCfg, train
 from cdzoo.errors import ConfigError
 from cdzoo.registry import FUSIONS, MODELS
 
@@ -20,14 +19,14 @@ RGB = [name for name in architectures() if MODELS.get(name)().bands == (3, 3)]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RGB)
-def test_every_architecture_trains_an_epoch_on_made_scenes(name):
+def test_every_architecture_trains_an_epoch(name):
     model = cdzoo.create_model(name)
     frozen = {key: p.clone() for key, p in model.named_parameters() if not p.requires_grad}
     before = {key: p.detach().clone() for key, p in model.head.named_parameters()}
     scenes = SyntheticScenes(2, size=64, seed=0)
     loss = "ce" if model.config.num_classes > 1 else "bce+dice"
-    summary = train(model, scenes, scenes, dataclasses.replace(QUICK, loss=loss))
-    assert 0 <= summary["f1"] <= 1
+    results = train(model, scenes, scenes, dataclasses.replace(QUICK, loss=loss))
+    assert 0 <= results["f1"] <= 1
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
     assert all((p != before[key]).any() for key, p in model.head.named_parameters())
     assert all(torch.equal(p, frozen[key]) for key, p in model.named_parameters() if key in frozen)
@@ -36,7 +35,7 @@ def test_every_architecture_trains_an_epoch_on_made_scenes(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("fusion", FUSIONS.list())
-def test_every_fusion_swaps_into_the_rivals(host, fusion):
+def test_every_fusion_replaces_that_of_other_architectures(host, fusion):
     model = cdzoo.create_model(host, fusion=fusion).eval()
     with torch.no_grad():
         logits = model(torch.randn(1, 3, 64, 64), torch.randn(1, 3, 64, 64))
@@ -44,7 +43,7 @@ def test_every_fusion_swaps_into_the_rivals(host, fusion):
     assert model.config.fusion.name == fusion
 
 
-def test_decoders_swap_into_glmamba_and_what_cannot_be_swapped_says_why():
+def test_decoders_of_other_architectures_and_what_does_not_fit():
     model = cdzoo.create_model("glmamba_levir", decoder="unet")
     assert model.decoder.out_strides == (4,)
     with pytest.raises(ConfigError, match=r"needs at least two levels.*'concat' or 'abs_diff'"):
