@@ -9,6 +9,7 @@ between runs. The model is a light one for a CPU. ``--quick`` takes seconds and 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import resource
@@ -28,7 +29,7 @@ import cdzoo
 from cdzoo.inference.blocks import WindowGrid
 from cdzoo.inference.tta import probability
 from cdzoo.io.files import write_json
-from cdzoo.results import environment
+from cdzoo.results import Environment
 from cdzoo.scenes import SceneCfg, predict_scene
 
 BLOCK = 512
@@ -135,7 +136,15 @@ def main() -> None:
     least, most = (max(1.0, results[i]["peak_mb_beyond_model"]) for i in (0, -1))  # a scene of one batch needs nothing
     print(f"peak memory beyond the model, largest to smallest scene: {most / least:.2f}")
     if chosen.out is not None:
-        write_json(chosen.out, {"environment": environment(), "tile": cfg.tile, "overlap": cfg.overlap, "results": results})
+        write_json(
+            chosen.out,
+            {
+                "environment": dataclasses.asdict(Environment.current()),
+                "tile": cfg.tile,
+                "overlap": cfg.overlap,
+                "results": results,
+            },
+        )
 
 
 if __name__ == "__main__":

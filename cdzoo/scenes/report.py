@@ -94,14 +94,11 @@ def _summarize(mask: str | Path, probability: str | Path, cfg: PolygonCfg) -> _M
     with rasterio.open(mask) as masks, rasterio.open(probability) as probabilities:
         factor = max(1.0, max(masks.shape) / _SIDE)
         shape = (max(1, round(masks.height / factor)), max(1, round(masks.width / factor)))
-        pixels, changed = _counts(masks)
         return _MapSummary(
             Grid(masks.crs, masks.transform, masks.height, masks.width),
             masks.tags(),
             masks.read(1, out_shape=shape),
-            pixels,
-            changed,
-            _histogram(probabilities),
+            *_count(masks, probabilities),
             sorted(traced_areas(masks, probabilities, cfg), key=lambda area: -area.area)[:_MAX_AREAS],
         )
 
@@ -139,23 +136,15 @@ def _overview(path: str | Path, grid: Grid, shape: tuple[int, int], cfg: SceneCf
     return to_rgb(pixels)
 
 
-def _counts(masks: Any) -> tuple[int, int]:
-    """Return the number of pixels with data and of changed pixels."""
-    pixels = changed = 0
+def _count(masks: Any, probabilities: Any) -> tuple[int, int, npt.NDArray[np.int64]]:
+    """Return the number of pixels with data, of changed pixels, and of pixels per interval of probability."""
+    pixels, changed, histogram = 0, 0, np.zeros(_BINS, np.int64)
     for _, window in masks.block_windows(1):
-        values = masks.read(1, window=window)
-        pixels += int(has_data(values).sum())
-        changed += int(is_changed(values).sum())
-    return pixels, changed
-
-
-def _histogram(probabilities: Any) -> npt.NDArray[np.int64]:
-    """Return the number of pixels per interval of probability."""
-    total = np.zeros(_BINS, np.int64)
-    for _, window in probabilities.block_windows(1):
-        values = decode_probability(probabilities.read(1, window=window))
-        total += np.histogram(values[np.isfinite(values)], bins=_BINS, range=(0, 1))[0]
-    return total
+        classes, values = masks.read(1, window=window), decode_probability(probabilities.read(1, window=window))
+        pixels += int(has_data(classes).sum())
+        changed += int(is_changed(classes).sum())
+        histogram += np.histogram(values[np.isfinite(values)], bins=_BINS, range=(0, 1))[0]
+    return pixels, changed, histogram
 
 
 def _bars(counts: npt.NDArray[np.int64]) -> str:

@@ -81,7 +81,7 @@ def test_windows_agree_with_the_whole_image_for_a_global_receptive_field(raster,
     """The network sees a window instead of the whole image, so the maps are similar, not equal."""
     model = cdzoo.create_model("glmamba_tiny", pretrained=True).eval()
     scene = SyntheticScenes(1, size=(640, 700), seed=11, unchanged=0)[0]
-    before, after = (scene[key].permute(1, 2, 0).numpy() for key in ("image_a", "image_b"))
+    before, after = (image.permute(1, 2, 0).numpy() for image in scene.images)
     cfg = SceneCfg(tile=384, overlap=128, progress=False)
     predict_scene(model, raster("a.tif", before), raster("b.tif", after), tmp_path / "c.tif", cfg)
     found, expected = read(tmp_path / "c.tif") == 1, whole(model, before, after) >= 0.5
@@ -248,7 +248,7 @@ class TestInterruption:
     @pytest.mark.slow
     def test_sigkill(self, raster, tmp_path):
         scene = SyntheticScenes(1, size=(900, 512), seed=3, unchanged=0)[0]
-        paths = [raster(name, scene[key].permute(1, 2, 0).numpy()) for name, key in (("a.tif", "image_a"), ("b.tif", "image_b"))]
+        paths = [raster(f"{date}.tif", image.permute(1, 2, 0).numpy()) for date, image in enumerate(scene.images)]
         words = [sys.executable, "-m", "cdzoo", "predict", *map(str, paths), "--tile", "192", "--overlap", "64"]
         env = {**os.environ, "PYTHONPATH": str(Path(cdzoo.__file__).parents[1])}
         subprocess.run([*words, "-o", str(tmp_path / "whole.tif")], env=env, check=True, capture_output=True)
