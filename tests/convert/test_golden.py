@@ -14,8 +14,8 @@ from cdzoo.flops import count_models
 NAMES = golden_names()
 # Relative to the largest magnitude of the official output. Rounding differs between machines by about 5e-6.
 TOLERANCE = 1e-4
-# FC-Siam-diff uses the order of the dates at its coarsest level only: swapped dates change the logits by 1.5e-4.
-STRICTER = {"fc_siam_diff": 1e-5}
+# Shallow networks round less, and their deep layers matter less: the order of the dates changes FC-Siam-diff by 1.5e-4 only.
+STRICTER = {"fc_ef": 1e-5, "fc_siam_conc": 1e-5, "fc_siam_diff": 1e-5}
 LARGER_SIZES = ("mambabcd_small", "mambabcd_base", "mfvmamba_altdec")  # they repeat the blocks of mambabcd_tiny
 OF_ONE_SIZE = [name for name in NAMES if name not in LARGER_SIZES]
 SMALL = [name for name in NAMES if name.startswith(("fc_", "bit_"))]
