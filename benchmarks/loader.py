@@ -1,7 +1,7 @@
-"""How many training pairs a second one core prepares from PNG tiles: decoding, crop, flips, quarter turns, collation.
+"""Training pairs per second that one core loads from PNG tiles: decoding, crop, flips, rotation by 90 degrees, collation.
 
-The alternative in the same run is the same geometry by torchvision.transforms.v2, as usual in the field. Photometric changes are
-made to whole batches on the device (`BatchAugment`); their cost on the CPU is given too.
+The alternative in the same run is the same geometry by the transform classes of torchvision.transforms.v2, seeded per sample.
+Photometric augmentation is applied to batches on the device (`BatchAugment`); its cost on the CPU is measured too.
 """
 
 from __future__ import annotations
@@ -14,22 +14,26 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
-from torch.utils.data import default_collate
+from torch.utils.data import Dataset, default_collate
+from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 from cdzoo.data import FolderPairs, SyntheticScenes
 from cdzoo.data.augment import PairAugment
-from cdzoo.data.sampler import Drawn, StepSampler
+from cdzoo.data.sample import as_sample
+from cdzoo.data.sampler import AugmentedSamples, Draw, StepSampler
 from cdzoo.engine.batch_augment import BatchAugment
-from cdzoo.engine.inputs import unit
+from cdzoo.models.preprocess import to_unit
 
 
 def main() -> None:
-    """Measure by CPU time on one thread, in turns, and print medians."""
+    """Measure the CPU time of each alternative on one thread, in turns, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", help="folder of pairs of 256x256; synthetic ones are written when it is not given")
+    parser.add_argument("--data", help="folder of 256x256 pairs; synthetic pairs by default")
     parser.add_argument("--exclude", nargs="*", default=[])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--batches", type=int, default=6)
@@ -40,8 +44,8 @@ def main() -> None:
         samples = FolderPairs(options.data or write_pairs(Path(folder), 48), exclude=options.exclude)
         count = options.batches * min(16, len(samples))
         ways: dict[str, Callable[[], object]] = {
-            "cdzoo": lambda: load(Drawn(samples, PairAugment(256)), len(samples), options.batches),
-            "torchvision v2": lambda: load_v2(samples, count),
+            "cdzoo": lambda: load(AugmentedSamples(samples, PairAugment(256)), len(samples), options.batches),
+            "torchvision v2": lambda: load(SeededTransforms(samples), len(samples), options.batches),
             "decoding alone": lambda: [samples[i % len(samples)] for i in range(count)],
         }
         times: dict[str, list[float]] = {name: [] for name in ways}
@@ -68,46 +72,44 @@ def write_pairs(root: Path, count: int) -> Path:
     for name in ("A", "B", "label"):
         (root / name).mkdir()
     for index in range(count):
-        scene = scenes[index]
-        for name, key in (("A", "image_a"), ("B", "image_b")):
-            Image.fromarray(scene[key].permute(1, 2, 0).numpy()).save(root / name / f"{index}.png")
-        Image.fromarray((scene["mask"] * 255).byte().numpy()).save(root / "label" / f"{index}.png")
+        scene = as_sample(scenes[index])
+        for name, image in zip(("A", "B"), scene.images, strict=True):
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(root / name / f"{index}.png")
+        Image.fromarray((scene.target["mask"] * 255).byte().numpy()).save(root / "label" / f"{index}.png")
     return root
 
 
-def load(drawn: Drawn, count: int, batches: int) -> None:
+class SeededTransforms(Dataset[list[torch.Tensor]]):
+    """The geometry of `PairAugment` by transform classes, which draw from the global generator."""
+
+    def __init__(self, samples: FolderPairs) -> None:
+        self.samples = samples
+        self.geometry = v2.Compose([v2.RandomCrop(256), v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()])
+
+    def __getitem__(self, draw: Draw) -> list[torch.Tensor]:
+        """Return the augmented images and mask."""
+        sample = self.samples[draw.index]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(draw.seed)
+            maps = self.geometry([*map(tv_tensors.Image, sample.images), tv_tensors.Mask(sample.target["mask"])])
+            turns = int(torch.randint(4, ()))
+        return [torch.rot90(image.as_subclass(torch.Tensor), turns, (-2, -1)) for image in maps]
+
+
+def load(drawn: Dataset[Any], count: int, batches: int) -> None:
     """Draw and collate batches as the training loader does."""
     for draws in StepSampler(count, 16, 0, 0, batches):
         default_collate([drawn[draw] for draw in draws])
 
 
-def load_v2(samples: FolderPairs, count: int) -> None:
-    """The same geometry by torchvision."""
-    from torchvision import tv_tensors
-    from torchvision.transforms import v2
-
-    geometry = v2.Compose([v2.RandomCrop(256), v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()])
-    batch = []
-    for index in range(count):
-        sample = samples[index % len(samples)]
-        images = geometry(
-            [tv_tensors.Image(sample["image_a"]), tv_tensors.Image(sample["image_b"]), tv_tensors.Mask(sample["mask"])]
-        )
-        turns = int(torch.randint(4, ()))
-        batch.append([torch.rot90(image.as_subclass(torch.Tensor), turns, (-2, -1)).contiguous() for image in images])
-        if len(batch) == 16:
-            default_collate(batch)
-            batch = []
-
-
 def measure_jitter(samples: FolderPairs, rounds: int) -> float:
-    """Pairs a second through `BatchAugment` on one CPU thread."""
+    """Return the pairs per second of `BatchAugment` on one CPU thread."""
     batch = default_collate([samples[i % len(samples)] for i in range(16)])
     generator = torch.Generator().manual_seed(0)
     rates = []
     for _ in range(rounds):
         start = time.process_time()
-        BatchAugment(jitter=0.3)(unit(batch["image_a"]), unit(batch["image_b"]), batch["mask"], generator)
+        BatchAugment(jitter=0.3)([to_unit(image) for image in batch.images], batch.target, generator)
         rates.append(16 / (time.process_time() - start))
     return statistics.median(rates)
 

@@ -1,10 +1,9 @@
-"""Memory and throughput of whole scenes: ``python benchmarks/scene.py --out benchmarks/results/scene_cpu.json``.
+"""Memory and throughput of scenes: ``python benchmarks/scene.py --out benchmarks/results/scene_cpu.json``.
 
-Makes a pair of tiled GeoTIFFs per side (10,000 and 20,000 pixels by default) and predicts each twice, in processes of their own:
-once for the pixels a second, compared with those of the bare model on the same tiles in the same process, and once for the peak
-memory beyond that of the bare model. In the second process the allocator gives memory back at once: what it would keep for later
-is no need of the scene and differs by a hundred MB from run to run. A light model stands in on a CPU. ``--quick`` takes seconds
-and checks the script.
+Writes a pair of tiled GeoTIFFs per side (10,000 and 20,000 pixels by default) and predicts each in two new processes: one
+measures pixels per second, compared with the model alone on as many windows, the other the peak memory beyond that of the model
+alone. In the second process the allocator returns memory immediately, because the amount it would keep differs by a hundred MB
+between runs. The model is a light one for a CPU. ``--quick`` takes seconds and checks the script.
 """
 
 from __future__ import annotations
@@ -26,10 +25,11 @@ from rasterio.transform import from_origin
 from rasterio.windows import Window
 
 import cdzoo
-from cdzoo.engine.report import environment, write_json
+from cdzoo.inference.blocks import WindowGrid
+from cdzoo.inference.tta import probability
+from cdzoo.io.files import write_json
+from cdzoo.results import environment
 from cdzoo.scenes import SceneCfg, predict_scene
-from cdzoo.scenes.augment import probability
-from cdzoo.scenes.strips import Plan
 
 BLOCK = 512
 GIVE_BACK = {"MALLOC_MMAP_THRESHOLD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(1 << 20)}  # of glibc
@@ -58,10 +58,10 @@ def write_scene(path: Path, side: int, changed: bool) -> None:
 
 
 def run_one(folder: Path, side: int, cfg: SceneCfg) -> dict:
-    """Predict one pair and the same tiles with the bare model; meant for a process of its own."""
+    """Predict one pair, and as many windows with the model alone; return the figures."""
     model = light_model()
-    plan = Plan(model, side, side, cfg.tile, cfg.overlap, cfg.batch_size)
-    tiles = len(plan.rows) * len(plan.columns)
+    grid = WindowGrid(model, side, side, cfg.tile, cfg.overlap, cfg.batch_size)
+    tiles = len(grid.rows) * len(grid.columns)
     rounds = max(2, min(60, tiles // cfg.batch_size))
     images = torch.randint(0, 255, (2, cfg.batch_size, 3, cfg.tile, cfg.tile), dtype=torch.uint8)
     bare = bare_seconds(model, images, rounds)

@@ -1,181 +1,239 @@
-"""How fast models run and what memory they take: side by side in one process, round after round.
+"""Latency, throughput and peak memory of models, timed side by side in one process.
 
-A busy machine slows everything that runs in a round alike, so ratios of medians within one run can be trusted where
-milliseconds cannot. On a GPU the device is waited for before the clock is read.
+Cases that differ only in the model are timed in turn, round after round: on a busy machine, the ratios of their medians are more
+reliable than their milliseconds. GPUs are synchronized before the clock is read.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
-from itertools import product
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from cdzoo.engine.losses import change_loss
-from cdzoo.engine.report import environment
-from cdzoo.errors import ConfigError, InputError
+from cdzoo.constants import MIN_SIZE
+from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.factory import create_model
+from cdzoo.losses import create_loss
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.ops.backends import choose
-from cdzoo.registry import nearest
-
-MODES = ("forward", "training")
-PRECISIONS = ("fp32", "bf16")
+from cdzoo.results import Environment
+from cdzoo.validation import config_dataclass
 
 
-@dataclass(frozen=True)
+@config_dataclass
 class Case:
     """What is timed.
 
     Attributes:
-        model: As `create_model` takes it.
+        model: Name of a model, as for `create_model`.
         mode: `"forward"` without gradients, or `"training"`: loss, backward and an AdamW step.
         size: Side of the images in pixels.
-        batch: Pairs.
-        precision: `"fp32"` or `"bf16"` (autocast).
-        compiled: Through torch.compile.
+        batch: Number of pairs.
+        precision: `"fp32"`, or `"bf16"` (autocast).
+        compiled: Compile with torch.compile.
         device: `"cpu"` or `"cuda"`.
     """
 
     model: str
-    mode: str = "forward"
-    size: int = 256
-    batch: int = 1
-    precision: str = "fp32"
+    mode: Literal["forward", "training"] = "forward"
+    size: Annotated[int, Field(ge=MIN_SIZE)] = 256
+    batch: Annotated[int, Field(ge=1)] = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
     compiled: bool = False
     device: str = "cpu"
 
-    def __post_init__(self) -> None:
-        """Refuse what cannot be run."""
-        for label, value, known in (("mode", self.mode, MODES), ("precision", self.precision, PRECISIONS)):
-            if value not in known:
-                raise ConfigError(f"there is no {label} '{value}'.{nearest(value, known)} Known: {', '.join(known)}")
-        if self.size < 32 or self.batch < 1:
-            raise ConfigError(f"size must be at least 32 and batch positive, got {self.size} and {self.batch}")
+    @property
+    def group(self) -> tuple[Any, ...]:
+        """Everything but the model."""
+        return dataclasses.astuple(self)[1:]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Result of a case. Fields that were not measured are None.
+
+    Attributes:
+        case: The case.
+        error: First line of the error of a case that failed.
+        weights_mb: Memory of the weights.
+        peak_mb: Peak memory beyond weights and inputs.
+        median_s: Median time of a call in seconds.
+        min_s: Minimum.
+        quartiles_s: First and third quartile.
+        pairs_per_s: Throughput at the median.
+    """
+
+    case: Case
+    error: str | None = None
+    weights_mb: float | None = None
+    peak_mb: float | None = None
+    median_s: float | None = None
+    min_s: float | None = None
+    quartiles_s: tuple[float, float] | None = None
+    pairs_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Medians of a case in two runs.
+
+    Attributes:
+        case: The case.
+        first_ms: Median of the first run in milliseconds.
+        second_ms: Median of the second run.
+        speedup: First median divided by the second.
+        memory: Second peak memory divided by the first.
+    """
+
+    case: Case
+    first_ms: float
+    second_ms: float
+    speedup: float
+    memory: float | None
+
+
+@dataclass(frozen=True)
+class BenchmarkRun:
+    """Results of `run`.
+
+    Attributes:
+        environment: Versions and hardware.
+        scan_backends: Backend of the selective scan on each device.
+        rounds: Number of timed calls of each case.
+        warmup: Number of calls before them.
+        results: Timing of each case.
+    """
+
+    environment: Environment
+    scan_backends: dict[str, str]
+    rounds: int
+    warmup: int
+    results: list[Timing] = field(default_factory=list)
+
+    def to_json(self) -> str:
+        """Return JSON that `read_run` reads; fields that are None are omitted."""
+        data = dataclasses.asdict(self)
+        data["results"] = [{key: value for key, value in timing.items() if value is not None} for timing in data["results"]]
+        return json.dumps(data, indent=2) + "\n"
 
 
 def cases(models: Sequence[str], **sweeps: Sequence[Any]) -> list[Case]:
     """Return a case per model and combination of `mode`, `size`, `batch`, `precision`, `compiled` and `device`."""
-    keys = list(sweeps)
-    return [Case(model, **dict(zip(keys, chosen, strict=True))) for chosen in product(*sweeps.values()) for model in models]
+    combinations = [dict(zip(sweeps, values, strict=True)) for values in itertools.product(*sweeps.values())]
+    return [Case(model, **values) for values in combinations for model in models]
 
 
 def run(
-    wanted: Sequence[Case], rounds: int = 10, warmup: int = 2, say: Callable[[str], None] = lambda line: None
-) -> dict[str, Any]:
-    """Time cases; those that differ only in the model are interleaved.
+    wanted: Sequence[Case], rounds: int = 10, warmup: int = 2, report: Callable[[str], None] = lambda line: None
+) -> BenchmarkRun:
+    """Time cases. A case that fails, such as for lack of memory, does not stop the others.
 
     Args:
-        wanted: What to time.
-        rounds: Timed calls of each case.
-        warmup: Calls before them that are not counted.
-        say: Takes a line for each group of cases.
-
-    Returns:
-        Environment, settings, and a result for each case: seconds (median, minimum, quartiles), pairs a second, peak memory
-        beyond weights and inputs in MB, memory of the weights, and the error of a case that could not run.
+        wanted: Cases.
+        rounds: Number of timed calls of each case.
+        warmup: Number of calls before them.
+        report: Called with a line for each group of cases that differ only in the model.
 
     Raises:
-        ConfigError: `rounds` or `warmup` cannot be.
-        UnknownNameError: There is no such model.
+        ConfigError: `rounds` or `warmup` is out of range.
+        UnknownNameError: A model does not exist.
     """
     if rounds < 1 or warmup < 0:
         raise ConfigError(f"rounds must be at least 1 and warmup not negative, got {rounds} and {warmup}")
     groups: dict[tuple[Any, ...], list[Case]] = {}
     for case in wanted:
-        groups.setdefault((case.mode, case.size, case.batch, case.precision, case.compiled, case.device), []).append(case)
-    results: list[dict[str, Any]] = []
+        groups.setdefault(case.group, []).append(case)
+    results: list[Timing] = []
     for number, group in enumerate(groups.values(), 1):
-        one = group[0]
-        say(
-            f"[{number}/{len(groups)}] {one.mode} {one.batch} x {one.size} {one.precision} {one.device}"
-            f"{' compiled' if one.compiled else ''}: {', '.join(case.model for case in group)}"
-        )
+        first, names = group[0], ", ".join(case.model for case in group)
+        settings = f"{first.mode} {first.batch} x {first.size} {first.precision} {first.device}"
+        report(f"[{number}/{len(groups)}] {settings}{' compiled' if first.compiled else ''}: {names}")
         results += _run_group(group, rounds, warmup)
     devices = sorted({case.device for case in wanted})
-    return {
-        "environment": environment(devices[-1] if devices else "cpu"),
-        "scan_backends": {device: choose(device) for device in devices},
-        "rounds": rounds,
-        "warmup": warmup,
-        "results": results,
-    }
+    backends = {device: choose(device) for device in devices}
+    return BenchmarkRun(Environment.current(devices[-1] if devices else "cpu"), backends, rounds, warmup, results)
 
 
-def compare(first: dict[str, Any], second: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return for every case that both runs timed the two medians and how many times faster the second is.
+def compare(first: BenchmarkRun, second: BenchmarkRun) -> list[Comparison]:
+    """Return the medians of every case that both runs timed.
 
     Raises:
         InputError: They have no case in common.
     """
-    known = {_identity(result): result for result in first["results"] if "median_s" in result}
-    rows = []
-    for result in second["results"]:
-        before = known.get(_identity(result))
-        if before is None or "median_s" not in result:
+    known = {timing.case: timing for timing in first.results}
+    found = []
+    for timing in second.results:
+        before = known.get(timing.case)
+        if before is None or before.median_s is None or timing.median_s is None:
             continue
-        rows.append(
-            {
-                **result["case"],
-                "first_ms": 1e3 * before["median_s"],
-                "second_ms": 1e3 * result["median_s"],
-                "speedup": before["median_s"] / result["median_s"],
-                "memory": result["peak_mb"] / before["peak_mb"] if before.get("peak_mb") and result.get("peak_mb") else None,
-            }
-        )
-    if not rows:
-        raise InputError("the two runs have no case in common, so there is nothing to compare")
-    return rows
+        memory = timing.peak_mb / before.peak_mb if before.peak_mb and timing.peak_mb else None
+        medians = (1e3 * before.median_s, 1e3 * timing.median_s)
+        found.append(Comparison(timing.case, *medians, before.median_s / timing.median_s, memory))
+    if not found:
+        raise InputError("the two runs have no case in common")
+    return found
 
 
-def read_run(path: str | Path) -> dict[str, Any]:
-    """Read what `cdzoo benchmark -o` wrote.
+def read_run(path: str | Path) -> BenchmarkRun:
+    """Read a file written by `cdzoo benchmark --format json -o FILE`.
 
     Raises:
-        InputError: It is no such file.
+        InputError: The file cannot be read, or is another one.
     """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(data, dict) or not isinstance(data.get("results"), list):
-        raise InputError(f"{path}: not written by cdzoo benchmark -o")
-    return data
+    try:
+        settings = {key: data[key] for key in ("scan_backends", "rounds", "warmup")}
+        results = [_timing(entry) for entry in data["results"]]
+        return BenchmarkRun(Environment.from_dict(data["environment"]), results=results, **settings)
+    except (KeyError, TypeError, CdzooError) as error:
+        raise InputError(f"{path}: not written by cdzoo benchmark --format json -o FILE ({error!r})") from error
 
 
-def _identity(result: dict[str, Any]) -> str:
-    return json.dumps(result["case"], sort_keys=True)
+def _timing(entry: Mapping[str, Any]) -> Timing:
+    values = {**entry, "case": Case(**entry["case"])}
+    if "quartiles_s" in entry:
+        values["quartiles_s"] = tuple(entry["quartiles_s"])
+    return Timing(**values)
 
 
-def _run_group(group: Sequence[Case], rounds: int, warmup: int) -> list[dict[str, Any]]:
-    results: dict[Case, dict[str, Any]] = {case: {"case": asdict(case)} for case in group}
+def _run_group(group: Sequence[Case], rounds: int, warmup: int) -> list[Timing]:
+    results: dict[Case, Timing] = {}
     ready: dict[Case, Callable[[], None]] = {}
-    times: dict[Case, list[float]] = {case: [] for case in group}
     for case in group:
         model = create_model(case.model)
         try:
             call = _prepare(case, model)
             for _ in range(warmup):
                 _timed(call, case.device)
-            results[case]["weights_mb"] = sum(p.numel() * p.element_size() for p in model.parameters()) / 1e6
-            results[case]["peak_mb"] = _peak_memory(call, case.device) / 1e6
+            weights = sum(p.numel() * p.element_size() for p in model.parameters())
+            results[case] = Timing(case, weights_mb=weights / 1e6, peak_mb=_peak_memory(call, case.device) / 1e6)
             ready[case] = call
-        except RuntimeError as error:  # out of memory, or what the compiler cannot do: the others still count
-            results[case]["error"] = str(error).strip().split("\n")[0]
+        except RuntimeError as error:  # out of memory, or not supported by the compiler
+            results[case] = Timing(case, error=str(error).strip().split("\n")[0])
+    times: dict[Case, list[float]] = {case: [] for case in ready}
     for _ in range(rounds):
         for case, call in ready.items():
             times[case].append(_timed(call, case.device))
-    for case in ready:
-        results[case] |= _spread(times[case], case.batch)
+    for case, seconds in times.items():
+        first, median, third = statistics.quantiles(seconds, n=4) if rounds > 1 else seconds * 3
+        results[case] = dataclasses.replace(
+            results[case], median_s=median, min_s=min(seconds), quartiles_s=(first, third), pairs_per_s=case.batch / median
+        )
     return list(results.values())
 
 
@@ -183,7 +241,7 @@ def _prepare(case: Case, model: ChangeDetector) -> Callable[[], None]:
     device = torch.device(case.device)
     generator = torch.Generator().manual_seed(0)
     shape = (case.batch, case.size, case.size)
-    t1, t2 = (torch.randn(shape[0], bands, *shape[1:], generator=generator).to(device) for bands in model.bands)
+    x1, x2 = (torch.randn(shape[0], bands, *shape[1:], generator=generator).to(device) for bands in model.bands)
     model.to(device).train(case.mode == "training")
 
     def autocast() -> AbstractContextManager[Any]:
@@ -194,21 +252,22 @@ def _prepare(case: Case, model: ChangeDetector) -> Callable[[], None]:
 
         def forward() -> None:
             with torch.inference_mode(), autocast():
-                network(t1, t2)
+                network(x1, x2)
 
         return forward
 
-    mask = (torch.rand(*shape, generator=generator) < 0.1).long().to(device)
+    target = (torch.rand(*shape, generator=generator) < 0.1).long().to(device)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-4)
+    criterion = create_loss("bce")
 
-    def objective(first: Tensor, second: Tensor) -> Tensor:
-        return change_loss(model(first, second), mask)
+    def objective(x1: Tensor, x2: Tensor) -> Tensor:
+        return criterion(model(x1, x2), target)
 
     loss: Any = torch.compile(objective) if case.compiled else objective
 
     def training() -> None:
         with autocast():
-            value = loss(t1, t2)
+            value = loss(x1, x2)
         value.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -227,7 +286,7 @@ def _timed(call: Callable[[], None], device: str) -> float:
 
 
 def _peak_memory(call: Callable[[], None], device: str) -> float:
-    """Return the most bytes that tensors took during a call beyond those that were there before."""
+    """Return the peak number of bytes of the tensors that a call allocates."""
     if device == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -235,26 +294,11 @@ def _peak_memory(call: Callable[[], None], device: str) -> float:
         call()
         torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # the profiler's library reports its start and end otherwise
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the profiler logs its start and end
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
         call()
     events: Iterable[Any] = profiler.profiler.kineto_results.events()
     changes = sorted((event.start_ns(), event.nbytes()) for event in events if event.name() == "[memory]")
-    most = now = 0
-    for _, change in changes:
-        now += change
-        most = max(most, now)
-    return most
-
-
-def _spread(seconds: Sequence[float], batch: int) -> dict[str, Any]:
-    quartiles = statistics.quantiles(seconds, n=4) if len(seconds) > 1 else [seconds[0]] * 3
-    median = statistics.median(seconds)
-    return {
-        "median_s": median,
-        "min_s": min(seconds),
-        "quartiles_s": [quartiles[0], quartiles[2]],
-        "pairs_per_s": batch / median,
-    }
+    return max(itertools.accumulate((change for _, change in changes), initial=0))

@@ -1,83 +1,98 @@
-"""`ModelCfg`: everything needed to build a model again, as a flat dataclass that round-trips through JSON."""
+"""`ModelCfg`: the complete description of a model as a flat dataclass with a JSON round trip."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import field
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from cdzoo.errors import ConfigError
-from cdzoo.registry import nearest
+from cdzoo.names import suggest
+from cdzoo.validation import config_dataclass
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 OTHER_MEAN = (0.5,)
 OTHER_STD = (0.25,)
-"""Taken for every band of images that are not RGB, unless a recipe says otherwise."""
+"""Mean and standard deviation of every band of images that are not RGB, unless a config sets others."""
+
+KINDS = ("backbone", "neck", "fusion", "decoder", "head")
+OPTIONAL_KINDS = ("neck", "decoder")
+INSTANCE = "instance:"
+"""Prefix of the name of a component that was passed as an instance; such a config cannot be rebuilt."""
+
+_Positive = Annotated[int, Field(ge=1)]
 
 
-@dataclass(frozen=True)
-class PartCfg:
-    """One part by name.
+@config_dataclass
+class ComponentCfg:
+    """One component by name.
 
     Attributes:
         name: Registered name, or `timm/<encoder>` for a backbone.
-        kwargs: Keyword arguments beyond the channels, which come from the part before it. JSON values only.
+        kwargs: Keyword arguments other than the channels and strides, which follow from the previous component. JSON values.
     """
 
     name: str
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Hold lists where tuples were given, as a file would, so that a config equals its copy read back."""
-        object.__setattr__(self, "kwargs", _lists(self.kwargs))
+        """Convert tuples to lists, so that a config equals its copy read from JSON."""
+        object.__setattr__(self, "kwargs", _as_lists(self.kwargs))
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any] | str) -> PartCfg:
+    def from_dict(cls, data: Mapping[str, Any] | str) -> ComponentCfg:
         """Read `{"name": ..., "kwargs": {...}}` or a bare name."""
         if isinstance(data, str):
             return cls(data)
-        _check_keys("part", data, {"name", "kwargs"}, required={"name"})
+        _check_keys("component", data, {"name", "kwargs"}, required={"name"})
         return cls(data["name"], dict(data.get("kwargs", {})))
 
 
-@dataclass(frozen=True)
+@config_dataclass
 class ModelCfg:
-    """One recipe: which parts, with which arguments, for which input.
+    """Architecture of a model: components, their arguments, and the expected input.
 
     Attributes:
-        name: Registered model name that the recipe started from.
+        name: Registered model name.
         backbone: Encoder of each date.
-        fusion: How the two dates meet.
-        head: How the pyramid becomes logits.
-        neck: Refinement of each date's pyramid; None leaves it out.
-        decoder: Refinement of the fused pyramid; None leaves it out.
-        in_chans: Bands of each date, or a pair (first date, second date), which needs `siamese=False` or early fusion.
-        num_classes: Channels of the logits; 1 means change against no change through a sigmoid.
-        siamese: One backbone for both dates (True) or one for each (False).
-        mean: Mean of each band, subtracted from values in [0, 1]; one value stands for all bands.
-        std: Standard deviation of each band, in the same way.
-        description: One line for people.
+        fusion: Combines the pyramids of the dates.
+        head: Maps the decoded pyramid to logits.
+        neck: Refines the pyramid of each date; None for no neck.
+        decoder: Refines the fused pyramid; None for no decoder.
+        in_chans: Number of bands of each date, or a tuple with one number per date. Different numbers require `siamese=False` or
+            early fusion.
+        num_classes: Number of logits; 1 is change or no change through a sigmoid.
+        task: Meaning of the outputs, see `cdzoo.tasks`.
+        class_names: Name of each class, "no change" first; those of the task by default.
+        siamese: Whether the dates share one backbone.
+        mean: Mean of each band, subtracted from values in [0, 1]; a single value applies to all bands.
+        std: Standard deviation of each band; a single value applies to all bands.
+        description: One-line description.
         paper: Title, venue and DOI of the source.
         license: SPDX identifier of this implementation.
-        original: Official code of the network (`owner/repository`), its licence in brackets; empty when it is ours.
+        original: Official code of the network (`owner/repository`) with its license in parentheses; empty for our own networks.
         citation: BibTeX entry of the source.
-        recipe: Name of the training recipe that follows the paper; `cdzoo train --recipe NAME`.
+        recipe: Training recipe with the settings of the paper: `cdzoo train --recipe NAME`.
     """
 
     name: str
-    backbone: PartCfg
-    fusion: PartCfg
-    head: PartCfg
-    neck: PartCfg | None = None
-    decoder: PartCfg | None = None
-    in_chans: int | tuple[int, int] = 3
-    num_classes: int = 1
+    backbone: ComponentCfg
+    fusion: ComponentCfg
+    head: ComponentCfg
+    neck: ComponentCfg | None = None
+    decoder: ComponentCfg | None = None
+    in_chans: _Positive | tuple[_Positive, ...] = 3
+    num_classes: _Positive = 1
+    task: str = "binary"
+    class_names: tuple[str, ...] = ()
     siamese: bool = True
     mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[float, ...] = IMAGENET_STD
+    std: tuple[Annotated[float, Field(gt=0)], ...] = IMAGENET_STD
     description: str = ""
     paper: str = ""
     license: str = "Apache-2.0"
@@ -86,22 +101,16 @@ class ModelCfg:
     recipe: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what no model can be built from."""
-        for kind in ("backbone", "fusion", "head"):
-            if not isinstance(getattr(self, kind), PartCfg):
-                raise ConfigError(f"a model needs a {kind}; only neck and decoder can be left out")
-        bands = self.in_chans if isinstance(self.in_chans, tuple) else (self.in_chans, self.in_chans)
-        if len(bands) != 2 or any(not isinstance(b, int) or b < 1 for b in bands):
-            raise ConfigError(f"in_chans must be a positive integer or a pair of them, got {self.in_chans!r}")
+        """Validate the fields."""
+        if isinstance(self.in_chans, tuple) and len(self.in_chans) < 2:
+            raise ConfigError(f"in_chans must be one number, or one per date for two dates or more, got {self.in_chans}")
         for label, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) != 1 and bands != (len(values), len(values)):
-                raise ConfigError(f"{label} has {len(values)} values for in_chans={self.in_chans}: give one per band, or one")
-        if any(value <= 0 for value in self.std):
-            raise ConfigError(f"std must be positive, got {self.std}")
+            if len(values) != 1 and any(len(values) != bands for bands in self.bands):
+                raise ConfigError(f"{label} has {len(values)} values for in_chans={self.in_chans}: pass one per band, or one")
 
     @property
-    def bands(self) -> tuple[int, int]:
-        """Bands of the first and of the second date."""
+    def bands(self) -> tuple[int, ...]:
+        """Number of bands of each date."""
         return self.in_chans if isinstance(self.in_chans, tuple) else (self.in_chans, self.in_chans)
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,74 +118,127 @@ class ModelCfg:
         return dataclasses.asdict(self)
 
     def to_json(self) -> str:
-        """Return indented JSON, ending in a newline.
+        """Return indented JSON that ends with a newline.
 
         Raises:
-            ConfigError: A part was given as an instance or an argument is no JSON value, so that it cannot be rebuilt.
+            ConfigError: A component was passed as an instance, or an argument is not a JSON value.
         """
-        for kind in ("backbone", "neck", "fusion", "decoder", "head"):
-            part = getattr(self, kind)
-            if part is not None and part.name.startswith(INSTANCE):
+        for kind in KINDS:
+            component = getattr(self, kind)
+            if component is not None and component.name.startswith(INSTANCE):
                 raise ConfigError(
-                    f"the {kind} was given as an instance ({part.name.removeprefix(INSTANCE)}), which a file cannot hold: "
+                    f"the {kind} was passed as an instance ({component.name.removeprefix(INSTANCE)}), which cannot be saved: "
                     f'decorate its class with @cdzoo.register_{kind} and pass {kind}="its_name"'
                 )
         try:
             return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"the config of {self.name} holds a value that JSON cannot: {error}") from error
+            raise ConfigError(f"the config of {self.name} contains a value that JSON does not support: {error}") from error
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ModelCfg:
-        """Build from plain values.
+        """Build a config from plain values.
 
         Raises:
-            ConfigError: A key is unknown or missing, or a value is not usable.
+            ConfigError: A key is unknown or missing, or a value is invalid.
         """
         known = {f.name for f in dataclasses.fields(cls)}
         _check_keys("model config", data, known, required={"name", "backbone", "fusion", "head"})
         values = dict(data)
-        for kind in ("backbone", "neck", "fusion", "decoder", "head"):
+        for kind in KINDS:
             if values.get(kind) is not None:
-                values[kind] = PartCfg.from_dict(values[kind])
-        for label in ("in_chans", "mean", "std"):
-            if isinstance(values.get(label), list):
-                values[label] = tuple(values[label])
+                values[kind] = ComponentCfg.from_dict(values[kind])
         return cls(**values)
 
     @classmethod
     def from_json(cls, text: str) -> ModelCfg:
-        """Build from what `to_json` wrote.
+        """Build a config from the output of `to_json`.
 
         Raises:
-            ConfigError: The text is no JSON object, or describes no model.
+            ConfigError: The text is not a JSON object, or does not describe a model.
         """
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"the model config is no valid JSON: {error}") from error
-        if not isinstance(data, dict):
-            raise ConfigError(f"the model config must be a JSON object, got {type(data).__name__}")
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise ConfigError(f"the model config is not valid JSON: {error}") from error
         return cls.from_dict(data)
 
 
-INSTANCE = "instance:"
-"""Prefix of the name of a part that was handed in as an object; such a config is for reading, not for rebuilding."""
+@config_dataclass
+class ModelOptions:
+    """Options of `cdzoo.create_model` as plain values, for the command line and for run files.
+
+    The fields are the keyword arguments of `create_model`.
+
+    Attributes:
+        model_name: Registered model, `local-dir:PATH` or `hf-hub:owner/name`.
+        pretrained: Load the default weights (true), or those of a tag.
+        checkpoint_path: Weights of the whole model: a safetensors file, or a checkpoint of a state dict.
+        cache_dir: Cache folder of downloads.
+        in_chans: Number of bands: 4, or one number per date: '[2, 3]'.
+        num_classes: Number of logits; 1 is change or no change through a sigmoid.
+        task: Meaning of the outputs.
+        class_names: Name of each class, "no change" first.
+        siamese: One backbone shared by the dates (true) or one for each (false).
+        mean: Mean of each band of images in [0, 1].
+        std: Standard deviation of each band.
+        backbone: Registered name, or timm/NAME.
+        neck: Registered name, or none.
+        fusion: Registered name.
+        decoder: Registered name, or none.
+        head: Registered name.
+        backbone_kwargs: Arguments of the backbone, as JSON.
+        neck_kwargs: Arguments of the neck, as JSON.
+        fusion_kwargs: Arguments of the fusion, as JSON.
+        decoder_kwargs: Arguments of the decoder, as JSON.
+        head_kwargs: Arguments of the head, as JSON.
+        backbone_pretrained: Load the weights of a timm encoder.
+        backbone_weights: Weights of the backbone alone: a folder written by cdzoo convert.
+    """
+
+    model_name: str
+    pretrained: bool | str = False
+    checkpoint_path: str | None = None
+    cache_dir: str | None = None
+    in_chans: _Positive | tuple[_Positive, ...] | None = None
+    num_classes: _Positive | None = None
+    task: str | None = None
+    class_names: tuple[str, ...] | None = None
+    siamese: bool | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    backbone: str | None = None
+    neck: str = "default"
+    fusion: str | None = None
+    decoder: str = "default"
+    head: str | None = None
+    backbone_kwargs: dict[str, Any] | None = None
+    neck_kwargs: dict[str, Any] | None = None
+    fusion_kwargs: dict[str, Any] | None = None
+    decoder_kwargs: dict[str, Any] | None = None
+    head_kwargs: dict[str, Any] | None = None
+    backbone_pretrained: bool = False
+    backbone_weights: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the options that differ from their defaults, as keyword arguments of `create_model`."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {f.name: values[f.name] for f in dataclasses.fields(self) if values[f.name] != f.default}
 
 
-def _lists(value: Any) -> Any:
+def _as_lists(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _lists(one) for key, one in value.items()}
+        return {key: _as_lists(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_lists(one) for one in value]
+        return [_as_lists(item) for item in value]
     return value
 
 
-def _check_keys(what: str, data: Mapping[str, Any], known: set[str], required: set[str]) -> None:
+def _check_keys(what: str, data: Any, known: set[str], required: set[str]) -> None:
     if not isinstance(data, Mapping):
         raise ConfigError(f"the {what} must be a mapping, got {type(data).__name__}")
     for key in data:
         if key not in known:
-            raise ConfigError(f"unknown key '{key}' in the {what}.{nearest(str(key), known)} Keys: {', '.join(sorted(known))}")
+            raise ConfigError(f"unknown key '{key}' in the {what}.{suggest(str(key), known)} Keys: {', '.join(sorted(known))}")
     if missing := required - set(data):
         raise ConfigError(f"the {what} lacks {', '.join(sorted(missing))}")

@@ -1,12 +1,17 @@
-"""Errors that a user can act on.
+"""Exceptions raised for invalid input, and `require` for optional dependencies.
 
-Every one of them is a `CdzooError`, so that the command line can tell a mistake in the input (exit code 2, one clear message)
-from a defect in the program (traceback).
+All of them derive from `CdzooError`, so that the command line can tell invalid input (exit code 2, one message) from a bug
+(traceback).
 """
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
 
 
 class CdzooError(Exception):
-    """Base of all errors that bad input can cause."""
+    """Base class of all errors caused by invalid input."""
 
 
 class UnknownNameError(CdzooError, LookupError):
@@ -14,24 +19,42 @@ class UnknownNameError(CdzooError, LookupError):
 
 
 class ConfigError(CdzooError, ValueError):
-    """A model, part or run was described in a way that cannot be built."""
+    """The description of a model, a component or a run is invalid."""
 
 
 class ChannelMismatchError(ConfigError):
-    """Two neighbouring parts do not agree on channels or strides."""
+    """Two consecutive components disagree on channels or strides."""
 
 
 class InputError(CdzooError, ValueError):
-    """A file or tensor handed in by the user cannot be used."""
+    """A file, array or tensor passed by the user is invalid."""
 
 
 class WeightsError(CdzooError, RuntimeError):
-    """Weights are missing, or do not fit the model."""
+    """Weights are missing, damaged, or do not match the model."""
 
 
 class MissingDependencyError(CdzooError, ImportError):
-    """An optional package is needed for what was asked."""
+    """An optional dependency is not installed."""
 
 
 class TrainingError(CdzooError, RuntimeError):
-    """Training cannot go on."""
+    """Training was interrupted or cannot continue."""
+
+
+def require(module: str, extra: str, purpose: str) -> ModuleType:
+    """Import an optional dependency.
+
+    Args:
+        module: Module to import, such as `"rasterio.warp"`.
+        extra: Extra of the package that installs it: `pip install 'cdzoo[extra]'`.
+        purpose: What it is needed for; the first words of the error message.
+
+    Raises:
+        MissingDependencyError: The module cannot be imported.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        raise MissingDependencyError(f"{purpose} requires {package}: pip install 'cdzoo[{extra}]' ({error})") from error

@@ -1,272 +1,206 @@
-"""`create_model` and `list_models`: from names to instances."""
+"""`create_model` and `list_models`: models by name, with or without weights."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from torch import nn
-
-from cdzoo.config import INSTANCE, OTHER_MEAN, OTHER_STD, ModelCfg, PartCfg
-from cdzoo.errors import CdzooError, ConfigError
+from cdzoo.config import KINDS, ModelCfg
+from cdzoo.errors import ConfigError
+from cdzoo.models.assemble import DEFAULT, Component
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.part import Backbone, LevelDecoder, LevelFusion, PerLevelDecoder, PerLevelFusion
-from cdzoo.registry import MODELS, PARTS, nearest
+from cdzoo.names import natural_key, suggest
+from cdzoo.registry import MODELS, Patterns
+from cdzoo.tasks.base import Task
+from cdzoo.weights.folder import load_backbone
+from cdzoo.weights.pretrained import PretrainedCfg, get_pretrained, list_pretrained, weights_file
+from cdzoo.weights.source import parse_name
+from cdzoo.weights.state import check_state, read_checkpoint, unwrap
 
-_OPTIONAL = ("neck", "decoder")
-_PLAIN = ("in_chans", "num_classes", "siamese", "mean", "std")
-_OVERRIDES = (*PARTS, *(f"{kind}_kwargs" for kind in PARTS), *_PLAIN)
+PathLike = str | os.PathLike[str]
+F = TypeVar("F", bound=Callable[..., Any])
+
+_HINTS = {
+    "name": "model_name",
+    "in_channels": "in_chans",
+    "classes": "num_classes",
+    "pretrained_backbone": "backbone_pretrained",
+    "encoder_name": 'backbone="timm/NAME"',
+    "encoder_weights": "backbone_pretrained=True",
+    "encoder_depth": 'backbone_kwargs={"out_indices": ...}',
+    "decoder_channels": "decoder_kwargs={...}",
+    "drop_path_rate": 'backbone_kwargs={"drop_path": ...}',
+    "features_only": "model.forward_features(...)",
+    "activation": "model.probabilities(logits)",
+    "img_size": "nothing: any size from 32 pixels on is accepted",
+}
+"""What replaces an argument of timm and segmentation_models.pytorch."""
 
 
-def list_models(pattern: str | Iterable[str] = "*", *, pretrained: bool = False, exclude: str | Iterable[str] = ()) -> list[str]:
-    """Return registered model names in natural order.
+def _suggest_arguments(function: F) -> F:
+    """Raise `ConfigError` for unknown keyword arguments, with the nearest name or the equivalent of other libraries."""
+    names = list(inspect.signature(function).parameters)
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        for name in kwargs:
+            if name not in names:
+                hint = f" Use {_HINTS[name]}." if name in _HINTS else suggest(name, names)
+                raise ConfigError(f"{function.__name__} has no argument '{name}'.{hint} Arguments: {', '.join(names)}")
+        return function(*args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def list_models(filter: Patterns = "*", module: str = "", pretrained: bool = False, exclude_filters: Patterns = ()) -> list[str]:
+    """Return the names of registered models in natural order.
 
     Args:
-        pattern: fnmatch wildcard or several of them.
-        pretrained: Only models for which weights are published; `list_pretrained` names the weights.
-        exclude: Wildcards of names to leave out.
+        filter: Wildcard (fnmatch), or several of them. Aliases of data sets, such as `bit_levir`, are only returned if a wildcard
+            other than `"*"` matches them.
+        module: Only models defined in this file of `cdzoo.models`, such as `"glmamba"`.
+        pretrained: Only models with published weights; `list_pretrained` returns their tags.
+        exclude_filters: Wildcards of names to leave out.
     """
-    names = MODELS.list(pattern, exclude)
-    if not pretrained:
-        return names
-    from cdzoo.weights import list_pretrained
+    names = MODELS.list(filter, exclude_filters, aliases=filter != "*")
+    if module:
+        names = [name for name in names if _defined_in(name) == module]
+    if pretrained:
+        published = {tag.partition(".")[0] for tag in list_pretrained()}
+        names = [name for name in names if name in published]
+    return names
 
-    there = {weight.partition(".")[0] for weight in list_pretrained()}
-    return [name for name in names if name in there]
+
+def is_model(name: str) -> bool:
+    """Return whether `name` is a registered model or one of its aliases."""
+    return name in MODELS
 
 
+def list_architectures() -> dict[str, list[str]]:
+    """Return the registered models, each with its aliases."""
+    found: dict[str, list[str]] = {name: [] for name in MODELS.list()}
+    for alias, target in MODELS.aliases().items():
+        found[target].append(alias)
+    return {name: sorted(found[name], key=natural_key) for name in found}
+
+
+@_suggest_arguments
 def create_model(
-    name: str, pretrained: bool = False, backbone_weights: str | os.PathLike[str] | None = None, **overrides: Any
+    model_name: str,
+    pretrained: bool | str = False,
+    *,
+    checkpoint_path: PathLike | None = None,
+    cache_dir: PathLike | None = None,
+    in_chans: int | tuple[int, ...] | None = None,
+    num_classes: int | None = None,
+    task: str | Task | None = None,
+    class_names: Sequence[str] | None = None,
+    siamese: bool | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    backbone: Component | None = None,
+    neck: Component | None = DEFAULT,
+    fusion: Component | None = None,
+    decoder: Component | None = DEFAULT,
+    head: Component | None = None,
+    backbone_kwargs: Mapping[str, Any] | None = None,
+    neck_kwargs: Mapping[str, Any] | None = None,
+    fusion_kwargs: Mapping[str, Any] | None = None,
+    decoder_kwargs: Mapping[str, Any] | None = None,
+    head_kwargs: Mapping[str, Any] | None = None,
+    backbone_pretrained: bool = False,
+    backbone_weights: PathLike | None = None,
 ) -> ChangeDetector:
-    """Build a change detector from its name.
+    """Create a change detection model.
 
-    With weights, all of them must fit. Only `in_chans` and `num_classes` may be others than the weights were made for: the
-    kernels of the first layer are then spread over the bands, the last layer starts anew, and a warning says so.
+    With weights, all of them must match. `in_chans` and `num_classes` may differ from those of the weights: the kernels of the
+    first layer are then adapted to the bands, the classifier is reinitialized, and a warning is issued.
 
     Args:
-        name: A registered model (`list_models()`), with or without the tag of a weight (`model.tag`), `local-dir:PATH` for a
-            folder written by `save_pretrained`, or `hf-hub:owner/name[@revision]` for such a folder on the Hugging Face Hub;
-            the last two come with weights.
-        pretrained: Load the published weights of a registered model, the default ones if no tag is given.
-        backbone_weights: Weights for the backbone alone: a folder or file written by `cdzoo convert --backbone`.
-        **overrides: `backbone`, `neck`, `fusion`, `decoder`, `head`: a name, `(name, kwargs)`, an instance, or None (neck and
-            decoder); `<part>_kwargs`: arguments of a part; `in_chans` (an integer, or one per date), `num_classes`,
-            `siamese`, `mean`, `std`.
+        model_name: Registered model (`list_models()`); with a tag (`model.tag`), its weights are loaded. Also `local-dir:PATH`, a
+            folder written by `save_pretrained`, or `hf-hub:owner/name[@revision]`, such a folder on the Hugging Face Hub.
+        pretrained: Load the default weights of a registered model, or those of a tag.
+        checkpoint_path: Weights of the whole model: a safetensors file, or a checkpoint of a state dict.
+        cache_dir: Cache folder of downloads; that of `huggingface_hub` by default.
+        in_chans: Number of bands of each date, or a tuple with one number per date.
+        num_classes: Number of logits: 1 for a sigmoid, 2 for a softmax whose class 0 is "no change".
+        task: Meaning of the outputs, see `cdzoo.tasks`.
+        class_names: Name of each class, "no change" first.
+        siamese: Whether the dates share one backbone (True), or have one each (False).
+        mean: Mean of each band of images in [0, 1]; a single value applies to all bands.
+        std: Standard deviation of each band; a single value applies to all bands.
+        backbone: Encoder: registered name, `"timm/NAME"`, (name, kwargs), instance or class. A module built by
+            `timm.create_model(..., features_only=True)` is accepted too.
+        neck: Neck; None or "none" for no neck.
+        fusion: Fusion.
+        decoder: Decoder; None or "none" for no decoder.
+        head: Head.
+        backbone_kwargs: Arguments of the backbone.
+        neck_kwargs: Arguments of the neck.
+        fusion_kwargs: Arguments of the fusion.
+        decoder_kwargs: Arguments of the decoder.
+        head_kwargs: Arguments of the head.
+        backbone_pretrained: Load the weights of a timm encoder.
+        backbone_weights: Weights of the backbone alone: a folder or file written by `cdzoo convert --backbone`.
 
     Returns:
         The model in training mode (call `.eval()`), on the CPU, in float32.
 
     Raises:
-        UnknownNameError: No such model or part; the nearest names are given.
-        ConfigError: An override or a part's argument is unknown or unusable.
-        ChannelMismatchError: Parts do not fit each other.
-        WeightsError: Weights were asked for and are not there or do not fit.
+        UnknownNameError: The model, a component or a tag does not exist; the message suggests the nearest name.
+        ConfigError: An argument is unknown or invalid.
+        ChannelMismatchError: Components do not match each other.
+        WeightsError: Weights are missing or do not match.
     """
-    scheme, rest = _parse_name(name)
-    # Reads files; not needed to build a model.
-    from cdzoo.weights.folder import load_backbone, load_pretrained
-
-    if scheme and backbone_weights is not None:
-        raise ConfigError(f"{name} holds the weights of its backbone already: backbone_weights cannot be given too")
+    arguments = locals()
+    options = {name: arguments[name] for name in ("in_chans", "num_classes", "class_names", "siamese", "mean", "std")}
+    options["task"] = task.name if isinstance(task, Task) else task
+    options |= {name: arguments[name] for kind in KINDS for name in (kind, f"{kind}_kwargs")}
+    if backbone_pretrained:
+        options["backbone_kwargs"] = {**(backbone_kwargs or {}), "pretrained": True}
+    scheme, _ = parse_name(model_name)
+    sources = {"pretrained": pretrained, "checkpoint_path": checkpoint_path, "backbone_weights": backbone_weights}
+    given = [name for name, value in sources.items() if value] + ([f"'{model_name}'"] if scheme or "." in model_name else [])
+    if len(given) > 1 and set(given) != {"pretrained", f"'{model_name}'"}:
+        raise ConfigError(f"{' and '.join(given)} each load weights: pass one of them")
     if scheme:
-        return load_pretrained(scheme, rest, overrides)
-    if pretrained:
-        if backbone_weights is not None:
-            raise ConfigError("pretrained=True loads the backbone too: give either pretrained or backbone_weights")
-        return _create_pretrained(name, overrides)
-    model_name, _, tag = name.partition(".")
-    if tag:
-        from cdzoo.weights.registry import get_pretrained
-
-        get_pretrained(name)  # a wrong tag is a mistake with or without weights
-    model = build(MODELS.get(model_name)(), overrides)
+        return ChangeDetector.from_pretrained(model_name, cache_dir=cache_dir, **options)
+    base, _, tag = model_name.partition(".")
+    if pretrained or tag:
+        name = model_name if tag or pretrained is True else f"{base}.{pretrained}"
+        return _create_pretrained(get_pretrained(name), options, cache_dir)
+    model = ChangeDetector.from_config(MODELS.get(base)(), **options)
     if backbone_weights is not None:
-        load_backbone(model, backbone_weights)
+        encoders = [encoder for encoder in (model.backbone, model.backbone2) if encoder is not None]
+        load_backbone(encoders, model.config.backbone.name, backbone_weights)
+    if checkpoint_path is not None:
+        state = unwrap(read_checkpoint(checkpoint_path))
+        expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+        check_state(os.fspath(checkpoint_path), state, expected, model.config.name)
+        model.load_state_dict(state)
     return model
 
 
-def _create_pretrained(name: str, overrides: Mapping[str, Any]) -> ChangeDetector:
-    """Build a registered model with its published weights."""
-    from cdzoo.weights import WEIGHTS_FILE, bundled_folder, get_pretrained, load_weights
+def save_pretrained(model: ChangeDetector, folder: PathLike, **options: Any) -> Any:
+    """Write a model folder, see `ChangeDetector.save_pretrained`."""
+    return model.save_pretrained(folder, **options)
 
-    weight = get_pretrained(name)
-    config = MODELS.get(weight.model)()
-    if weight.mean:
-        config = dataclasses.replace(config, mean=weight.mean, std=weight.std)
-    model = build(config, overrides)
-    if weight.repo:
-        from cdzoo.hub import download
 
-        file = download(f"{weight.repo}@{weight.revision}", WEIGHTS_FILE)
-    else:
-        file = bundled_folder(weight) / WEIGHTS_FILE
-    load_weights(model, file, sha256=weight.sha256, adapt_bands="in_chans" in overrides, adapt_classes="num_classes" in overrides)
+def _create_pretrained(weights: PretrainedCfg, options: dict[str, Any], cache_dir: PathLike | None) -> ChangeDetector:
+    config: ModelCfg = MODELS.get(weights.model)()
+    if weights.mean:
+        config = dataclasses.replace(config, mean=weights.mean, std=weights.std)
+    model = ChangeDetector.from_config(config, **options)
+    model.load_weights(weights_file(weights, cache_dir), weights.sha256, options)
+    model.pretrained_cfg = weights
     return model
 
 
-def build(config: ModelCfg, overrides: Mapping[str, Any] | None = None) -> ChangeDetector:
-    """Build the model that `config` describes, with some of it replaced.
-
-    Raises:
-        ConfigError: An override is unknown.
-    """
-    config, instances = _override(config, dict(overrides or {}))
-    try:
-        return _assemble(config, instances)
-    except CdzooError:
-        raise
-    except TypeError as error:
-        raise ConfigError(f"model '{config.name}' cannot be built: {error}") from error
-
-
-def _parse_name(name: str) -> tuple[str, str]:
-    # Two letters at least, so that a Windows drive is no scheme.
-    match = re.fullmatch(r"([a-z][a-z0-9\-]+):(.*)", name)
-    if match:
-        if match[1] not in ("local-dir", "hf-hub"):
-            raise ConfigError(f"'{match[1]}:' in '{name}' is no source of models; there are local-dir:PATH and hf-hub:owner/name")
-        return match[1], match[2]
-    if "/" in name or "\\" in name:
-        raise ConfigError(f"'{name}' is no model name; did you mean 'local-dir:{name}' or 'hf-hub:{name}'?")
-    return "", name
-
-
-def _override(config: ModelCfg, overrides: dict[str, Any]) -> tuple[ModelCfg, dict[str, nn.Module]]:
-    for key in overrides:
-        if key not in _OVERRIDES:
-            raise ConfigError(
-                f"create_model has no argument '{key}'.{nearest(key, _OVERRIDES)} It takes: {', '.join(_OVERRIDES)}"
-            )
-    changes: dict[str, Any] = {key: overrides[key] for key in _PLAIN if overrides.get(key) is not None}
-    for key in ("in_chans", "mean", "std"):
-        if isinstance(changes.get(key), Sequence):
-            changes[key] = tuple(changes[key])
-    if changes.get("in_chans", config.in_chans) != config.in_chans:
-        # The recipe's statistics belong to its own bands.
-        changes.setdefault("mean", OTHER_MEAN)
-        changes.setdefault("std", OTHER_STD)
-    instances: dict[str, nn.Module] = {}
-    for kind in PARTS:
-        current: PartCfg | None = getattr(config, kind)
-        if kind in overrides:
-            chosen = overrides[kind]
-            if isinstance(chosen, nn.Module):
-                instances[kind] = chosen
-                current = PartCfg(f"{INSTANCE}{type(chosen).__name__}")
-            else:
-                current = _part_cfg(kind, chosen, current)
-        extra = overrides.get(f"{kind}_kwargs")
-        if extra:
-            if current is None or kind in instances:
-                raise ConfigError(f"{kind}_kwargs was given, but the {kind} is {'an instance' if current else 'None'}")
-            current = PartCfg(current.name, {**current.kwargs, **extra})
-        changes[kind] = current
-    return dataclasses.replace(config, **changes), instances
-
-
-def _part_cfg(kind: str, chosen: Any, current: PartCfg | None) -> PartCfg | None:
-    if chosen is None:
-        if kind not in _OPTIONAL:
-            raise ConfigError(f"a model needs a {kind}; only {' and '.join(_OPTIONAL)} can be None")
-        return None
-    if isinstance(chosen, PartCfg):
-        return chosen
-    if isinstance(chosen, str):
-        # The same name keeps the recipe's arguments; another part knows nothing of them.
-        return current if current is not None and current.name == chosen else PartCfg(chosen)
-    if isinstance(chosen, Sequence) and len(chosen) == 2 and isinstance(chosen[0], str) and isinstance(chosen[1], Mapping):
-        return PartCfg(chosen[0], dict(chosen[1]))
-    raise ConfigError(f"{kind} must be a name, (name, kwargs), an instance or a PartCfg, got {chosen!r}")
-
-
-def _assemble(config: ModelCfg, instances: dict[str, nn.Module]) -> ChangeDetector:
-    if "backbone" in instances and not config.siamese:
-        raise ConfigError("siamese=False makes two backbones: give ChangeDetector(backbone=..., backbone2=...) two instances")
-    backbones: list[Any] = [
-        instances.get("backbone") or _build_backbone(config.backbone, bands) for bands in _backbone_bands(config, instances)
-    ]
-    first = backbones[0]
-    channels, strides = getattr(first, "out_channels", ()), getattr(first, "out_strides", ())
-    parts: dict[str, Any] = {}
-    for kind in ("neck", "fusion", "decoder"):
-        part_cfg: PartCfg | None = getattr(config, kind)
-        part: Any = None
-        if kind in instances:
-            part = _spread(kind, instances[kind], channels)
-        elif part_cfg is not None:
-            part = _build_pyramid_part(kind, part_cfg, channels, strides)
-        if part is not None:
-            channels, strides = getattr(part, "out_channels", channels), getattr(part, "out_strides", None) or strides
-        parts[kind] = part
-    head: Any = instances.get("head")
-    if head is None:
-        factory = PARTS["head"].get(config.head.name)
-        given = {"in_channels": channels, "in_strides": strides, "num_classes": config.num_classes}
-        head = _call("head", config.head, factory, given)
-    return ChangeDetector(
-        backbone=first,
-        **parts,
-        head=head,
-        backbone2=backbones[1] if len(backbones) > 1 else None,
-        config=config,
-    )
-
-
-def _backbone_bands(config: ModelCfg, instances: Mapping[str, nn.Module]) -> tuple[int, ...]:
-    """Return the bands that each backbone takes; early fusion has one backbone for the bands of both dates."""
-    factory = instances.get("fusion") or PARTS["fusion"].get(config.fusion.name)
-    if getattr(factory, "early", False):
-        if not config.siamese:
-            raise ConfigError(
-                f"fusion '{config.fusion.name}' joins the dates before the backbone: siamese=False, a backbone for each date, "
-                "needs a fusion that meets their features"
-            )
-        return (sum(config.bands),)
-    if config.siamese and config.bands[0] != config.bands[1]:
-        raise ConfigError(
-            f'in_chans={config.bands}: dates of different bands need a backbone each (siamese=False) or fusion="early"'
-        )
-    return config.bands[:1] if config.siamese else config.bands
-
-
-def _build_backbone(part: PartCfg, bands: int) -> Backbone:
-    from cdzoo.backbones.timm import PREFIX, TimmBackbone
-
-    if part.name.startswith(PREFIX):
-        return TimmBackbone(part.name.removeprefix(PREFIX), in_chans=bands, **part.kwargs)
-    return _call("backbone", part, PARTS["backbone"].get(part.name), {"in_chans": bands})
-
-
-def _build_pyramid_part(kind: str, part: PartCfg, channels: Sequence[int], strides: Sequence[int]) -> nn.Module:
-    factory = PARTS[kind].get(part.name)
-    if isinstance(factory, type) and issubclass(factory, LevelFusion):
-        return PerLevelFusion([_call(kind, part, factory, {"channels": c}) for c in channels], strides)
-    if isinstance(factory, type) and issubclass(factory, LevelDecoder):
-        return PerLevelDecoder([_call(kind, part, factory, {"channels": c}) for c in channels], strides)
-    return _call(kind, part, factory, {"in_channels": tuple(channels), "in_strides": tuple(strides)})
-
-
-def _spread(kind: str, instance: nn.Module, channels: Sequence[int]) -> nn.Module:
-    if isinstance(instance, LevelFusion | LevelDecoder):
-        raise ConfigError(
-            f"{type(instance).__name__} is the {kind} of one level: pass PerLevel{kind.capitalize()}([...]) with one for each "
-            f"of the channels {tuple(channels)}, or its registered name"
-        )
-    return instance
-
-
-def _call(kind: str, part: PartCfg, factory: Callable[..., Any], given: dict[str, Any]) -> Any:
-    parameters = inspect.signature(factory).parameters
-    own = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in given]
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    for key in part.kwargs:
-        if key in given:
-            raise ConfigError(f"{kind} '{part.name}': '{key}' follows from the parts before it and cannot be set")
-        if key not in own and not open_ended:
-            takes = f"It takes: {', '.join(own)}" if own else "It takes none"
-            raise ConfigError(f"{kind} '{part.name}' has no argument '{key}'.{nearest(key, own)} {takes}")
-    return factory(**given, **part.kwargs)
+def _defined_in(name: str) -> str:
+    entry = MODELS.get(name)
+    entry = getattr(entry, "func", entry)
+    return str(entry.__module__).rpartition(".")[2]

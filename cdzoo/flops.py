@@ -1,7 +1,7 @@
-"""What a model costs to run: parameters, multiply-adds, FLOPs and activations, part by part.
+"""Cost of a model: parameters, multiply-adds, FLOPs and activations, component by component.
 
-Counted by fvcore on a traced forward pass of one pair, with handlers for what it does not know. `CONVENTION` says what a
-number means; figures in papers rarely say, and differ by factors of two to four for the same network.
+Counted by fvcore on a traced forward pass of one pair, with handlers for the operators that it does not know. `CONVENTION`
+defines the figures. Those of papers for the same network differ by factors of two to four, because conventions do.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ from typing import Any
 
 import torch
 
-from cdzoo.errors import ConfigError, MissingDependencyError
+from cdzoo.config import KINDS
+from cdzoo.errors import ConfigError, MissingDependencyError, require
 from cdzoo.factory import create_model, list_models
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.ops.orders import num_directions
-from cdzoo.presets import architecture
 from cdzoo.registry import MODELS
 
 SCAN = "selective_scan"
-PARTS = ("backbone", "neck", "fusion", "decoder", "head")
 CONVENTION = (
     "GMACs: fvcore's count for one pair of images (both dates), a multiply-add being one; norms and resizing included; "
     "elementwise operations, softmax and pooling not. The selective scan adds 9 B L D N + B L D per direction, the count of "
     "VMamba's authors; it is in GMACs and shown on its own under 'scan'. GFLOPs: 2 (GMACs - scan) + scan."
 )
-# Views and sizes: no arithmetic, so nothing is left out by not counting them.
+# Views and dropout: no multiply-adds.
 _FREE = ("aten::mT", "aten::expand_as", "aten::feature_dropout", "aten::dropout")
 
 
@@ -37,19 +36,19 @@ class Cost:
     """Cost of one forward pass.
 
     Attributes:
-        model: Name that was asked for.
-        registered: Name of the model in the registry.
+        model: Name of the model, as passed.
+        registered: Registered name of the model.
         size: Height and width of the images in pixels.
-        batch: Pairs in the batch.
-        params: Parameters.
-        trained: Those of them that take a gradient.
-        macs: Multiply-adds, the scan's operations included; see `CONVENTION`.
+        batch: Number of pairs.
+        params: Number of parameters.
+        trained: Number of parameters with a gradient.
+        macs: Multiply-adds, including the operations of the scans; see `CONVENTION`.
         scan: Operations of the selective scans.
-        activations: Values that convolutions, linear layers, matrix products and scans give.
-        part_params: Parameters of each part.
-        part_macs: Multiply-adds of each part.
-        operators: Multiply-adds by kind of operation.
-        uncounted: Operations that no handler counts, with how often each occurs.
+        activations: Output values of convolutions, linear layers, matrix products and scans.
+        component_params: Parameters of each component.
+        component_macs: Multiply-adds of each component.
+        operators: Multiply-adds of each operator.
+        uncounted: Number of occurrences of each operator without a handler.
     """
 
     model: str
@@ -61,18 +60,18 @@ class Cost:
     macs: int
     scan: int
     activations: int
-    part_params: dict[str, int]
-    part_macs: dict[str, int]
+    component_params: dict[str, int]
+    component_macs: dict[str, int]
     operators: dict[str, int]
     uncounted: dict[str, int]
 
     @property
     def flops(self) -> int:
-        """Floating-point operations: two per multiply-add, those of the scan as they are."""
+        """Floating-point operations: two per multiply-add, plus the operations of the scans."""
         return 2 * (self.macs - self.scan) + self.scan
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `cdzoo flops --format json` prints for the model; millions and billions where the key says so."""
+        """Return plain JSON values, in millions and billions as the keys state."""
         return {
             "model": self.model,
             "registered": self.registered,
@@ -83,7 +82,9 @@ class Cost:
             "scan_g": self.scan / 1e9,
             "gflops": self.flops / 1e9,
             "activations_m": self.activations / 1e6,
-            "parts": {part: {"params_m": self.part_params[part] / 1e6, "gmacs": self.part_macs[part] / 1e9} for part in PARTS},
+            "parts": {
+                kind: {"params_m": self.component_params[kind] / 1e6, "gmacs": self.component_macs[kind] / 1e9} for kind in KINDS
+            },
             "operators": {name: count / 1e9 for name, count in self.operators.items()},
             "uncounted": self.uncounted,
             "convention": CONVENTION,
@@ -94,19 +95,16 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
     """Count the cost of one forward pass on the CPU.
 
     Args:
-        model: Any; its mode is kept.
-        size: Height and width of the images in pixels.
-        batch: Pairs in the batch.
-        name: What to call it; the name in its config by default.
+        model: Model; returned to the mode it was in.
+        size: Side of the images in pixels, or (height, width).
+        batch: Number of pairs.
+        name: Name in the result; that of the config by default.
 
     Raises:
         ConfigError: The size or batch is not positive.
         MissingDependencyError: fvcore is not installed.
     """
-    try:
-        from fvcore.nn import ActivationCountAnalysis, FlopCountAnalysis
-    except ImportError as error:
-        raise MissingDependencyError("counting needs fvcore: pip install 'cdzoo[tools]'") from error
+    fvcore: Any = require("fvcore.nn", "tools", "counting multiply-adds")
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width, batch) < 1:
         raise ConfigError(f"size and batch must be positive, got {height} x {width}, {batch}")
@@ -115,16 +113,16 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
     training = model.training
     model.eval()
     try:
-        flops = _quiet(FlopCountAnalysis(model, pair))
+        flops = _quiet(fvcore.FlopCountAnalysis(model, pair))
         flops.set_op_handle("cdzoo::ss2d_scan", _scan_cost, "cdzoo::selective_scan", _sequence_scan_cost)
         flops.set_op_handle("aten::scaled_dot_product_attention", _attention_cost)
         flops.set_op_handle(**dict.fromkeys(_FREE))
-        activations = _quiet(ActivationCountAnalysis(model, pair))
+        activations = _quiet(fvcore.ActivationCountAnalysis(model, pair))
         activations.set_op_handle("cdzoo::ss2d_scan", _scan_outputs, "cdzoo::selective_scan", _scan_outputs)
         activations.set_op_handle("aten::scaled_dot_product_attention", _attention_outputs)
         modules, operators = flops.by_module(), {key: int(value) for key, value in flops.by_operator().items()}
-        # A second date's backbone belongs to the part "backbone".
-        part_macs = {part: int(sum(modules.get(one, 0) for one in (part, f"{part}2"))) for part in PARTS}
+        # The backbone of the second date, if there is one, is a part of the component "backbone".
+        macs = {kind: int(sum(modules.get(module, 0) for module in (kind, f"{kind}2"))) for kind in KINDS}
         return Cost(
             model=name or model.config.name,
             registered=model.config.name,
@@ -135,8 +133,8 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
             macs=int(flops.total()),
             scan=operators.get(SCAN, 0),
             activations=int(activations.total()),
-            part_params=model.parameter_counts(),
-            part_macs=part_macs,
+            component_params=model.parameter_counts(),
+            component_macs=macs,
             operators=operators,
             uncounted=dict(sorted(flops.unsupported_ops().items())),
         )
@@ -144,15 +142,25 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
         model.train(training)
 
 
+def describe_cost(model: ChangeDetector) -> str:
+    """Return the parameters and multiply-adds of a model in one sentence; only the parameters without fvcore."""
+    params = sum(model.parameter_counts().values()) / 1e6
+    try:
+        cost = count(model, 256)
+    except MissingDependencyError:
+        return f"{params:.2f} M parameters."
+    return f"{params:.2f} M parameters, {cost.macs / 1e9:.2f} GMACs for one pair of 256 x 256 pixels. {CONVENTION}"
+
+
 def expand(names: Iterable[str]) -> list[str]:
-    """Return the models that names and wildcards stand for, in their order, each once.
+    """Return the models that match names and wildcards, in their order, without duplicates.
 
     Raises:
         ConfigError: A wildcard matches nothing.
     """
     found: dict[str, None] = {}
     for name in names:
-        if not any(sign in name for sign in "*?["):
+        if not any(character in name for character in "*?["):
             found[name] = None
             continue
         matches = list_models(name)
@@ -163,27 +171,23 @@ def expand(names: Iterable[str]) -> list[str]:
 
 
 def count_models(names: Sequence[str], size: int | tuple[int, int] = 256, batch: int = 1) -> Iterable[Cost]:
-    """Yield the cost of each model; models of the same parts under other names are counted once.
+    """Yield the cost of each model; a model and its aliases are counted once.
 
     Raises:
         UnknownNameError: There is no such model.
     """
     known: dict[str, Cost] = {}
     for name in names:
-        parts = _architecture(name)
-        if parts not in known:
-            known[parts] = count(create_model(name), size, batch, name)
-        cost = known[parts]
+        target = MODELS.aliases().get(name, name)
+        if target not in known:
+            known[target] = count(create_model(name), size, batch, name)
+        cost = known[target]
         registered = MODELS.get(name)().name if name in MODELS else cost.registered
         yield replace(cost, model=name, registered=registered)
 
 
-def _architecture(name: str) -> str:
-    return architecture(MODELS.get(name)()) if name in MODELS else name
-
-
 def _quiet(analysis: Any) -> Any:
-    # What is not counted is reported, not warned of; modules that are not called are parts of deep supervision.
+    # Operators without a handler are reported in `Cost`; modules without a call are heads of deep supervision.
     return analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
 
 

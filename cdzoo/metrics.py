@@ -1,21 +1,35 @@
-"""Change-detection scores from one confusion matrix over all pixels, for the class "change"."""
+"""Change detection metrics from one confusion matrix over all pixels, for the class "change"."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor
+
+from cdzoo.constants import IGNORE_INDEX
+
+SUMMARY_SCORES = ("precision", "recall", "f1", "iou", "oa", "kappa", "mean_image_f1")
+"""Scores that tables, logs and spreads over several runs report."""
+
+SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""Thresholds at which pixels are counted besides the threshold of the protocol."""
+
+_FIXED_POINT = 2**40
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Pixels by truth and prediction.
+    """Confusion matrix: number of pixels by target and prediction.
 
     Attributes:
-        tp: Changed, called changed.
-        fp: Unchanged, called changed.
-        fn: Changed, called unchanged.
-        tn: Unchanged, called unchanged.
+        tp: Changed, predicted as changed.
+        fp: Unchanged, predicted as changed.
+        fn: Changed, predicted as unchanged.
+        tn: Unchanged, predicted as unchanged.
     """
 
     tp: int
@@ -25,30 +39,29 @@ class Confusion:
 
     @classmethod
     def of(cls, predicted: Tensor, truth: Tensor) -> Confusion:
-        """Count two maps of one shape; anything but 0 is change."""
+        """Compare a prediction with a target of the same shape; every value other than 0 means change."""
         predicted, truth = predicted.bool(), truth.bool()
         tp = int((predicted & truth).sum())
         fp, fn = int(predicted.sum()) - tp, int(truth.sum()) - tp
         return cls(tp, fp, fn, truth.numel() - tp - fp - fn)
 
-    @classmethod
-    def from_matrix(cls, matrix: Tensor) -> Confusion:
-        """Read torchmetrics' [[tn, fp], [fn, tp]]."""
-        (tn, fp), (fn, tp) = matrix.tolist()
-        return cls(int(tp), int(fp), int(fn), int(tn))
-
     def __add__(self, other: Confusion) -> Confusion:
-        """Pool the pixels of two."""
+        """Pool the pixels of two confusion matrices."""
         return Confusion(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
 
     @property
+    def errors(self) -> int:
+        """FP + FN."""
+        return self.fp + self.fn
+
+    @property
     def precision(self) -> float:
-        """Share of what was called changed that did change; 0 when nothing was called changed."""
+        """TP / (TP + FP); 0 if no pixel is predicted as changed."""
         return _ratio(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> float:
-        """Share of the change that was found; 0 when there is none."""
+        """TP / (TP + FN); 0 if no pixel changed."""
         return _ratio(self.tp, self.tp + self.fn)
 
     @property
@@ -58,19 +71,19 @@ class Confusion:
 
     @property
     def iou(self) -> float:
-        """Intersection over union of the change; 0 without a true positive."""
+        """Intersection over union of the change: TP / (TP + FP + FN); 0 without a true positive."""
         return _ratio(self.tp, self.tp + self.fp + self.fn)
 
     @property
     def oa(self) -> float:
-        """Overall accuracy: share of all pixels that are right."""
+        """Overall accuracy: (TP + TN) / all pixels."""
         return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
 
     @property
     def kappa(self) -> float:
-        """Cohen's kappa: agreement beyond chance, in [-1, 1]; 0 when truth and prediction are one and the same class."""
+        """Cohen's kappa in [-1, 1]; 0 if target and prediction consist of one and the same class."""
         total = self.tp + self.fp + self.fn + self.tn
-        # In whole numbers, scaled by total squared: counts of pixels are large and the difference can be small.
+        # In integers, scaled by total squared: the counts are large and their difference can be small.
         chance = (self.tp + self.fp) * (self.tp + self.fn) + (self.fn + self.tn) * (self.fp + self.tn)
         return _ratio((self.tp + self.tn) * total - chance, total * total - chance)
 
@@ -78,10 +91,184 @@ class Confusion:
         """Return precision, recall, F1, IoU and OA, all in [0, 1], and kappa."""
         return {name: getattr(self, name) for name in ("precision", "recall", "f1", "iou", "oa", "kappa")}
 
-    def to_dict(self) -> dict[str, float | int]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the scores and the four counts."""
         return {**self.scores(), **asdict(self)}
 
 
 def _ratio(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
+
+
+@dataclass(frozen=True)
+class ThresholdScores:
+    """Scores at one threshold, see `Confusion`."""
+
+    threshold: float
+    precision: float
+    recall: float
+    f1: float
+    iou: float
+    oa: float
+    kappa: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores and pixel counts of a model on a split; `scores["f1"]` is the same as `scores.f1`.
+
+    Attributes:
+        precision: TP / (TP + FP).
+        recall: TP / (TP + FN).
+        f1: Harmonic mean of precision and recall.
+        iou: Intersection over union of the change.
+        oa: Overall accuracy.
+        kappa: Cohen's kappa.
+        tp: True positives.
+        fp: False positives.
+        fn: False negatives.
+        tn: True negatives.
+        mean_image_f1: Mean over images of the F1 of each image; 1 for an image without change and without a positive.
+        images: Number of images.
+        threshold: Probability from which a pixel counts as changed.
+        best_threshold: Threshold of `sweep` with the highest F1.
+        best_threshold_f1: F1 at `best_threshold`.
+        sweep: Scores at the thresholds `SWEEP`.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+    iou: float
+    oa: float
+    kappa: float
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+    mean_image_f1: float
+    images: int
+    threshold: float
+    best_threshold: float | None = None
+    best_threshold_f1: float | None = None
+    sweep: list[ThresholdScores] = field(default_factory=list)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.to_dict()[name]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+class ChangeCounts:
+    """Counts pixels by target and by the highest threshold that their probability reaches.
+
+    One int64 table holds the confusion matrix at every threshold. The mean F1 per image is summed in fixed point, because sums
+    of floats depend on their order. The scores are thus independent of batch order and of the number of processes.
+
+    Args:
+        threshold: Probability from which a pixel counts as changed, in (0, 1).
+        device: Device of the probabilities and targets.
+
+    Attributes:
+        counts: (2, levels + 1) int64: unchanged and changed pixels by level.
+        images: Number of images.
+    """
+
+    def __init__(self, threshold: float = 0.5, device: torch.device | str = "cpu") -> None:
+        self.threshold = threshold
+        self.levels = sorted({*SWEEP, threshold})
+        self.borders = torch.tensor(self.levels, device=device)
+        self.counts = torch.zeros(2, len(self.levels) + 1, dtype=torch.int64, device=device)
+        self.images = 0
+        self._image_f1 = 0
+
+    def update(self, probability: Tensor, mask: Tensor) -> list[Confusion]:
+        """Count the pixels of a batch and return the confusion matrix of each image.
+
+        Args:
+            probability: (B, H, W) float32 in [0, 1].
+            mask: (B, H, W): 0 unchanged, 255 ignored, any other value changed.
+        """
+        level = torch.bucketize(probability, self.borders, right=True)
+        # A third row for ignored pixels instead of an index, which would wait for the device once per image.
+        row = torch.where(mask == IGNORE_INDEX, 2, (mask > 0).long())
+        row += 3 * torch.arange(len(mask), device=row.device)[:, None, None]
+        width = len(self.levels) + 1
+        tables = torch.bincount((row * width + level).flatten(), minlength=3 * len(mask) * width).view(-1, 3, width)[:, :2]
+        self.counts += tables.sum(0)
+        confusions = [self._confusion(table, self.threshold) for table in tables.tolist()]
+        self._image_f1 += sum(round(image_f1(confusion) * _FIXED_POINT) for confusion in confusions)
+        self.images += len(confusions)
+        return confusions
+
+    def confusion(self) -> Confusion:
+        """Return the confusion matrix at the threshold, over all images and processes."""
+        return self._confusion(self._pooled()[0], self.threshold)
+
+    def summary(self) -> Scores:
+        """Return the scores over all images and processes."""
+        table, image_f1, images = self._pooled()
+        confusion = self._confusion(table, self.threshold)
+        sweep = [ThresholdScores(level, **self._confusion(table, level).scores()) for level in self.levels if level in SWEEP]
+        best = max(sweep, key=lambda point: point.f1)
+        return Scores(
+            **confusion.to_dict(),
+            mean_image_f1=image_f1 / _FIXED_POINT / images if images else 0.0,
+            images=images,
+            threshold=self.threshold,
+            best_threshold=best.threshold,
+            best_threshold_f1=best.f1,
+            sweep=sweep,
+        )
+
+    def _pooled(self) -> tuple[list[list[int]], int, int]:
+        """Return table, sum of the F1 of the images and number of images, summed over all processes."""
+        state = torch.cat([self.counts.flatten(), self.counts.new_tensor([self._image_f1, self.images])])
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(state)
+        return state[:-2].view_as(self.counts).tolist(), int(state[-2]), int(state[-1])
+
+    def _confusion(self, table: Sequence[Sequence[int]], threshold: float) -> Confusion:
+        first = self.levels.index(threshold) + 1
+        unchanged, changed = table
+        return Confusion(tp=sum(changed[first:]), fp=sum(unchanged[first:]), fn=sum(changed[:first]), tn=sum(unchanged[:first]))
+
+
+def image_f1(confusion: Confusion) -> float:
+    """Return the F1 of one image; 1 if no pixel changed and none is predicted as changed."""
+    return 1.0 if confusion.tp + confusion.errors == 0 else confusion.f1
+
+
+class HasScores(Protocol):
+    """Scores by name: `Scores`, `Results`, or a mapping."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean, sample standard deviation (None for a single run) and values of a score over several runs."""
+
+    mean: float
+    std: float | None
+    values: list[float]
+
+
+def spread(runs: Iterable[HasScores]) -> dict[str, Spread]:
+    """Return the spread of each of `SUMMARY_SCORES` over several runs."""
+    result, runs = {}, list(runs)
+    for name in SUMMARY_SCORES:
+        values = [float(run[name]) for run in runs]
+        result[name] = Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, values)
+    return result
+
+
+def spread_table(title: str, runs: Sequence[HasScores]) -> str:
+    """Return a text table with one line per score: mean and standard deviation in percent."""
+    lines = [f"{title}: mean and standard deviation of {len(runs)} runs, in percent"]
+    for name, score in spread(runs).items():
+        deviation = "" if score.std is None else f" +- {100 * score.std:.2f}"
+        lines.append(f"  {name:<14}{100 * score.mean:6.2f}{deviation}")
+    return "\n".join(lines)

@@ -1,124 +1,60 @@
-"""`Protocol`: how a score came about, stored with every score and every weight file.
+"""`Protocol`: how images are tiled, weights selected and scores computed. It is stored with every score and checkpoint.
 
-The same network scores a point more or less of F1 on the same pictures when they are cut into other tiles, another split is
-used to choose the checkpoint, or the test split is. Two scores may be compared when their protocols and manifests are equal.
+The same network can score a point of F1 more or less on the same images when they are tiled differently, when weights are
+selected on another split, or when the test split differs. Scores are comparable if their protocols and sample lists are equal.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from cdzoo.constants import MIN_SIZE
 from cdzoo.errors import ConfigError
-from cdzoo.registry import nearest
+from cdzoo.validation import config_dataclass
+
+Side = Annotated[int, Field(ge=MIN_SIZE)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 
 
-@dataclass(frozen=True)
+@config_dataclass
 class Protocol:
-    """Cutting, threshold and selection.
+    """Tiling, threshold and selection of weights.
+
+    Field names and values enter the protocol hash of stored scores, so neither may be renamed.
 
     Attributes:
-        name: Under which `--protocol` finds it.
-        dataset: Named data set that it belongs to; empty for any.
-        tile: Images are cut into tiles of this side, each a sample of its own; None leaves them whole.
-        window: Samples larger than this are predicted in windows of this side, averaged where they overlap; None at once.
-        overlap: Pixels that neighbouring windows share.
-        threshold: Probability from which a pixel counts as changed.
-        selection_split: Split on which the weights are chosen. Never the test split.
-        metric: Score by which they are chosen.
-        carved: Share of the training scenes that become the validation split where a data set has none.
+        name: Name, as in `--protocol`.
+        dataset: Name of the data set that it belongs to; empty for any.
+        tile: Side of the tiles that images are cut into, in pixels; None keeps whole images.
+        window: Side of the windows that larger samples are predicted in, in pixels; None predicts each sample at once.
+        overlap: Overlap of neighboring windows in pixels; probabilities are averaged there.
+        threshold: Smallest probability of a changed pixel, in (0, 1).
+        selection_split: Split on which weights are selected; never the test split.
+        metric: Score by which weights are selected.
+        carved: Fraction of the training samples held out for validation if the data set has no validation split, in (0, 1).
     """
 
     name: str
     dataset: str = ""
-    tile: int | None = None
-    window: int | None = None
-    overlap: int = 0
-    threshold: float = 0.5
-    selection_split: str = "val"
-    metric: str = "f1"
-    carved: float = 0.1
+    tile: Side | None = None
+    window: Side | None = None
+    overlap: Annotated[int, Field(ge=0)] = 0
+    threshold: Fraction = 0.5
+    selection_split: Literal["val", "train"] = "val"
+    metric: Literal["f1", "iou", "kappa", "mean_image_f1"] = "f1"
+    carved: Fraction = 0.1
 
     def __post_init__(self) -> None:
-        """Refuse what is no protocol."""
-        for label in ("tile", "window"):
-            side = getattr(self, label)
-            if side is not None and side < 32:
-                raise ConfigError(f"{label} must be at least 32 pixels, got {side}")
-        if not 0 <= self.overlap < (self.window or 1):
-            raise ConfigError(f"overlap must be smaller than the window of {self.window}, got {self.overlap}")
-        if not 0 < self.threshold < 1:
-            raise ConfigError(f"threshold must be between 0 and 1, got {self.threshold}")
-        if self.selection_split not in ("train", "val"):
-            raise ConfigError(f"weights are chosen on val (or train), never on '{self.selection_split}'")
-        if self.metric not in SELECTION_METRICS:
-            raise ConfigError(f"metric must be one of {', '.join(SELECTION_METRICS)}, got '{self.metric}'")
+        """Validate the overlap."""
+        if self.overlap >= (self.window or 1):
+            raise ConfigError(f"overlap must be smaller than the window of {self.window} pixels, got {self.overlap}")
 
     def __str__(self) -> str:
-        """Say it in one line, for tables and logs."""
-        cut = f"{self.tile}x{self.tile} tiles" if self.tile else "whole images"
-        how = f", windows of {self.window} overlapping by {self.overlap}" if self.window else ""
-        return f"{self.name}: {cut}{how}, threshold {self.threshold:g}, chosen by {self.metric} on {self.selection_split}"
-
-
-SELECTION_METRICS = ("f1", "iou", "kappa", "mean_image_f1")
-
-PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol
-    for protocol in (
-        Protocol("folder"),
-        Protocol("synthetic_128", "synthetic"),
-        Protocol("levir_256", "levir_cd", tile=256),
-        Protocol("levir_1024_whole", "levir_cd"),
-        Protocol("levir_1024_windows", "levir_cd", window=256, overlap=128),
-        Protocol("levir_plus_256", "levir_cd_plus", tile=256),
-        Protocol("levir_plus_1024_whole", "levir_cd_plus"),
-        Protocol("whu_256", "whu_cd", tile=256),
-        Protocol("whu_811_256", "whu_cd_811", tile=256),
-        Protocol("sysu_256", "sysu_cd"),
-        Protocol("gz_256", "gz_cd", tile=256),
-        Protocol("clcd_512", "clcd"),
-        Protocol("clcd_256", "clcd", tile=256),
-        Protocol("dsifn_256", "dsifn_cd", tile=256),
-        Protocol("cdd_256", "cdd"),
-        Protocol("s2looking_1024", "s2looking"),
-        Protocol("s2looking_256", "s2looking", tile=256),
-        Protocol("oscd_whole", "oscd"),
-    )
-}
-"""By name; the first of a data set is its default."""
-
-
-def get_protocol(name: str | None, dataset: str = "") -> Protocol:
-    """Return the protocol called `name`, or the default one of `dataset`.
-
-    Raises:
-        ConfigError: There is none of that name, or it belongs to another data set.
-    """
-    if name is None:
-        return next((one for one in PROTOCOLS.values() if dataset and one.dataset == dataset), PROTOCOLS["folder"])
-    if name not in PROTOCOLS:
-        raise ConfigError(f"there is no protocol '{name}'.{nearest(name, PROTOCOLS)} Protocols: {', '.join(PROTOCOLS)}")
-    protocol = PROTOCOLS[name]
-    if dataset and protocol.dataset not in ("", dataset):
-        raise ConfigError(f"protocol '{name}' is for {protocol.dataset}, the data are {dataset}")
-    return protocol
-
-
-def manifest_hash(names: Iterable[str]) -> str:
-    """Return sha256 of the names of a split's samples, whatever their order; the first 16 digits."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
-
-
-def protocol_record(protocol: Protocol, splits: Mapping[str, Iterable[str]]) -> dict[str, Any]:
-    """Return what is stored with a score: the protocol, the size and manifest hash of each split, and one hash over all."""
-    manifest: dict[str, dict[str, Any]] = {}
-    for split, names in splits.items():
-        listed = list(names)
-        manifest[split] = {"samples": len(listed), "sha256": manifest_hash(listed)}
-    record = {**dataclasses.asdict(protocol), "splits": manifest}
-    return {**record, "hash": hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]}
+        """Return a one-line description for tables and logs."""
+        tiling = f"{self.tile}x{self.tile} tiles" if self.tile else "whole images"
+        windows = f", windows of {self.window} overlapping by {self.overlap}" if self.window else ""
+        return (
+            f"{self.name}: {tiling}{windows}, threshold {self.threshold:g}, selected by {self.metric} on {self.selection_split}"
+        )

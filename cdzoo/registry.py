@@ -1,40 +1,46 @@
-"""The one registry class and its six instances: backbone, neck, fusion, decoder, head and model.
+"""`Registry` and its six instances: backbones, necks, fusions, decoders, heads and models.
 
-A registry maps a name to the function or class of that name; it holds nothing else. Built-in parts and installed plugins
-(entry-point group `cdzoo.plugins`) are found the first time any registry is used.
+Registration is a dictionary insertion. The modules that register the built-in entries, and installed plugins (entry-point
+group `cdzoo.plugins`), are imported when a registry is first read.
 """
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
+import functools
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
 import re
-from collections.abc import Callable, Iterable, Iterator
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
 from typing import Any, Generic, TypeVar, overload
 
-from cdzoo.errors import ConfigError, UnknownNameError
+from cdzoo.errors import ConfigError, InputError, UnknownNameError
+from cdzoo.names import natural_key, suggest
 
+ENTRY_POINT_GROUP = "cdzoo.plugins"
 T = TypeVar("T", bound=Callable[..., Any])
+Patterns = str | Iterable[str]
 
-
-def natural_key(name: str) -> list[tuple[int, int | str]]:
-    """Sort key under which `s2` comes before `s10`."""
-    return [(0, int(piece)) if piece.isdigit() else (1, piece) for piece in re.split(r"(\d+)", name.lower()) if piece]
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ` Did you mean 'x'?` when a known name is close to `name`, else an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else ""
+_PACKAGES = ("backbones", "necks", "fusion", "decoders", "heads", "models")
+_lock = threading.RLock()
+_discovered = False
 
 
 class Registry(Generic[T]):
-    """Names of one kind of thing, each standing for a function or a class.
+    """Maps names to functions or classes of one kind.
 
     Args:
-        kind: What the entries are, in the singular (`"fusion"`); used in messages.
-        loader: Called before every access; imports the modules that register the built-in entries.
-        plural: Plural of `kind` for messages; `kind + "s"` by default.
+        kind: Kind of the entries, in the singular (`"fusion"`); used in messages.
+        loader: Called before the registry is read; imports the modules that register the built-in entries.
+        plural: Plural of `kind` in messages; `kind + "s"` by default.
     """
 
     def __init__(self, kind: str, loader: Callable[[], None] | None = None, plural: str | None = None) -> None:
@@ -42,7 +48,7 @@ class Registry(Generic[T]):
         self.plural = plural or f"{kind}s"
         self._loader = loader
         self._entries: dict[str, T] = {}
-        self._aliases: dict[str, str] = {}
+        self._aliases: dict[str, tuple[str, dict[str, Any]]] = {}
 
     @overload
     def register(self, name: T) -> T: ...
@@ -51,58 +57,69 @@ class Registry(Generic[T]):
     def register(self, name: str | None = None, *, aliases: Iterable[str] = ()) -> Callable[[T], T]: ...
 
     def register(self, name: T | str | None = None, *, aliases: Iterable[str] = ()) -> T | Callable[[T], T]:
-        """Decorator that adds a function or class, under its own name unless another is given.
+        """Register a function or class, under its own name by default. Used as a decorator.
 
         Args:
-            name: Name of the entry. `@register` without brackets uses the decorated object's own name.
-            aliases: Further names that `get` understands and `list` leaves out.
+            name: Name of the entry.
+            aliases: Other names that `get` accepts and `list` omits.
 
         Raises:
-            ConfigError: The name is taken by a different object, or is no valid name.
+            ConfigError: The name is invalid or taken by another object.
         """
         if callable(name):
             return self._add(name.__name__, name, ())
         return lambda entry: self._add(name or entry.__name__, entry, tuple(aliases))
 
+    def alias(self, name: str, target: str, **kwargs: Any) -> None:
+        """Register another name for an entry, optionally with keyword arguments that `get` binds to it.
+
+        Raises:
+            ConfigError: The name is invalid or taken.
+        """
+        self._check_name(name, self._entries.get(target))
+        self._aliases[name] = (target, kwargs)
+
     def get(self, name: str) -> T:
         """Return the entry called `name`.
 
         Raises:
-            UnknownNameError: No such entry; the message names the nearest ones, all of them, and how to add one.
+            UnknownNameError: There is no such entry. The message suggests the nearest name and lists all of them.
         """
         self._load()
-        name = self._aliases.get(name, name)
-        if name not in self._entries:
+        target, kwargs = self._aliases.get(name, (name, {}))
+        if target not in self._entries:
             known = self.list()
             raise UnknownNameError(
-                f"there is no {self.kind} '{name}'.{nearest(name, [*known, *self._aliases])} "
+                f"unknown {self.kind} '{name}'.{suggest(name, [*known, *self._aliases])} "
                 f"Known {self.plural}: {', '.join(known) or 'none'}. "
                 f'To add your own, decorate it with @cdzoo.register_{self.kind}("{name}") and import its file first '
                 f"(on the command line: --import FILE.py)."
             )
-        return self._entries[name]
+        entry = self._entries[target]
+        return functools.partial(entry, **kwargs) if kwargs else entry  # type: ignore[return-value]
 
-    def list(self, pattern: str | Iterable[str] = "*", exclude: str | Iterable[str] = ()) -> list[str]:
-        """Return the names that match `pattern` and none of `exclude` (fnmatch wildcards), in natural order."""
+    def list(self, pattern: Patterns = "*", exclude: Patterns = (), aliases: bool = False) -> list[str]:
+        """Return the names that match `pattern` and none of `exclude` (fnmatch wildcards), in natural order.
+
+        Args:
+            pattern: Wildcard, or several of them.
+            exclude: Wildcards of names to leave out.
+            aliases: Match aliases too.
+        """
         self._load()
         wanted = (pattern,) if isinstance(pattern, str) else tuple(pattern)
         unwanted = (exclude,) if isinstance(exclude, str) else tuple(exclude)
 
         def matches(name: str, patterns: tuple[str, ...]) -> bool:
-            return any(fnmatch.fnmatchcase(name, one) for one in patterns)
+            return any(fnmatch.fnmatchcase(name, wildcard) for wildcard in patterns)
 
-        names = [name for name in self._entries if matches(name, wanted) and not matches(name, unwanted)]
-        return sorted(names, key=natural_key)
+        candidates = [*self._entries, *(self._aliases if aliases else ())]
+        return sorted((name for name in candidates if matches(name, wanted) and not matches(name, unwanted)), key=natural_key)
 
-    def registered(self) -> tuple[str, ...]:
-        """Return all names in the order in which they were registered."""
+    def aliases(self) -> Mapping[str, str]:
+        """Return the name of the entry that each alias stands for."""
         self._load()
-        return tuple(self._entries)
-
-    def name_of(self, entry: object) -> str | None:
-        """Return the name under which `entry` is registered, if it is."""
-        self._load()
-        return next((name for name, known in self._entries.items() if known is entry), None)
+        return {name: target for name, (target, _) in sorted(self._aliases.items(), key=lambda item: natural_key(item[0]))}
 
     def __contains__(self, name: object) -> bool:
         self._load()
@@ -119,44 +136,93 @@ class Registry(Generic[T]):
         if self._loader is not None:
             self._loader()
 
+    def _check_name(self, name: str, entry: T | None) -> None:
+        if not re.fullmatch(r"[A-Za-z][\w.\-]*", name):
+            raise ConfigError(f"'{name}' is not a valid {self.kind} name: use letters, digits, '_', '-' and '.', a letter first")
+        taken = self._entries.get(self._aliases.get(name, (name,))[0])
+        if taken is not None and entry is not None and _qualified(taken) != _qualified(entry):
+            raise ConfigError(
+                f"the {self.kind} name '{name}' is taken by {_qualified(taken)}; {_qualified(entry)} needs another name"
+            )
+
     def _add(self, name: str, entry: T, aliases: tuple[str, ...]) -> T:
-        self._load()
-        for one in (name, *aliases):
-            if not re.fullmatch(r"[A-Za-z][\w.\-]*", one):
-                raise ConfigError(f"'{one}' cannot name a {self.kind}: use letters, digits, '_', '-' and '.', a letter first")
-            taken = self._entries.get(self._aliases.get(one, one))
-            if taken is not None and not _same_definition(taken, entry):
-                raise ConfigError(
-                    f"the {self.kind} name '{one}' is taken by {_where(taken)}; {_where(entry)} needs a name of its own"
-                )
-        self._entries[name] = entry
-        self._aliases.update(dict.fromkeys(aliases, name))
+        for new in (name, *aliases):
+            self._check_name(new, entry)
+        self._entries[name] = entry  # a module imported twice (notebook reload, --import) replaces its own entries
+        self._aliases.update({alias: (name, {}) for alias in aliases})
         return entry
 
 
-def _where(entry: Callable[..., Any]) -> str:
-    return f"{entry.__module__}.{entry.__qualname__}"
+def _qualified(entry: Any) -> str:
+    inner = getattr(entry, "func", entry)  # functools.partial has no name of its own
+    return f"{getattr(inner, '__module__', '?')}.{getattr(inner, '__qualname__', repr(inner))}"
 
 
-def _same_definition(old: Callable[..., Any], new: Callable[..., Any]) -> bool:
-    # A module that is imported twice (notebook reload, --import of an installed plugin) replaces its own entries.
-    return _where(old) == _where(new)
+def discover() -> None:
+    """Import every module that registers an entry, once per process.
+
+    A plugin that fails to import is skipped with a warning.
+    """
+    global _discovered
+    with _lock:
+        if _discovered:
+            return
+        _discovered = True  # set first: code that runs on import may read a registry
+        try:
+            for package in _PACKAGES:
+                path = str(Path(__file__).with_name(package))
+                for module in pkgutil.iter_modules([path]):
+                    importlib.import_module(f"cdzoo.{package}.{module.name}")
+        except BaseException:
+            _discovered = False
+            raise
+        for point in entry_points(group=ENTRY_POINT_GROUP):
+            try:
+                point.load()
+            except Exception as error:  # third-party code may raise anything
+                warnings.warn(
+                    f"skipped the cdzoo plugin '{point.name}' ({point.value}), which failed to import: "
+                    f"{type(error).__name__}: {error}",
+                    stacklevel=2,
+                )
 
 
-def _discover() -> None:
-    from cdzoo.plugins import discover  # not at the top: plugins import this module
+def import_file(path: str | Path) -> ModuleType:
+    """Import a Python file so that the components it registers become available.
 
-    discover()
+    Args:
+        path: Path of the file, such as `my_fusion.py`.
+
+    Raises:
+        InputError: The file does not exist, is not a `.py` file, or raises an exception when imported.
+    """
+    file = Path(path).resolve()
+    if file.suffix != ".py" or not file.is_file():
+        raise InputError(f"--import {path}: expected an existing Python file (my_fusion.py)")
+    # The hash of the path tells files of equal names apart, and makes a second import of one file a no-op.
+    name = f"cdzoo_import_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None  # a .py file always has a loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[name]
+        raise InputError(f"--import {path}: {type(error).__name__}: {error}") from error
+    return module
 
 
-BACKBONES: Registry[Callable[..., Any]] = Registry("backbone", _discover)
-NECKS: Registry[Callable[..., Any]] = Registry("neck", _discover)
-FUSIONS: Registry[Callable[..., Any]] = Registry("fusion", _discover)
-DECODERS: Registry[Callable[..., Any]] = Registry("decoder", _discover)
-HEADS: Registry[Callable[..., Any]] = Registry("head", _discover)
-MODELS: Registry[Callable[..., Any]] = Registry("model", _discover)
+BACKBONES: Registry[Callable[..., Any]] = Registry("backbone", discover)
+NECKS: Registry[Callable[..., Any]] = Registry("neck", discover)
+FUSIONS: Registry[Callable[..., Any]] = Registry("fusion", discover)
+DECODERS: Registry[Callable[..., Any]] = Registry("decoder", discover)
+HEADS: Registry[Callable[..., Any]] = Registry("head", discover)
+MODELS: Registry[Callable[..., Any]] = Registry("model", discover)
 
-PARTS: dict[str, Registry[Callable[..., Any]]] = {
+COMPONENTS: dict[str, Registry[Callable[..., Any]]] = {
     "backbone": BACKBONES,
     "neck": NECKS,
     "fusion": FUSIONS,
@@ -172,16 +238,18 @@ register_head = HEADS.register
 register_model = MODELS.register
 
 
-def list_components(kind: str, pattern: str | Iterable[str] = "*") -> list[str]:
-    """Return the registered names of one kind of part.
+def list_components(kind: str = "", filter: Patterns = "*") -> list[str]:
+    """Return the registered names of one kind of component, or `kind/name` of all kinds.
 
     Args:
-        kind: `"backbone"`, `"neck"`, `"fusion"`, `"decoder"` or `"head"`.
-        pattern: fnmatch wildcard or several of them.
+        kind: `"backbone"`, `"neck"`, `"fusion"`, `"decoder"` or `"head"`; all kinds by default.
+        filter: Wildcard on the name (fnmatch), or several of them.
 
     Raises:
-        UnknownNameError: `kind` is none of the five.
+        UnknownNameError: There is no such kind.
     """
-    if kind not in PARTS:
-        raise UnknownNameError(f"there is no kind of part '{kind}'.{nearest(kind, PARTS)} Kinds: {', '.join(PARTS)}.")
-    return PARTS[kind].list(pattern)
+    if not kind:
+        return [f"{each}/{name}" for each, registry in COMPONENTS.items() for name in registry.list(filter)]
+    if kind not in COMPONENTS:
+        raise UnknownNameError(f"unknown kind of component '{kind}'.{suggest(kind, COMPONENTS)} Kinds: {', '.join(COMPONENTS)}.")
+    return COMPONENTS[kind].list(filter)

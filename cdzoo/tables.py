@@ -1,4 +1,4 @@
-"""Tables of results as plain text, CSV, Markdown or JSON."""
+"""Tables of results in plain text, CSV, Markdown or JSON."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cdzoo.errors import ConfigError
-from cdzoo.registry import nearest
+from cdzoo.names import suggest
 
 FORMATS = ("table", "csv", "json", "markdown")
 
 
 def check_format(name: str) -> None:
-    """Raise unless `name` is a format.
+    """Validate the name of a table format.
 
     Raises:
-        ConfigError: It is none; the message names those there are.
+        ConfigError: `name` is not in `FORMATS`.
     """
     if name not in FORMATS:
-        raise ConfigError(f"there is no format '{name}'.{nearest(name, FORMATS)} Formats: {', '.join(FORMATS)}")
+        raise ConfigError(f"there is no format '{name}'.{suggest(name, FORMATS)} Formats: {', '.join(FORMATS)}")
 
 
 def render(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], form: str = "table", notes: Sequence[str] = ()) -> str:
-    """Return a table as text that ends in a newline.
+    """Return a table as text that ends with a newline.
 
     Args:
-        rows: One mapping per line.
-        columns: Key of a row to the heading of its column; a ":" and a format such as ".2f" may follow the heading. JSON ignores
-            them and holds the rows as they are.
+        rows: One mapping per row.
+        columns: Keys of the rows to show, with the heading of each column, optionally followed by ":" and a format spec for
+            numbers, such as "F1:.2f". JSON ignores `columns` and contains all keys.
         form: One of `FORMATS`.
-        notes: Lines below a plain or Markdown table.
+        notes: Lines below a plain text or Markdown table.
 
     Raises:
-        ConfigError: There is no such format.
+        ConfigError: `form` is not in `FORMATS`.
     """
     check_format(form)
     if form == "json":
@@ -43,9 +43,9 @@ def render(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], form: 
     headings = [heading.partition(":")[0] for heading in columns.values()]
     cells = [[_cell(row.get(key), heading.partition(":")[2]) for key, heading in columns.items()] for row in rows]
     if form == "csv":
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([headings, *cells])
-        return text.getvalue()
+        buffer = io.StringIO()
+        csv.writer(buffer, lineterminator="\n").writerows([headings, *cells])
+        return buffer.getvalue()
     numeric = [any(isinstance(row.get(key), int | float) for row in rows) for key in columns]
     lines = _markdown(headings, cells, numeric) if form == "markdown" else _plain(headings, cells, numeric)
     return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"

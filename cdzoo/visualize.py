@@ -1,4 +1,4 @@
-"""Pictures of change: overlay, errors by colour, and strips of panels. Pillow only."""
+"""Visualization of change maps with Pillow: overlays, error maps and sheets of panels."""
 
 from __future__ import annotations
 
@@ -17,50 +17,67 @@ CHANGE_COLOR = (255, 60, 60)
 
 
 def to_rgb(image: UInt8) -> UInt8:
-    """Show an image (H, W, bands) in three bands: the first three, or the first one as grey."""
+    """Convert an image (H, W, bands) to RGB (H, W, 3): the first three bands, or the first band as gray for less than three."""
     return image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
 
 
 def mask_picture(mask: UInt8) -> UInt8:
-    """Show a mask (H, W) in {0, 1} as black and white (H, W, 3)."""
+    """Convert a mask (H, W) in {0, 1} to a black and white image (H, W, 3)."""
     return np.repeat((mask[..., None] * 255).astype(np.uint8), 3, axis=2)
 
 
 def overlay(image: UInt8, mask: UInt8, opacity: float = 0.45) -> UInt8:
-    """Tint the changed pixels of an image (H, W, bands) red and outline them; (H, W, 3)."""
-    picture = to_rgb(image).astype(np.float32)
+    """Return an RGB image (H, W, 3) with changed pixels tinted red and outlined.
+
+    Args:
+        image: Image (H, W, bands), uint8.
+        mask: Change map (H, W) in {0, 1}.
+        opacity: Opacity of the tint, in [0, 1].
+    """
+    output = to_rgb(image).astype(np.float32)
     changed = mask.astype(bool)
-    picture[changed] = picture[changed] * (1 - opacity) + np.array(CHANGE_COLOR, np.float32) * opacity
+    output[changed] = output[changed] * (1 - opacity) + np.array(CHANGE_COLOR, np.float32) * opacity
     inner = changed.copy()
     for axis in (0, 1):
         for shift in (1, -1):
             inner &= np.roll(changed, shift, axis)
-    picture[changed & ~inner] = CHANGE_COLOR
-    return picture.round().astype(np.uint8)
+    output[changed & ~inner] = CHANGE_COLOR
+    return output.round().astype(np.uint8)
 
 
 def errors(predicted: UInt8, truth: UInt8) -> UInt8:
-    """Colour a prediction (H, W) against the truth: found white, false alarm red, missed blue; (H, W, 3)."""
-    picture = np.zeros((*truth.shape, 3), np.uint8)
-    said, is_change = predicted.astype(bool), truth.astype(bool)
-    picture[said & is_change] = TP_COLOR
-    picture[said & ~is_change] = FP_COLOR
-    picture[~said & is_change] = FN_COLOR
-    return picture
+    """Return an error map (H, W, 3): true positives white, false positives red, false negatives blue, true negatives black.
+
+    Args:
+        predicted: Predicted change map (H, W) in {0, 1}.
+        truth: Reference mask (H, W) in {0, 1}.
+    """
+    output = np.zeros((*truth.shape, 3), np.uint8)
+    positive, changed = predicted.astype(bool), truth.astype(bool)
+    output[positive & changed] = TP_COLOR
+    output[positive & ~changed] = FP_COLOR
+    output[~positive & changed] = FN_COLOR
+    return output
 
 
 def strip(rows: Sequence[Sequence[UInt8]], titles: Sequence[str], gap: int = 8) -> Image.Image:
-    """Set panels (H, W, 3) of one size side by side, a row per sample, with a title over each column."""
+    """Return a sheet of panels with one row per sample and a title above each column.
+
+    Args:
+        rows: Panels (H, W, 3) of each sample, uint8, all of the same size.
+        titles: Title of each column.
+        gap: Distance between panels in pixels.
+    """
     height, width = rows[0][0].shape[:2]
-    points = max(11, min(18, width // 16))
-    font = ImageFont.load_default(size=points)
-    bar = int(points * 1.7)
+    font_size = max(11, min(18, width // 16))
+    font = ImageFont.load_default(size=font_size)
+    header = int(font_size * 1.7)
     columns = len(titles)
-    sheet = Image.new("RGB", (columns * (width + gap) + gap, bar + len(rows) * (height + gap)), "white")
+    sheet = Image.new("RGB", (columns * (width + gap) + gap, header + len(rows) * (height + gap)), "white")
     draw = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
-        draw.text((gap + column * (width + gap) + width / 2, bar / 2), title, fill="black", font=font, anchor="mm")
+        draw.text((gap + column * (width + gap) + width / 2, header / 2), title, fill="black", font=font, anchor="mm")
     for row, panels in enumerate(rows):
         for column, panel in enumerate(panels):
-            sheet.paste(Image.fromarray(panel), (gap + column * (width + gap), bar + row * (height + gap)))
+            sheet.paste(Image.fromarray(panel), (gap + column * (width + gap), header + row * (height + gap)))
     return sheet

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cdzoo.factory import list_architectures
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.presets import list_architectures
 from cdzoo.registry import MODELS
 
 

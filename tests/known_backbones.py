@@ -2,7 +2,7 @@
 
 import torch
 
-from cdzoo.part import Backbone
+from cdzoo.components import Backbone
 
 
 class Pixels(Backbone):

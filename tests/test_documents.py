@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import cdzoo
-from cdzoo.presets import list_architectures
+from cdzoo.factory import list_architectures
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)

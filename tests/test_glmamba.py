@@ -1,4 +1,4 @@
-"""GLMamba's parts against the formulas of the paper, written here a second time in the plainest way."""
+"""Components of GLMamba compared with plain implementations of the equations of the paper."""
 
 import math
 
@@ -31,7 +31,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize("scan", sorted(PATHS))
-def test_ss2d_is_four_sequential_scans_put_back_in_place(scan):
+def test_ss2d_is_the_sum_of_four_sequential_scans(scan):
     channels, n, rank, height, width = 3, 2, 2, 4, 5
     module = SS2D(channels, n, rank, scan).double()
     with torch.no_grad():
@@ -52,27 +52,27 @@ def test_ss2d_is_four_sequential_scans_put_back_in_place(scan):
     torch.testing.assert_close(module(x), expected)
 
 
-def test_initialisation_is_mambas():
+def test_ss2d_has_the_initialization_of_mamba():
     module = SS2D(64, 16, 4)
     torch.testing.assert_close(module.A_logs.exp(), torch.arange(1.0, 17).expand(256, 16))
     assert (module.Ds == 1).all()
     dt = F.softplus(module.dt_projs_bias)
     assert 1e-3 * 0.99 <= dt.min() and dt.max() <= 1e-1 * 1.01
-    assert dt.log().std() > 0.5 * (math.log(1e-1) - math.log(1e-3)) / math.sqrt(12), "log-uniform, not concentrated"
+    assert dt.log().std() > 0.5 * (math.log(1e-1) - math.log(1e-3)) / math.sqrt(12), "not log-uniform"
     assert module.dt_projs_weight.abs().max() <= 4**-0.5
-    # The decoder's Kaiming initialisation must not have touched the backbone of a whole model.
+    # The Kaiming initialization of other components must not modify the backbone.
     import cdzoo
 
     backbone = cdzoo.create_model("glmamba_tiny").backbone
     assert all((m.dt_projs_bias != 0).all() for m in backbone.modules() if isinstance(m, SS2D))
 
 
-def test_patches_are_merged_in_the_order_of_the_paper():
+def test_patch_merging_order():
     merge = PatchMerging(1)
-    seen = []
-    merge.norm.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
+    inputs = []
+    merge.norm.register_forward_pre_hook(lambda _m, args: inputs.append(args[0]))
     merge(torch.tensor([[0.0, 1.0], [2.0, 3.0]]).view(1, 2, 2, 1))
-    assert seen[0].flatten().tolist() == [0.0, 2.0, 1.0, 3.0]  # (0, 0), (1, 0), (0, 1), (1, 1)
+    assert inputs[0].flatten().tolist() == [0.0, 2.0, 1.0, 3.0]  # (0, 0), (1, 0), (0, 1), (1, 1)
     assert merge(torch.randn(1, 5, 3, 1)).shape == (1, 3, 2, 2)
 
 
@@ -106,8 +106,8 @@ def _cbr(block, x):
     return F.relu(F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias, False))
 
 
-def _shake(module):
-    """Random statistics and affine terms in every batch norm, so that a forgotten one is seen."""
+def _randomize_norms(module):
+    """Randomize statistics and affine parameters of all batch norms, so that a missing one changes the output."""
     for layer in module.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(layer.running_mean, -1, 1)
@@ -118,7 +118,7 @@ def _shake(module):
 
 
 def test_csam_formula():
-    unit = _shake(CrossScaleAggregation(4, 8, 16))
+    unit = _randomize_norms(CrossScaleAggregation(4, 8, 16))
     f1, f2, f3 = torch.randn(2, 4, 12, 16), torch.randn(2, 8, 6, 8), torch.randn(2, 16, 3, 4)
     a = _cbr(unit.fine[1], F.max_pool2d(f1, 2))
     b = _cbr(unit.same, f2)
@@ -128,8 +128,8 @@ def test_csam_formula():
     torch.testing.assert_close(unit(f1, f2, f3), expected)
 
 
-def test_csam_merges_the_inner_levels_from_the_backbones_own():
-    neck = _shake(CSAM([4, 8, 16, 32], [4, 8, 16, 32]))
+def test_csam_refines_inner_levels_from_backbone_levels():
+    neck = _randomize_norms(CSAM([4, 8, 16, 32], [4, 8, 16, 32]))
     features = [torch.randn(1, 4 * 2**i, 32 // 2**i, 32 // 2**i) for i in range(4)]
     out = neck(features)
     assert out[0] is features[0] and out[3] is features[3]
@@ -139,8 +139,8 @@ def test_csam_merges_the_inner_levels_from_the_backbones_own():
 
 @pytest.mark.parametrize("norm", [True, False])
 def test_cbam_formula(norm):
-    cbam = _shake(CBAM(32, norm=norm))
-    given = x = torch.randn(2, 32, 5, 7)
+    cbam = _randomize_norms(CBAM(32, norm=norm))
+    x_in = x = torch.randn(2, 32, 5, 7)
     channel, spatial = cbam
     first, second = channel.mlp[0], channel.mlp[2]
     assert first.out_channels == 2 and first.bias is not None and second.bias is not None
@@ -155,7 +155,7 @@ def test_cbam_formula(norm):
         n = spatial.norm
         w = F.relu(F.batch_norm(w, n.running_mean, n.running_var, n.weight, n.bias))
     assert spatial.conv.bias is None and spatial.conv.kernel_size == (7, 7)
-    torch.testing.assert_close(cbam(given), x * w.sigmoid())
+    torch.testing.assert_close(cbam(x_in), x * w.sigmoid())
 
 
 def test_cbam_hidden_width_is_at_least_one():
@@ -163,7 +163,7 @@ def test_cbam_hidden_width_is_at_least_one():
 
 
 def test_bfa_formula():
-    fuse = _shake(BFA(8))
+    fuse = _randomize_norms(BFA(8))
     x1, x2 = torch.randn(2, 8, 5, 7), torch.randn(2, 8, 5, 7)
     both = torch.cat([x1, x2], 1)
     expected = fuse.difference(x2 - x1) + _cbr(fuse.combination[1], _cbr(fuse.combination[0], both))
@@ -181,15 +181,15 @@ def test_csie_formula_group_by_group(interaction):
     c, hidden = channels // groups, unit.excite[0].out_channels // groups
     weighted = []
     for g in range(groups):
-        part = slice(g * c, (g + 1) * c)
+        group = slice(g * c, (g + 1) * c)
         inner = slice(g * hidden, (g + 1) * hidden)
-        xg = x[:, part]
+        xg = x[:, group]
         xh = xg.mean(2, keepdim=True).expand_as(xg)
         xw = xg.mean(3, keepdim=True).expand_as(xg)
-        ag = F.conv2d(torch.cat([xh, xw], 1), unit.axes.weight[part], unit.axes.bias[part]).sigmoid()
-        xl = F.conv2d(xg, unit.local.weight[part], unit.local.bias[part], padding=1, groups=c)
+        ag = F.conv2d(torch.cat([xh, xw], 1), unit.axes.weight[group], unit.axes.bias[group]).sigmoid()
+        xl = F.conv2d(xg, unit.local.weight[group], unit.local.bias[group], padding=1, groups=c)
         se = F.relu(F.conv2d(xl.mean((2, 3), keepdim=True), unit.excite[0].weight[inner], unit.excite[0].bias[inner]))
-        xl = xl * F.conv2d(se, unit.excite[2].weight[part], unit.excite[2].bias[part]).sigmoid()
+        xl = xl * F.conv2d(se, unit.excite[2].weight[group], unit.excite[2].bias[group]).sigmoid()
         if interaction == "group":
             a = (ag.mean((2, 3)) * xl.mean((2, 3))).sum(1).sigmoid()[:, None, None, None]
         else:
@@ -200,7 +200,7 @@ def test_csie_formula_group_by_group(interaction):
 
 
 def test_summation_formula():
-    head = _shake(Summation([4, 8, 16], num_classes=1))
+    head = _randomize_norms(Summation([4, 8, 16], num_classes=1))
     features = [torch.randn(2, 4, 12, 16), torch.randn(2, 8, 6, 8), torch.randn(2, 16, 3, 4)]
     l1, l2, l3 = (lateral(f) for lateral, f in zip(head.laterals, features, strict=True))
 
@@ -212,7 +212,7 @@ def test_summation_formula():
     torch.testing.assert_close(head(features, (48, 64)), head.classify(_cbr(head.smooth, total)))
 
 
-def test_cross_attention_is_symmetric_in_its_weights_and_bounded_in_tokens():
+def test_cross_attention_shares_weights_and_limits_tokens():
     from cdzoo.fusion.cross_attention import CrossAttention
 
     fuse = CrossAttention(8, head_channels=4, tokens=16).eval()
@@ -228,7 +228,7 @@ def test_cross_attention_is_symmetric_in_its_weights_and_bounded_in_tokens():
     torch.testing.assert_close(fuse._attend(n1, n2), expected)
 
 
-def test_half_precision_autocast_stays_close():
+def test_bfloat16_autocast():
     import cdzoo
 
     model = cdzoo.create_model("glmamba_tiny").eval()

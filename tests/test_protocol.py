@@ -1,16 +1,46 @@
-"""Protocols: named, checked, hashed."""
+"""Protocols: names, validation, hashes."""
 
 import dataclasses
 import json
 
 import pytest
 
+from cdzoo.data.protocols import get_protocol, list_protocols
 from cdzoo.errors import ConfigError
-from cdzoo.protocol import PROTOCOLS, Protocol, get_protocol, manifest_hash, protocol_record
+from cdzoo.protocol import Protocol
+from cdzoo.results import ProtocolRecord, manifest_hash
+
+HASHES = {
+    "cdd_256": "38caa564efbccce0",
+    "clcd_256": "f6a50082980e6a7a",
+    "clcd_512": "2319deab89a73fb3",
+    "dsifn_256": "38c8603432cdc450",
+    "folder": "160157b6988ba03e",
+    "gz_256": "766d3434bdc3f6b9",
+    "levir_1024_whole": "98c728b18a3e22d8",
+    "levir_1024_windows": "ad0f5a788d67c30e",
+    "levir_256": "6a68c6942672be52",
+    "levir_plus_1024_whole": "8d2ec5ea1843391b",
+    "levir_plus_256": "014a0332ed1a251a",
+    "oscd_whole": "819232fb537cf192",
+    "s2looking_1024": "0bf2fab9f443fd0d",
+    "s2looking_256": "d715073ee5bf28e5",
+    "synthetic_128": "6bcfc56ec017e16e",
+    "sysu_256": "dcf914c33f2fde2d",
+    "whu_256": "bdbee2b25a4c93f8",
+    "whu_811_256": "05621ac2fafef337",
+}
+"""Hashes of the protocols with the sample names `a` and `b`: stored results depend on them."""
 
 
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_every_protocol_says_itself_and_never_selects_on_test(name):
+def test_names_and_hashes_do_not_change():
+    assert set(list_protocols()) == set(HASHES)
+    for name, expected in HASHES.items():
+        assert ProtocolRecord.of(get_protocol(name), {"val": ["a", "b"]}).hash == expected, name
+
+
+@pytest.mark.parametrize("name", list_protocols())
+def test_protocols_describe_themselves_and_never_select_on_test(name):
     protocol = get_protocol(name)
     assert protocol.name == name and str(protocol).startswith(f"{name}: ") and protocol.selection_split != "test"
 
@@ -18,29 +48,38 @@ def test_every_protocol_says_itself_and_never_selects_on_test(name):
 def test_defaults_of_data_sets():
     assert get_protocol(None).name == "folder" and get_protocol(None, "levir_cd").name == "levir_256"
     assert get_protocol("folder", "levir_cd").name == "folder"
+    assert get_protocol(None, "synthetic_plain") is get_protocol("synthetic_128", "synthetic_plain")
+
+
+def test_protocols_of_other_data_sets_raise():
+    with pytest.raises(ConfigError, match="for levir_cd, the data are clcd"):
+        get_protocol("levir_256", "clcd")
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
         {"tile": 16},
+        {"tile": 64.0},
         {"overlap": 8},
         {"window": 64, "overlap": 64},
         {"threshold": 1.0},
+        {"threshold": float("nan")},
         {"selection_split": "test"},
         {"metric": "oa2"},
+        {"tiles": 256},
     ],
 )
-def test_what_is_no_protocol_is_refused(wrong):
-    with pytest.raises(ConfigError, match=next(iter(wrong))[:6] if "selection_split" not in wrong else "never on 'test'"):
+def test_invalid_protocols_raise(wrong):
+    with pytest.raises(ConfigError, match="overlap" if "overlap" in wrong else next(iter(wrong))):
         Protocol("x", **wrong)
 
 
-def test_the_hash_follows_the_names_and_the_settings_but_not_the_order():
+def test_the_hash_depends_on_names_and_settings_but_not_on_order():
     protocol = Protocol("x")
-    one = protocol_record(protocol, {"val": ["a", "b"]})
-    assert one == protocol_record(protocol, {"val": ["b", "a"]})
-    assert one["hash"] != protocol_record(protocol, {"val": ["a", "c"]})["hash"]
-    assert one["hash"] != protocol_record(dataclasses.replace(protocol, threshold=0.4), {"val": ["a", "b"]})["hash"]
-    assert one["splits"]["val"] == {"samples": 2, "sha256": manifest_hash(["a", "b"])}
-    assert json.loads(json.dumps(one)) == one
+    record = ProtocolRecord.of(protocol, {"val": ["a", "b"]})
+    assert record == ProtocolRecord.of(protocol, {"val": ["b", "a"]})
+    assert record.hash != ProtocolRecord.of(protocol, {"val": ["a", "c"]}).hash
+    assert record.hash != ProtocolRecord.of(dataclasses.replace(protocol, threshold=0.4), {"val": ["a", "b"]}).hash
+    assert record.splits["val"] == {"samples": 2, "sha256": manifest_hash(["a", "b"])}
+    assert ProtocolRecord.from_dict(json.loads(json.dumps(record.to_dict()))) == record

@@ -1,4 +1,4 @@
-"""The registry: register, get, list, near-match errors, plugins."""
+"""Registry: registration, lookup, listing, suggestions, plugins."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 import cdzoo
-from cdzoo import plugins, registry
+from cdzoo import registry
 from cdzoo.errors import CdzooError, ConfigError, InputError, UnknownNameError
 from cdzoo.registry import Registry
 
@@ -28,14 +28,14 @@ def fruits():
     return one
 
 
-def test_an_entry_is_found_by_its_own_its_given_and_its_alias_name(fruits):
+def test_lookup_by_name_and_alias(fruits):
     assert fruits.get("apple")() == "apple"
     assert fruits.get("pear")() == fruits.get("birne")() == "pear"
     assert fruits.list() == ["apple", "pear"]
     assert "birne" in fruits and "plum" not in fruits and len(fruits) == 2
 
 
-def test_an_unknown_name_gets_the_nearest_the_list_and_the_way_to_add_one(fruits):
+def test_unknown_names_raise_with_a_suggestion(fruits):
     with pytest.raises(UnknownNameError) as caught:
         fruits.get("aple")
     message = str(caught.value)
@@ -45,7 +45,7 @@ def test_an_unknown_name_gets_the_nearest_the_list_and_the_way_to_add_one(fruits
     assert isinstance(caught.value, LookupError) and isinstance(caught.value, CdzooError)
 
 
-def test_a_taken_name_is_refused_and_both_owners_are_named(fruits):
+def test_taken_names_raise(fruits):
     with pytest.raises(ConfigError, match=r"apple.*taken by .*apple"):
 
         @fruits.register("apple")
@@ -56,12 +56,12 @@ def test_a_taken_name_is_refused_and_both_owners_are_named(fruits):
 
 
 @pytest.mark.parametrize("name", ["", "1st", "a b", "a/b", "hf:x"])
-def test_names_that_would_read_as_something_else_are_refused(fruits, name):
+def test_invalid_names_raise(fruits, name):
     with pytest.raises(ConfigError):
         fruits.register(name or " ")(lambda: None)
 
 
-def test_lists_use_wildcards_and_natural_order():
+def test_list_with_wildcards_in_natural_order():
     many = Registry("thing")
     for name in ("s10", "s2", "S1", "other"):
         many.register(name)(lambda: None)
@@ -71,27 +71,46 @@ def test_lists_use_wildcards_and_natural_order():
     assert many.list("x*") == []
 
 
-def test_list_components_knows_the_five_kinds():
+def test_list_components():
     for kind in ("backbone", "neck", "fusion", "decoder", "head"):
-        assert cdzoo.list_components(kind) == registry.PARTS[kind].list()
+        assert cdzoo.list_components(kind) == registry.COMPONENTS[kind].list()
         assert cdzoo.list_components(kind)
+    assert "fusion/bfa" in cdzoo.list_components() and cdzoo.list_components("fusion", "abs*") == ["abs_diff"]
     with pytest.raises(UnknownNameError, match="Did you mean 'fusion'"):
         cdzoo.list_components("fusions")
 
 
-def test_list_models_filters():
+def test_list_models():
     assert "glmamba_levir" in cdzoo.list_models("glmamba*")
-    assert cdzoo.list_models("glmamba*", exclude="*_levir") == [n for n in cdzoo.list_models("glmamba*") if "levir" not in n]
+    assert cdzoo.list_models("glmamba*", exclude_filters="*_levir") == [
+        n for n in cdzoo.list_models("glmamba*") if "levir" not in n
+    ]
     assert cdzoo.list_models(pretrained=True) == ["glmamba_tiny"]
+    assert cdzoo.list_models(module="bit") == ["bit_s4", "bit_s4_dd8", "bit_s4_dd8_dedim8"]
+    assert "bit_levir" not in cdzoo.list_models() and "bit_levir" in cdzoo.list_models("*_levir")
+    assert cdzoo.is_model("bit_levir") and cdzoo.is_model("bit_s4") and not cdzoo.is_model("bit_s5")
 
 
-def test_a_users_file_registers_its_parts_once(tmp_path):
+def test_aliases_of_models_carry_their_description_and_recipe():
+    alias, target = registry.MODELS.get("glmamba_gz")(), registry.MODELS.get("glmamba_levir")()
+    assert alias.name == target.name == "glmamba_levir"
+    assert alias.recipe == "glmamba_gz" and "GZ-CD" in alias.description
+    assert registry.MODELS.aliases()["glmamba_gz"] == "glmamba_levir"
+
+
+def test_registration_imports_nothing():
+    code = "import sys, cdzoo.fusion.plain; print(sum(m.split('.')[0] == 'cdzoo' for m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) <= 15
+
+
+def test_import_file(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(
         textwrap.dedent(
             """
             from cdzoo import register_fusion
-            from cdzoo.part import LevelFusion
+            from cdzoo.components import LevelFusion
 
             @register_fusion("test_imported")
             class Mine(LevelFusion):
@@ -101,25 +120,25 @@ def test_a_users_file_registers_its_parts_once(tmp_path):
         )
     )
     try:
-        module = plugins.import_file(file)
-        assert plugins.import_file(file) is module
+        module = registry.import_file(file)
+        assert registry.import_file(file) is module
         assert registry.FUSIONS.get("test_imported") is module.Mine
     finally:
         registry.FUSIONS._entries.pop("test_imported", None)
 
 
-def test_a_users_file_that_fails_is_named(tmp_path):
+def test_import_file_errors_name_the_file(tmp_path):
     file = tmp_path / "broken.py"
     file.write_text("1 / 0\n")
     with pytest.raises(InputError, match=r"broken\.py: ZeroDivisionError"):
-        plugins.import_file(file)
+        registry.import_file(file)
     with pytest.raises(InputError, match=r"missing\.py: expected an existing Python file"):
-        plugins.import_file(tmp_path / "missing.py")
+        registry.import_file(tmp_path / "missing.py")
 
 
-def test_entry_points_are_loaded_and_a_broken_one_is_a_warning(tmp_path):
+def test_plugins_are_loaded_and_failing_ones_skipped(tmp_path):
     (tmp_path / "good_plugin.py").write_text(
-        "import cdzoo\nfrom cdzoo.part import LevelFusion\n"
+        "import cdzoo\nfrom cdzoo.components import LevelFusion\n"
         "@cdzoo.register_fusion('from_plugin')\nclass P(LevelFusion):\n    pass\n"
     )
     (tmp_path / "bad_plugin.py").write_text("raise RuntimeError('boom')\n")
@@ -133,10 +152,10 @@ def test_entry_points_are_loaded_and_a_broken_one_is_a_warning(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
-    assert "'bad' (bad_plugin) failed to import" in done.stderr and "boom" in done.stderr
+    assert "skipped the cdzoo plugin 'bad' (bad_plugin)" in done.stderr and "boom" in done.stderr
 
 
-def test_registering_the_same_definition_again_replaces_it():
+def test_registering_a_definition_again_replaces_it():
     one = Registry("thing")
 
     def define():

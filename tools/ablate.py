@@ -1,6 +1,6 @@
-"""Run a grid of parts and seeds and write its tables: `python tools/ablate.py ablations/glmamba.yaml --out runs/ablation`.
+"""Train a grid of components and seeds, and write tables: `python tools/ablate.py ablations/glmamba.yaml --out runs/ablation`.
 
-Runs that exist are not made again and interrupted ones are continued, so the same command may be given any number of times.
+Finished runs are skipped and interrupted ones resumed, so the same command can be repeated.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cdzoo.ablate import read_grid, run_grid, write_report
 from cdzoo.errors import CdzooError
 
 GRIDS = Path(__file__).parents[1] / "ablations"
-# Enough to go through every row; the scores say nothing.
+# Enough to train every row; the scores are meaningless.
 SMOKE = {"epochs": 1, "batch_size": 8, "crop": 32, "validate_every": 1, "warmup_steps": 2}
 
 
@@ -23,19 +23,23 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "grid", nargs="?", default=str(GRIDS / "glmamba.yaml"), help="YAML file; ablations/glmamba.yaml by default"
+        "grid", nargs="?", default=str(GRIDS / "glmamba.yaml"), help="YAML file of the grid; ablations/glmamba.yaml by default"
     )
-    parser.add_argument("settings", nargs="*", help="key=value: other settings of the training, such as epochs=100")
-    parser.add_argument("--out", help="folder of runs and tables; runs/NAME by default")
-    parser.add_argument("--data", help="folder of pairs, name of a data set, synthetic or synthetic:N; the grid's by default")
-    parser.add_argument("--protocol", help="how to cut and score")
-    parser.add_argument("--model", help="model whose parts are changed")
-    parser.add_argument("--seeds", type=int, nargs="+", help="other seeds than the grid's")
-    parser.add_argument("--processes", type=int, default=1, help="runs at the same time; one per GPU, or a few on a CPU")
     parser.add_argument(
-        "--smoke", action="store_true", help="one short epoch of one seed on a few scenes: checks that all rows run"
+        "settings", nargs="*", help="key=value: settings of the training that replace those of the grid, such as epochs=100"
     )
-    parser.add_argument("--tables", action="store_true", help="only write the tables of the runs that exist")
+    parser.add_argument("--out", help="folder of runs and tables; runs/NAME by default")
+    parser.add_argument("--data", help="folder of pairs, name of a data set, or synthetic:N; that of the grid by default")
+    parser.add_argument("--protocol", help="protocol; that of the grid by default")
+    parser.add_argument("--model", help="model whose components are replaced; that of the grid by default")
+    parser.add_argument("--seeds", type=int, nargs="+", help="seeds; those of the grid by default")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="number of runs at the same time; one per GPU, or a few on a CPU"
+    )
+    parser.add_argument(
+        "--smoke", action="store_true", help="one short epoch of one seed on a few scenes, to check that every row trains"
+    )
+    parser.add_argument("--tables", action="store_true", help="only write the tables of finished runs")
     chosen = parser.parse_args(arguments)
     try:
         changes = {"data": chosen.data, "protocol": chosen.protocol, "model": chosen.model, "seeds": chosen.seeds}
@@ -52,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"ablate: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("ablate: stopped; the same command goes on from here", file=sys.stderr)
+        print("ablate: interrupted; the same command resumes", file=sys.stderr)
         return 130
     for failure in failures:
         print(f"ablate: failed: {failure}", file=sys.stderr)
@@ -62,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _setting(word: str) -> tuple[str, object]:
     key, equals, value = word.partition("=")
     if not equals:
-        raise CdzooError(f"'{word}': settings of the training are given as key=value")
+        raise CdzooError(f"'{word}': settings of the training have the form key=value")
     return key, yaml.safe_load(value)
 
 

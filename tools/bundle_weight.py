@@ -1,7 +1,7 @@
-"""Make a finished run a weight of the package: halved in precision, scored anew, described, and compared with its log.
+"""Add the weights of a run to the package: in half precision, evaluated, and described.
 
 `python tools/bundle_weight.py runs/bundled glmamba_tiny synthetic --data synthetic --pairs FOLDER` writes
-cdzoo/weights/bundled/glmamba_tiny.synthetic. `--pairs` names real pairs on which its zero-shot score is taken, for the record.
+cdzoo/weights/bundled/glmamba_tiny.synthetic. `--pairs` names real pairs, for a zero-shot score in its results.
 """
 
 from __future__ import annotations
@@ -13,20 +13,21 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
 import cdzoo
-from cdzoo.data.source import DataCfg
-from cdzoo.engine.report import write_json
-from cdzoo.engine.score import score_model
+from cdzoo.data.open import DataCfg
+from cdzoo.engine.run import score_model
 from cdzoo.errors import CdzooError
-from cdzoo.files import write_text
+from cdzoo.flops import describe_cost
+from cdzoo.io.files import write_json, write_text
 from cdzoo.registry import MODELS
-from cdzoo.weights.card import model_card
-from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, RESULTS_FILE, WEIGHTS_FILE, write_tensors
-from cdzoo.weights.published import BUNDLED, DESCRIPTION_FILE
-from cdzoo.weights.registry import PretrainedCfg
+from cdzoo.weights.card import write_card
+from cdzoo.weights.folder import CONFIG_FILE, RESULTS_FILE, WEIGHTS_FILE
+from cdzoo.weights.pretrained import BUNDLED, DESCRIPTION_FILE, PretrainedCfg
+from cdzoo.weights.state import write_tensors
 
 MOST_BYTES = 5_000_000
 
@@ -34,13 +35,13 @@ MOST_BYTES = 5_000_000
 def main() -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder that cdzoo train wrote")
+    parser.add_argument("run", type=Path, help="folder written by cdzoo train")
     parser.add_argument("model", help="registered model")
-    parser.add_argument("tag", help="name of the weight among those of the model")
-    parser.add_argument("--data", default="synthetic", help="data on whose test split it is scored")
+    parser.add_argument("tag", help="tag of the weights")
+    parser.add_argument("--data", default="synthetic", help="data set whose test split is scored")
     parser.add_argument("--pairs", help="folder of real pairs for a zero-shot score")
-    parser.add_argument("--exclude", nargs="+", default=[], help="names of pairs to leave out (wildcards)")
-    parser.add_argument("--notes", default="", help="what else a person should know")
+    parser.add_argument("--exclude", nargs="+", default=[], help="wildcards of pair names to leave out")
+    parser.add_argument("--notes", default="", help="remarks in the description")
     chosen = parser.parse_args()
     try:
         bundle(chosen.run, chosen.model, chosen.tag, chosen.data, chosen.pairs, chosen.exclude, chosen.notes)
@@ -51,30 +52,31 @@ def main() -> int:
 
 
 def bundle(run: Path, name: str, tag: str, data: str, pairs: str | None, exclude: list[str], notes: str) -> None:
-    """Write the folder of the weight."""
+    """Write the folder of the weights."""
     model = cdzoo.create_model(f"local-dir:{run}")
-    # Kernels and matrices in half precision; norms, biases and the scan's own parameters stay as they are.
+    # Kernels and matrices in half precision; norms, biases and parameters of the scan in single precision.
     halved = {key: value.half() if _large(key, value) else value for key, value in model.state_dict().items()}
     folder = BUNDLED / f"{name}.{tag}"
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / WEIGHTS_FILE, halved)
     content = (folder / WEIGHTS_FILE).read_bytes()
     if len(content) > MOST_BYTES:
-        raise CdzooError(f"{folder / WEIGHTS_FILE} has {len(content)} bytes, more than the {MOST_BYTES} that go into the package")
+        raise CdzooError(f"{folder / WEIGHTS_FILE} has {len(content)} bytes, more than the limit of {MOST_BYTES} in the package")
     write_text(folder / CONFIG_FILE, model.config.to_json())
-    loaded = cdzoo.create_model(f"local-dir:{folder}").eval()  # what is scored is what users load
+    loaded = cdzoo.create_model(f"local-dir:{folder}").eval()  # scored in the precision that users load
     cpu = torch.device("cpu")
     result = score_model(loaded, str(folder), DataCfg(data), "test", cpu)
     training = json.loads((run / RESULTS_FILE).read_text(encoding="utf-8"))
-    result |= {"source": f"{name}.{tag}", "weights_sha256": hashlib.sha256(content).hexdigest()}
-    result["trained"] = {
+    entries: dict[str, Any] = {"source": f"{name}.{tag}", "weights_sha256": hashlib.sha256(content).hexdigest()}
+    entries["trained"] = {
         key: training[key] for key in ("seed", "epoch", "step", "training", "data", "environment") if key in training
     }
     if pairs is not None:
-        zero_shot = score_model(loaded, str(folder), DataCfg(pairs, exclude=tuple(exclude)), "test", cpu)
-        zero_shot["data"]["data"] = Path(pairs).name  # not where it is on this machine
-        result["zero_shot"] = {key: zero_shot[key] for key in ("data", "scores", "protocol")}
-    write_json(folder / RESULTS_FILE, result)
+        zero_shot = score_model(loaded, str(folder), DataCfg(pairs, exclude=tuple(exclude)), "test", cpu).to_dict()
+        zero_shot["data"]["data"] = Path(pairs).name  # without the path on this machine
+        entries["zero_shot"] = {key: zero_shot[key] for key in ("data", "scores", "protocol")}
+    result = result.with_entries(entries)
+    result.write(folder / RESULTS_FILE)
     shutil.copyfile(run / "log.csv", folder / "log.csv")
     config = MODELS.get(name)()
     description = PretrainedCfg(
@@ -93,7 +95,7 @@ def bundle(run: Path, name: str, tag: str, data: str, pairs: str | None, exclude
         notes=notes,
     )
     write_json(folder / DESCRIPTION_FILE, dataclasses.asdict(description))
-    write_text(folder / CARD_FILE, model_card(loaded, folder))
+    write_card(folder, loaded.config, sum(loaded.parameter_counts().values()), describe_cost(loaded))
     print(f"{folder}: {len(content)} bytes, test F1 {100 * result['scores']['f1']:.2f}")
     if pairs is not None:
         scores = result["zero_shot"]["scores"]

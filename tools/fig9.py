@@ -1,6 +1,6 @@
-"""Draw parameters against F1 and multiply-adds against F1 from results/*.json, as Fig. 9 of the GLMamba paper does.
+"""Draw F1 over parameters and over multiply-adds from results/*.json, like Fig. 9 of the GLMamba paper.
 
-`python tools/fig9.py` writes docs/fig9.png and docs/fig9.svg. A new point is a new row in one of the files; what models cost is
+`python tools/fig9.py` writes docs/fig9.png and docs/fig9.svg. A new point is a new row in one of the files. Costs of models are
 in results/costs.json, which `cdzoo flops '*' --format json -o results/costs.json` writes.
 """
 
@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cdzoo.errors import CdzooError, InputError
-from cdzoo.files import replace_atomically
+from cdzoo.io.files import replace_atomically
 from cdzoo.registry import MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -30,13 +30,13 @@ STYLE: dict[str, dict[str, Any]] = {
     "quoted": {"marker": "s", "markerfacecolor": "white", "markeredgecolor": "#b4501e"},
 }
 FRONT = "#8a8a8a"
-# Where a label may stand beside its point, in points of text; the first place that is free is taken.
+# Offsets of labels in points of text; the first one without overlap is used.
 PLACES = ((6, 5, "left"), (6, -11, "left"), (-6, 5, "right"), (-6, -11, "right"), (0, 9, "center"), (0, -16, "center"))
 
 
 @dataclass(frozen=True)
 class Point:
-    """One model on one data set; F1 in per cent, costs None where unknown."""
+    """One model on one data set. F1 in percent; costs are None if unknown."""
 
     label: str
     data: str
@@ -51,7 +51,7 @@ def read_points(folder: Path) -> list[Point]:
     """Read every results file of a folder.
 
     Raises:
-        InputError: A file is damaged, does not say whether it is measured or quoted, or the costs of a model are not there.
+        InputError: A file cannot be read or has no provenance, or the costs of a model are missing.
     """
     costs = {row["registered"]: row for row in _load(folder / COSTS)}
     points: list[Point] = []
@@ -83,7 +83,7 @@ def read_points(folder: Path) -> list[Point]:
 
 
 def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Return the (cost, F1) that no other is both cheaper and better than, by rising cost."""
+    """Return the (cost, F1) of the Pareto front in ascending order of cost."""
     front: list[tuple[float, float]] = []
     for cost, f1 in sorted(points, key=lambda point: (point[0], -point[1])):
         if not front or f1 > front[-1][1]:
@@ -92,21 +92,21 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def draw(points: Sequence[Point]) -> Figure:
-    """Draw a row of two panels for each data set: scores on different data cannot be compared."""
+    """Draw a row of two panels for each data set, because scores on different data cannot be compared."""
     sets = list(dict.fromkeys(point.data for point in points))
     figure = Figure(figsize=(11, 4.3 * len(sets)), layout="constrained")
     panels = figure.subplots(len(sets), len(AXES), squeeze=False)
     for line, data in zip(panels, sets, strict=True):
-        mine = [point for point in points if point.data == data]
+        shown = [point for point in points if point.data == data]
         for axes, (cost, title) in zip(line, AXES.items(), strict=True):
-            _panel(axes, _on(cost, mine), title)
+            _panel(axes, _on(cost, shown), title)
         line[0].set_title(data, fontsize=11, loc="left")
     handles = [
         panels[0, 0].plot([], [], linestyle="", markersize=8, label=f"F1 {name}", **style)[0] for name, style in STYLE.items()
     ]
     handles += panels[0, 0].plot([], [], color=FRONT, linestyle="--", linewidth=1, label="Pareto front")
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=10)
-    FigureCanvasAgg(figure).draw()  # gives the axes their places, so that labels can be measured against them
+    FigureCanvasAgg(figure).draw()  # positions the axes, on which the positions of labels depend
     for line, data in zip(panels, sets, strict=True):
         for axes, cost in zip(line, AXES, strict=True):
             _label(axes, _on(cost, [point for point in points if point.data == data]))
@@ -114,7 +114,7 @@ def draw(points: Sequence[Point]) -> Figure:
 
 
 def _on(cost: str, points: Sequence[Point]) -> list[tuple[float, Point]]:
-    """Return the points whose cost is known, with it."""
+    """Return the cost and the point, for points with a known cost."""
     return [(value, point) for point in points if (value := getattr(point, cost)) is not None]
 
 
@@ -126,7 +126,7 @@ def _panel(axes: Axes, points: Sequence[tuple[float, Point]], title: str) -> Non
     axes.plot(*zip(*front, strict=True), color=FRONT, linestyle="--", linewidth=1, zorder=0)
     axes.margins(0.2, 0.16)
     axes.set_xlabel(title)
-    axes.set_ylabel("F1 (per cent)")
+    axes.set_ylabel("F1 (percent)")
     ticks = [value for power in range(-1, 4) for value in (10.0**power, 2 * 10.0**power, 5 * 10.0**power)]
     low, high = axes.get_xlim()
     axes.set_xticks([t for t in ticks if low <= t <= high], [f"{t:g}" for t in ticks if low <= t <= high])
@@ -138,7 +138,7 @@ def _panel(axes: Axes, points: Sequence[tuple[float, Point]], title: str) -> Non
 
 
 def _label(axes: Axes, points: Sequence[tuple[float, Point]]) -> None:
-    """Write each label in the first place that covers no point and no other label."""
+    """Write each label at the first offset where it covers no point and no other label."""
     taken = []
     for cost, point in points:
         x, y = axes.transData.transform((cost, point.f1))
@@ -158,7 +158,7 @@ def _label(axes: Axes, points: Sequence[tuple[float, Point]]) -> None:
 
 
 def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return label, data, model, F1 and deviation from a list of points, or from the summary of a grid of models."""
+    """Return the rows of a file: a list of points, or the summary of a grid of models."""
     if "points" in content:
         return [{"data": content["data"], **row} for row in content["points"]]
     tables = [table for table in content["grid"]["tables"] if all("model" in row for row in table["rows"].values())]
@@ -187,11 +187,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=ROOT / "results", help="folder of results files")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder for fig9.png and fig9.svg")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of fig9.png and fig9.svg")
     chosen = parser.parse_args(arguments)
     try:
         if not chosen.out.is_dir():
-            raise InputError(f"--out {chosen.out}: there is no such folder; make it first")
+            raise InputError(f"--out {chosen.out}: there is no such folder; create it first")
         points = read_points(chosen.results)
         figure = draw(points)
         for kind, options in (("png", {"dpi": 130}), ("svg", {"metadata": {"Date": None}})):

@@ -1,6 +1,6 @@
-"""Write docs/results.md from results/*.json: what this project measured, and beside it, apart, what papers say.
+"""Write docs/results.md from results/*.json: measured scores, and scores quoted from papers in tables of their own.
 
-The files are made by `python tools/ablate.py ablations/NAME.yaml --out runs/NAME`, whose `summary.json` is copied to
+The measured files are written by `python tools/ablate.py ablations/NAME.yaml --out runs/NAME`, whose `summary.json` is copied to
 results/measured_NAME.json.
 """
 
@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cdzoo.ablate.report import table_markdown
-from cdzoo.files import write_text
+from cdzoo.ablate.report import Row, table_markdown
+from cdzoo.io.files import write_text
 from cdzoo.tables import render
 
 ROOT = Path(__file__).parents[1]
@@ -20,19 +20,18 @@ PAGE = ROOT / "docs" / "results.md"
 RESULTS = ROOT / "results"
 INTRODUCTION = """# Results
 
-Measured figures are this project's, with the command that made them; quoted ones are from papers, and nobody here has repeated
-them. The two are never in one table. Written by `python tools/results.py` from `results/*.json`.
+Measured scores are those of this project, with the command that reproduces them. Quoted scores are from papers and were not
+reproduced. They are in separate tables. Written by `python tools/results.py` from `results/*.json`.
 
 ![F1 against parameters and multiply-adds](fig9.png)
 
-The figure is drawn by `python tools/fig9.py`. Costs are counted by `cdzoo flops` in both rows, but for networks that are not
-public, whose parameters are quoted and whose multiply-adds are not known. A dashed line joins the models that no cheaper one
-beats.
+The figure is drawn by `python tools/fig9.py`. Costs are counted by `cdzoo flops`, except for networks without public code, whose
+parameters are quoted and whose multiply-adds are unknown. The dashed line is the Pareto front.
 """
-BUDGET = """These runs are small enough for two CPU cores: a thousand steps or so, from scratch, on small crops of scenes that a
-program draws, without changes of light and season. They show that every model and part trains under one protocol and how fast it
-gets somewhere; they do not rank networks that are meant for 200 epochs of photographs, and transformers in particular need more.
-Differences smaller than the deviation between seeds mean nothing.
+BUDGET = """These runs fit two CPU cores: about a thousand steps from scratch on small crops of synthetic scenes without
+changes of light and season. They show that every model and component trains under the same protocol, and how fast it converges at
+first. They do not rank networks that are trained for 200 epochs on aerial images, and transformers in particular need more steps.
+Differences smaller than the standard deviation over seeds are not significant.
 """
 
 
@@ -55,11 +54,11 @@ def _measured(summary: dict[str, Any], name: str) -> str:
     text = [
         f"### {grid['title']}\n",
         f"`python tools/ablate.py ablations/{name}.yaml`: data `{grid['data']}`, protocol `{done[0]['protocol']}` (hash "
-        f"{done[0]['protocol_hash']}), test split, weights chosen on the validation split, seeds {seeds}; {settings}; torch "
-        f"{versions['torch']} on {hardware['device']} ({hardware['name']}). Per cent, mean +- standard deviation over seeds.\n",
+        f"{done[0]['protocol_hash']}), test split, weights selected on the validation split, seeds {seeds}; {settings}; torch "
+        f"{versions['torch']} on {hardware['device']} ({hardware['name']}). Percent, mean +- standard deviation over seeds.\n",
     ]
     for table in grid["tables"]:
-        rows = [row for row in summary["rows"] if row["table"] == table["name"]]
+        rows = [Row.from_dict(row) for row in summary["rows"] if row["table"] == table["name"]]
         text += [f"#### {table['title']}\n", table_markdown(rows)]
     return "\n".join(text)
 
@@ -79,6 +78,6 @@ def _quoted(content: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     if not list(RESULTS.glob("measured_*.json")):
-        sys.exit(f"results: there is no {RESULTS}/measured_*.json; see python tools/ablate.py --help")
+        sys.exit(f"results: no {RESULTS}/measured_*.json found; see python tools/ablate.py --help")
     write_text(PAGE, page())
     print(f"written: {PAGE}")

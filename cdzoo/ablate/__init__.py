@@ -1,4 +1,4 @@
-"""Ablation tables: a declared grid of parts times seeds, each run trained once, and the tables made of them."""
+"""Ablation studies: a grid of components and seeds, its training runs, and tables of their scores."""
 
 from cdzoo.ablate.grid import Grid, Job, Table, read_grid
 from cdzoo.ablate.report import write_report

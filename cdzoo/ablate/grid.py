@@ -1,4 +1,4 @@
-"""What is to be run: tables of rows, each row a choice of parts, and the training runs that they need together."""
+"""Grids: tables whose rows are options of a model, and the training runs that they require."""
 
 from __future__ import annotations
 
@@ -6,37 +6,39 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import Field
 
-from cdzoo.engine.settings import TrainCfg
-from cdzoo.errors import ConfigError, InputError
-from cdzoo.registry import nearest
+from cdzoo.config import ModelOptions
+from cdzoo.engine.config import TrainCfg
+from cdzoo.errors import CdzooError, ConfigError, InputError
+from cdzoo.validation import config_dataclass
 
-_KEYS = ("title", "model", "data", "protocol", "seeds", "train", "tables")
-_PARTS = ("backbone", "neck", "fusion", "decoder", "head")
-_ROW = ("model", "in_chans", "num_classes", "siamese", *_PARTS, *(f"{part}_kwargs" for part in _PARTS))
-_TRAIN = tuple(f.name for f in dataclasses.fields(TrainCfg) if f.name not in ("seed", "device", "devices", "nodes", "progress"))
+_OF_THE_RUN = ("seed", "device", "devices", "nodes", "progress")
+"""Settings of `TrainCfg` that a grid does not contain: `seeds` and the machine determine them."""
+
+_Text = Annotated[str, Field(min_length=1)]
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Job:
     """One training run.
 
     Attributes:
-        model: Registered model that it starts from.
-        parts: Overrides of `create_model`; the word "none" leaves a neck or decoder out.
-        data: As `--data`.
-        protocol: As `--protocol`; None for the data set's own.
-        train: Settings of `TrainCfg`.
-        seed: Of the weights, shuffling and augmentation.
+        model: Name of the model.
+        options: Further fields of `ModelOptions`.
+        data: Data, see `DataCfg`.
+        protocol: Name of the protocol; None for the default of the data set.
+        train: Fields of `TrainCfg`.
+        seed: Seed of the run.
     """
 
     model: str
-    parts: dict[str, Any]
+    options: dict[str, Any]
     data: str
     protocol: str | None
     train: dict[str, Any]
@@ -44,98 +46,135 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Name of the run's file: equal for equal runs, whichever tables ask for them."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
-        words = [self.model, *(str(value) for value in self.parts.values() if isinstance(value, str))]
-        return "-".join([*words, f"seed{self.seed}", hashlib.sha256(text.encode()).hexdigest()[:10]]).replace("/", "_")
+        """Name of the result file: equal for equal runs, independent of the tables that contain them."""
+        text = json.dumps(self.to_dict(), sort_keys=True)
+        names = [self.model, *(str(value) for value in self.options.values() if isinstance(value, str))]
+        return "-".join([*names, f"seed{self.seed}", hashlib.sha256(text.encode()).hexdigest()[:10]]).replace("/", "_")
+
+    @property
+    def model_options(self) -> ModelOptions:
+        """Description of the model.
+
+        Raises:
+            ConfigError: A field is unknown or invalid.
+        """
+        return ModelOptions(self.model, **self.options)
+
+    @property
+    def train_cfg(self) -> TrainCfg:
+        """Settings of the run.
+
+        Raises:
+            ConfigError: A field is unknown or invalid.
+        """
+        return TrainCfg(**self.train, seed=self.seed, progress=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; the keys are part of `key` and thus of the names of result files."""
+        values = dataclasses.asdict(self)
+        return {"parts": values.pop("options"), **values}
 
 
-@dataclass(frozen=True)
+@config_dataclass
 class Table:
-    """Rows to compare: label to overrides of `create_model`, and "model" for another model than the grid's."""
+    """Rows to compare.
 
-    name: str
-    title: str
+    Attributes:
+        name: Name of its picture.
+        title: Heading.
+        rows: Label to fields of `ModelOptions`; `model` replaces the model of the grid.
+    """
+
+    name: _Text
+    title: _Text
     rows: dict[str, dict[str, Any]]
 
 
-@dataclass(frozen=True)
+@config_dataclass
 class Grid:
-    """A file of tables.
+    """Tables and the settings that their runs share.
 
     Attributes:
-        title: One line for people.
-        model: Registered model that rows change.
-        data: As `--data`.
-        protocol: As `--protocol`.
-        seeds: Each row is trained once for each.
-        train: Settings of `TrainCfg`.
-        tables: What is compared.
+        title: Heading.
+        model: Model that the rows modify.
+        data: Data, see `DataCfg`.
+        tables: Tables.
+        protocol: Name of the protocol; None for the default of the data set.
+        seeds: Each row is trained once per seed.
+        train: Fields of `TrainCfg`.
     """
 
-    title: str
-    model: str
-    data: str
+    title: _Text
+    model: _Text
+    data: _Text
+    tables: Annotated[tuple[Table, ...], Field(min_length=1)]
     protocol: str | None = None
-    seeds: tuple[int, ...] = (0,)
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     train: dict[str, Any] = field(default_factory=dict)
-    tables: tuple[Table, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Validate seeds, settings and rows."""
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(f"seeds must be different numbers, got {self.seeds}")
+        if fixed := [name for name in _OF_THE_RUN if name in self.train]:
+            raise ConfigError(f"train: {', '.join(fixed)} cannot be set in a grid")
+        try:
+            TrainCfg(**self.train)
+        except ConfigError as error:
+            raise ConfigError(f"train: {error}") from error
+        for table in self.tables:
+            for label, row in table.rows.items():
+                try:
+                    _ = self.job(row, self.seeds[0]).model_options
+                except (ConfigError, TypeError) as error:
+                    raise ConfigError(f"tables: {table.name}: {label}: {error}") from error
 
     def job(self, row: Mapping[str, Any], seed: int) -> Job:
         """Return the run of one row and seed."""
-        parts = {key: value for key, value in row.items() if key != "model"}
-        return Job(row.get("model", self.model), parts, self.data, self.protocol, self.train, seed)
+        options = {key: value for key, value in row.items() if key != "model"}
+        return Job(row.get("model", self.model), options, self.data, self.protocol, self.train, seed)
 
     def jobs(self) -> list[Job]:
-        """Return every run that the tables need, each once: seed by seed, so that all rows have one before any has two."""
-        found = {
-            job.key: job
-            for seed in self.seeds
-            for table in self.tables
-            for row in table.rows.values()
-            for job in [self.job(row, seed)]
-        }
-        return list(found.values())
+        """Return all runs of the tables without repetitions, sorted by seed, so that every row has a result early."""
+        jobs = [self.job(row, seed) for seed in self.seeds for table in self.tables for row in table.rows.values()]
+        return list({job.key: job for job in jobs}.values())
 
 
 def read_grid(path: str | Path, **changes: Any) -> Grid:
     """Read a grid from YAML.
 
     Args:
-        path: File with `title`, `model`, `data`, `protocol`, `seeds`, `train` and `tables`; see `ablations/` for examples.
-        **changes: `data`, `protocol`, `seeds`, `model` or `train` (merged) to use instead.
+        path: File with the fields of `Grid`; `tables` maps names to `title` and `rows`. See `ablations/` for examples.
+        **changes: Fields to replace; `train` is merged.
 
     Raises:
-        InputError: The file is not there or no YAML.
-        ConfigError: It holds something unknown; the entry is named.
+        InputError: The file does not exist or is not YAML.
+        ConfigError: A field is unknown, missing or invalid.
     """
     try:
         data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: cannot be read as a grid ({error}); the folder ablations holds examples") from error
-    _known(f"{path}", data, _KEYS)
-    values = {**data, **{key: value for key, value in changes.items() if key != "train" and value is not None}}
-    values["train"] = {**data.get("train", {}), **changes.get("train", {})}
-    for key in ("title", "model", "data", "tables"):
-        if not values.get(key):
-            raise ConfigError(f"{path}: the grid lacks '{key}'")
-    _known(f"{path}: train", values["train"], _TRAIN)
-    TrainCfg(**values["train"])
-    tables = []
-    for name, table in values["tables"].items():
-        _known(f"{path}: tables: {name}", table, ("title", "rows"))
-        for label, row in table["rows"].items():
-            _known(f"{path}: tables: {name}: {label}", row, _ROW)
-        tables.append(Table(name, table["title"], {str(label): dict(row) for label, row in table["rows"].items()}))
-    seeds = tuple(values.get("seeds") or (0,))
-    if len(set(seeds)) < len(seeds):
-        raise ConfigError(f"{path}: seeds are different numbers, got {seeds}")
-    return Grid(values["title"], values["model"], values["data"], values.get("protocol"), seeds, values["train"], tuple(tables))
+        raise InputError(f"{path}: cannot be read as a grid ({error}); see the folder ablations for examples") from error
+    try:
+        values = {**_mapping("grid", data), **{key: value for key, value in changes.items() if value is not None}}
+        values["train"] = {**_mapping("train", data.get("train", {})), **(changes.get("train") or {})}
+        values["tables"] = [_table(name, table) for name, table in _mapping("tables", values.get("tables", {})).items()]
+        return Grid(**values)
+    except CdzooError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
-def _known(what: str, data: Any, known: tuple[str, ...]) -> None:
-    if not isinstance(data, dict):
-        raise ConfigError(f"{what}: expected a mapping, got {type(data).__name__}")
-    for key in data:
-        if key not in known:
-            raise ConfigError(f"{what}: unknown entry '{key}'.{nearest(str(key), known)} Entries: {', '.join(known)}")
+def _table(name: str, data: Any) -> Table:
+    values = _mapping(f"tables: {name}", data)
+    if isinstance(rows := values.get("rows"), dict):
+        values = {**values, "rows": {str(label): row for label, row in rows.items()}}  # YAML reads some labels as numbers
+    try:
+        return Table(name=name, **values)
+    except ConfigError as error:
+        raise ConfigError(f"tables: {name}: {error}") from error
+
+
+def _mapping(label: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{label}: expected a mapping, got {type(value).__name__}")
+    return value

@@ -1,9 +1,8 @@
-"""Training runs of a grid, side by side; a run whose result exists is not made again."""
+"""Training runs of a grid in parallel processes; runs with a result are skipped."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import multiprocessing
 import os
 import shutil
@@ -15,56 +14,56 @@ from pathlib import Path
 from typing import Any
 
 from cdzoo.ablate.grid import Grid, Job
-from cdzoo.errors import CdzooError, ConfigError
+from cdzoo.errors import CdzooError, ConfigError, InputError
+from cdzoo.results import Results
 
 RUNS = "runs"
-_WORK = "unfinished"
+_UNFINISHED = "unfinished"
 
 
 def run_grid(grid: Grid, out: str | Path, processes: int = 1, say: Callable[[str], None] = print) -> list[str]:
-    """Make every run of the grid that has no result yet.
+    """Make all runs of the grid that have no result yet.
 
-    Results are `out/runs/KEY.json`, written when a run is complete. A run that is interrupted is continued from its last
-    epoch the next time. Runs are spread over the GPUs there are, or share the CPU's cores.
+    Results are `out/runs/KEY.json`, written when a run is complete. An interrupted run is resumed from its last epoch by the next
+    call. The runs are distributed over the GPUs, or share the cores of the CPU.
 
     Args:
-        grid: What to run.
+        grid: Grid.
         out: Folder of the results.
-        processes: Runs at the same time.
-        say: Takes a line for each run that starts, ends or fails.
+        processes: Number of parallel runs.
+        say: Called with a line for each run that ends or fails.
 
     Returns:
-        What failed, a line each; all other runs were still made.
+        One line per failed run; the others are made nevertheless.
 
     Raises:
         ConfigError: `processes` is not positive.
     """
     if processes < 1:
         raise ConfigError(f"the number of processes must be at least 1, got {processes}")
-    folder = Path(out) / RUNS
-    folder.mkdir(parents=True, exist_ok=True)
+    (Path(out) / RUNS).mkdir(parents=True, exist_ok=True)
     jobs = grid.jobs()
     missing = [job for job in jobs if not result_file(out, job).is_file()]
-    say(f"{grid.title}: {len(jobs)} runs, {len(jobs) - len(missing)} of them done before")
+    say(f"{grid.title}: {len(jobs)} runs, {len(jobs) - len(missing)} of them complete")
     failures: list[str] = []
     start, done = time.monotonic(), 0
-    # Inherited, for it is read when a process loads its libraries: threads that spin would take the other runs' cores.
+    # Inherited by the processes, which read it when they load OpenMP: spinning threads would occupy the cores of other runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Fresh processes: CUDA and thread pools do not survive a fork.
+    # New processes: CUDA and thread pools do not survive a fork.
     context = multiprocessing.get_context("spawn")
     slots = context.Queue()
     for slot in range(processes):
         slots.put(slot)
     with ProcessPoolExecutor(processes, context, _prepare, (slots, processes, _gpus())) as pool:
-        waiting: dict[Future[dict[str, Any]], Job] = {pool.submit(run_job, job, str(out)): job for job in missing}
+        pending: dict[Future[Results], Job] = {pool.submit(run_job, job, str(out)): job for job in missing}
         try:
-            while waiting:
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    job = waiting.pop(future)
+            while pending:
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    job = pending.pop(future)
                     done += 1
                     left = (time.monotonic() - start) / done * (len(missing) - done)
                     try:
-                        f1 = future.result()["scores"]["f1"]
+                        f1 = future.result().scores.f1
                         say(f"[{done}/{len(missing)}] {job.key}: F1 {100 * f1:.2f}, {left / 60:.0f} min left")
                     except Exception as error:
                         failures.append(f"{job.key}: {error}")
@@ -77,50 +76,45 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, say: Callable[[str
 
 
 def result_file(out: str | Path, job: Job) -> Path:
-    """Return where the result of a run is or will be."""
+    """Return the path of the result of a run."""
     return Path(out) / RUNS / f"{job.key}.json"
 
 
-def run_job(job: Job, out: str) -> dict[str, Any]:
-    """Train, score on the test split, and write the result."""
+def run_job(job: Job, out: str) -> Results:
+    """Train a model, score it on the test split, and write the result."""
     import torch
 
-    from cdzoo.cli.build import build_model
-    from cdzoo.data.source import DataCfg, open_data
-    from cdzoo.engine.report import write_json
-    from cdzoo.engine.score import score_model
-    from cdzoo.engine.settings import TrainCfg
-    from cdzoo.engine.train import train
+    from cdzoo.data.open import DataCfg
+    from cdzoo.engine.run import run_training, score_model
+    from cdzoo.factory import create_model
 
-    folder = Path(out) / _WORK / job.key
-    torch.manual_seed(job.seed)
-    model = build_model(job.model, **job.parts)
-    cfg = TrainCfg(**job.train, seed=job.seed, progress=False)
-    source = DataCfg(job.data, job.protocol)
-    opened = open_data(source, ("train", "val"), model.config.bands)
-    start = time.monotonic()
+    folder = Path(out) / _UNFINISHED / job.key
+    data = DataCfg(job.data, job.protocol)
     resume = folder.is_dir() and any(folder.rglob("step_*"))
     if folder.is_dir() and not resume:
         shutil.rmtree(folder)
-    best = train(model, opened.splits["train"], opened.splits["val"], cfg, folder, opened.protocol, resume=resume)
+    start = time.monotonic()
+    _, validation = run_training(job.model_options, data, job.train_cfg, folder, resume)
     seconds = time.monotonic() - start
+    model = create_model(f"local-dir:{folder}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    result = score_model(model, job.model, source, "test", device)
-    result |= {
-        "job": dataclasses.asdict(job),
-        "config": model.config.to_dict(),
-        "training": dataclasses.asdict(cfg),
-        "validation": best,
-        "params_m": sum(model.parameter_counts().values()) / 1e6,
-        "training_seconds": None if resume else round(seconds, 1),
-    }
-    write_json(result_file(out, job), result)
+    result = score_model(model, job.model, data, "test", device).with_entries(
+        {
+            "job": job.to_dict(),
+            "config": model.config.to_dict(),
+            "training": dataclasses.asdict(job.train_cfg),
+            "validation": validation.scores.to_dict(),
+            "params_m": sum(model.parameter_counts().values()) / 1e6,
+            "training_seconds": None if resume else round(seconds, 1),
+        }
+    )
+    result.write(result_file(out, job))
     shutil.rmtree(folder)
     return result
 
 
-def read_result(out: str | Path, job: Job) -> dict[str, Any] | None:
-    """Return the result of a run, or None while there is none.
+def read_result(out: str | Path, job: Job) -> Results | None:
+    """Return the result of a run; None if there is none yet.
 
     Raises:
         CdzooError: The file is damaged.
@@ -129,14 +123,13 @@ def read_result(out: str | Path, job: Job) -> dict[str, Any] | None:
     if not file.is_file():
         return None
     try:
-        result: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise CdzooError(f"{file} is damaged ({error}): remove it and run again") from error
-    return result
+        return Results.read(file)
+    except InputError as error:
+        raise CdzooError(f"{error}: the file is damaged; remove it and run again") from error
 
 
 def _gpus() -> list[str]:
-    """Return what CUDA_VISIBLE_DEVICES calls each GPU there is."""
+    """Return the name of each GPU in `CUDA_VISIBLE_DEVICES`."""
     import torch
 
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -144,18 +137,18 @@ def _gpus() -> list[str]:
 
 
 def _prepare(slots: Any, processes: int, gpus: list[str]) -> None:
-    """Give a process its share of the machine."""
+    """Assign threads and a GPU to this process."""
     import torch
 
     slot = slots.get()
     torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) // processes)))
-    if gpus:  # heeded until CUDA is first used
+    if gpus:  # takes effect as long as CUDA has not been used
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: one that was killed cannot stop its runs, which would go on for nobody."""
+def _exit_with(parent: int) -> None:
+    """End this process when its parent has ended: a killed parent cannot stop its runs."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

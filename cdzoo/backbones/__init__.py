@@ -1,10 +1,7 @@
-"""Encoders of one image. Any timm encoder is one too, as `timm/<name>`."""
+"""Encoders of one image: feature pyramids. Any timm encoder is available as `timm/<name>`."""
 
-from cdzoo.backbones.bit import BITResNet18
-from cdzoo.backbones.changeformer import ChangeFormerEncoder
-from cdzoo.backbones.timm import TimmBackbone
-from cdzoo.backbones.unet import UNetEncoder
-from cdzoo.backbones.vmamba import VMamba
-from cdzoo.backbones.vss import VSSBackbone
+from __future__ import annotations
 
-__all__ = ["BITResNet18", "ChangeFormerEncoder", "TimmBackbone", "UNetEncoder", "VMamba", "VSSBackbone"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

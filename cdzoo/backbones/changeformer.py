@@ -1,7 +1,7 @@
-"""`changeformer`: the hierarchical transformer encoder of ChangeFormer V6.
+"""`changeformer`: hierarchical transformer backbone of ChangeFormer V6.
 
 Source: W. G. C. Bandara, V. M. Patel, "A Transformer-Based Siamese Network for Change Detection", IGARSS 2022, arXiv
-2201.01293; after SegFormer (Xie et al., NeurIPS 2021).
+2201.01293; based on SegFormer (E. Xie et al., NeurIPS 2021).
 """
 
 from __future__ import annotations
@@ -11,15 +11,16 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
-from cdzoo.layers import drop_path as drop_path_layer
 from cdzoo.layers import normal_init_
-from cdzoo.part import Backbone
+from cdzoo.layers.drop_path import check_stages, drop_path_rates
+from cdzoo.layers.drop_path import drop_path as drop_path_layer
 from cdzoo.registry import register_backbone
 
 
 class OverlapPatchEmbed(nn.Module):
-    """Conv7x7 with a stride, then layer norm: (B, C, H, W) -> tokens (B, h * w, C') and their (h, w)."""
+    """Strided Conv7x7 and layer norm: (B, in_channels, H, W) -> tokens (B, h * w, channels) and the map size (h, w)."""
 
     def __init__(self, in_channels: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -27,13 +28,13 @@ class OverlapPatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        """Embed a map."""
+        """Return the tokens of a map and the map size (h, w)."""
         x = self.proj(x)
         return self.norm(x.flatten(2).transpose(1, 2)), (x.shape[2], x.shape[3])
 
 
 class ReducedAttention(nn.Module):
-    """Self-attention whose keys and values come from the map shrunk by a strided convolution."""
+    """Self-attention with keys and values from the map downsampled by a strided convolution."""
 
     def __init__(self, channels: int, heads: int, reduction: int, attn_drop: float, drop: float) -> None:
         super().__init__()
@@ -49,7 +50,7 @@ class ReducedAttention(nn.Module):
             self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Attend over tokens (B, h * w, C) of a map of `size` = (h, w)."""
+        """Apply attention to the tokens (B, h * w, C) of a map of `size` (h, w); the output has the same shape."""
         batch, tokens, channels = x.shape
         keys = x
         if self.sr is not None:
@@ -61,7 +62,7 @@ class ReducedAttention(nn.Module):
 
 
 class ConvMlp(nn.Module):
-    """fc2(GELU(DWConv3x3(fc1(x)))) on tokens, with dropout after GELU and fc2."""
+    """fc2(GELU(DWConv3x3(fc1(x)))) on tokens, with dropout after GELU and after fc2."""
 
     def __init__(self, channels: int, hidden: int, drop: float) -> None:
         super().__init__()
@@ -71,14 +72,14 @@ class ConvMlp(nn.Module):
         self.drop = nn.Dropout(drop)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Apply to tokens (B, h * w, C) of a map of `size` = (h, w)."""
-        x = self.fc1(x).transpose(1, 2)
+        """Apply to the tokens (B, h * w, C) of a map of `size` (h, w); the output has the same shape."""
+        x = self.fc1(x).transpose(1, 2)  # (B, hidden, h * w)
         x = self.dwconv(x.reshape(*x.shape[:2], *size)).flatten(2).transpose(1, 2)
         return self.drop(self.fc2(self.drop(F.gelu(x))))
 
 
 class Block(nn.Module):
-    """x + Attention(LN(x)), then x + ConvMlp(LN(x))."""
+    """Transformer block: x + Attention(LN(x)), then x + ConvMlp(LN(x))."""
 
     def __init__(
         self, channels: int, heads: int, reduction: int, mlp_ratio: float, drop: float, attn_drop: float, drop_path: float
@@ -91,13 +92,13 @@ class Block(nn.Module):
         self.drop_path = drop_path_layer(drop_path)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        """Apply to tokens (B, h * w, C) of a map of `size` = (h, w)."""
+        """Apply to the tokens (B, h * w, C) of a map of `size` (h, w); the output has the same shape."""
         x = x + self.drop_path(self.attn(self.norm1(x), size))
         return x + self.drop_path(self.mlp(self.norm2(x), size))
 
 
 class Stage(nn.Module):
-    """Patch embedding, blocks and a last layer norm: (B, C, H, W) -> (B, C', H / stride, W / stride)."""
+    """Patch embedding, blocks and layer norm: (B, in_channels, H, W) -> (B, channels, H / stride, W / stride)."""
 
     def __init__(self, in_channels: int, channels: int, stride: int, blocks: Sequence[Block]) -> None:
         super().__init__()
@@ -106,7 +107,7 @@ class Stage(nn.Module):
         self.norm = nn.LayerNorm(channels, eps=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode one stage."""
+        """Apply the stage."""
         x, size = self.patch_embed(x)
         for block in self.blocks:
             x = block(x, size)
@@ -115,21 +116,24 @@ class Stage(nn.Module):
 
 @register_backbone("changeformer")
 class ChangeFormerEncoder(Backbone):
-    """Four stages of attention with shrunk keys, at strides 4, 8, 16 and 32.
+    """Stages of transformer blocks with spatially reduced keys and values, at strides 4, 8, 16, 32.
 
     The defaults are those of ChangeFormer V6. Unlike SegFormer, all patch embeddings have 7x7 kernels. H and W are padded to
-    multiples of 32, which the authors' code demands.
+    multiples of the last stride, which the official code requires.
 
     Args:
-        in_chans: Bands of the image.
-        channels: Channels of each stage.
-        depths: Blocks of each stage.
-        heads: Attention heads of each stage.
-        reductions: By how much each stage shrinks the map that keys and values are taken from.
-        mlp_ratio: Hidden width of the MLP as a multiple of the channels.
-        drop: Dropout of MLP and attention output.
-        attn_drop: Dropout of the attention weights.
-        drop_path: Largest stochastic-depth rate; it grows linearly from 0 over the blocks.
+        in_chans: Number of input channels.
+        channels: Number of channels per stage.
+        depths: Number of blocks per stage.
+        heads: Number of attention heads per stage; must divide the channels.
+        reductions: Downsampling factor of the keys and values per stage.
+        mlp_ratio: Ratio of hidden channels of the MLP to the channels.
+        drop: Dropout rate of the outputs of MLP and attention.
+        attn_drop: Dropout rate of the attention weights.
+        drop_path: Stochastic depth rate of the last block; rates increase linearly from 0.
+
+    Raises:
+        ConfigError: The lists differ in length, have values below 1, or an argument is out of range.
     """
 
     def __init__(
@@ -144,26 +148,29 @@ class ChangeFormerEncoder(Backbone):
         attn_drop: float = 0.1,
         drop_path: float = 0.1,
     ) -> None:
-        stages = len(channels)
-        if not stages or any(len(values) != stages or min(values) < 1 for values in (channels, depths, heads, reductions)):
-            raise ConfigError("backbone changeformer: give channels, depths, heads and reductions of at least 1, one per stage")
-        if bad := [(c, h) for c, h in zip(channels, heads, strict=True) if c % h]:
-            raise ConfigError(f"backbone changeformer: {bad[0][0]} channels cannot be split into {bad[0][1]} heads")
-        strides = [4 * 2**i for i in range(stages)]
-        super().__init__(in_chans, channels, strides)
-        rates = [drop_path * i / max(1, sum(depths) - 1) for i in range(sum(depths))]
+        num_stages = len(channels)
+        per_stage = (channels, depths, heads, reductions)
+        if not num_stages or any(len(values) != num_stages or min(values) < 1 for values in per_stage):
+            raise ConfigError("backbone changeformer: channels, depths, heads, reductions need one value of at least 1 per stage")
+        check_stages("changeformer", depths, drop_path)
+        for width, num_heads in zip(channels, heads, strict=True):
+            if width % num_heads:
+                raise ConfigError(f"backbone changeformer: {width} channels are not divisible by {num_heads} heads")
+        super().__init__(
+            in_chans, channels, [4 * 2**i for i in range(num_stages)], stages=[f"stages.{i}" for i in range(num_stages)]
+        )
         self.stages = nn.ModuleList()
-        taken = in_chans
-        for i, given in enumerate(channels):
-            blocks = [Block(given, heads[i], reductions[i], mlp_ratio, drop, attn_drop, rates.pop(0)) for _ in range(depths[i])]
-            self.stages.append(Stage(taken, given, 2 if i else 4, blocks))
-            taken = given
+        in_channels = in_chans
+        for i, (width, rates) in enumerate(zip(channels, drop_path_rates(drop_path, depths), strict=True)):
+            blocks = [Block(width, heads[i], reductions[i], mlp_ratio, drop, attn_drop, rate) for rate in rates]
+            self.stages.append(Stage(in_channels, width, 2 if i else 4, blocks))
+            in_channels = width
         normal_init_(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Encode (B, in_chans, H, W) into one (B, C_i, H / s_i, W / s_i) map per stage."""
+        """Encode (B, in_chans, H, W); returns one level (B, C_i, H / s_i, W / s_i) per stage."""
         features = []
         for stage in self.stages:
-            x = stage(x)
+            x = self.run_stage(stage, x)
             features.append(x)
         return features

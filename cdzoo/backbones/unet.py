@@ -1,4 +1,4 @@
-"""`unet`: the encoder of FC-EF, FC-Siam-Conc and FC-Siam-Diff."""
+"""`unet`: backbone of FC-EF, FC-Siam-Conc and FC-Siam-Diff."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers import UNetConv
-from cdzoo.part import Backbone
 from cdzoo.registry import register_backbone
 
 
 @register_backbone("unet")
 class UNetEncoder(Backbone):
-    """Stages of 3x3 convolutions with 2x2 max pooling after each; the last level is the last stage's map, pooled.
+    """Stages of 3x3 convolutions, each followed by 2x2 max pooling; the last level is the pooled output of the last stage.
 
-    With the defaults: channels 16, 32, 64, 128, 128 at strides 1, 2, 4, 8, 16. Odd sizes lose their last row or column when
-    they are pooled, as in the authors' code. A Siamese detector passes both dates as one batch, so in training batch norm
-    sees them together; there each date is a batch of its own.
+    The defaults return 16, 32, 64, 128 and 128 channels at strides 1, 2, 4, 8 and 16. Pooling drops the last row or column of
+    odd sizes, as in the official code. A Siamese detector concatenates both dates on the batch axis, so batch normalization
+    uses the statistics of both dates during training; the official code normalizes each date separately.
 
     Source: R. C. Daudt, B. Le Saux, A. Boulch, "Fully convolutional Siamese networks for change detection", ICIP 2018, arXiv
     1810.08462.
 
     Args:
-        in_chans: Bands of the image.
-        channels: Channels of each stage.
-        depths: Convolutions of each stage.
-        dropout: Share of whole channels that training drops after every convolution.
+        in_chans: Number of input channels.
+        channels: Number of channels per stage, at most 5 stages.
+        depths: Number of convolutions per stage.
+        dropout: Dropout rate of whole channels after every convolution.
+
+    Raises:
+        ConfigError: The lists differ in length, are empty, have values below 1, or have more than 5 values.
     """
 
     def __init__(
@@ -39,21 +42,20 @@ class UNetEncoder(Backbone):
         dropout: float = 0.2,
     ) -> None:
         if not channels or len(channels) != len(depths) or min(*channels, *depths) < 1:
-            raise ConfigError(f"unet: give channels and depths of at least 1 per stage, got {tuple(channels)}, {tuple(depths)}")
-        if len(channels) > 5:
-            raise ConfigError(f"unet: {len(channels)} stages would pool the smallest image, 32 pixels, away; take 5 at most")
+            raise ConfigError(f"backbone unet: channels {channels} and depths {depths} need one value of at least 1 per stage")
+        if len(channels) > 5:  # 2^5 = 32 pixels, the minimum size of an image
+            raise ConfigError(f"backbone unet: at most 5 stages are supported, got {len(channels)}")
         super().__init__(in_chans, [*channels, channels[-1]], [2**i for i in range(len(channels) + 1)], pad_multiple=1)
         self.stages = nn.ModuleList()
-        taken = in_chans
-        for given, depth in zip(channels, depths, strict=True):
-            convs = [UNetConv(taken if j == 0 else given, given, dropout) for j in range(depth)]
-            self.stages.append(nn.Sequential(*convs))
-            taken = given
+        in_channels = in_chans
+        for width, depth in zip(channels, depths, strict=True):
+            self.stages.append(nn.Sequential(*(UNetConv(width if j else in_channels, width, dropout) for j in range(depth))))
+            in_channels = width
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Encode (B, in_chans, H, W) into one (B, C_i, H / s_i, W / s_i) map per level, sizes rounded down."""
+        """Encode (B, in_chans, H, W); returns one map (B, C_i, floor(H / s_i), floor(W / s_i)) per level."""
         features = []
         for stage in self.stages:
-            features.append(stage(x))
+            features.append(self.run_stage(stage, x))
             x = F.max_pool2d(features[-1], 2)
         return [*features, x]

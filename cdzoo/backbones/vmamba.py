@@ -1,4 +1,4 @@
-"""`vmamba` and its sizes `vmamba_tiny`, `vmamba_small`, `vmamba_base`: the encoder of ChangeMamba and, wider read, of RS-Mamba.
+"""`vmamba`, `vmamba_tiny`, `vmamba_small`, `vmamba_base`: VMamba, the backbone of ChangeMamba and RS-Mamba.
 
 Sources: Y. Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, arXiv 2401.10166; H. Chen et al., "ChangeMamba",
 IEEE TGRS 62 (2024), arXiv 2404.03425, for the sizes.
@@ -10,14 +10,18 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers import VSSBlock, truncated_init_
-from cdzoo.part import Backbone
+from cdzoo.layers.drop_path import check_stages, drop_path_rates
 from cdzoo.registry import register_backbone
 
 
 class ConvNorm(nn.Module):
-    """Conv3x3 of stride 2 on a channels-last map, then layer norm: (B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), C')."""
+    """Conv3x3 of stride 2 and layer norm, channels last.
+
+    (B, H, W, in_channels) -> (B, ceil(H / 2), ceil(W / 2), channels).
+    """
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__()
@@ -25,12 +29,12 @@ class ConvNorm(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Halve a map."""
+        """Downsample a map by 2."""
         return self.norm(self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
 
 
 class Stage(nn.Module):
-    """A halving of the map (none in the first stage), then blocks."""
+    """Downsampling layer (None in the first stage) followed by blocks."""
 
     def __init__(self, downsample: nn.Module | None, blocks: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -38,31 +42,36 @@ class Stage(nn.Module):
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode one stage, channels last."""
+        """Apply the stage to a channels-last map."""
         return self.blocks(x if self.downsample is None else self.downsample(x))
 
 
 @register_backbone("vmamba")
 class VMamba(Backbone):
-    """Four stages of VSS blocks with MLPs at strides 4, 8, 16 and 32 with C, 2C, 4C and 8C channels, any size of image.
+    """Stages of VSS blocks with MLPs at strides 4, 8, 16, 32 and with C, 2C, 4C, 8C channels.
 
-    Sizes are rounded up where they are halved, as in the authors' code; nothing is padded. The patch embedding is
-    Conv-LN-GELU-Conv-LN, each convolution 3x3 of stride 2. Linear layers start from a normal distribution cut at 2, with
-    deviation 0.02; the scan keeps Mamba's initialisation.
+    Accepts images of any size: downsampling rounds sizes up, as in the official code, and nothing is padded. The patch
+    embedding is Conv-LN-GELU-Conv-LN with 3x3 convolutions of stride 2. Linear layers are initialized from a truncated normal
+    distribution with standard deviation 0.02; the scan keeps the initialization of Mamba.
 
     Args:
-        in_chans: Bands of the image.
-        channels: C, the channels of the first stage; even.
-        depths: Blocks per stage.
+        in_chans: Number of input channels.
+        channels: Number of channels C of the first stage; even.
+        depths: Number of blocks per stage.
         d_state: State size N of the scan; 1 in VMamba.
-        expand: Inner width of a block as a multiple of its channels.
-        scan: Order of the directions, see `cdzoo.ops.list_scan_orders`.
-        gated: Gate the scan by SiLU(z), as RS-Mamba does.
-        conv_bias: Bias in the depthwise convolutions, as in RS-Mamba.
-        mlp_ratio: Hidden width of the MLPs as a multiple of the channels; 0 for none.
-        drop_path: Largest stochastic-depth rate; it grows linearly from 0 over the blocks.
-        out_norm: Layer norm on every level that is returned, as in ChangeMamba.
+        expand: Ratio of inner channels of a block to its channels.
+        scan: Scan order, one of `cdzoo.ops.list_scan_orders()`.
+        gated: Multiply the output of the scan by SiLU(z), as in RS-Mamba.
+        conv_bias: Add a bias to the depthwise convolutions, as in RS-Mamba.
+        mlp_ratio: Ratio of hidden channels of the MLPs to the channels; 0 for no MLP.
+        drop_path: Stochastic depth rate of the last block; rates increase linearly from 0.
+        out_norm: Apply layer norm to every returned level, as in ChangeMamba.
+
+    Raises:
+        ConfigError: An argument is out of range.
     """
+
+    stages_channels_last = True
 
     def __init__(
         self,
@@ -80,71 +89,61 @@ class VMamba(Backbone):
     ) -> None:
         if channels < 2 or channels % 2 or d_state < 1 or expand <= 0 or mlp_ratio < 0:
             raise ConfigError(
-                f"vmamba: channels must be even, d_state and expand positive, mlp_ratio not negative; got {channels}, {d_state}, "
-                f"{expand}, {mlp_ratio}"
+                "backbone vmamba: channels must be positive and even, d_state and expand positive, mlp_ratio non-negative, "
+                f"got {channels}, {d_state}, {expand}, {mlp_ratio}"
             )
-        if not depths or any(depth < 1 for depth in depths):
-            raise ConfigError(f"vmamba: depths must be positive integers, one per stage, got {tuple(depths)}")
-        if not 0 <= drop_path < 1:
-            raise ConfigError(f"vmamba: drop_path must be in [0, 1), got {drop_path}")
+        check_stages("vmamba", depths, drop_path)
         widths = [channels * 2**i for i in range(len(depths))]
-        super().__init__(in_chans, widths, [4 * 2**i for i in range(len(depths))], pad_multiple=1)
-        rates = [drop_path * i / max(1, sum(depths) - 1) for i in range(sum(depths))]
+        super().__init__(in_chans, widths, [4 * 2**i for i in range(len(depths))], 1, [f"stages.{i}" for i in range(len(depths))])
         self.patch_embed = nn.Sequential(ConvNorm(in_chans, channels // 2), nn.GELU(), ConvNorm(channels // 2, channels))
         self.stages = nn.ModuleList()
-        for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
-            blocks = [VSSBlock(width, d_state, expand, scan, rates.pop(0), gated, conv_bias, mlp_ratio) for _ in range(depth)]
+        for i, (width, rates) in enumerate(zip(widths, drop_path_rates(drop_path, depths), strict=True)):
+            blocks = [VSSBlock(width, d_state, expand, scan, rate, gated, conv_bias, mlp_ratio) for rate in rates]
             self.stages.append(Stage(ConvNorm(width // 2, width) if i else None, blocks))
         self.norms = nn.ModuleList(nn.LayerNorm(width) if out_norm else nn.Identity() for width in widths)
         truncated_init_(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Encode (B, in_chans, H, W) into one (B, C_i, ceil(H / s_i), ceil(W / s_i)) map per stage."""
+        """Encode (B, in_chans, H, W); returns one map (B, C_i, ceil(H / s_i), ceil(W / s_i)) per stage."""
         x = self.patch_embed(x.permute(0, 2, 3, 1))
         features = []
         for stage, norm in zip(self.stages, self.norms, strict=True):
-            x = stage(x)
+            x = self.run_stage(stage, x)
             features.append(norm(x).permute(0, 3, 1, 2))
         return features
 
 
-@register_backbone("vmamba_tiny")
-class VMambaTiny(VMamba):
-    """VMamba with C = 96, blocks 2-2-4-2.
+@register_backbone
+def vmamba_tiny(in_chans: int = 3, depths: Sequence[int] = (2, 2, 4, 2), drop_path: float = 0.2) -> VMamba:
+    """VMamba-Tiny: 96 channels in the first stage, 2-2-4-2 blocks.
 
     Args:
-        in_chans: Bands of the image.
-        depths: Blocks per stage; VMamba's releases differ in those of the third.
-        drop_path: Largest stochastic-depth rate.
+        in_chans: Number of input channels.
+        depths: Number of blocks per stage; the releases of VMamba differ in the third stage.
+        drop_path: Stochastic depth rate of the last block; rates increase linearly from 0.
     """
-
-    def __init__(self, in_chans: int = 3, depths: Sequence[int] = (2, 2, 4, 2), drop_path: float = 0.2) -> None:
-        super().__init__(in_chans, 96, depths, drop_path=drop_path)
+    return VMamba(in_chans, 96, depths, drop_path=drop_path)
 
 
-@register_backbone("vmamba_small")
-class VMambaSmall(VMamba):
-    """VMamba with C = 96, blocks 2-2-15-2.
+@register_backbone
+def vmamba_small(in_chans: int = 3, depths: Sequence[int] = (2, 2, 15, 2), drop_path: float = 0.3) -> VMamba:
+    """VMamba-Small: 96 channels in the first stage, 2-2-15-2 blocks.
 
     Args:
-        in_chans: Bands of the image.
-        depths: Blocks per stage.
-        drop_path: Largest stochastic-depth rate.
+        in_chans: Number of input channels.
+        depths: Number of blocks per stage.
+        drop_path: Stochastic depth rate of the last block; rates increase linearly from 0.
     """
-
-    def __init__(self, in_chans: int = 3, depths: Sequence[int] = (2, 2, 15, 2), drop_path: float = 0.3) -> None:
-        super().__init__(in_chans, 96, depths, drop_path=drop_path)
+    return VMamba(in_chans, 96, depths, drop_path=drop_path)
 
 
-@register_backbone("vmamba_base")
-class VMambaBase(VMamba):
-    """VMamba with C = 128, blocks 2-2-15-2.
+@register_backbone
+def vmamba_base(in_chans: int = 3, depths: Sequence[int] = (2, 2, 15, 2), drop_path: float = 0.6) -> VMamba:
+    """VMamba-Base: 128 channels in the first stage, 2-2-15-2 blocks.
 
     Args:
-        in_chans: Bands of the image.
-        depths: Blocks per stage.
-        drop_path: Largest stochastic-depth rate.
+        in_chans: Number of input channels.
+        depths: Number of blocks per stage.
+        drop_path: Stochastic depth rate of the last block; rates increase linearly from 0.
     """
-
-    def __init__(self, in_chans: int = 3, depths: Sequence[int] = (2, 2, 15, 2), drop_path: float = 0.6) -> None:
-        super().__init__(in_chans, 128, depths, drop_path=drop_path)
+    return VMamba(in_chans, 128, depths, drop_path=drop_path)

@@ -1,7 +1,7 @@
-"""`vss`: the visual state space backbone of GLMamba.
+"""`vss`: visual state space backbone of GLMamba.
 
 Source: S. Liu et al., "GLMamba: A Global-Local Mamba Network for Efficient Remote Sensing Change Detection", IEEE JSTARS 19
-(2026), doi 10.1109/JSTARS.2026.3675679; the block is VMamba's gated one (Liu et al., 2024, arXiv 2401.10166).
+(2026), doi 10.1109/JSTARS.2026.3675679; with the gated block of VMamba (Y. Liu et al., NeurIPS 2024, arXiv 2401.10166).
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers import VSSBlock
-from cdzoo.part import Backbone
+from cdzoo.layers.drop_path import check_stages, drop_path_rates
 from cdzoo.registry import register_backbone
 
 
 class PatchEmbed(nn.Module):
-    """Non-overlapping 4x4 patches: (B, in_chans, H, W) -> channels-last (B, H / 4, W / 4, channels)."""
+    """Embedding of non-overlapping patches p x p: (B, in_chans, H, W) -> channels-last (B, H / p, W / p, channels)."""
 
     def __init__(self, in_chans: int, channels: int, patch_size: int = 4) -> None:
         super().__init__()
@@ -27,14 +28,14 @@ class PatchEmbed(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embed an image."""
+        """Return the patch embeddings of an image."""
         return self.norm(self.proj(x).permute(0, 2, 3, 1))
 
 
 class PatchMerging(nn.Module):
-    """Halves a channels-last map: (B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), 2 C).
+    """2x downsampling of a channels-last map: (B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), 2 C).
 
-    The 2x2 neighbours are joined in the order (0, 0), (1, 0), (0, 1), (1, 1) of (row, column).
+    The 2x2 neighbors are concatenated in the order (0, 0), (1, 0), (0, 1), (1, 1) of (row, column).
     """
 
     def __init__(self, channels: int) -> None:
@@ -43,7 +44,7 @@ class PatchMerging(nn.Module):
         self.reduction = nn.Linear(4 * channels, 2 * channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Merge 2x2 neighbours; odd sizes get a row or column of zeros."""
+        """Merge 2x2 neighbors; odd sizes are padded with a row or column of zeros."""
         height, width = x.shape[1:3]
         if height % 2 or width % 2:
             x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
@@ -53,20 +54,25 @@ class PatchMerging(nn.Module):
 
 @register_backbone("vss")
 class VSSBackbone(Backbone):
-    """Four stages of VSS blocks at strides 4, 8, 16 and 32 with C, 2C, 4C and 8C channels.
+    """Stages of VSS blocks at strides 4, 8, 16, 32 and with C, 2C, 4C, 8C channels.
 
-    Mamba's initialisation is kept throughout; nothing is overwritten with Kaiming weights or zero biases, which would
-    destroy that of dt.
+    The initialization of Mamba is kept; Kaiming weights or zero biases would destroy the initial values of dt.
 
     Args:
-        in_chans: Bands of the image.
-        channels: C, the channels of the first stage.
-        depths: Blocks per stage.
+        in_chans: Number of input channels.
+        channels: Number of channels C of the first stage.
+        depths: Number of blocks per stage.
         d_state: State size N of the scan.
-        expand: Inner width of a block as a multiple of its channels.
-        scan: `"cross"` reads rows, columns and their reverses (VMamba); `"corners"` reads rows from each of the four corners.
-        drop_path: Largest stochastic-depth rate; it grows linearly from 0 over the blocks.
+        expand: Ratio of inner channels of a block to its channels.
+        scan: Scan order, one of `cdzoo.ops.list_scan_orders()`: `"cross"` scans rows and columns in both directions (VMamba),
+            `"corners"` scans rows from each of the four corners.
+        drop_path: Stochastic depth rate of the last block; rates increase linearly from 0.
+
+    Raises:
+        ConfigError: An argument is out of range.
     """
+
+    stages_channels_last = True
 
     def __init__(
         self,
@@ -79,26 +85,24 @@ class VSSBackbone(Backbone):
         drop_path: float = 0.0,
     ) -> None:
         if channels < 1 or d_state < 1 or expand <= 0:
-            raise ConfigError(f"vss: channels, d_state and expand must be positive, got {channels}, {d_state}, {expand}")
-        if not depths or any(depth < 1 for depth in depths):
-            raise ConfigError(f"vss: depths must be positive integers, one per stage, got {tuple(depths)}")
-        if not 0 <= drop_path < 1:
-            raise ConfigError(f"vss: drop_path must be in [0, 1), got {drop_path}")
+            raise ConfigError(f"backbone vss: channels, d_state and expand must be positive, got {channels}, {d_state}, {expand}")
+        check_stages("vss", depths, drop_path)
         widths = [channels * 2**i for i in range(len(depths))]
-        super().__init__(in_chans, widths, [4 * 2**i for i in range(len(depths))])
-        rates = [drop_path * i / max(1, sum(depths) - 1) for i in range(sum(depths))]
+        super().__init__(
+            in_chans, widths, [4 * 2**i for i in range(len(depths))], stages=[f"stages.{i}" for i in range(len(depths))]
+        )
         self.patch_embed = PatchEmbed(in_chans, channels)
         self.stages = nn.ModuleList()
-        for i, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+        for i, (width, rates) in enumerate(zip(widths, drop_path_rates(drop_path, depths), strict=True)):
             blocks: list[nn.Module] = [PatchMerging(width // 2)] if i else []
-            blocks += [VSSBlock(width, d_state, expand, scan, rates.pop(0)) for _ in range(depth)]
+            blocks += [VSSBlock(width, d_state, expand, scan, rate) for rate in rates]
             self.stages.append(nn.Sequential(*blocks))
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Encode (B, in_chans, H, W) into one (B, C_i, H / s_i, W / s_i) map per stage."""
+        """Encode (B, in_chans, H, W); returns one map (B, C_i, H / s_i, W / s_i) per stage."""
         x = self.patch_embed(x)
         features = []
         for stage in self.stages:
-            x = stage(x)
+            x = self.run_stage(stage, x)
             features.append(x.permute(0, 3, 1, 2))
         return features

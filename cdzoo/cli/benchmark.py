@@ -2,91 +2,97 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from cdzoo.benchmark import cases, compare, read_run, run
-from cdzoo.cli.build import pick_device
+from cdzoo.cli.common import model_source, pick_device
 from cdzoo.errors import ConfigError
-from cdzoo.files import write_text
-from cdzoo.flops import expand
-from cdzoo.tables import check_format, render
+from cdzoo.io.files import write_text
+from cdzoo.tables import render
 
-_CASE = {
-    "model": "model",
-    "mode": "mode",
-    "size": "size",
-    "batch": "batch",
-    "precision": "precision",
-    "compiled": "compiled",
-    "device": "device",
-}
+if TYPE_CHECKING:
+    from cdzoo.benchmark import BenchmarkRun, Timing
+
+_CASE = {name: name for name in ("model", "mode", "size", "batch", "precision", "compiled", "device")}
 _COLUMNS = {
     **_CASE,
     "median_ms": "median ms:.1f",
-    "spread": "quartiles ms",
+    "quartiles": "quartiles ms",
     "min_ms": "min ms:.1f",
     "ratio": "to {against}:.2f",
     "pairs_per_s": "pairs/s:.1f",
     "peak_mb": "peak MB:.0f",
-    "error": "",
+    "error": "error",
 }
 _COMPARED = {
     **_CASE,
     "first_ms": "first ms:.1f",
     "second_ms": "second ms:.1f",
-    "speedup": "times faster:.2f",
-    "memory": "memory:.2f",
+    "speedup": "speedup:.2f",
+    "memory": "memory ratio:.2f",
 }
 
 
-def run_benchmark(
-    model: list[str],
-    mode: list[str],
-    size: list[int],
-    batch: list[int],
-    precision: list[str],
-    compiled: list[bool],
-    device: str,
-    rounds: int,
-    warmup: int,
-    against: str | None,
-    compare_runs: list[str] | None,
-    format: str,
-    output: str | None,
+def benchmark(
+    model: list[str] = [],  # noqa: B006  # read only
+    *,
+    mode: list[Literal["forward", "training"]] = ["forward"],  # noqa: B006
+    size: list[int] = [256],  # noqa: B006
+    batch: list[int] = [1],  # noqa: B006
+    precision: list[Literal["fp32", "bf16"]] = ["fp32"],  # noqa: B006
+    compiled: list[bool] = [False],  # noqa: B006
+    device: str = "auto",
+    rounds: int = 10,
+    warmup: int = 2,
+    against: str | None = None,
+    compare: list[str] = [],  # noqa: B006
+    format: Literal["table", "csv", "json", "markdown"] = "table",
+    output: str | None = None,
 ) -> None:
-    """Time models side by side, or compare two such runs."""
-    check_format(format)
-    if compare_runs:
-        if len(compare_runs) != 2:
-            raise ConfigError("--compare takes two files, the first one being what the second is compared with")
-        rows = compare(read_run(compare_runs[0]), read_run(compare_runs[1]))
-        _give(render(rows, _shown(_COMPARED, rows), format), output)
+    """Time models side by side: latency, throughput and peak memory.
+
+    Args:
+        model: Names or wildcards ('glmamba*'), tags (MODEL.TAG), folders of runs, or hf-hub:owner/name.
+        mode: Modes: forward, training.
+        size: Sides of the images in pixels.
+        batch: Numbers of pairs.
+        precision: Precisions: fp32, bf16.
+        compiled: Compile with torch.compile: true, false or both.
+        device: auto, cpu or cuda.
+        rounds: Number of timed calls of each case.
+        warmup: Number of calls before them.
+        against: Model that the others are compared with; the first one by default.
+        compare: Two files written with --format json -o FILE to compare; nothing is timed.
+        format: Format of the table.
+        output: File to write instead of printing.
+    """
+    from cdzoo.benchmark import cases, read_run, run
+    from cdzoo.benchmark import compare as compare_runs
+    from cdzoo.flops import expand
+
+    if compare:
+        if len(compare) != 2:
+            raise ConfigError(f"--compare takes two files, got {len(compare)}")
+        found = [_flat(one) for one in compare_runs(*map(read_run, compare))]
+        _write(render(found, _varying(_COMPARED, found), format), output)
         return
     if not model:
         raise ConfigError("name the models to time, or two files after --compare")
-    names = expand(model)
-    if against is not None and against not in names:
-        names.append(against)
-    chosen = str(pick_device(device))
-    wanted = cases(names, mode=mode, size=size, batch=batch, precision=precision, compiled=compiled, device=[chosen])
+    names = expand(map(model_source, model))
+    base = model_source(against or names[0])
+    sweeps: dict[str, list[Any]] = {"mode": mode, "size": size, "batch": batch, "precision": precision, "compiled": compiled}
+    wanted = cases(list(dict.fromkeys([*names, base])), **sweeps, device=[str(pick_device(device))])
     result = run(wanted, rounds, warmup, lambda line: print(line, file=sys.stderr, flush=True))
-    rows = _rows(result, against or names[0])
-    if output is not None and format == "json":
-        write_text(output, json.dumps(result, indent=2) + "\n")
-        print(f"{len(rows)} cases timed: {output}")
+    if format == "json":
+        _write(result.to_json(), output)
         return
-    columns = {
-        key: heading.format(against=against or names[0]) if "{" in heading else heading for key, heading in _COLUMNS.items()
-    }
-    text = (
-        json.dumps(result, indent=2) + "\n" if format == "json" else render(rows, _shown(columns, rows), format, _notes(result))
-    )
-    _give(text, output)
+    rows = _rows(result, base)
+    columns = {**_COLUMNS, "ratio": _COLUMNS["ratio"].format(against=base)}
+    _write(render(rows, _varying(columns, rows), format, [_conditions(result)]), output)
 
 
-def _give(text: str, output: str | None) -> None:
+def _write(text: str, output: str | None) -> None:
     if output is None:
         print(text, end="")
     else:
@@ -94,40 +100,41 @@ def _give(text: str, output: str | None) -> None:
         print(f"written: {output}")
 
 
-def _rows(result: dict[str, Any], against: str) -> list[dict[str, Any]]:
-    base = {_rest(one): one["median_s"] for one in result["results"] if one["case"]["model"] == against and "median_s" in one}
-    rows = []
-    for one in result["results"]:
-        row = {**one["case"], "error": one.get("error")}
-        if "median_s" in one:
-            low, high = (1e3 * value for value in one["quartiles_s"])
-            row |= {"median_ms": 1e3 * one["median_s"], "min_ms": 1e3 * one["min_s"], "spread": f"{low:.1f}-{high:.1f}"}
-            row |= {"pairs_per_s": one["pairs_per_s"], "peak_mb": one["peak_mb"]}
-            row["ratio"] = one["median_s"] / base[_rest(one)] if _rest(one) in base else None
-        rows.append(row)
-    return rows
+def _flat(result: Any) -> dict[str, Any]:
+    """Return a result as a row of a table, with the fields of its case."""
+    row = dataclasses.asdict(result)
+    return {**row.pop("case"), **row}
 
 
-def _rest(one: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(value for key, value in one["case"].items() if key != "model")
+def _rows(result: BenchmarkRun, against: str) -> list[dict[str, Any]]:
+    base = {timing.case.group: timing for timing in result.results if timing.case.model == against}
+    return [_row(timing, base[timing.case.group]) for timing in result.results]
 
 
-def _shown(columns: dict[str, str], rows: list[dict[str, Any]]) -> dict[str, str]:
-    """Leave out columns that are empty, and settings that are the same in every row but the size."""
-    kept = {}
-    for key, heading in columns.items():
-        values = {row.get(key) for row in rows}
-        if values == {None} or (key in ("batch", "precision", "compiled", "device") and len(values) == 1):
-            continue
-        kept[key] = heading
-    return kept
+def _row(timing: Timing, base: Timing) -> dict[str, Any]:
+    if timing.median_s is None or timing.min_s is None or timing.quartiles_s is None:
+        return _flat(timing)
+    return {
+        **_flat(timing),
+        "median_ms": 1e3 * timing.median_s,
+        "min_ms": 1e3 * timing.min_s,
+        "quartiles": "-".join(f"{1e3 * seconds:.1f}" for seconds in timing.quartiles_s),
+        "ratio": timing.median_s / base.median_s if base.median_s else None,
+    }
 
 
-def _notes(result: dict[str, Any]) -> list[str]:
-    hardware, versions = result["environment"]["hardware"], result["environment"]["versions"]
-    scans = ", ".join(f"{backend} on {device}" for device, backend in result["scan_backends"].items())
-    return [
-        f"{hardware['name']} ({hardware['device']}), {hardware['threads']} threads, torch {versions['torch']}, scan {scans}; "
-        f"median of {result['rounds']} interleaved rounds after {result['warmup']} warm-up calls. Peak: tensors beyond "
-        "weights and inputs.",
-    ]
+def _varying(columns: dict[str, str], rows: list[dict[str, Any]]) -> dict[str, str]:
+    """Omit empty columns, and settings other than mode and size with the same value in every row."""
+    values = {key: {row.get(key) for row in rows} for key in columns}
+    constant = [key for key in ("batch", "precision", "compiled", "device") if len(values[key]) == 1]
+    return {key: heading for key, heading in columns.items() if values[key] != {None} and key not in constant}
+
+
+def _conditions(result: BenchmarkRun) -> str:
+    hardware, versions = result.environment.hardware, result.environment.versions
+    scans = ", ".join(f"{backend} on {device}" for device, backend in result.scan_backends.items())
+    return (
+        f"{hardware.name} ({hardware.device}), {hardware.threads} threads, torch {versions['torch']}, scan {scans}; "
+        f"median of {result.rounds} interleaved rounds after {result.warmup} warm-up calls. Peak: tensors beyond weights "
+        "and inputs."
+    )

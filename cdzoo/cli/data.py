@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from cdzoo.cli.common import PICTURES
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.files import replace_atomically
+from cdzoo.io.files import replace_atomically
+from cdzoo.scenes.outputs import output_path
 
 
-def run_check(path: str, exclude: list[str], sheet: str) -> int:
-    """Read a whole data set, print what it holds and everything that is wrong, and draw a contact sheet; 1 on problems."""
+def check(path: str, *, exclude: list[str] = [], sheet: str = "data_check.png") -> int:  # noqa: B006  # read only
+    """Read every file of a data set and report all problems. The exit code is 1 if there are any.
+
+    Args:
+        path: Folder of pairs, with or without train/, val/ and test/.
+        exclude: Wildcards of sample names to leave out.
+        sheet: Contact sheet to write.
+    """
     from cdzoo.data.check import check_data
 
-    picture = Path(sheet)
-    if picture.suffix.lower() not in (".png", ".jpg", ".jpeg") or not picture.resolve().parent.is_dir():
-        raise InputError(f"--sheet {sheet}: expected a .png or .jpg file in a folder that exists")
+    picture = output_path(sheet, PICTURES, "the contact sheet is a picture")
     report = check_data(path, exclude)
     for split in report.splits:
         sizes = ", ".join(f"{count} of {width}x{height}" for (height, width), count in split.sizes.most_common())
         print(f"{split.name}: {split.pairs} pairs ({sizes or 'none'})")
-        print(f"  images   {', '.join(f'{count} with {one}' for one, count in split.formats.most_common()) or 'none'}")
-        encoding = split.encoding.value if split.encoding else "not recognised"
+        print(f"  images   {', '.join(f'{count} with {kind}' for kind, count in split.formats.most_common()) or 'none'}")
+        encoding = split.encoding.value if split.encoding else "not detected"
         print(f"  masks    {encoding}; {split.changed:.2%} of the pixels changed, {split.unchanged_pairs} pairs without change")
     for note in report.notes:
         print(f"note: {note}")
@@ -34,81 +41,112 @@ def run_check(path: str, exclude: list[str], sheet: str) -> int:
     return 1 if report.problems else 0
 
 
-def run_list() -> None:
-    """Print the named data sets and the protocols."""
-    from cdzoo.data.catalog import DATASETS
-    from cdzoo.protocol import PROTOCOLS
+def show_datasets() -> None:
+    """List the named data sets and the protocols."""
+    from cdzoo.data.datasets import dataset_info, list_datasets
+    from cdzoo.data.protocols import get_protocol, list_protocols
 
     print("data sets")
-    for info in DATASETS.values():
-        counts = ", ".join(f"{split} {count}" for split, count in info.splits.items()) or "no official split"
+    for info in map(dataset_info, list_datasets()):
+        counts = _counts(info.splits) or "no official split"
         print(f"  {info.name:<16}{counts:<38}{info.description}")
-    print(f"  {'synthetic':<16}{'train 512, val 128, test 256':<38}Scenes made on the spot, 128x128")
     print("protocols")
-    for protocol in PROTOCOLS.values():
+    for protocol in map(get_protocol, list_protocols()):
         print(f"  {protocol.dataset or 'any folder':<16}{protocol}")
 
 
-def run_info(name: str, root: str | None) -> int:
-    """Print what a data set is, how to get it and, when it is there, whether it is complete; 1 when it is not."""
-    from cdzoo.data.catalog import dataset_info
-    from cdzoo.data.source import data_root
+def show_dataset(name: str, *, root: str | None = None) -> int:
+    """Describe a data set and how to get it, and check whether it is complete. The exit code is 1 if it is not.
 
-    info = dataset_info(name)
+    Args:
+        name: Data set (cdzoo data list).
+        root: Its folder; $CDZOO_DATA/NAME or data/NAME by default.
+    """
+    from cdzoo.data.datasets import dataset_info
+    from cdzoo.data.open import data_root
+
+    dataset = dataset_info(name)
     folder = Path(root) if root else data_root(name)
     facts = {
-        "what": info.description,
-        "resolution": f"{info.resolution} m",
-        "images": f"{info.image_size}x{info.image_size}" if info.image_size else "of different sizes",
-        "splits": ", ".join(f"{split} {count}" for split, count in info.splits.items()) or "none official; 8:1:1 by scene here",
-        "licence": info.license,
-        "paper": info.paper,
-        "page": info.homepage,
-        "get": info.files,
-        "layout": info.layout,
-        "folder": f"{folder} (set CDZOO_DATA for another place than data/)",
+        "what": dataset.description,
+        "resolution": f"{dataset.resolution} m",
+        "images": f"{dataset.image_size}x{dataset.image_size}" if dataset.image_size else "of different sizes",
+        "splits": _counts(dataset.splits) or "none official; 8:1:1 by scene here",
+        "license": dataset.license,
+        "paper": dataset.paper,
+        "page": dataset.homepage,
+        "get": dataset.files,
+        "layout": dataset.layout,
+        "folder": "" if dataset.generate else f"{folder} (set CDZOO_DATA for another folder than data/)",
     }
-    print(info.title)
+    print(dataset.title)
     for label, text in facts.items():
-        print(f"  {label:<12}{text}")
-    print(info.citation)
-    if not folder.is_dir():
-        print(f"not here yet: there is no folder {folder}")
+        if text:
+            print(f"  {label:<12}{text}")
+    if dataset.generate is not None:
         return 0
-    problems = info.verify(folder)
+    print(dataset.citation)
+    if not folder.is_dir():
+        print(f"not downloaded: there is no folder {folder}")
+        return 0
+    problems = dataset.verify(folder)
     for problem in problems:
         print(f"problem: {problem}")
     print(f"{len(problems)} problem(s)" if problems else f"complete in {folder}")
     return 1 if problems else 0
 
 
-def run_prepare(name: str, root: str | None, out: str | None, tile: int, url: list[str], sha256: list[str]) -> None:
-    """Fetch and unpack archives when addresses are given, then cut the data set into tiles when `out` is."""
-    from cdzoo.data.catalog import dataset_info
-    from cdzoo.data.layout import find_splits
-    from cdzoo.data.source import DataCfg, data_root, split_files
+def prepare(
+    name: str,
+    *,
+    root: str | None = None,
+    out: str | None = None,
+    tile: int = 256,
+    url: list[str] = [],  # noqa: B006  # read only
+    sha256: list[str] = [],  # noqa: B006
+) -> None:
+    """Download and unpack archives of a data set, and cut it into tiles.
 
-    info = None if Path(name).is_dir() else dataset_info(name)
-    folder = Path(root) if root else Path(name) if info is None else data_root(name)
+    Args:
+        name: Data set, or a folder with train/, val/ and test/.
+        root: Its folder; $CDZOO_DATA/NAME or data/NAME by default.
+        out: Folder of the tiles; none are written by default.
+        tile: Side of a tile in pixels.
+        url: Archives to download and unpack first.
+        sha256: Checksums of the archives, in the same order.
+    """
+    from cdzoo.data.datasets import dataset_info, known_layouts
+    from cdzoo.data.layout import find_splits
+    from cdzoo.data.open import DataCfg, data_root, split_files
+
+    described = None if Path(name).is_dir() else dataset_info(name)
+    folder = Path(root) if root else Path(name) if described is None else data_root(name)
+    if described is not None and described.generate is not None:
+        raise InputError(f"{name} is generated when it is opened; there are no files to prepare")
     if sha256 and len(sha256) != len(url):
         raise ConfigError(f"--sha256 takes one checksum for each --url, got {len(sha256)} for {len(url)}")
     for number, address in enumerate(url):
         _get(address, sha256[number] if sha256 else None, folder)
-    if info is not None and not folder.is_dir():
+    if described is not None and not folder.is_dir():
         raise InputError(
-            f"{folder}: no such folder; get {info.files} from {info.homepage}, and unpack to it; layout: {info.layout}"
+            f"{folder}: no such folder; download {described.files} from {described.homepage}, and unpack to it; "
+            f"layout: {described.layout}"
         )
     if out is None:
-        print(f"{folder} is there; cut it into tiles with --out FOLDER")
+        print(f"{folder} exists; cut it into tiles with --out FOLDER")
         return
-    from cdzoo.data.prepare import prepare
+    from cdzoo.data.prepare import write_tiles
 
-    splits = list(find_splits(folder)) or list(info.splits if info else ())
+    splits = list(find_splits(folder, known_layouts())) or list(described.splits if described else ())
     if not splits:
-        raise InputError(f"{folder}: no splits (train/, val/, test/ or list/*.txt), so it is not known what belongs where")
+        raise InputError(f"{folder}: no splits (train/, val/, test/ or list/*.txt), so the tiles cannot be assigned to splits")
     pairs = {split: split_files(DataCfg(name), split, folder) for split in splits}
-    counts = prepare(pairs, Path(out), tile)
+    counts = write_tiles(pairs, Path(out), tile)
     print(f"{out}: {', '.join(f'{split} {count} tiles' for split, count in counts.items())}; use it with --data {out}")
+
+
+def _counts(splits: Mapping[str, int]) -> str:
+    return ", ".join(f"{split} {count}" for split, count in splits.items())
 
 
 def _get(url: str, sha256: str | None, folder: Path) -> None:
@@ -123,4 +161,4 @@ def _get(url: str, sha256: str | None, folder: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     unpack(archive, target)
     archive.unlink()
-    print(f"{url} is in {target}")
+    print(f"{url} is unpacked in {target}")

@@ -2,96 +2,110 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Literal
 
-from cdzoo.cli.build import build_model, pick_device
-from cdzoo.cli.inputs import data_cfg
+from cdzoo.cli.common import load_trained, pick_device
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.io.files import output_path, write_json
+from cdzoo.tables import render
 
-PRINTED = ("precision", "recall", "f1", "iou", "oa", "kappa", "mean_image_f1")
+if TYPE_CHECKING:
+    from cdzoo.data.open import DataCfg
+    from cdzoo.results import Results
 
 
-def run_eval(
+def evaluate(
+    *,
     model: list[str],
-    split: str,
-    out: str | None,
-    pictures: str | None,
-    worst: int,
-    threshold: float | None,
-    batch_size: int,
-    workers: int,
-    device: str,
-    **options: Any,
+    data: DataCfg,
+    split: Literal["train", "val", "test"] = "test",
+    out: str | None = None,
+    pictures: str | None = None,
+    worst: int = 8,
+    threshold: float | None = None,
+    batch_size: int = 8,
+    workers: int = 0,
+    device: str = "auto",
 ) -> None:
-    """Score models on a split; one results file each, and the spread over them when there are several."""
-    from cdzoo.engine.report import write_json
-    from cdzoo.engine.score import score_model
-    from cdzoo.engine.spread import spread, spread_table
+    """Evaluate one or several models on a split of a data set.
 
-    source = data_cfg(options)
+    Args:
+        model: Folders of runs, tags (MODEL.TAG), models with published weights, or hf-hub:owner/name.
+        data: Data.
+        split: Split of the data.
+        out: JSON file of the results to write.
+        pictures: Folder of pictures of the worst samples to write.
+        worst: Number of samples in a picture.
+        threshold: Probability from which a pixel counts as changed; that of the protocol by default.
+        batch_size: Number of samples predicted at once.
+        workers: Number of processes that load data.
+        device: auto, cpu, cuda or mps.
+    """
     if worst < 1 or batch_size < 1:
         raise ConfigError(f"--worst and --batch-size must be at least 1, got {worst} and {batch_size}")
+    for option, path in (("--out", out), ("--pictures", pictures)):
+        if path:
+            output_path(path, option)
+    from cdzoo.engine.run import score_model
+    from cdzoo.metrics import SUMMARY_SCORES, spread, spread_table
+
     target = pick_device(device)
-    names = [one for given in model for one in _seeds(given)]
-    for path in (out, pictures):
-        if path and not Path(path).resolve().parent.is_dir():
-            raise InputError(f"{path}: there is no folder {Path(path).parent}; make it first")
-    results: list[dict[str, Any]] = []
-    for name in names:
-        detector = build_model(name)
+    results: list[Results] = []
+    for name in [run for given in model for run in _runs(given)]:
         sheet = None if pictures is None else Path(pictures) / f"worst_{Path(name).name}.png"
-        result = score_model(detector, name, source, split, target, batch_size, workers, threshold, sheet, worst)
-        if not results:
-            print(f"protocol {result['protocol']['name']}, hash {result['protocol']['hash']}, split {split}")
-            print(f"{'model':<28}" + "".join(f"{one:>14}" for one in PRINTED))
-        print(f"{name:<28}" + "".join(f"{result['scores'][one]:>14.4f}" for one in PRINTED), flush=True)
+        result = score_model(load_trained(name), name, data, split, target, batch_size, workers, threshold, sheet, worst)
+        if not results and result.protocol is not None:
+            print(f"protocol {result.protocol.name}, hash {result.protocol.hash}, split {split}")
+            print(f"{'model':<28}" + "".join(f"{score:>14}" for score in SUMMARY_SCORES))
+        print(f"{name:<28}" + "".join(f"{result[score]:>14.4f}" for score in SUMMARY_SCORES), flush=True)
         results.append(result)
+    scores = [result.scores for result in results]
     if len(results) > 1:
-        print(spread_table(split, [result["scores"] for result in results]))
+        print(spread_table(split, scores))
     if out is not None:
-        if len(results) == 1:
-            write_json(out, results[0])
-        else:
-            write_json(out, {"runs": results, "spread": spread([result["scores"] for result in results])})
+        runs, over_runs = [result.to_dict() for result in results], spread(scores)
+        several = {"runs": runs, "spread": {name: dataclasses.asdict(one) for name, one in over_runs.items()}}
+        write_json(out, runs[0] if len(runs) == 1 else several)
         print(f"written to {out}")
     if pictures is not None:
-        print(f"worst samples drawn in {pictures}")
+        print(f"pictures of the worst samples: {pictures}")
 
 
-def run_reproduce(model: str, data: str | None, tolerance: float, device: str) -> int:
-    """Evaluate published weights as their results say they were, and compare; 1 when a score differs."""
-    from cdzoo.engine.score import published_results, score_model
+def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, device: str = "auto") -> int:
+    """Evaluate a model as its results.json describes, and compare the scores. The exit code is 1 if a score differs.
+
+    Args:
+        model: Folder of a run, or hf-hub:owner/name.
+        data: Folder or name of the data, if they are elsewhere now.
+        tolerance: Largest difference of a score.
+        device: auto, cpu, cuda or mps.
+    """
+    from cdzoo.data.open import DataCfg
+    from cdzoo.engine.run import published_results, score_model
+    from cdzoo.metrics import SUMMARY_SCORES
 
     published, file = published_results(model)
-    stored = dict(published["data"])
-    if data is not None:
-        stored["data"] = data
-    source = data_cfg(stored)
-    result = score_model(build_model(model), model, source, published["split"], pick_device(device))
-    mine, theirs = result["protocol"]["splits"][published["split"]], published["protocol"]["splits"][published["split"]]
-    if mine != theirs:
+    source = DataCfg(**{**published.data, **({} if data is None else {"data": data})})
+    result = score_model(load_trained(model), model, source, published.split, pick_device(device))
+    assert result.protocol is not None and published.protocol is not None  # checked by published_results
+    found, stored = result.protocol.splits[published.split], published.protocol.splits.get(published.split)
+    if found != stored:
         raise InputError(
-            f"{source.data}: the {published['split']} split is not the one that was scored: {mine['samples']} samples with hash "
-            f"{mine['sha256']} instead of {theirs['samples']} with {theirs['sha256']}; name the right data with --data"
+            f"{source.data}: the samples of the {published.split} split differ from those of the results: {found}, expected "
+            f"{stored}; pass the right data with --data"
         )
-    print(f"{file}: {published['provenance']} results on {published['split']}, protocol {published['protocol']['name']}")
-    print(f"{'score':<16}{'published':>12}{'here':>12}{'difference':>12}")
-    off = []
-    for name in PRINTED:
-        before, now = published["scores"][name], result["scores"][name]
-        if abs(now - before) > tolerance:
-            off.append(name)
-        print(f"{name:<16}{before:>12.6f}{now:>12.6f}{now - before:>+12.6f}{'  <' if name in off else ''}")
-    print(f"differs by more than {tolerance:g}: {', '.join(off)}" if off else f"reproduced within {tolerance:g}")
-    return 1 if off else 0
+    print(f"{file}: {published.provenance} results on {published.split}, protocol {published.protocol.name}")
+    rows = [{"score": name, "stored": published[name], "now": result[name]} for name in SUMMARY_SCORES]
+    different = [str(row["score"]) for row in rows if abs(row["now"] - row["stored"]) > tolerance]
+    print(render(rows, {"score": "score", "stored": "published:.6f", "now": "here:.6f"}), end="")
+    print(f"differs by more than {tolerance:g}: {', '.join(different)}" if different else f"reproduced within {tolerance:g}")
+    return 1 if different else 0
 
 
-def _seeds(name: str) -> list[str]:
-    """A folder of several seeds stands for all of them."""
+def _runs(name: str) -> list[str]:
+    """Return the runs in a folder of several seeds, or the name itself."""
     folder = Path(name)
-    if folder.is_dir() and not (folder / "config.json").is_file():
-        found = sorted(path for path in folder.glob("seed_*") if (path / "config.json").is_file())
-        if found:
-            return [str(path) for path in found]
-    return [name]
+    found = [] if (folder / "config.json").is_file() else sorted(folder.glob("seed_*/config.json"))
+    return [str(path.parent) for path in found] or [name]

@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 import textwrap
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from cdzoo.files import write_text
-from cdzoo.flops import CONVENTION, PARTS, Cost, count_models, expand
-from cdzoo.tables import check_format, render
+from cdzoo.cli.common import model_source
+from cdzoo.config import KINDS
+from cdzoo.io.files import write_text
+from cdzoo.tables import render
+
+if TYPE_CHECKING:
+    from cdzoo.flops import Cost
 
 _COLUMNS = {
     "model": "model",
@@ -18,22 +22,36 @@ _COLUMNS = {
     "scan_g": "scan G:.3f",
     "gflops": "GFLOPs:.3f",
     "activations_m": "activations M:.1f",
-    **{part: f"{part} M / GMACs" for part in PARTS},
+    **{kind: f"{kind} M / GMACs" for kind in KINDS},
 }
 
 
-def run_flops(model: list[str], size: int | tuple[int, int], batch: int, format: str, output: str | None) -> None:
-    """Print what models cost."""
-    check_format(format)
-    names = expand(model)
+def count(
+    model: list[str],
+    *,
+    size: int | tuple[int, int] = 256,
+    batch: int = 1,
+    format: Literal["table", "csv", "json", "markdown"] = "table",
+    output: str | None = None,
+) -> None:
+    """Count the parameters, multiply-adds and activations of models, component by component.
+
+    Args:
+        model: Names or wildcards ('glmamba*'), folders of runs, or hf-hub:owner/name.
+        size: Side of the images in pixels, or '[height, width]'.
+        batch: Number of pairs.
+        format: Format of the table.
+        output: File to write instead of printing.
+    """
+    from cdzoo.flops import count_models, expand
+
+    names = expand(map(model_source, model))
     costs = []
     for number, cost in enumerate(count_models(names, size, batch), 1):
         costs.append(cost)
         if sys.stderr.isatty() and number < len(names):
             print(f"\r{number} of {len(names)} models counted", end="", file=sys.stderr, flush=True)
-    rows = [cost.to_dict() for cost in costs]
-    if format != "json":
-        rows = [_flat(row) for row in rows]
+    rows = [cost.to_dict() if format == "json" else _flat(cost.to_dict()) for cost in costs]
     text = render(rows, _COLUMNS, format, _notes(costs, format))
     if output is None:
         print(("\r" if sys.stderr.isatty() and format == "table" else "") + text, end="")
@@ -43,11 +61,12 @@ def run_flops(model: list[str], size: int | tuple[int, int], batch: int, format:
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    parts = {part: f"{values['params_m']:.3f} / {values['gmacs']:.3f}" for part, values in row["parts"].items()}
-    return {**row, **parts}
+    return {**row, **{kind: f"{cost['params_m']:.3f} / {cost['gmacs']:.3f}" for kind, cost in row["parts"].items()}}
 
 
 def _notes(costs: list[Cost], form: str) -> list[str]:
+    from cdzoo.flops import CONVENTION
+
     uncounted: Counter[str] = Counter()
     for cost in costs:
         uncounted.update(cost.uncounted)
@@ -59,7 +78,7 @@ def _notes(costs: list[Cost], form: str) -> list[str]:
     ]
     if idle := [cost.model for cost in costs if cost.trained != cost.params]:
         used = ", ".join(f"{cost.model} {cost.trained / 1e6:.3f} M" for cost in costs if cost.model in idle)
-        notes.append(f"Parameters that take a gradient, where others are only kept for official checkpoints: {used}.")
+        notes.append(f"Parameters with a gradient; the others only complete official checkpoints: {used}.")
     if form == "markdown":
         return [line for note in notes for line in (note, "")][:-1]
     return [line for note in notes for line in textwrap.wrap(note, 120)]

@@ -3,28 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from cdzoo.errors import ConfigError, InputError
 
 
-def run_convert(checkpoint: str, out: str, model: str | None, backbone: str | None, overwrite: bool, **options: Any) -> None:
-    """Turn an official checkpoint into a folder that cdzoo reads."""
+def convert(
+    checkpoint: str,
+    out: str,
+    *,
+    model: str | None = None,
+    backbone: str | None = None,
+    in_chans: int | None = None,
+    num_classes: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Convert an official checkpoint to a model folder.
+
+    Args:
+        checkpoint: File of the authors: .pth, .pt or .safetensors.
+        out: Folder to write.
+        model: Model of the checkpoint (cdzoo list --kind model).
+        backbone: Backbone of the checkpoint, for an encoder pretrained on ImageNet, such as vmamba_tiny.
+        in_chans: Number of bands, if different from the model's.
+        num_classes: Number of logits, if different from the model's.
+        overwrite: Replace the content of the folder.
+    """
     if (model is None) == (backbone is None):
-        raise ConfigError("say what the checkpoint is of: --model NAME, or --backbone NAME for an encoder trained on ImageNet")
+        raise ConfigError("name the model of the checkpoint: --model NAME, or --backbone NAME for an ImageNet encoder")
     folder = Path(out)
     if folder.exists() and any(folder.iterdir()) and not overwrite:
-        raise InputError(f"{folder}: there is something already; choose another folder, or replace it with --overwrite")
+        raise InputError(f"{folder}: already exists; choose another folder, or replace it with --overwrite")
     from cdzoo.convert import backbone_from_official, from_official
-    from cdzoo.convert.checkpoint import read_checkpoint
     from cdzoo.factory import create_model
-    from cdzoo.weights.folder import WEIGHTS_FILE, save_pretrained, write_tensors
+    from cdzoo.flops import describe_cost
+    from cdzoo.weights.folder import WEIGHTS_FILE
+    from cdzoo.weights.state import read_checkpoint, write_tensors
 
-    given = {name: value for name, value in options.items() if value is not None}
     state = read_checkpoint(checkpoint)
     if backbone is not None:
-        if given:
-            raise ConfigError(f"--{next(iter(given))} does not go with --backbone")
+        if in_chans is not None or num_classes is not None:
+            raise ConfigError("--in-chans and --num-classes cannot be used with --backbone")
         tensors = backbone_from_official(backbone, state)
         folder.mkdir(parents=True, exist_ok=True)
         write_tensors(folder / WEIGHTS_FILE, tensors, backbone=backbone)
@@ -32,39 +50,53 @@ def run_convert(checkpoint: str, out: str, model: str | None, backbone: str | No
         print(f'use them: cdzoo.create_model(..., backbone="{backbone}", backbone_weights="{folder}")')
         return
     assert model is not None
-    tensors = from_official(model, state, **given)
-    detector = create_model(model, **given)
+    tensors = from_official(model, state, in_chans=in_chans, num_classes=num_classes)
+    detector = create_model(model, in_chans=in_chans, num_classes=num_classes)
     detector.load_state_dict(tensors, strict=True)
-    save_pretrained(detector, folder, card=True)
+    detector.save_pretrained(folder, card=True, cost=describe_cost(detector))
     print(f"{len(tensors)} tensors of {model}: {folder}")
     if detector.config.original:
-        print(f"the checkpoint is from {detector.config.original}: its terms bind the converted weights too")
-    print(f"judge it with: cdzoo eval --model {folder} --data FOLDER --split test")
+        print(f"the checkpoint is from {detector.config.original}: its terms apply to the converted weights too")
+    print(f"evaluate it with: cdzoo eval --model {folder} --data FOLDER --split test")
 
 
-def run_push(folder: str, repo: str, private: bool, revision: str | None, message: str) -> None:
-    """Publish a folder with a model on the Hugging Face Hub."""
+def push(folder: str, repo: str, *, private: bool = False, revision: str | None = None, message: str = "") -> None:
+    """Upload a model to the Hugging Face Hub. Log in first: hf auth login.
+
+    Args:
+        folder: Folder written by cdzoo train or cdzoo convert.
+        repo: owner/name; created if it does not exist.
+        private: Make the repository visible to its owners only.
+        revision: Branch; main by default.
+        message: Commit message.
+    """
     from cdzoo.factory import create_model
-    from cdzoo.files import write_text
-    from cdzoo.hub import push
-    from cdzoo.weights.card import model_card
+    from cdzoo.flops import describe_cost
+    from cdzoo.weights import hub
+    from cdzoo.weights.card import write_card
     from cdzoo.weights.folder import CARD_FILE
 
-    detector = create_model(f"local-dir:{folder}")  # what cannot be loaded is not published
+    detector = create_model(f"local-dir:{folder}")  # fails for a model that cannot be loaded
     card = Path(folder) / CARD_FILE
     if not card.exists():
-        write_text(card, model_card(detector, Path(folder)))
+        write_card(Path(folder), detector.config, sum(detector.parameter_counts().values()), describe_cost(detector))
         print(f"wrote a model card: {card}")
-    commit = push(folder, repo, private, message, revision)
+    commit = hub.push(folder, repo, private, message, revision)
     print(f"published as {repo}, commit {commit}")
     print(f'load it: cdzoo.create_model("hf-hub:{repo}@{commit}")')
 
 
-def run_pull(source: str, output: str | None, force: bool) -> None:
-    """Fetch a model from the Hugging Face Hub and check it."""
-    from cdzoo.factory import create_model
-    from cdzoo.hub import pull
+def pull(source: str, *, output: str | None = None, force: bool = False) -> None:
+    """Download a model from the Hugging Face Hub and verify it.
 
-    folder = pull(source.removeprefix("hf-hub:"), output, force)
+    Args:
+        source: owner/name or owner/name@revision.
+        output: Folder to copy it to; the cache of the Hub by default.
+        force: Download files that are in the cache again.
+    """
+    from cdzoo.factory import create_model
+    from cdzoo.weights import hub
+
+    folder = hub.pull(source.removeprefix("hf-hub:"), output, force)
     config = create_model(f"local-dir:{folder}").config
     print(f"{config.name}, complete and checked: {folder}")

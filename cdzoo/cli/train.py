@@ -4,127 +4,142 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shutil
-import time
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from cdzoo.cli.build import build_model, pick_device
-from cdzoo.cli.inputs import data_cfg
-from cdzoo.cli.recipes import RUN_FILE
-from cdzoo.engine.settings import TrainCfg
+from cdzoo.cli.common import model_source, pick_device
 from cdzoo.errors import CdzooError, ConfigError, InputError
-from cdzoo.files import replace_atomically
+from cdzoo.io.files import write_json, write_text
+from cdzoo.recipes import recipe_path
+
+if TYPE_CHECKING:
+    from cdzoo.config import ModelOptions
+    from cdzoo.data.open import DataCfg
+    from cdzoo.engine.config import TrainCfg
+
+RUN_FILE = "run.yaml"
 
 
-def run_train(
-    model: str,
-    out: str | None,
-    overwrite: bool,
-    resume: str | None,
-    seeds: list[int] | None,
-    recipe: str | None,
-    **options: Any,
+def train(
+    *,
+    model: ModelOptions,
+    data: DataCfg,
+    cfg: TrainCfg,
+    out: str | None = None,
+    overwrite: bool = False,
+    recipe: str | None = None,
+    resume: str | None = None,
+    seeds: list[int] | None = None,
 ) -> None:
-    """Train and leave weights, config, scores and logs in `out`; one folder per seed when several are asked for."""
+    """Train a model on pairs of images. Options may be given as key=value too; later ones win.
+
+    Args:
+        model: Model.
+        data: Data.
+        cfg: Training.
+        out: Folder of the run; runs/MODEL by default.
+        overwrite: Replace an existing run in --out.
+        recipe: Training recipe (cdzoo list --kind recipe), or a YAML file.
+        resume: Folder of a run to continue from its last checkpoint.
+        seeds: Train once per seed, each in a folder of its own.
+    """
     leader = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
-    folder = Path(resume or out or f"runs/{Path(model).name}")
+    folder = Path(resume or out or f"runs/{Path(model.model_name).name}")
     if seeds is not None and (len(seeds) < 2 or len(set(seeds)) < len(seeds)):
-        raise ConfigError(f"--seeds takes two different seeds or more, got {seeds}; a single one is --seed")
-    fresh = leader and _claim(folder, overwrite, resume is not None)
-    if leader and resume is None:
-        _write_run(folder / RUN_FILE, {"model": model, "recipe": recipe, "seeds": seeds, **options})
-    try:
-        _train_all(model, folder, seeds, resume is not None, leader, options)
-    except CdzooError:
-        if fresh:
-            _tidy(folder)
-        raise
-
-
-def _train_all(model: str, folder: Path, seeds: list[int] | None, resume: bool, leader: bool, options: dict[str, Any]) -> None:
-    if seeds is None:
-        _train_one(model, folder, resume, leader, **options)
-        return
-    results = {}
-    for seed in seeds:
-        again = resume and (folder / f"seed_{seed}" / "checkpoints").is_dir()
-        print(f"seed {seed}", flush=True)
-        results[seed] = _train_one(model, folder / f"seed_{seed}", again, leader, **{**options, "seed": seed})
-    if leader:
-        from cdzoo.engine.report import write_json
-        from cdzoo.engine.spread import spread, spread_table
-
-        write_json(folder / "seeds.json", {"seeds": seeds, "scores": spread(list(results.values()))})
-        print(spread_table("validation", list(results.values())))
-
-
-def _train_one(model: str, folder: Path, resume: bool, leader: bool, **options: Any) -> dict[str, Any]:
-    cfg = TrainCfg(**{field.name: options.pop(field.name) for field in dataclasses.fields(TrainCfg)})
-    source = data_cfg(options)
+        raise ConfigError(f"--seeds needs two different seeds or more, got {seeds}; for a single one, use --seed")
     pick_device(cfg.device)
+    new = leader and _check_folder(folder, overwrite, resume is not None)
+    if leader and resume is None:
+        _write_run(folder / RUN_FILE, model, data, cfg, recipe=recipe, seeds=seeds)
+    from cdzoo.engine.run import run_training
+    from cdzoo.metrics import spread, spread_table
 
-    import torch  # after the cheap checks: this takes seconds
-
-    from cdzoo.data.source import open_data
-    from cdzoo.engine.train import train
-    from cdzoo.protocol import protocol_record
-
-    torch.manual_seed(cfg.seed)  # the weights of a new model are drawn here
-    detector = build_model(model, **options)
-    opened = open_data(source, ("train", opened_split(source)), detector.config.bands)
-    training, selection = opened.splits["train"], opened.splits[opened.protocol.selection_split]
-    record = protocol_record(opened.protocol, opened.names)
+    model = dataclasses.replace(model, model_name=model_source(model.model_name))
+    runs = [(folder, cfg)] if seeds is None else [(folder / f"seed_{n}", dataclasses.replace(cfg, seed=n)) for n in seeds]
+    scores = []
+    try:
+        for run, settings in runs:
+            again = resume is not None and (seeds is None or (run / "checkpoints").is_dir())
+            _, results = run_training(model, data, settings, run, again, _print if leader else _ignore)
+            scores.append(results.scores)
+    except CdzooError:
+        if new and not any(folder.rglob("step_*")):  # no checkpoint to resume from: the same command can be run again
+            shutil.rmtree(folder)
+        raise
+    if leader and seeds is not None:
+        write_json(
+            folder / "seeds.json",
+            {"seeds": seeds, "scores": {name: dataclasses.asdict(one) for name, one in spread(scores).items()}},
+        )
+        print(spread_table("validation", scores))
     if leader:
-        size = sum(detector.parameter_counts().values()) / 1e6
-        print(f"{detector.config.name} ({size:.2f} M parameters) on {source.data}")
-        for note in opened.notes:
-            print(f"  {note}")
-        print(f"  protocol {opened.protocol} (hash {record['hash']})", flush=True)
-    start = time.monotonic()
-    facts = {"data": dataclasses.asdict(source), "notes": opened.notes, "protocol": record}
-    summary = train(detector, training, selection, cfg, folder, opened.protocol, facts, resume)
-    if leader:
-        print(f"trained in {time.monotonic() - start:.0f} s; the best weights on the {opened.protocol.selection_split} split:")
-        print("  " + "  ".join(f"{name} {summary[name]:.4f}" for name in ("precision", "recall", "f1", "iou", "oa", "kappa")))
-        print(f"written to {folder}; judge them with: cdzoo eval --model {folder} --data {source.data} --split test")
-    return summary
+        print(f"written to {folder}; evaluate with: cdzoo eval --model {folder} --data {data.data} --split test")
 
 
-def opened_split(source: Any) -> str:
-    """Return the split on which the weights are chosen under the protocol that `source` names."""
-    from cdzoo.protocol import get_protocol
+def expand(words: list[str]) -> list[str]:
+    """Rewrite `key=value`, `--recipe` and `--resume` of `cdzoo train` as options and config files; later options win.
 
-    return get_protocol(source.protocol).selection_split
+    Raises:
+        InputError: The folder to resume contains no run.
+        UnknownNameError: The recipe does not exist.
+    """
+    words = [f"--{word}" if re.match(r"[a-z_][a-z0-9_.\-]*=", word) else word for word in words]
+    files: list[str] = []
+    if (recipe := _value(words, "--recipe")) is not None:
+        files += ["--config", str(recipe_path(recipe))]
+    if (folder := _value(words, "--resume")) is not None:
+        run = Path(folder) / RUN_FILE
+        if not run.is_file():
+            raise InputError(f"--resume {folder}: the folder contains no {RUN_FILE}, so there is no run to resume")
+        files += ["--config", str(run)]
+    return [*files, *words]
 
 
-def _claim(folder: Path, overwrite: bool, resume: bool) -> bool:
-    """Refuse a folder that must not be written to; return whether it holds nothing yet."""
+def _value(words: list[str], name: str) -> str | None:
+    for word, following in zip(words, [*words[1:], None], strict=True):
+        if word == name:
+            return following
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return None
+
+
+def _check_folder(folder: Path, overwrite: bool, resume: bool) -> bool:
+    """Return whether a folder is new.
+
+    Raises:
+        InputError: It must not be written to, or contains no run to resume.
+    """
     used = folder.is_dir() and any(folder.iterdir())
     if resume and not used:
         raise InputError(f"--resume {folder}: there is no run in that folder")
     if used and not overwrite and not resume:
-        raise InputError(
-            f"{folder}: there is something already; continue it with --resume {folder}, choose another --out, or replace it "
-            f"with --overwrite"
-        )
+        raise InputError(f"{folder}: already exists; resume with --resume {folder}, choose another --out, or pass --overwrite")
     return not used
 
 
-def _write_run(path: Path, options: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plain = {name: _plain(value) for name, value in options.items() if value is not None and value != []}
-    with replace_atomically(path) as temporary:
-        temporary.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
-
-
-def _tidy(folder: Path) -> None:
-    """Remove what a run in a new folder left when it failed before its first checkpoint, so that it can be started again."""
-    if not any(folder.rglob("step_*")):
-        shutil.rmtree(folder)
+def _write_run(file: Path, model: ModelOptions, data: DataCfg, cfg: TrainCfg, **options: Any) -> None:
+    """Write the options of a run, which --resume and --config read."""
+    values = {"model": model.model_name, **options}
+    for config in (model, data, cfg):
+        values |= {name: value for name, value in dataclasses.asdict(config).items() if name != "model_name"}
+    kept = {name: _plain(value) for name, value in values.items() if value not in (None, ())}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_text(file, yaml.safe_dump(kept, sort_keys=False))
 
 
 def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    return value.value if isinstance(value, Enum) else list(value) if isinstance(value, tuple) else value
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def _ignore(line: str) -> None:
+    """Processes other than the first print nothing."""

@@ -4,53 +4,59 @@ from __future__ import annotations
 
 import inspect
 import platform
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from cdzoo import __version__
+from cdzoo._version import __version__
 from cdzoo.errors import UnknownNameError
-from cdzoo.registry import MODELS, PARTS, nearest
+from cdzoo.registry import COMPONENTS, MODELS
+from cdzoo.tables import render
+
+if TYPE_CHECKING:
+    from cdzoo.config import ModelOptions
 
 
-def run_list(pattern: str, kind: str | None) -> None:
-    """Print registered names, models with their description."""
-    kinds = {"model": MODELS, **PARTS}
-    if kind == "weight":
-        from cdzoo.weights import get_pretrained, list_pretrained
+def list_names(
+    pattern: str = "*",
+    *,
+    kind: Literal["model", "backbone", "neck", "fusion", "decoder", "head", "recipe", "weight"] | None = None,
+    aliases: bool = False,
+) -> None:
+    """List models, components, training recipes and published weights.
 
-        for one in list_pretrained(pattern):
-            weight = get_pretrained(one)
-            scores = ", ".join(f"{name} {100 * value:.2f}" for name, value in weight.metrics.items())
-            where = "in the package" if weight.file else f"hf-hub:{weight.repo}@{weight.revision[:8]}"
-            print(f"  {one:<28}{weight.dataset}; {scores} ({weight.provenance}); {where}")
-        return
-    if kind == "recipe":
-        from cdzoo.recipes import describe_recipe, list_recipes
-
-        for one in list_recipes():
-            print(f"  {one:<20}{describe_recipe(one)}")
-        return
-    if kind is not None and kind not in kinds:
-        raise UnknownNameError(f"there is no kind '{kind}'.{nearest(kind, kinds)} Kinds: {', '.join(kinds)}, recipe, weight.")
-    found = {name: registry.list(pattern) for name, registry in kinds.items() if kind in (None, name)}
-    width = max((len(one) for names in found.values() for one in names), default=0) + 2
-    for name in (name for name, names in found.items() if names):
-        print(f"{name}s")
-        for one in found[name]:
-            about = MODELS.get(one)().description if name == "model" else _summary(PARTS[name].get(one))
-            print(f"  {one:<{width}}{about}".rstrip())
-        if name == "backbone" and pattern == "*":
-            print(f"  {'timm/<name>':<{width}}Any timm encoder with features_only.")
-    if not any(found.values()):
+    Args:
+        pattern: Wildcard on names, such as 'glmamba*'.
+        kind: Only one kind; models and components by default.
+        aliases: Show the aliases of models too, with the model that each stands for.
+    """
+    if kind in ("recipe", "weight"):
+        sections = {str(kind): dict(_recipes() if kind == "recipe" else _weights(pattern))}
+    else:
+        sections = {name: dict(_registered(name, pattern)) for name in ("model", *COMPONENTS) if kind in (None, name)}
+        if aliases:
+            matching = MODELS.list(pattern, aliases=True)
+            sections["alias of a model"] = {alias: of for alias, of in MODELS.aliases().items() if alias in matching}
+    if not any(sections.values()):
         raise UnknownNameError(f"nothing matches '{pattern}'; 'cdzoo list' shows all")
+    width = max(len(name) for names in sections.values() for name in names) + 2
+    for title, names in sections.items():
+        if names:
+            print(_HEADINGS.get(title, f"components: {title}"))
+            print("\n".join(f"  {name:<{width}}{text}".rstrip() for name, text in names.items()))
 
 
-def run_info(model: str, **options: Any) -> None:
-    """Print the parts of a model with their channels and share of the parameters."""
-    from cdzoo.cli.build import build_model
-    from cdzoo.part import describe
+def show_model(model: str, *, options: ModelOptions) -> None:
+    """Show the components of a model with their channels, parameters and arguments.
 
-    detector = build_model(model, **options)
+    Args:
+        model: Registered model, tag (MODEL.TAG), folder, or hf-hub:owner/name.
+        options: Model.
+    """
+    from cdzoo.cli.common import build_model
+    from cdzoo.compatibility import describe
+
+    detector = build_model(options)
     config, counts = detector.config, detector.parameter_counts()
     total = sum(counts.values())
     print(f"{config.name}: {config.description}" if config.description else config.name)
@@ -60,55 +66,72 @@ def run_info(model: str, **options: Any) -> None:
     print(f"input       two images (B, {bands}, H, W), H and W >= 32; mean {config.mean}, std {config.std}")
     print(f"output      logits (B, {config.num_classes}, H, W)")
     print(f"parameters  {total:,} ({total / 1e6:.2f} M)\n")
-    print(f"{'part':<10}{'name':<18}{'parameters':>12}{'share':>8}  channels out")
+    rows, arguments = [], []
     for kind, count in counts.items():
-        cfg, part = getattr(config, kind), getattr(detector, kind)
-        channels = getattr(part, "out_channels", (config.num_classes,))
+        cfg, component = getattr(config, kind), getattr(detector, kind)
+        channels = ", ".join(map(str, getattr(component, "out_channels", (config.num_classes,))))
         name = cfg.name if cfg else "none"
-        print(f"{kind:<10}{name:<18}{count:>12,}{count / total:>8.1%}  {', '.join(map(str, channels))}")
-    print("\nsettings")
-    for kind in PARTS:
-        cfg = getattr(config, kind)
+        rows.append({"kind": kind, "name": name, "parameters": count, "share": 100 * count / total, "channels": channels})
         if cfg is not None:
-            arguments = {**_defaults(kind, cfg.name), **cfg.kwargs}
-            shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-            print(f"  {kind:<10}{describe(getattr(detector, kind))}({shown})")
+            shown = ", ".join(f"{key}={value!r}" for key, value in {**_defaults(kind, name), **cfg.kwargs}.items())
+            arguments.append(f"  {kind:<10}{describe(component)}({shown})")
+    columns = {"kind": "component", "name": "name", "parameters": "parameters:,", "share": "%:.1f", "channels": "channels out"}
+    print(render(rows, columns) + "\narguments\n" + "\n".join(arguments))
 
 
-def run_env() -> None:
-    """Print versions, devices and scan backends."""
+def show_environment() -> None:
+    """Show versions, devices and backends of the selective scan."""
     import torch
 
     from cdzoo.ops import scan_backends
 
-    print(f"{'cdzoo':<14}{__version__}")
-    print(f"{'python':<14}{platform.python_version()} on {platform.platform()}")
-    for package in ("torch", "torchvision", "timm", "lightning", "torchmetrics", "safetensors", "huggingface_hub"):
+    facts = {"cdzoo": __version__, "python": f"{platform.python_version()} on {platform.platform()}"}
+    for package in ("torch", "torchvision", "timm", "lightning", "safetensors", "huggingface_hub"):
         try:
-            print(f"{package:<14}{version(package)}")
+            facts[package] = version(package)
         except PackageNotFoundError:
-            print(f"{package:<14}not installed")
-    print(f"{'cpu':<14}{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}")
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            print(f"{'cuda':<14}{torch.cuda.get_device_name(index)}")
-    else:
-        print(f"{'cuda':<14}no device (torch built for CUDA {torch.version.cuda or 'none'})")
-    print(f"{'mps':<14}{'yes' if torch.backends.mps.is_available() else 'no'}")
+            facts[package] = "not installed"
+    facts["cpu"] = f"{torch.get_num_threads()} threads, {torch.backends.cpu.get_cpu_capability()}"
+    gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    facts["cuda"] = ", ".join(gpus) or f"no device (torch built for CUDA {torch.version.cuda or 'none'})"
+    facts["mps"] = "yes" if torch.backends.mps.is_available() else "no"
+    print("\n".join(f"{name:<17}{text}" for name, text in facts.items()))
     print("\nselective-scan backends")
     for backend in scan_backends():
         state = "active" if backend.active else "usable" if backend.usable else "not usable"
         print(f"  {backend.name:<12}{state:<12}{backend.reason}".rstrip())
 
 
+_HEADINGS = {"model": "models", "recipe": "recipes", "weight": "weights", "alias of a model": "aliases of models"}
+
+
+def _registered(kind: str, pattern: str) -> Iterator[tuple[str, str]]:
+    for name in MODELS.list(pattern) if kind == "model" else COMPONENTS[kind].list(pattern):
+        text = MODELS.get(name)().description if kind == "model" else inspect.getdoc(COMPONENTS[kind].get(name)) or ""
+        yield name, text.split("\n")[0]
+    if kind == "backbone" and pattern == "*":
+        yield "timm/<name>", "Any timm encoder with features_only."
+
+
+def _recipes() -> Iterator[tuple[str, str]]:
+    from cdzoo.recipes import describe_recipe, list_recipes
+
+    return ((name, describe_recipe(name)) for name in list_recipes())
+
+
+def _weights(pattern: str) -> Iterator[tuple[str, str]]:
+    from cdzoo.cli.common import describe_weights
+    from cdzoo.weights import get_pretrained, list_pretrained
+
+    for name in list_pretrained(pattern):
+        cfg = get_pretrained(name)
+        yield name, f"{describe_weights(cfg)}; {'in the package' if cfg.file else f'hf-hub:{cfg.repo}@{cfg.revision[:8]}'}"
+
+
 def _defaults(kind: str, name: str) -> dict[str, Any]:
-    """Return what a part's own arguments are when nothing is said; nothing for a timm encoder or an instance."""
-    if name not in PARTS[kind]:
+    """Return the default arguments of a component; empty for timm encoders and instances."""
+    if name not in COMPONENTS[kind]:
         return {}
-    given = ("in_chans", "in_channels", "in_strides", "num_classes")  # by the parts before it
-    own = inspect.signature(PARTS[kind].get(name)).parameters.values()
+    given = ("in_chans", "in_channels", "in_strides", "num_classes")  # from the previous components
+    own = inspect.signature(COMPONENTS[kind].get(name)).parameters.values()
     return {p.name: p.default for p in own if p.default is not p.empty and p.name not in given}
-
-
-def _summary(entry: Any) -> str:
-    return (entry.__doc__ or "").strip().split("\n")[0]

@@ -1,32 +1,35 @@
-"""Geometric augmentation that treats both dates and the mask alike."""
+"""Geometric augmentation: the same crop, scale, flips and rotation for all images and targets of a sample."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2 import functional as F
 
-KEYS = ("image_a", "image_b", "mask")
+from cdzoo.data.sample import Sample
+
+Transform = Callable[[Tensor, InterpolationMode], Tensor]
 
 
 @dataclass(frozen=True)
 class PairAugment:
-    """Random crop, scale, flips, quarter turns and exchange of the dates.
+    """Random crop, scale, flips, rotation by multiples of 90 degrees, and exchange of the dates, for any number of dates.
 
-    These are slices of the arrays, several times faster than general transforms of images; photometric changes are made to
-    whole batches on the device instead (`BatchAugment`).
+    Uses the functions of torchvision.transforms.v2 with its own random numbers; the transform classes draw from the global
+    generator and take longer to seed per sample (`benchmarks/loader.py`). Photometric augmentation is applied to batches on the
+    device instead.
 
     Attributes:
-        crop: Side of the square that comes out, in pixels; smaller images are reflected up to it.
-        flips: Mirror left to right and top to bottom, each half of the time.
-        rotate: Turn by a random multiple of 90 degrees.
-        scale: Smallest and largest magnification; drawn evenly between them.
-        swap_dates: Probability of exchanging the dates: change is change in both directions.
+        crop: Side of the square output in pixels; smaller images are extended by reflection.
+        flips: Flip horizontally and vertically, each with probability 0.5.
+        rotate: Rotate by a random multiple of 90 degrees.
+        scale: Smallest and largest magnification, drawn uniformly.
+        swap_dates: Probability of reversing the order of the dates, in [0, 1]; targets are kept. Skipped if shapes differ.
     """
 
     crop: int
@@ -35,50 +38,47 @@ class PairAugment:
     scale: tuple[float, float] = (1.0, 1.0)
     swap_dates: float = 0.0
 
-    def __call__(self, sample: dict[str, Any], rng: random.Random) -> dict[str, Any]:
-        """Return a new sample drawn by `rng`; its name is kept."""
-        maps = self._cropped([sample[key] for key in KEYS], rng)
-        flipped = tuple(axis for axis in (-1, -2) if self.flips and rng.random() < 0.5)
-        turns = rng.randrange(4) if self.rotate else 0
-        maps = [_turned(one, flipped, turns) for one in maps]
-        if self.swap_dates and rng.random() < self.swap_dates and maps[0].shape == maps[1].shape:
-            maps[0], maps[1] = maps[1], maps[0]
-        return {**sample, **dict(zip(KEYS, maps, strict=True))}
+    def __call__(self, sample: Sample, rng: random.Random) -> Sample:
+        """Return an augmented sample: images (bands, crop, crop), targets (..., crop, crop), the same name.
 
-    def _cropped(self, maps: list[Tensor], rng: random.Random) -> list[Tensor]:
-        factor = rng.uniform(*self.scale) if self.scale != (1.0, 1.0) else 1.0
-        side = max(1, round(self.crop / factor))
-        height, width = maps[-1].shape[-2:]
-        if min(height, width) < side:
-            rows, columns = (_reflected(length, max(length, side)) for length in (height, width))
-            maps = [one[..., rows[:, None], columns] for one in maps]
-            height, width = maps[-1].shape[-2:]
-        top, left = rng.randint(0, height - side), rng.randint(0, width - side)
-        maps = [one[..., top : top + side, left : left + side] for one in maps]
-        return maps if side == self.crop else [_resized(one, self.crop, smooth=one is not maps[-1]) for one in maps]
+        Images are resampled bilinearly, targets by nearest neighbor.
 
+        Args:
+            sample: Sample whose images and targets have equal heights and widths.
+            rng: Source of all random numbers.
+        """
+        height, width = sample.images[0].shape[-2:]
+        transform = self._draw(height, width, rng)
+        images = tuple(transform(image, InterpolationMode.BILINEAR) for image in sample.images)
+        target = {name: transform(values, InterpolationMode.NEAREST_EXACT) for name, values in sample.target.items()}
+        if rng.random() < self.swap_dates and len({image.shape for image in images}) == 1:
+            images = images[::-1]
+        return Sample(images, target, sample.name)
 
-def _turned(one: Tensor, flipped: tuple[int, ...], turns: int) -> Tensor:
-    # In NumPy flips and turns are views, so that there is one copy at the end; in torch each of them copies.
-    view = np.rot90(np.flip(one.numpy(), flipped), turns, (-2, -1))
-    return torch.from_numpy(np.ascontiguousarray(view))
+    def _draw(self, height: int, width: int, rng: random.Random) -> Transform:
+        """Draw a transform of tensors (..., height, width)."""
+        side = max(1, round(self.crop / rng.uniform(*self.scale)))
+        padded_height, padded_width = max(height, side), max(width, side)
+        top, left = rng.randint(0, padded_height - side), rng.randint(0, padded_width - side)
+        flips = [flip for flip in (F.horizontal_flip_image, F.vertical_flip_image) if self.flips and rng.random() < 0.5]
+        angle = 90 * rng.randrange(4) if self.rotate else 0
+
+        def transform(image: Tensor, interpolation: InterpolationMode) -> Tensor:
+            if (padded_height, padded_width) != (height, width):
+                image = image[..., _reflected(height, padded_height)[:, None], _reflected(width, padded_width)]
+            size = [self.crop, self.crop]
+            image = F.resized_crop_image(image[None], top, left, side, side, size, interpolation)[0]  # masks have no band axis
+            for flip in flips:
+                image = flip(image)
+            return F.rotate_image(image, angle) if angle else image
+
+        return transform
 
 
 def _reflected(length: int, wanted: int) -> Tensor:
-    """Indices 0, 1, .., n-1, n-2, .., 1, 0, 1, .. up to `wanted`; any length, unlike torch's reflection."""
+    """Return the indices 0, 1, .., n-1, n-2, .., 1, 0, 1, .. up to `wanted`, for any length (torch pads by less than n)."""
     if length == 1:
         return torch.zeros(wanted, dtype=torch.int64)
     period = 2 * (length - 1)
     position = torch.arange(wanted) % period
     return torch.minimum(position, period - position)
-
-
-def _resized(one: Tensor, side: int, smooth: bool) -> Tensor:
-    batch = one.reshape(1, -1, *one.shape[-2:]).float()
-    if smooth:
-        batch = F.interpolate(batch, size=(side, side), mode="bilinear", align_corners=False, antialias=side < one.shape[-1])
-    else:
-        batch = F.interpolate(batch, size=(side, side), mode="nearest-exact")
-    if not one.dtype.is_floating_point:
-        batch = batch.round().clamp_(0, 255)
-    return batch.to(one.dtype).reshape(*one.shape[:-2], side, side)

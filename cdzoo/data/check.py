@@ -1,4 +1,4 @@
-"""Looking a data set over: everything that is wrong with it, not just the first thing, and a sheet of samples."""
+"""Validation of a data set: all problems in one report, statistics, and a contact sheet."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from cdzoo.data.images import image_format, read_grey, read_image
+from cdzoo.data.datasets import known_layouts
 from cdzoo.data.layout import Listing, PairFiles, find_splits, list_split
 from cdzoo.data.masks import MaskEncoding, detect_encoding, read_mask
 from cdzoo.errors import InputError
+from cdzoo.io.images import image_format, read_gray, read_image
 from cdzoo.visualize import mask_picture, strip, to_rgb
 
 UInt8 = npt.NDArray[np.uint8]
@@ -27,16 +28,16 @@ _ROWS = 8
 
 @dataclass
 class SplitReport:
-    """What one split holds.
+    """Statistics of one split.
 
     Attributes:
-        name: Of the split; `all` when there are none.
-        pairs: Pairs with both dates and a mask.
-        sizes: Pairs by (height, width).
-        formats: Images by "3 bands uint8" and the like.
-        encoding: How change is written in the masks; None when it could not be told.
-        changed: Share of changed pixels.
-        unchanged_pairs: Pairs without any change.
+        name: Name of the split; `all` for a folder without splits.
+        pairs: Number of pairs with all images and a mask.
+        sizes: Number of pairs by (height, width).
+        formats: Number of images by format, such as `"3 band(s) uint8"`.
+        encoding: Encoding of the masks; None if it could not be detected.
+        changed: Fraction of changed pixels, in [0, 1].
+        unchanged_pairs: Number of pairs without change.
     """
 
     name: str
@@ -50,13 +51,13 @@ class SplitReport:
 
 @dataclass
 class DataReport:
-    """What a data set holds.
+    """Report on a data set.
 
     Attributes:
-        splits: One report each.
-        problems: A line for each thing that must be repaired; empty when there is none.
-        notes: Lines worth knowing.
-        sheet: Contact sheet, if any pair could be read.
+        splits: One report per split.
+        problems: One line per problem; empty if there is none.
+        notes: Further messages, one line each.
+        sheet: Contact sheet; None if no pair could be read.
     """
 
     splits: list[SplitReport] = field(default_factory=list)
@@ -66,19 +67,20 @@ class DataReport:
 
 
 def check_data(root: str | Path, exclude: Sequence[str] = (), progress: bool = True) -> DataReport:
-    """Read every file of a data set and report.
+    """Read every file of a data set and report all problems.
 
     Args:
-        root: Folder of pairs, with or without splits.
-        exclude: fnmatch wildcards of names to leave out.
+        root: Folder of the data set, with or without splits.
+        exclude: Wildcards (fnmatch) of sample names to leave out.
         progress: Show a progress bar.
 
     Raises:
-        InputError: There is no such folder, or its layout is not recognised.
+        InputError: The folder does not exist, or no layout matches.
     """
     report = DataReport()
-    names: list[str | None] = list(find_splits(root)) or [None]
-    listings = {split or "all": list_split(root, split, exclude) for split in names}
+    layouts = known_layouts()
+    names: list[str | None] = list(find_splits(root, layouts)) or [None]
+    listings = {split or "all": list_split(root, split, exclude, layouts) for split in names}
     digests: dict[str, list[tuple[str, Path]]] = {}
     examples: list[tuple[PairFiles, MaskEncoding | None]] = []
     total = sum(len(listing.pairs) for listing in listings.values())
@@ -89,9 +91,9 @@ def check_data(root: str | Path, exclude: Sequence[str] = (), progress: bool = T
             report.splits.append(found)
             examples += [(pair, found.encoding) for pair in good[:: max(1, len(good) * len(listings) // _ROWS)]]
     _check_duplicates(digests, report)
-    train = next((one for one in report.splits if one.name in ("train", "all")), None)
+    train = next((split for split in report.splits if split.name in ("train", "all")), None)
     if train is not None and train.pairs and train.unchanged_pairs == train.pairs:
-        report.problems.append(f"{root}: no mask of the split '{train.name}' shows any change, so there is nothing to learn")
+        report.problems.append(f"{root}: no mask of the split '{train.name}' has changed pixels, so there is nothing to learn")
     if examples:
         report.sheet = _sheet(examples[:_ROWS])
     return report
@@ -102,24 +104,20 @@ def _check_listing(listing: Listing, report: DataReport) -> None:
     if not listing.pairs:
         report.problems.append(f"{listing.root}: no pair with a mask")
     if listing.excluded:
-        report.notes.append(f"left out on request: {', '.join(listing.excluded)}")
-    for name in listing.unlabelled:
-        report.problems.append(f"{listing.root}: {name} has no mask{_sizes_differ(listing.root, name)}")
+        report.notes.append(f"excluded: {', '.join(listing.excluded)}")
+    for name, images in listing.unlabeled.items():
+        report.problems.append(f"{listing.root}: {name} has no mask{_date_mismatch(images)}")
 
 
-def _sizes_differ(root: Path, name: str) -> str:
-    """Say so when the dates of a pair without a mask do not even match each other."""
-    from cdzoo.data.layout import find_layout
-
-    layout = find_layout(root)
-    files = [next(iter(folder.glob(f"{name}.*")), None) for folder in layout[:2]] if layout else []
+def _date_mismatch(images: Sequence[Path]) -> str:
+    """Return the end of the message about a pair without a mask if its dates do not match either."""
     try:
-        formats = [image_format(file)[:3] for file in files if file is not None]
+        formats = [image_format(path)[:3] for path in images]
     except InputError as error:
         return f", and {error}"
-    if len(formats) == 2 and formats[0] != formats[1]:
-        (h1, w1, b1), (h2, w2, b2) = formats
-        return f", and its dates do not match: {w1}x{h1} with {b1} band(s) and {w2}x{h2} with {b2}"
+    if len(set(formats)) > 1:
+        shown = " and ".join(f"{width}x{height} with {bands} band(s)" for height, width, bands in formats)
+        return f", and its dates do not match: {shown}"
     return ""
 
 
@@ -148,7 +146,7 @@ def _check_split(
     found.changed = changed / pixels if pixels else 0.0
     if len(found.formats) > 1:
         common = found.formats.most_common(1)[0][0]
-        odd = ", ".join(f"{count} with {one}" for one, count in found.formats.items() if one != common)
+        odd = ", ".join(f"{count} with {kind}" for kind, count in found.formats.items() if kind != common)
         report.problems.append(f"split '{split}': most images have {common}, but {odd}")
     return found, good
 
@@ -156,11 +154,11 @@ def _check_split(
 def _check_pair(pair: PairFiles, found: SplitReport, digests: dict[str, list[tuple[str, Path]]], split: str) -> list[str]:
     problems: list[str] = []
     sizes: dict[Path, tuple[int, int]] = {}
-    for path in (pair.image_a, pair.image_b):
+    for path in pair.images:
         try:
             height, width, bands, kind = image_format(path)
             sizes[path] = (height, width)
-            # Deep images are given a range here only so that they are decoded and looked through for NaN.
+            # Any range will do for deep images: they are only decoded and checked for NaN.
             read_image(path, bands, None if kind == "uint8" else (0.0, 1.0))
             found.formats[f"{bands} band(s) {kind}"] += 1
             digests.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), []).append((split, path))
@@ -174,7 +172,7 @@ def _check_pair(pair: PairFiles, found: SplitReport, digests: dict[str, list[tup
         problems.append(str(error))
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{path.parent.name} {width}x{height}" for path, (height, width) in sizes.items())
-        problems.append(f"{pair.image_a}: the sizes of {pair.name} differ: {shown}")
+        problems.append(f"{pair.images[0]}: the sizes of {pair.name} differ: {shown}")
     elif sizes:
         found.sizes[next(iter(sizes.values()))] += 1
     return problems
@@ -186,16 +184,16 @@ def _check_duplicates(digests: dict[str, list[tuple[str, Path]]], report: DataRe
         splits = sorted({split for split, _ in copies})
         if len(splits) > 1:
             shown = "; ".join(f"{path} ({split})" for split, path in copies[:4])
-            report.problems.append(f"one picture in {len(splits)} splits: {shown}")
+            report.problems.append(f"the same image in {len(splits)} splits: {shown}")
         elif len(copies) > 1:
             within += len(copies) - 1
     if within:
-        report.notes.append(f"{within} image(s) are copies of another in their split")
+        report.notes.append(f"{within} image(s) are duplicates of another image of their split")
 
 
 def _readable(path: Path) -> bool:
     try:
-        read_grey(path)
+        read_gray(path)
     except InputError:
         return False
     return True
@@ -204,7 +202,7 @@ def _readable(path: Path) -> bool:
 def _sheet(examples: list[tuple[PairFiles, MaskEncoding | None]]) -> Image.Image:
     rows = []
     for pair, encoding in examples:
-        panels = [_shown(pair.image_a), _shown(pair.image_b), mask_picture(read_mask(pair.mask, encoding))]
+        panels = [*(_shown(path) for path in pair.images), mask_picture(read_mask(pair.mask, encoding))]
         rows.append([_thumb(panel) for panel in panels])
     return strip(rows, ("before", "after", "change"))
 
@@ -212,7 +210,7 @@ def _sheet(examples: list[tuple[PairFiles, MaskEncoding | None]]) -> Image.Image
 def _shown(path: Path) -> UInt8:
     bands, kind = image_format(path)[2:]
     pixels = read_image(path, bands, None if kind == "uint8" else (0.0, 1.0))
-    if pixels.dtype != np.uint8:  # stretched from its 2nd to its 98th percentile, for the eye alone
+    if pixels.dtype != np.uint8:  # contrast stretch for display, from the 2nd to the 98th percentile
         low, high = np.percentile(pixels, (2, 98))
         pixels = (255 * np.clip((pixels - low) / max(1e-12, high - low), 0, 1)).astype(np.uint8)
     return to_rgb(pixels.astype(np.uint8))

@@ -1,8 +1,7 @@
-"""Fetching archives: resumable, checksummed, unpacked to a temporary name and renamed."""
+"""Resumable downloads with checksums, and safe unpacking of archives."""
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tarfile
 import time
@@ -12,11 +11,13 @@ import zipfile
 from collections.abc import Iterator
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import urlparse
 
 from tqdm import tqdm
 
 from cdzoo.errors import InputError
+from cdzoo.io.files import check_new_folder, file_sha256
 
 _BLOCK = 1 << 20
 _TRIES = 5
@@ -25,21 +26,21 @@ _LARGEST_FREE = 1 << 30
 
 
 def fetch(url: str, target: Path, sha256: str | None = None, progress: bool = True, pause: float = 1.0) -> Path:
-    """Download a file; what was fetched before an interruption is kept in `TARGET.part` and completed.
+    """Download a file. After an interruption, the next call resumes from `TARGET.part`.
 
     Args:
-        url: Plain http or https address.
-        target: File to write; its folder exists.
-        sha256: Checksum that the file must have.
+        url: Address that begins with `http://` or `https://`.
+        target: File to write, in an existing folder.
+        sha256: Expected checksum.
         progress: Show a progress bar.
-        pause: Seconds before the first retry; doubled after each.
+        pause: Seconds before the first retry; doubled after each retry.
 
     Returns:
         `target`.
 
     Raises:
-        InputError: The address is none, the server refuses, the connection fails five times, or the checksum differs (the
-            file is removed then).
+        InputError: The address is invalid, the server answers with a client error, five attempts fail, or the checksum differs
+            (the file is then removed).
     """
     if urlparse(url).scheme not in ("http", "https"):
         raise InputError(f"{url}: expected an address that begins with http:// or https://")
@@ -55,27 +56,25 @@ def fetch(url: str, target: Path, sha256: str | None = None, progress: bool = Tr
         except (OSError, HTTPException) as error:
             reason = str(error)
         if attempt == _TRIES - 1:
-            raise InputError(
-                f"{url}: {_TRIES} attempts failed, the last with: {reason}. Give the command again to go on from here"
-            )
+            raise InputError(f"{url}: {_TRIES} attempts failed, the last with: {reason}. Run the command again to resume")
         time.sleep(pause * 2**attempt)
-    if sha256 is not None and (found := _digest(part)) != sha256.lower():
+    if sha256 is not None and (found := file_sha256(part)) != sha256.lower():
         part.unlink()
-        raise InputError(f"{url}: the file has the sha256 {found}, expected {sha256}; it was removed, so fetch it again")
+        raise InputError(f"{url}: the file has the sha256 {found}, expected {sha256}; it was removed; download it again")
     part.replace(target)
     return target
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack a zip or tar archive into `folder`, which must not exist; it appears when it is complete.
+    """Unpack a zip or tar archive to a new folder, atomically.
 
-    When all of the archive is in one folder, that folder becomes `folder`.
+    If the archive contains a single folder, the content of that folder is unpacked.
 
     Raises:
-        InputError: It is no archive, is damaged, would write outside `folder`, holds links or devices, or swells absurdly.
+        InputError: `folder` exists, or the archive is damaged, of another format, has paths outside `folder`, links or devices,
+            or unpacks to more than 200 times its size.
     """
-    if folder.exists():
-        raise InputError(f"{folder}: there is something already; remove it, or choose another folder")
+    check_new_folder(folder)
     temporary = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -85,12 +84,11 @@ def unpack(archive: Path, folder: Path) -> Path:
         elif tarfile.is_tarfile(archive):
             _untar(archive, temporary)
         else:
-            raise InputError(f"{archive}: neither a zip nor a tar archive that can be read")
+            raise InputError(f"{archive}: neither a zip nor a tar archive")
         members = list(temporary.iterdir())
-        # An archive of a single folder stands for what is in that folder.
         (members[0] if len(members) == 1 and members[0].is_dir() else temporary).replace(folder)
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, RuntimeError) as error:
-        raise InputError(f"{archive}: the archive is damaged or locked ({error})") from error
+        raise InputError(f"{archive}: the archive is damaged or encrypted ({error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
@@ -102,15 +100,17 @@ def _continue(url: str, part: Path, progress: bool) -> None:
     try:
         answer = urllib.request.urlopen(request, timeout=60)
     except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing is left to fetch, or the file has changed: the checksum tells
+        if error.code == 416 and have:  # the file is complete, or has changed, which the checksum detects
             return
         raise
     with answer:
-        if have and answer.status != 206:  # the server sends it whole
+        if have and answer.status != 206:  # the server does not resume: it sends the whole file
             have = 0
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else None
-        with part.open("ab" if have else "wb") as file, _bar(part, have, total, progress) as bar:
+        shown: dict[str, Any] = {"desc": part.name.removesuffix(".part"), "dynamic_ncols": True, "disable": not progress}
+        bar = tqdm(initial=have, total=total, unit="B", unit_scale=True, **shown)
+        with part.open("ab" if have else "wb") as file, bar:
             while block := answer.read(_BLOCK):
                 file.write(block)
                 bar.update(len(block))
@@ -118,38 +118,27 @@ def _continue(url: str, part: Path, progress: bool) -> None:
         raise OSError(f"the connection ended after {part.stat().st_size} of {total} bytes")
 
 
-def _bar(part: Path, have: int, total: int | None, progress: bool) -> tqdm[None]:
-    return tqdm(
-        initial=have,
-        total=total,
-        unit="B",
-        unit_scale=True,
-        desc=part.name.removesuffix(".part"),
-        dynamic_ncols=True,
-        disable=not progress,
-    )
-
-
 def _unzip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as source:
         members = source.infolist()
-        _check(archive, ((one.filename, one.file_size) for one in members))
-        for one in members:
-            if one.external_attr >> 28 == 0o12:  # the file type bits of a symbolic link
-                raise InputError(f"{archive}: '{one.filename}' is a link; archives with links are not unpacked")
+        _check(archive, ((member.filename, member.file_size) for member in members))
+        for member in members:
+            if member.external_attr >> 28 == 0o12:  # the file type bits of a symbolic link
+                raise InputError(f"{archive}: '{member.filename}' is a link; archives with links are not unpacked")
         source.extractall(folder)
 
 
 def _untar(archive: Path, folder: Path) -> None:
     with tarfile.open(archive) as source:
         members = source.getmembers()
-        for one in members:
-            if not (one.isfile() or one.isdir()):
-                raise InputError(f"{archive}: '{one.name}' is a link or a device; archives with such are not unpacked")
-        _check(archive, ((one.name, one.size) for one in members))
-        for one in members:
-            one.mode = 0o755 if one.isdir() else 0o644
-            source.extract(one, folder, set_attrs=False)
+        for member in members:
+            if not (member.isfile() or member.isdir()):
+                raise InputError(f"{archive}: '{member.name}' is a link or a device; archives with such members are not unpacked")
+            member.mode = 0o755 if member.isdir() else 0o644
+        _check(archive, ((member.name, member.size) for member in members))
+        if hasattr(tarfile, "data_filter"):  # Python 3.10.12, 3.11.4 and later; older versions rely on the checks above alone
+            source.extraction_filter = tarfile.data_filter
+        source.extractall(folder, members)
 
 
 def _check(archive: Path, members: Iterator[tuple[str, int]]) -> None:
@@ -157,15 +146,9 @@ def _check(archive: Path, members: Iterator[tuple[str, int]]) -> None:
     for name, size in members:
         path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or (path.parts and ":" in path.parts[0]):
-            raise InputError(f"{archive}: '{name}' would be written outside the folder; this archive is not to be trusted")
+            raise InputError(f"{archive}: '{name}' would be written outside the folder; the archive is not trusted")
         total += size
     if total > max(_LARGEST_FREE, _LARGEST_RATIO * archive.stat().st_size):
-        raise InputError(f"{archive}: unpacks to {total / 2**30:.1f} GiB, {_LARGEST_RATIO} times its size; not to be trusted")
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        raise InputError(
+            f"{archive}: unpacks to {total / 2**30:.1f} GiB, {_LARGEST_RATIO} times its size; the archive is not trusted"
+        )

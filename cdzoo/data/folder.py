@@ -1,42 +1,39 @@
-"""Pairs of images in files, as samples."""
+"""Data sets of image files."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.utils.data import Dataset
 
-from cdzoo.data.images import check_same_size, read_grey, read_image
-from cdzoo.data.layout import LAYOUTS, Listing, PairFiles, find_layout, list_split
+from cdzoo.data.datasets import known_layouts
+from cdzoo.data.layout import PairFiles, list_split, usable_pairs
 from cdzoo.data.masks import MaskEncoding, detect_encoding, read_mask
-from cdzoo.errors import InputError
+from cdzoo.data.sample import Sample
+from cdzoo.io.images import read_gray, read_image
 
-__all__ = ["LAYOUTS", "FilePairs", "FolderPairs", "PairFiles", "find_layout"]
 
+class FilePairs(Dataset[Sample]):
+    """Samples read from files: images (bands, H, W), `target["mask"]` (H, W) int64 in {0, 1}.
 
-class FilePairs(Dataset[dict[str, Any]]):
-    """Samples read from files: `image_a`, `image_b` (bands, H, W), `mask` (H, W) int64 in {0, 1}, `name`.
-
-    Images are uint8, or float32 when `value_range` is stated.
+    Images are uint8, or float32 if `value_range` is given.
 
     Args:
-        pairs: The files.
-        bands: Bands of the first and of the second date.
-        value_range: Values that become 0 and 1; needed for images of more than 8 bits.
-        encoding: How change is written in the masks; recognised from a sample of them when not given.
+        pairs: Files of the samples.
+        bands: Number of bands of each date.
+        value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
+        encoding: Encoding of the masks; detected by default.
 
     Raises:
-        InputError: Masks are of different encodings.
+        InputError: The masks have different encodings.
     """
 
     def __init__(
         self,
         pairs: Sequence[PairFiles],
-        bands: tuple[int, int] = (3, 3),
+        bands: tuple[int, ...] = (3, 3),
         value_range: tuple[float, float] | None = None,
         encoding: MaskEncoding | None = None,
     ) -> None:
@@ -48,82 +45,59 @@ class FilePairs(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return one sample; reading it raises `InputError` when the file is damaged or the mask has other values."""
+    def __getitem__(self, index: int) -> Sample:
+        """Return one sample.
+
+        Raises:
+            InputError: A file is damaged, or the mask has values that its encoding does not allow.
+        """
         pair = self.pairs[index]
-        image_a, image_b = (
+        images = tuple(
             torch.from_numpy(read_image(path, bands, self.value_range)).permute(2, 0, 1)
-            for path, bands in zip((pair.image_a, pair.image_b), self.bands, strict=True)
+            for path, bands in zip(pair.images, self.bands, strict=True)
         )
-        mask = torch.from_numpy(read_mask(pair.mask, self.encoding)).long()
-        return {"image_a": image_a, "image_b": image_b, "mask": mask, "name": pair.name}
+        return Sample(images, {"mask": torch.from_numpy(read_mask(pair.mask, self.encoding)).long()}, pair.name)
 
     @property
     def names(self) -> list[str]:
-        """Names of the samples, in order."""
+        """Names of the samples in order."""
         return [pair.name for pair in self.pairs]
 
     def has_change(self) -> bool:
-        """Tell whether any mask shows change; reads masks until one does.
+        """Return whether any mask has changed pixels; reads masks until one has.
 
         Raises:
-            InputError: A mask on the way cannot be read.
+            InputError: A mask cannot be read.
         """
-        return any(read_grey(pair.mask).any() for pair in self.pairs)
+        return any(read_gray(pair.mask).any() for pair in self.pairs)
 
 
 class FolderPairs(FilePairs):
-    """Pairs of one folder: `A/x.png`, `B/x.png`, `label/x.png` (see `LAYOUTS`), matched by file name without suffix.
+    """Samples of a folder such as `A/x.png`, `B/x.png`, `label/x.png` (see `known_layouts`), matched by file name without suffix.
 
-    All headers are read at once, so that missing partners and differing sizes are reported together before work starts. Images
-    without a mask cannot be trained on and are left out with a warning that names them.
+    The headers of all files are read first, so that missing files and differing sizes are reported together. Images without a
+    mask are left out with a warning that names them.
 
     Args:
-        root: The folder.
-        bands: Bands of the first and of the second date.
-        exclude: fnmatch wildcards of names to leave out.
-        split: `"train"`, `"val"` or `"test"`: a folder of that name below `root`, or `root/list/<split>.txt`.
-        value_range: Values that become 0 and 1; needed for images of more than 8 bits.
-        encoding: How change is written in the masks; recognised from a sample of them when not given.
+        root: Folder of the data set.
+        bands: Number of bands of each date.
+        exclude: Wildcards (fnmatch) of sample names to leave out.
+        split: `"train"`, `"val"` or `"test"`: a folder of that name in `root`, or the list file `root/list/<split>.txt`.
+        value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
+        encoding: Encoding of the masks; detected by default.
 
     Raises:
-        InputError: The layout is not recognised, a partner is missing, sizes differ, or nothing is left. All files are listed.
+        InputError: No layout matches, a file is missing, sizes differ, or no sample is left. All affected files are listed.
     """
 
     def __init__(
         self,
         root: str | Path,
-        bands: tuple[int, int] = (3, 3),
+        bands: tuple[int, ...] = (3, 3),
         exclude: Sequence[str] = (),
         split: str | None = None,
         value_range: tuple[float, float] | None = None,
         encoding: MaskEncoding | None = None,
     ) -> None:
         self.root = Path(root)
-        super().__init__(usable_pairs(list_split(root, split, exclude)), bands, value_range, encoding)
-
-
-def usable_pairs(listing: Listing) -> list[PairFiles]:
-    """Return the pairs of a listing after checking that all of them can be used.
-
-    Raises:
-        InputError: Partners are missing, sizes differ, or nothing is left; all files are named.
-    """
-    problems = list(listing.problems)
-    for pair in listing.pairs:
-        try:
-            check_same_size(pair.image_a, pair.image_b)
-            check_same_size(pair.image_a, pair.mask)
-        except InputError as error:
-            problems.append(str(error))
-    if problems:
-        hint = "repair them, or leave pairs out with --exclude NAME (wildcards allowed)"
-        raise InputError("\n".join([f"{listing.root}: {len(problems)} file(s) cannot be used; {hint}", *problems]))
-    if not listing.pairs:
-        raise InputError(f"{listing.root}: no pair with a mask")
-    if listing.unlabelled:
-        warnings.warn(
-            f"{listing.root}: {len(listing.unlabelled)} pair(s) without a mask are left out: {', '.join(listing.unlabelled)}",
-            stacklevel=4,
-        )
-    return listing.pairs
+        super().__init__(usable_pairs(list_split(root, split, exclude, known_layouts())), bands, value_range, encoding)

@@ -1,120 +1,131 @@
-"""Finding pairs in a folder: how the usual layouts name their dates, masks and splits."""
+"""Finding the files of samples: folder layouts, splits, and matching by file name."""
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from cdzoo.data.images import SUFFIXES
 from cdzoo.errors import InputError
-from cdzoo.registry import natural_key
+from cdzoo.io.images import SUFFIXES, check_same_size
+from cdzoo.names import natural_key
 
-LAYOUTS = (
+Layout = tuple[str, ...]
+"""Folder names: one per date, then the masks."""
+
+LAYOUTS: tuple[Layout, ...] = (
     ("A", "B", "label"),
-    ("A", "B", "OUT"),
     ("T1", "T2", "GT"),
     ("im1", "im2", "label"),
-    ("t1", "t2", "mask"),
     ("time1", "time2", "label"),
     ("pre", "post", "label"),
-    ("Image1", "Image2", "label"),
 )
-"""Names of the folders of the first date, the second date and the masks."""
+"""Layouts used by several data sets. Layouts of a single data set are in its file in `cdzoo.data.datasets`."""
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
-"""The three splits and the names that folders and list files have for them."""
+"""Names of the folders and list files of each split."""
 
 
 @dataclass(frozen=True)
 class PairFiles:
-    """Files of one sample."""
+    """Files of one sample.
+
+    Attributes:
+        name: Name of the sample.
+        images: Image of each date.
+        mask: Mask of the change between the dates.
+    """
 
     name: str
-    image_a: Path
-    image_b: Path
+    images: tuple[Path, ...]
     mask: Path
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What a folder holds.
+    """Content of a folder of samples.
 
     Attributes:
         root: The folder.
-        pairs: Samples with both dates and a mask, in natural order of their names.
-        unlabelled: Names of pairs without a mask.
-        problems: A line for each file that has no partner or is no file.
-        excluded: Names left out on request.
+        pairs: Samples with all images and a mask, in natural order of their names.
+        unlabeled: Images of the samples without a mask, by name.
+        problems: One line for each missing or unusable file.
+        excluded: Names left out through `exclude`.
     """
 
     root: Path
-    pairs: list[PairFiles]
-    unlabelled: list[str] = field(default_factory=list)
+    pairs: list[PairFiles] = field(default_factory=list)
+    unlabeled: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
 
 
-def find_layout(root: str | Path) -> tuple[Path, Path, Path] | None:
-    """Return the folders of the two dates and the masks below `root`, or None when it holds none of `LAYOUTS`."""
-    for layout in LAYOUTS:
-        first, second, mask = (Path(root) / name for name in layout)
-        if first.is_dir() and second.is_dir() and mask.is_dir():
-            return first, second, mask
+def find_layout(root: str | Path, layouts: Sequence[Layout] = LAYOUTS) -> tuple[Path, ...] | None:
+    """Return the folders of the first layout that exists in `root`, or None."""
+    for layout in layouts:
+        folders = tuple(Path(root) / name for name in layout)
+        if all(folder.is_dir() for folder in folders):
+            return folders
     return None
 
 
-def find_splits(root: str | Path) -> dict[str, Path]:
-    """Return what defines each split of a data set: a folder of pairs (`root/train`) or a list (`root/list/train.txt`)."""
+def find_splits(root: str | Path, layouts: Sequence[Layout] = LAYOUTS) -> dict[str, Path]:
+    """Return the folder (`root/train`) or list file (`root/list/train.txt`, `root/train.txt`) of each split of a data set."""
     root = Path(root)
     found: dict[str, Path] = {}
     for split, names in SPLITS.items():
         for name in names:
-            if find_layout(root / name):
+            if find_layout(root / name, layouts):
                 found.setdefault(split, root / name)
-            elif find_layout(root):
+            elif find_layout(root, layouts):
                 for file in (root / "list" / f"{name}.txt", root / f"{name}.txt"):
                     if file.is_file():
                         found.setdefault(split, file)
     return found
 
 
-def list_split(root: str | Path, split: str | None = None, exclude: Sequence[str] = ()) -> Listing:
-    """List the pairs of one split, or all of a folder that is not split.
+def list_split(
+    root: str | Path, split: str | None = None, exclude: Sequence[str] = (), layouts: Sequence[Layout] = LAYOUTS
+) -> Listing:
+    """List the samples of one split, or all samples of a folder without splits.
 
     Args:
-        root: The data set.
+        root: Folder of the data set.
         split: `"train"`, `"val"` or `"test"`; None for `root` itself.
-        exclude: fnmatch wildcards of names to leave out.
+        exclude: Wildcards (fnmatch) of sample names to leave out.
+        layouts: Layouts to look for.
 
     Raises:
-        InputError: There is no such folder or split, or its layout is not recognised.
+        InputError: The folder or the split does not exist, or no layout matches.
     """
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
     if split is None:
-        return list_pairs(root, exclude)
-    splits = find_splits(root)
+        return list_pairs(root, exclude, layouts=layouts)
+    splits = find_splits(root, layouts)
     if split not in splits:
-        there = f"it has {', '.join(splits)}" if splits else f"it is not split; found {contents(root)}"
-        raise InputError(f"{root}: no split '{split}' (a folder {split}/ of pairs, or list/{split}.txt); {there}")
+        there = f"it has {', '.join(splits)}" if splits else f"it has no splits; found {contents(root)}"
+        raise InputError(f"{root}: no split '{split}' (expected a folder {split}/ or a list file list/{split}.txt); {there}")
     source = splits[split]
-    return list_pairs(source, exclude) if source.is_dir() else list_pairs(root, exclude, read_names(source))
+    if source.is_dir():
+        return list_pairs(source, exclude, layouts=layouts)
+    return list_pairs(root, exclude, read_names(source), layouts)
 
 
 def read_names(file: Path) -> list[str]:
-    """Return the names in a list file, one a line, without suffixes.
+    """Return the sample names in a list file: one per line, suffixes removed.
 
     Raises:
-        InputError: The file is empty, not text, or lists a name twice.
+        InputError: The file is empty, is not text, or has duplicate names.
     """
     try:
         names = [Path(line.strip()).stem for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: no list of names that can be read ({error})") from error
+        raise InputError(f"{file}: the list of names cannot be read ({error})") from error
     if not names:
         raise InputError(f"{file}: the list is empty")
     if twice := [name for name, count in Counter(names).items() if count > 1]:
@@ -122,49 +133,88 @@ def read_names(file: Path) -> list[str]:
     return names
 
 
-def list_pairs(root: Path, exclude: Sequence[str] = (), names: Sequence[str] | None = None) -> Listing:
-    """List the pairs of a folder of one of `LAYOUTS`, matched by file name without suffix.
+def list_pairs(
+    root: Path, exclude: Sequence[str] = (), names: Sequence[str] | None = None, layouts: Sequence[Layout] = LAYOUTS
+) -> Listing:
+    """List the samples of a folder, matched by file name without suffix.
 
     Args:
-        root: The folder.
-        exclude: fnmatch wildcards of names to leave out.
-        names: Only these.
+        root: Folder with one folder per date and one of masks.
+        exclude: Wildcards (fnmatch) of sample names to leave out.
+        names: Names of the samples to list; all by default.
+        layouts: Layouts to look for.
 
     Raises:
-        InputError: There is no such folder, or its layout is not recognised.
+        InputError: The folder does not exist, or no layout matches.
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
-    layout = find_layout(root)
-    if layout is None:
-        expected = "; ".join("/".join(one) for one in LAYOUTS)
+    folders = find_layout(root, layouts)
+    if folders is None:
+        expected = "; ".join("/".join(layout) for layout in layouts)
         raise InputError(f"{root}: expected three folders (one of {expected}), found {contents(root)}")
-    problems: list[str] = []
-    first, second, masks = (_by_stem(folder, problems) for folder in layout)
-    every = first.keys() | second.keys() | masks.keys()
-    wanted = set(every if names is None else names)
-    excluded = {name for name in wanted if any(fnmatch(name, pattern) for pattern in exclude)}
-    listing = Listing(root, [], [], problems, sorted(excluded, key=natural_key))
-    for name in sorted(wanted - excluded, key=natural_key):
-        a, b, mask = first.get(name), second.get(name), masks.get(name)
-        if a and b and mask:
-            listing.pairs.append(PairFiles(name, a, b, mask))
-        elif a and b:
-            listing.unlabelled.append(name)
-        elif a or b:
-            there, lacking = (a, layout[1]) if a else (b, layout[0])
-            problems.append(f"{lacking / name}.*: missing, but there is {there}")
-        else:
-            problems.append(f"{mask}: a mask without images" if mask else f"{name}: listed, but there is no such pair in {root}")
+    listing = Listing(root)
+    *dates, masks = (_by_stem(folder, listing.problems) for folder in folders)
+    found = set(masks).union(*dates)
+    wanted = found if names is None else set(names)
+    listing.excluded.extend(sorted((name for name in wanted if _matches(name, exclude)), key=natural_key))
+    for name in sorted(wanted.difference(listing.excluded), key=natural_key):
+        _add(listing, name, [date.get(name) for date in dates], masks.get(name), folders)
     return listing
 
 
+def usable_pairs(listing: Listing) -> list[PairFiles]:
+    """Return the samples of a listing after checking that all of them are complete and of matching sizes.
+
+    Samples without a mask are left out with a warning that names them.
+
+    Raises:
+        InputError: A file is missing, sizes differ, or no sample is left; all affected files are listed.
+    """
+    problems = list(listing.problems)
+    for pair in listing.pairs:
+        try:
+            for path in (*pair.images[1:], pair.mask):
+                check_same_size(pair.images[0], path)
+        except InputError as error:
+            problems.append(str(error))
+    if problems:
+        hint = "repair them, or leave pairs out with --exclude NAME (wildcards allowed)"
+        raise InputError("\n".join([f"{listing.root}: {len(problems)} file(s) cannot be used; {hint}", *problems]))
+    if not listing.pairs:
+        raise InputError(f"{listing.root}: no pair with a mask")
+    if listing.unlabeled:
+        warnings.warn(
+            f"{listing.root}: {len(listing.unlabeled)} pair(s) without a mask are left out: {', '.join(listing.unlabeled)}",
+            stacklevel=4,
+        )
+    return listing.pairs
+
+
 def contents(root: Path) -> str:
-    """Name what is in a folder, for a message; links that lead nowhere are marked."""
-    names = sorted(
-        path.name + ("/" if path.is_dir() else "" if path.exists() else " (a link that leads nowhere)") for path in root.iterdir()
-    )
+    """Return the names of up to eight entries of a folder, for messages."""
+    names = sorted(path.name + ("/" if path.is_dir() else "" if path.exists() else " (a broken link)") for path in root.iterdir())
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
+
+
+def _add(listing: Listing, name: str, images: Sequence[Path | None], mask: Path | None, folders: Sequence[Path]) -> None:
+    """Add a sample to the part of the listing that its files allow."""
+    there = tuple(image for image in images if image)
+    if len(there) == len(images) and mask:
+        listing.pairs.append(PairFiles(name, there, mask))
+    elif len(there) == len(images):
+        listing.unlabeled[name] = there
+    elif there:
+        lacking = folders[images.index(None)]
+        listing.problems.append(f"{lacking / name}.*: missing, but there is {there[0]}")
+    elif mask:
+        listing.problems.append(f"{mask}: a mask without images")
+    else:
+        listing.problems.append(f"{name}: listed, but there is no such pair in {listing.root}")
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def _by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
@@ -173,9 +223,9 @@ def _by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
         if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
             continue
         if not path.is_file():
-            problems.append(f"{path}: {'a folder' if path.is_dir() else 'a link that leads nowhere or in a circle'}, no file")
+            problems.append(f"{path}: {'a folder' if path.is_dir() else 'a broken or circular link'}, not a file")
         elif path.stem in files:
-            problems.append(f"{path}: two images of one name, the other is {files[path.stem].name}; keep one")
+            problems.append(f"{path}: duplicate name, the other file is {files[path.stem].name}; keep one of them")
         else:
             files[path.stem] = path
     return files

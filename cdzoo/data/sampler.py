@@ -1,4 +1,4 @@
-"""Which samples a training step sees: a function of seed and step, so that a run can begin at any step."""
+"""Batches as a function of seed and step, so that a training run can resume at any step."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from cdzoo.data.augment import PairAugment
+from cdzoo.data.sample import Sample, as_sample
 from cdzoo.errors import ConfigError
 
 
 class Samples(Protocol):
-    """What can be trained on: anything with a length and items, a torch data set or a list."""
+    """A sequence of samples, such as a torch data set or a list. Items are converted by `as_sample`."""
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int, /) -> dict[str, Any]: ...
+    def __getitem__(self, index: int, /) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Draw:
     """One sample of one step.
 
     Attributes:
-        index: Which sample.
-        seed: Of its augmentation.
+        index: Index of the sample.
+        seed: Seed of its augmentation.
     """
 
     index: int
@@ -36,23 +37,23 @@ class Draw:
 
 
 class StepSampler(Sampler[list[Draw]]):
-    """The micro-batches of one process, from one step to the end of the run.
+    """Micro-batches of one process, from a given step to the end of the run.
 
-    Every epoch is a permutation of the samples; its last incomplete batch is left out, as a batch of a few pairs unsettles
-    batch norms. A set smaller than a batch makes one smaller batch.
+    Every epoch is a permutation of the samples. Its last incomplete batch is dropped, because batch normalization is unstable
+    with few samples. A data set smaller than a batch gives one smaller batch per epoch.
 
     Args:
         count: Number of samples.
-        batch_size: Pairs per optimizer step, over all processes and micro-batches.
+        batch_size: Samples per optimizer step, over all processes and micro-batches.
         seed: Seed of the run.
-        first_step: Steps that are done already.
-        last_step: Steps of the whole run.
-        rank: Number of this process.
+        first_step: First step to draw.
+        last_step: Number of steps of the whole run.
+        rank: Rank of this process.
         world: Number of processes.
         accumulate: Micro-batches per step.
 
     Raises:
-        ConfigError: A step cannot be shared equally between the processes and micro-batches.
+        ConfigError: The batch size is not a multiple of `world * accumulate`.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class StepSampler(Sampler[list[Draw]]):
         self.batch_size = min(batch_size, count)
         if self.batch_size % (world * accumulate):
             raise ConfigError(
-                f"batch_size {self.batch_size} ({count} samples) is the number of pairs of a whole step and must be a multiple "
+                f"batch_size {self.batch_size} ({count} samples) counts the pairs of a whole step and must be a multiple "
                 f"of {world} process(es) times accumulate={accumulate}"
             )
         self.count, self.seed = count, seed
@@ -88,26 +89,31 @@ class StepSampler(Sampler[list[Draw]]):
                 epoch = step // self.steps_per_epoch
                 order = torch.randperm(self.count, generator=torch.Generator().manual_seed(mixed_seed(self.seed, epoch, 1)))
             start = step % self.steps_per_epoch * self.batch_size
-            for part in range(self.accumulate):
-                # Micro-batches of all processes lie side by side, so that one process with more of them sees the same pairs.
-                offset = start + (part * self.world + self.rank) * share
+            for micro_batch in range(self.accumulate):
+                # Interleaved by rank, so that world=1 with more micro-batches draws the same samples in a step.
+                offset = start + (micro_batch * self.world + self.rank) * share
                 yield [Draw(int(order[offset + i]), mixed_seed(self.seed, step, 2, offset + i - start)) for i in range(share)]
 
 
-class Drawn(Dataset[dict[str, Any]]):
-    """Samples that are augmented as their draw says."""
+class AugmentedSamples(Dataset[Sample]):
+    """Augmented samples, indexed by `Draw`.
+
+    Args:
+        samples: Samples to augment.
+        augment: Augmentation, a function of the sample and the seed of the draw.
+    """
 
     def __init__(self, samples: Samples, augment: PairAugment) -> None:
         self.samples = samples
         self.augment = augment
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def __getitem__(self, draw: Draw) -> Sample:
         """Return the augmented sample."""
-        return self.augment(self.samples[draw.index], random.Random(draw.seed))
+        return self.augment(as_sample(self.samples[draw.index]), random.Random(draw.seed))
 
 
 def mixed_seed(*numbers: int) -> int:
-    """Mix whole numbers into one seed of 63 bits; near numbers give unrelated seeds (the steps of splitmix64)."""
+    """Hash integers into one 63-bit seed with the mixing function of splitmix64."""
     state = 0
     for number in numbers:
         state = (state + number + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF

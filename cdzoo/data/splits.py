@@ -1,4 +1,4 @@
-"""A validation split where a data set has none: the same one everywhere, for ever."""
+"""Deterministic splits for data sets without official ones: functions of the sample names alone."""
 
 from __future__ import annotations
 
@@ -8,45 +8,59 @@ from collections.abc import Sequence
 
 from cdzoo.errors import InputError
 
+RANDOM_SHARES = {"train": 8, "val": 1, "test": 1}
+"""Proportions of the splits of `random_split`."""
+
 _SALT = "cdzoo validation 1"
 _TILE = re.compile(r"(?:[_-]\d{1,5}){2}$")
 
 
 def scene_of(name: str) -> str:
-    """Return the scene that a sample is cut from: the name without a trailing `_row_column`, if it has one."""
+    """Return the scene that a tile was cut from: its name without a trailing `_row_column`."""
     return _TILE.sub("", name) or name
 
 
-def carve(names: Sequence[str], share: float = 0.1) -> set[str]:
-    """Choose the samples of a validation split among training samples.
+def holdout_split(names: Sequence[str], fraction: float = 0.1) -> set[str]:
+    """Choose training samples for validation.
 
-    Scenes are ordered by a hash of their names and taken until `share` of the samples is reached, so the choice depends
-    on the names alone, and tiles of one scene stay on one side.
+    Scenes are ordered by a hash of their names and taken until `fraction` of the samples is reached, so all tiles of a scene
+    are on the same side and the result does not depend on the order of `names`.
 
     Args:
         names: Names of the training samples.
-        share: Part of the samples to take, in (0, 1); at least one is.
+        fraction: Fraction of the samples to take, in (0, 1); at least one sample is taken.
 
     Returns:
-        Names of the chosen samples.
+        Names of the validation samples.
 
     Raises:
-        InputError: There is only one scene, of which nothing can be spared.
+        InputError: There is only one sample.
     """
     scenes: dict[str, list[str]] = {}
     for name in names:
         scenes.setdefault(scene_of(name), []).append(name)
-    if len(scenes) < 2:  # tiles of one scene are all there is: neighbours must do
+    if len(scenes) < 2:  # a single scene: split its tiles instead
         scenes = {name: [name] for name in names}
     if len(scenes) < 2:
         raise InputError("one pair cannot be split into training and validation; name validation pairs with --val FOLDER")
-    wanted = max(1, round(share * len(names)))
+    wanted = max(1, round(fraction * len(names)))
     chosen: set[str] = set()
     for scene in sorted(scenes, key=_rank)[:-1]:
         if len(chosen) >= wanted:
             break
         chosen.update(scenes[scene])
     return chosen
+
+
+def random_split(name: str) -> str:
+    """Return the split of a sample in an 8:1:1 split by a hash of the name of its scene."""
+    digest = hashlib.sha256(f"cdzoo 8:1:1 {scene_of(name)}".encode()).digest()
+    place = int.from_bytes(digest[:8], "big") % sum(RANDOM_SHARES.values())
+    for split, share in RANDOM_SHARES.items():
+        if place < share:
+            return split
+        place -= share
+    raise AssertionError("unreachable: the shares cover all remainders")
 
 
 def _rank(scene: str) -> str:

@@ -1,8 +1,7 @@
-"""Refinement and merging of the fused pyramid."""
+"""Decoders: refine or merge the fused pyramid."""
 
-from cdzoo.decoders.concat_up import ConcatUp
-from cdzoo.decoders.csie import CSIE
-from cdzoo.decoders.top_down import TopDown
-from cdzoo.decoders.unet import UNetDecoder
+from __future__ import annotations
 
-__all__ = ["CSIE", "ConcatUp", "TopDown", "UNetDecoder"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

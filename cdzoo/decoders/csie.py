@@ -1,13 +1,16 @@
-"""`csie`: the channel-spatial information enhancement of GLMamba (Eq. 23-30)."""
+"""`csie`: channel-spatial information enhancement of GLMamba (Eq. 23-30).
+
+Source: S. Liu et al., IEEE JSTARS 19 (2026), doi 10.1109/JSTARS.2026.3675679.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from cdzoo.components import LevelDecoder
 from cdzoo.errors import ConfigError
 from cdzoo.layers import kaiming_init_
-from cdzoo.part import LevelDecoder
 from cdzoo.registry import register_decoder
 
 INTERACTIONS = ("group", "spatial")
@@ -15,27 +18,30 @@ INTERACTIONS = ("group", "spatial")
 
 @register_decoder("csie")
 class CSIE(LevelDecoder):
-    """Weights each group of channels by how far its global and its local view agree; output = Conv1x1(weighted) + x.
+    """Weight each group of channels by the similarity of its global and local features; output = Conv1x1(weighted) + x.
 
-    Per group X_g: A_g = sigmoid(Conv1x1([mean over H; mean over W])) is the global view, X_l = SE(DWConv3x3(X_g)) the local one.
-    All groups are computed at once by grouped convolutions; each has its own weights.
+    Per group X_g, global features are A_g = sigmoid(Conv1x1([mean over H; mean over W])) and local features are
+    X_l = SE(DWConv3x3(X_g)). Groups have separate weights and are computed at once by grouped convolutions.
 
     Args:
-        channels: Channels C of the level.
-        groups: G; must divide C.
-        interaction: `"group"`: sigmoid(GAP(A_g) . GAP(X_l)), one scalar per group and image, as the paper's formula says.
-            `"spatial"`: sigmoid(A_g(p) . X_l(p)) at every position p, as its prose suggests.
-        reduction: Divisor of the hidden width of the squeeze-and-excitation.
+        channels: Number of channels C of the level.
+        groups: Number of groups; must divide C.
+        interaction: `"group"` weights by sigmoid(GAP(A_g) . GAP(X_l)), one scalar per group and image, as in the equation of
+            the paper; `"spatial"` by sigmoid(A_g(p) . X_l(p)) at every position p, as in its text.
+        reduction: Reduction ratio of the hidden channels of the squeeze-and-excitation.
+
+    Raises:
+        ConfigError: An argument is out of range, or `interaction` is unknown.
     """
 
     def __init__(self, channels: int, groups: int = 4, interaction: str = "group", reduction: int = 4) -> None:
         super().__init__(channels)
         if groups < 1 or channels % groups:
-            raise ConfigError(f"csie: {channels} channels cannot be split into {groups} groups")
+            raise ConfigError(f"decoder csie: {channels} channels are not divisible by {groups} groups")
         if interaction not in INTERACTIONS:
-            raise ConfigError(f"csie: interaction must be one of {', '.join(INTERACTIONS)}, got '{interaction}'")
+            raise ConfigError(f"decoder csie: interaction must be one of {', '.join(INTERACTIONS)}, got '{interaction}'")
         if reduction < 1:
-            raise ConfigError(f"csie: reduction must be at least 1, got {reduction}")
+            raise ConfigError(f"decoder csie: reduction must be at least 1, got {reduction}")
         self.groups = groups
         self.interaction = interaction
         hidden = max(1, channels // groups // reduction) * groups
@@ -51,17 +57,17 @@ class CSIE(LevelDecoder):
         kaiming_init_(self)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Enhance (B, C, h, w); the shape stays."""
+        """Enhance a map (B, C, h, w); the output has the same shape."""
         batch, channels, height, width = x.shape
         split = (batch, self.groups, channels // self.groups)
-        # Per group: [mean over H; mean over W], the means broadcast back to the map.
+        # Per group: [mean over H; mean over W], broadcast to the size of the map.
         means = torch.cat([x.mean(d, keepdim=True).expand_as(x).reshape(*split, height, width) for d in (2, 3)], dim=2)
-        view = self.axes(means.flatten(1, 2)).sigmoid().view(*split, height, width)
+        glob = self.axes(means.flatten(1, 2)).sigmoid().view(*split, height, width)
         local = self.local(x)
         local = (local * self.excite(local.mean((2, 3), keepdim=True))).view(*split, height, width)
         if self.interaction == "group":
-            agreement = (view.mean((3, 4), keepdim=True) * local.mean((3, 4), keepdim=True)).sum(2, keepdim=True)
+            similarity = (glob.mean((3, 4), keepdim=True) * local.mean((3, 4), keepdim=True)).sum(2, keepdim=True)
         else:
-            agreement = (view * local).sum(2, keepdim=True)
-        weighted = x.view(*split, height, width) * agreement.sigmoid()
+            similarity = (glob * local).sum(2, keepdim=True)
+        weighted = x.view(*split, height, width) * similarity.sigmoid()
         return self.out(weighted.flatten(1, 2)) + x

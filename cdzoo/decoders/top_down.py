@@ -1,4 +1,4 @@
-"""`top_down`: coarse levels added to fine ones, as ChangeMamba decodes."""
+"""`top_down`: top-down decoder with addition, as in ChangeMamba."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Decoder
 from cdzoo.errors import ConfigError
-from cdzoo.part import Decoder
+from cdzoo.layers.resize import resize
 from cdzoo.registry import register_decoder
 
 
 class BasicBlock(nn.Module):
-    """ReLU(x + BN(Conv3x3(ReLU(BN(Conv3x3(x)))))), the block of ResNet-18 (He et al., CVPR 2016)."""
+    """Residual block of ResNet-18 (K. He et al., CVPR 2016): ReLU(x + BN(Conv3x3(ReLU(BN(Conv3x3(x))))))."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -23,34 +24,38 @@ class BasicBlock(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply to (B, C, h, w)."""
+        """Apply the block to a map (B, C, h, w)."""
         return F.relu(x + self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
 
 
 @register_decoder("top_down")
 class TopDown(Decoder):
-    """From the coarsest level up: enlarge bilinearly, add the next finer level, smooth; gives one level, the finest.
+    """From coarse to fine: bilinear upsampling, addition to the next finer level, residual block. Returns the finest level.
 
-    Source: H. Chen et al., "ChangeMamba", IEEE TGRS 62 (2024), arXiv 2404.03425. There all levels have 128 channels; levels of
-    other channels go through a Conv1x1 first.
+    In ChangeMamba all levels have 128 channels; levels with another number of channels are projected by Conv1x1 first.
+
+    Source: H. Chen et al., "ChangeMamba", IEEE TGRS 62 (2024), arXiv 2404.03425.
 
     Args:
-        in_channels: Channels of each level.
-        in_strides: Stride of each level.
-        channels: Channels of the sums; those of the finest level by default.
+        in_channels: Number of input channels per level.
+        in_strides: Stride per level.
+        channels: Number of output channels. Default: those of the finest level.
+
+    Raises:
+        ConfigError: `channels` is below 1.
     """
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, channels: int | None = None) -> None:
         channels = channels or in_channels[0]
         if channels < 1:
-            raise ConfigError(f"top_down: channels must be at least 1, got {channels}")
+            raise ConfigError(f"decoder top_down: channels must be at least 1, got {channels}")
         super().__init__(in_channels, in_strides, [channels], None if in_strides is None else in_strides[:1])
         self.laterals = nn.ModuleList(nn.Identity() if c == channels else nn.Conv2d(c, channels, 1) for c in in_channels)
         self.smooth = nn.ModuleList(BasicBlock(channels) for _ in in_channels[1:])
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Merge the pyramid into one map (B, channels, h, w) at the size of its finest level."""
+        """Merge the pyramid into one map (B, channels, h, w) of the size of its finest level."""
         *finer, x = [lateral(f) for lateral, f in zip(self.laterals, features, strict=True)]
         for level, smooth in reversed(list(zip(finer, self.smooth, strict=True))):
-            x = smooth(level + F.interpolate(x, size=level.shape[-2:], mode="bilinear", align_corners=False))
+            x = smooth(level + resize(x, level.shape[-2:]))
         return [x]

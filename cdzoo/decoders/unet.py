@@ -1,4 +1,4 @@
-"""`unet`: the decoder of FC-EF, FC-Siam-Conc and FC-Siam-Diff, for any pyramid."""
+"""`unet`: decoder of FC-EF, FC-Siam-Conc and FC-Siam-Diff."""
 
 from __future__ import annotations
 
@@ -8,29 +8,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.compatibility import check_doubling
+from cdzoo.components import Decoder
 from cdzoo.errors import ConfigError
 from cdzoo.layers import UNetConv
-from cdzoo.part import Decoder, check_doubling
 from cdzoo.registry import register_decoder
 
 
 @register_decoder("unet")
 class UNetDecoder(Decoder):
-    """From the coarsest level up: double the size, join the next finer level, convolve; gives one level, the finest.
+    """From coarse to fine: 2x upsampling, concatenation with the next finer level, convolutions. Returns the finest level.
 
-    Level i has width w_i. Its convolutions keep w_i, but for the last, which gives w_(i-1), the width of the next; at the
-    finest level the last one is the classifier, which is the head's.
+    The convolutions of level i have w_i output channels, except the last, which has w_(i-1), those of the next finer level. The
+    last convolution of the finest level in the official code is the classifier, which belongs to the head.
+
+    Upsampled maps that are smaller than the next finer level are padded by replicating the last row or column, as in the
+    official code; larger ones, which occur for odd sizes with other backbones, are cropped.
 
     Source: R. C. Daudt, B. Le Saux, A. Boulch, "Fully convolutional Siamese networks for change detection", ICIP 2018, arXiv
-    1810.08462. Enlarged maps that are smaller than the level they meet are extended by their last row or column, as in the
-    authors' code; larger ones, which other backbones make of odd sizes, are cut.
+    1810.08462.
 
     Args:
-        in_channels: Channels of each level, at least two levels.
-        in_strides: Stride of each level; each must be twice the one before.
-        widths: w_i of each level but the coarsest; the channels taken by default.
-        depths: Convolutions of each such level; 2 by default, and 1 at the finest.
-        dropout: Share of whole channels that training drops after every convolution.
+        in_channels: Number of input channels per level, at least two levels.
+        in_strides: Stride per level; each twice the previous one.
+        widths: Number of channels w_i per level except the coarsest. Default: the input channels.
+        depths: Number of convolutions per level except the coarsest. Default: 1 at the finest level, 2 at the others.
+        dropout: Dropout rate of whole channels after every convolution.
+
+    Raises:
+        ConfigError: There is only one level, the strides do not double, or `widths` or `depths` do not match the levels.
     """
 
     def __init__(
@@ -45,32 +51,32 @@ class UNetDecoder(Decoder):
         widths = list(widths or skips)
         depths = list(depths or [1] + [2] * (len(skips) - 1))
         if not skips:
-            raise ConfigError("unet joins at least two levels, but the part before it gives one; use decoder=None")
+            raise ConfigError("decoder unet needs at least two levels, got one; use decoder=None")
         if len(widths) != len(skips) or len(depths) != len(skips) or min(*widths, *depths) < 1:
             raise ConfigError(
-                f"unet: give {len(skips)} widths and depths of at least 1, one per level but the coarsest, got {tuple(widths)}, "
-                f'{tuple(depths)}; decoder=("unet", {{}}) takes the defaults'
+                f"decoder unet: {len(skips)} widths and depths of at least 1 are required, one per level except the coarsest, "
+                f'got {tuple(widths)} and {tuple(depths)}; decoder=("unet", {{}}) uses the defaults'
             )
-        check_doubling("the decoder unet", in_strides)
+        check_doubling("decoder unet", in_strides)
         super().__init__(in_channels, in_strides, widths[:1], in_strides[:1])
-        # What comes up to each level: the width that the level below gives.
-        rising = [*widths[:-1], coarsest]
-        self.ups = nn.ModuleList(nn.ConvTranspose2d(c, c, 3, stride=2, padding=1, output_padding=1) for c in rising)
+        upsampled = [*widths[:-1], coarsest]  # channels of the upsampled map per level
+        self.ups = nn.ModuleList(nn.ConvTranspose2d(c, c, 3, stride=2, padding=1, output_padding=1) for c in upsampled)
         self.stages = nn.ModuleList()
         for i, (skip, width, depth) in enumerate(zip(skips, widths, depths, strict=True)):
-            sizes = [rising[i] + skip, *[width] * (depth - 1), widths[max(0, i - 1)]]
+            sizes = [upsampled[i] + skip, *[width] * (depth - 1), widths[max(0, i - 1)]]
             self.stages.append(nn.Sequential(*(UNetConv(sizes[j], sizes[j + 1], dropout, transposed=True) for j in range(depth))))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Merge the pyramid into one map (B, w_1, h, w) at the size of its finest level."""
+        """Merge the pyramid into one map (B, w_1, h, w) of the size of its finest level."""
         *skips, x = features
         for skip, up, stage in reversed(list(zip(skips, self.ups, self.stages, strict=True))):
-            x = stage(torch.cat([_fit(up(x), skip.shape[-2:]), skip], dim=1))
+            x = stage(torch.cat([_pad_or_crop(up(x), skip.shape[-2:]), skip], dim=1))
         return [x]
 
 
-def _fit(x: Tensor, size: Sequence[int]) -> Tensor:
-    down, right = (max(0, wanted - have) for wanted, have in zip(size, x.shape[-2:], strict=True))
-    if down or right:
-        x = F.pad(x, (0, right, 0, down), mode="replicate")
+def _pad_or_crop(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Pad a map (B, C, h, w) by replication, or crop it, at the bottom and right to `size` (H, W)."""
+    bottom, right = (max(0, target - current) for target, current in zip(size, x.shape[-2:], strict=True))
+    if bottom or right:
+        x = F.pad(x, (0, right, 0, bottom), mode="replicate")
     return x[..., : size[0], : size[1]]

@@ -1,1 +1,7 @@
-"""Training a model on pairs, and using it on a pair."""
+"""Training and scoring of models."""
+
+from __future__ import annotations
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

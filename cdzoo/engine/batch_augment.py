@@ -1,72 +1,77 @@
-"""Augmentation of whole batches on the device: light and colour of each date, and pasted changes."""
+"""Augmentation of whole batches on the device: photometric changes of each date, and CutMix of samples."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_GREY = (0.299, 0.587, 0.114)
+_LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
 class BatchAugment:
-    """Photometric changes drawn for each image and date, and CutMix of pairs.
+    """Photometric changes drawn for each image and date, and CutMix of samples.
 
     Attributes:
         jitter: Strength of brightness, contrast and (for RGB) saturation, each a factor in [1 - jitter, 1 + jitter].
-        blur: Probability that an image is blurred a little.
-        cutmix: Probability that a pair gets a rectangle of another pair of the batch: both dates and the mask.
+        blur: Probability of a 3x3 mean filter for each image.
+        cutmix: Probability that a rectangle of another sample of the batch is pasted into all dates and targets of a sample.
     """
 
     jitter: float = 0.0
     blur: float = 0.0
     cutmix: float = 0.0
 
-    def __call__(
-        self, image_a: Tensor, image_b: Tensor, mask: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the augmented batch.
+    def __call__(self, images: Sequence[Tensor], target: Mapping[str, Tensor], generator: torch.Generator) -> None:
+        """Augment a batch in place.
 
         Args:
-            image_a: (B, bands, H, W) float in [0, 1].
-            image_b: The second date, the same size.
-            mask: (B, H, W).
-            generator: On the CPU, so that a batch is augmented alike on every device.
+            images: One tensor (B, bands, H, W) per date, float in [0, 1].
+            target: Tensors (B, ..., H, W) by name.
+            generator: Generator on the CPU, so that a batch is augmented alike on every device.
         """
         if self.cutmix:
-            image_a, image_b, mask = self._mixed(image_a, image_b, mask, generator)
-        return self._lit(image_a, generator), self._lit(image_b, generator), mask
+            self._cutmix([*images, *target.values()], generator)
+        for image in images:
+            if self.jitter:
+                self._jitter(image, generator)
+            if self.blur:
+                self._blur(image, generator)
 
-    def _lit(self, image: Tensor, generator: torch.Generator) -> Tensor:
-        if self.jitter:
-            draws = 1 + self.jitter * (2 * torch.rand(3, len(image), 1, 1, 1, generator=generator) - 1)
-            brightness, contrast, saturation = draws.to(image.device)
-            image = image * brightness
-            middle = image.mean((1, 2, 3), keepdim=True)
-            image = middle + contrast * (image - middle)
-            if image.shape[1] == 3:
-                grey = (image * image.new_tensor(_GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
-                image = grey + saturation * (image - grey)
-            image = image.clamp(0, 1)
-        if self.blur:
-            chosen = (torch.rand(len(image), 1, 1, 1, generator=generator) < self.blur).to(image.device)
-            soft = F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
-            image = torch.where(chosen, soft, image)
-        return image
+    def _jitter(self, image: Tensor, generator: torch.Generator) -> None:
+        draws = 1 + self.jitter * (2 * torch.rand(3, len(image), 1, 1, 1, generator=generator) - 1)
+        brightness, contrast, saturation = draws.to(image.device)
+        image.mul_(brightness)
+        mean = image.mean((1, 2, 3), keepdim=True)
+        image.sub_(mean).mul_(contrast).add_(mean)
+        if image.shape[1] == 3:
+            gray = (image * image.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+            image.sub_(gray).mul_(saturation).add_(gray)
+        image.clamp_(0, 1)
 
-    def _mixed(self, image_a: Tensor, image_b: Tensor, mask: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        height, width = mask.shape[-2:]
-        count = len(mask)
+    def _blur(self, image: Tensor, generator: torch.Generator) -> None:
+        chosen = (torch.rand(len(image), 1, 1, 1, generator=generator) < self.blur).flatten().nonzero().flatten()
+        if len(chosen):
+            chosen = chosen.to(image.device)
+            image[chosen] = F.avg_pool2d(F.pad(image[chosen], (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+
+    def _cutmix(self, maps: Sequence[Tensor], generator: torch.Generator) -> None:
+        height, width = maps[0].shape[-2:]
+        count = len(maps[0])
         other = torch.randperm(count, generator=generator)
         chosen = torch.rand(count, generator=generator) < self.cutmix
         side = 0.2 + 0.4 * torch.rand(count, 2, generator=generator)
         corner = torch.rand(count, 2, generator=generator) * (1 - side)
         y, x = torch.arange(height)[:, None] / height, torch.arange(width) / width
         (top, left), (high, wide) = corner.T[..., None, None], side.T[..., None, None]
-        inside = (y >= top) & (y < top + high) & (x >= left) & (x < left + wide) & chosen[:, None, None]
-        inside, other = inside.to(mask.device), other.to(mask.device)
-        image_a, image_b = (torch.where(inside[:, None], one[other], one) for one in (image_a, image_b))
-        return image_a, image_b, torch.where(inside, mask[other], mask)
+        inside = (y >= top) & (y < top + high) & (x >= left) & (x < left + wide)  # (B, H, W)
+        rows = chosen.nonzero().flatten()
+        inside, source = inside[rows].to(maps[0].device), other[rows].to(maps[0].device)
+        rows = rows.to(maps[0].device)
+        for tensor in maps:
+            where = inside.view(len(rows), *(1,) * (tensor.ndim - 3), height, width)
+            tensor[rows] = torch.where(where, tensor[source], tensor[rows])

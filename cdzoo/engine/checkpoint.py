@@ -1,4 +1,4 @@
-"""Checkpoints: a folder per checkpoint that is complete or absent, weights in safetensors, the rest without pickled code."""
+"""Training states on disk: a folder that is complete or absent, tensors in safetensors, the rest without pickled code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from torch import Tensor
 from cdzoo.errors import InputError, TrainingError, WeightsError
 
 FOLDER = "checkpoints"
-WEIGHTS, AVERAGE, STATE = "weights.safetensors", "ema.safetensors", "state.pt"
+WEIGHTS, EMA, STATE = "weights.safetensors", "ema.safetensors", "state.pt"
+FORMAT = 2
+"""Version of `state.pt`, stored in it."""
 KEPT = 2
 
 Weights = Mapping[str, Tensor]
@@ -25,104 +27,107 @@ Weights = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run is continued from.
+    """Training state of a run after a step.
 
     Attributes:
-        step: Optimizer steps done.
         weights: State dict of the model.
-        average: Moving average of the weights, if there is one.
-        state: Optimizer, scaler, counters and settings.
+        ema: State dict of the moving average of the weights; None without one.
+        state: Further values that `torch.load(weights_only=True)` supports.
     """
 
-    step: int
     weights: Weights
-    average: Weights | None
+    ema: Weights | None
     state: dict[str, Any]
 
 
-def save_checkpoint(out: Path, step: int, weights: Weights, average: Weights | None, state: dict[str, Any]) -> Path:
-    """Write a checkpoint under a temporary name, rename it, and remove all but the last two.
+def save_checkpoint(out: Path, step: int, checkpoint: Checkpoint) -> Path:
+    """Write a training state under a temporary name, rename it, and remove all but the last two.
 
     Raises:
-        TrainingError: A weight is not finite. Nothing is written then: a poisoned checkpoint is worse than none.
+        TrainingError: A weight is not finite. In this case nothing is written, so that the last good state is kept.
     """
-    for what, tensors in (("weights", weights), ("average", average or {})):
-        if bad := [
-            name for name, value in tensors.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())
-        ]:
+    for label, tensors in (("weights", checkpoint.weights), ("averaged weights", checkpoint.ema or {})):
+        bad = [name for name, value in tensors.items() if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+        if bad:
             raise TrainingError(
-                f"after step {step} {len(bad)} of the {what} are not finite ({', '.join(bad[:4])}); nothing was written. "
-                f"The last good checkpoint is kept: lower lr and continue from it"
+                f"after step {step} {len(bad)} of the {label} are not finite ({', '.join(bad[:4])}); nothing was written. "
+                f"The last good training state is kept: lower lr and resume from it"
             )
     final = out / FOLDER / f"step_{step:08d}"
     temporary = final.with_name(f".{final.name}.{os.getpid()}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        _write_tensors(temporary / WEIGHTS, weights)
-        if average is not None:
-            _write_tensors(temporary / AVERAGE, average)
+        _write_tensors(temporary / WEIGHTS, checkpoint.weights)
+        if checkpoint.ema is not None:
+            _write_tensors(temporary / EMA, checkpoint.ema)
         with (temporary / STATE).open("wb") as file:
-            torch.save({"step": step, **state}, file)
+            torch.save({"format": FORMAT, **checkpoint.state}, file)
             _flush(file)
-        if final.exists():  # of a run that was killed after this step and came here again
+        if final.exists():  # written by a run that was killed later and has come back to this step
             shutil.rmtree(final)
         os.replace(temporary, final)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for old in list_checkpoints(out)[:-KEPT]:
         _remove(old)
-    for leftover in (out / FOLDER).glob(".step_*"):  # of runs that were killed while they wrote
+    for leftover in (out / FOLDER).glob(".step_*"):  # of runs that were killed while writing
         shutil.rmtree(leftover, ignore_errors=True)
     return final
 
 
 def list_checkpoints(out: Path) -> list[Path]:
-    """Return the checkpoints of a run, oldest first."""
+    """Return the training states of a run, oldest first."""
     folder = out / FOLDER
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if re.fullmatch(r"step_\d{8}", path.name))
 
 
-def forget_checkpoints(out: Path) -> None:
-    """Remove the checkpoints of an earlier run: later ones of the new run would be taken for older than these."""
+def remove_checkpoints(out: Path) -> None:
+    """Remove the training states of an earlier run in the same folder, which could be newer than those of the new run."""
     for path in list_checkpoints(out):
         _remove(path)
 
 
 def load_checkpoint(out: Path) -> Checkpoint:
-    """Read the last checkpoint of a run.
+    """Read the last training state of a run.
 
     Raises:
         InputError: There is none.
-        WeightsError: It is damaged.
+        WeightsError: It is damaged, or was written by another version of cdzoo.
     """
     found = list_checkpoints(out)
     if not found:
-        raise InputError(f"{out}: there is no checkpoint to continue from; start the run without --resume")
+        raise InputError(f"{out}: no training state to resume from; start the run without --resume")
     return read_checkpoint(found[-1])
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read one checkpoint folder.
+    """Read one training state.
 
     Raises:
-        WeightsError: It is damaged.
+        WeightsError: It is damaged, or was written by another version of cdzoo.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         weights = load_file(path / WEIGHTS)
-        average = load_file(path / AVERAGE) if (path / AVERAGE).exists() else None
+        ema = load_file(path / EMA) if (path / EMA).exists() else None
         state = torch.load(path / STATE, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        found = state.pop("format", 1)
+    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, AttributeError) as error:
         reason = str(error).split("\n", 1)[0]
         raise WeightsError(
-            f"{path}: the checkpoint is damaged ({reason}); remove the folder, and the one before it is continued"
+            f"{path}: the training state is damaged ({reason}); remove the folder to resume from the previous one"
         ) from error
-    return Checkpoint(state.pop("step"), weights, average, state)
+    if found != FORMAT:
+        raise WeightsError(
+            f"{path}: the training state was written by another version of cdzoo (format {found}, expected {FORMAT}) and cannot "
+            f"be resumed; its weights can be loaded with create_model(..., checkpoint_path='{path / WEIGHTS}')"
+        )
+    return Checkpoint(weights, ema, state)
 
 
 def _write_tensors(path: Path, tensors: Weights) -> None:
@@ -134,13 +139,13 @@ def _write_tensors(path: Path, tensors: Weights) -> None:
 
 
 def _flush(file: Any) -> None:
-    # The rename must not reach the disk before the contents do.
+    # The rename must not reach the disk before the contents.
     file.flush()
     os.fsync(file.fileno())
 
 
 def _remove(path: Path) -> None:
-    # Out of sight first: a folder that is half removed is no checkpoint.
+    # Renamed first: a partially removed folder must not be read as a training state.
     hidden = path.with_name(f".{path.name}.old")
     shutil.rmtree(hidden, ignore_errors=True)
     os.replace(path, hidden)

@@ -1,43 +1,42 @@
-"""Learning rate as a function of the step alone, so that a run that is continued, or made longer, has nothing to restore."""
+"""Learning rate as a function of the step alone: a resumed or extended run has no scheduler to restore."""
 
 from __future__ import annotations
 
 import math
+from typing import Literal
 
-SCHEDULES = ("poly", "cosine", "step", "exponential", "constant", "plateau")
+Schedule = Literal["poly", "cosine", "step", "exponential", "constant", "plateau"]
 
 
 def lr_factor(
     step: int,
     total: int,
-    schedule: str = "poly",
+    schedule: Schedule = "poly",
     warmup: int = 0,
     power: float = 0.9,
-    floor: float = 0.0,
     decay: float = 0.1,
     decay_steps: int = 1,
 ) -> float:
-    """Return the learning rate of a step as a share of the full one.
+    """Return the learning rate of a step as a fraction of the full one.
 
     Args:
-        step: Steps done, from 0.
-        total: Steps of the whole run.
-        schedule: `"poly"` (1 - t) ** power, `"cosine"`, `"step"` (times `decay` each `decay_steps`), `"exponential"`
-            (the same, smoothly), `"constant"`; `"plateau"` is constant here, its drops follow the validation.
-        warmup: Steps over which the rate rises linearly first; t counts from their end.
+        step: Number of completed steps.
+        total: Number of steps of the run.
+        schedule: `"poly"` (1 - t) ** power, `"cosine"`, `"step"` (times `decay` every `decay_steps`), `"exponential"` (its
+            continuous version), or `"constant"`; `"plateau"` is constant here, as its drops follow the validation.
+        warmup: Number of steps with a linearly rising rate; t counts from their end.
         power: Exponent of `"poly"`; 1 is linear.
-        floor: Share that `"poly"` and `"cosine"` end at.
         decay: Factor of `"step"` and `"exponential"`.
-        decay_steps: Steps between two applications of `decay`.
+        decay_steps: Number of steps between two applications of `decay`.
     """
     if step < warmup:
         return (step + 1) / (warmup + 1)
     done = step - warmup
-    share = min(1.0, done / max(1, total - warmup))
+    t = min(1.0, done / max(1, total - warmup))
     if schedule == "poly":
-        return floor + (1 - floor) * (1 - share) ** power
+        return (1 - t) ** power
     if schedule == "cosine":
-        return floor + (1 - floor) * (1 + math.cos(math.pi * share)) / 2
+        return (1 + math.cos(math.pi * t)) / 2
     if schedule == "step":
         return decay ** (done // decay_steps)
     if schedule == "exponential":

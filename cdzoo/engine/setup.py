@@ -1,137 +1,144 @@
-"""What a run is made of: devices, precision, optimizer, moving average."""
+"""Devices, optimizer and moving average of a training run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import torch
-from PIL import Image
-from torch import Tensor
+from torch import nn
 
-from cdzoo.engine.settings import TrainCfg
-from cdzoo.engine.step import Objective
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.objective import Objective
 from cdzoo.errors import ConfigError
-from cdzoo.layers import SS2D
 from cdzoo.models.detector import ChangeDetector
 
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
 _PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-_MOST_WORKERS = 8
+_MAX_WORKERS = 8
 
 
-def make_fabric(cfg: TrainCfg) -> Any:
-    """Return the Lightning Fabric for `cfg`: one process, several of this machine, or those that torchrun or SLURM started.
+class Setup(NamedTuple):
+    """What a run trains with.
+
+    Attributes:
+        fabric: Devices, precision and processes.
+        objective: Model and loss, set up by `fabric`.
+        optimizer: Optimizer, set up by `fabric`.
+        ema: Moving average of the weights (`timm.utils.ModelEmaV3`); None without one.
+        eval_model: Model that is validated and saved: the averaged one if there is one.
+    """
+
+    fabric: Fabric
+    objective: Any
+    optimizer: Any
+    ema: Any
+    eval_model: ChangeDetector
+
+
+def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
+    """Launch the processes, move the model to its device, and build objective, optimizer and moving average.
 
     Raises:
-        ConfigError: The precision is not for the device.
+        ConfigError: The optimizer does not exist, or the device does not support the precision.
+    """
+    fabric = launch(cfg)
+    if fabric.world_size > 1 and fabric.device.type == "cuda":  # batch norms use the statistics of all GPUs
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+    model.to(fabric.device)
+    ema = build_ema(model, cfg)
+    objective: Any = Objective(model, cfg)
+    if cfg.compile:
+        objective = torch.compile(objective)
+    optimizer: Any = build_optimizer(model, cfg)
+    objective, optimizer = fabric.setup(objective, optimizer)
+    return Setup(fabric, objective, optimizer, ema, ema.module if ema else model)
+
+
+def launch(cfg: TrainCfg) -> Fabric:
+    """Return a launched Fabric: one process, several of this machine, or those started by torchrun or SLURM.
+
+    Raises:
+        ConfigError: The device does not support the precision.
     """
     from lightning.fabric import Fabric
 
-    local, nodes = cfg.devices, cfg.nodes
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun has decided
-        local = int(os.environ["LOCAL_WORLD_SIZE"])
-        nodes = int(os.environ["WORLD_SIZE"]) // local
-    strategy = "ddp" if local * nodes > 1 else "auto"
+    devices, nodes = cfg.devices, cfg.nodes
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # started by torchrun, which determines the number of processes
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    strategy = "ddp" if devices * nodes > 1 else "auto"
     fabric = Fabric(
-        accelerator=cfg.device, devices=local, num_nodes=nodes, strategy=strategy, precision=_PRECISIONS[cfg.precision]
+        accelerator=cfg.device, devices=devices, num_nodes=nodes, strategy=strategy, precision=_PRECISIONS[cfg.precision]
     )
     if cfg.precision == "fp16" and fabric.device.type == "cpu":
         raise ConfigError("precision=fp16 needs a GPU; bf16 works on the CPU too")
+    fabric.launch()
     return fabric
 
 
 def worker_count(cfg: TrainCfg, device: torch.device) -> int:
-    """Return the number of loader processes: as asked for, or none on the CPU and up to 8 beside a GPU."""
+    """Return the number of loader processes: `cfg.workers`, or by default none on the CPU and up to 8 with a GPU."""
     if cfg.workers >= 0:
         return cfg.workers
-    return 0 if device.type == "cpu" else min(_MOST_WORKERS, max(1, (os.cpu_count() or 1) // max(1, cfg.devices)))
+    return 0 if device.type == "cpu" else min(_MAX_WORKERS, max(1, (os.cpu_count() or 1) // cfg.devices))
 
 
-def lighten(picture: Image.Image) -> npt.NDArray[np.uint8]:
-    """Return a picture as (H, W, 3), at most 1600 pixels wide, for logs."""
-    if picture.width > 1600:
-        picture = picture.resize((1600, round(picture.height * 1600 / picture.width)))
-    return np.asarray(picture.convert("RGB"))
+def build_optimizer(model: ChangeDetector, cfg: TrainCfg) -> torch.optim.Optimizer:
+    """Return the optimizer of timm that `cfg.optimizer` names.
 
-
-class Setup:
-    """Model, objective, optimizer and moving average of a run, on their devices.
-
-    Args:
-        fabric: Launched.
-        model: The bare detector; its parameters are moved to the device.
-        cfg: Settings.
+    Raises:
+        ConfigError: timm has no such optimizer.
     """
+    from timm.optim import create_optimizer_v2
 
-    def __init__(self, fabric: Any, model: ChangeDetector, cfg: TrainCfg) -> None:
-        from timm.optim import create_optimizer_v2
-        from timm.utils import ModelEmaV3
+    options: dict[str, Any] = {"momentum": cfg.momentum} if "sgd" in cfg.optimizer.lower() else {}
+    try:
+        return create_optimizer_v2(
+            model,
+            opt="momentum" if cfg.optimizer.lower() == "sgd" else cfg.optimizer,
+            lr=cfg.lr,
+            weight_decay=cfg.weight_decay,
+            filter_bias_and_bn=not cfg.decay_all,
+            **options,
+        )
+    except (AssertionError, ValueError) as error:
+        raise ConfigError(f"optimizer '{cfg.optimizer}' is not an optimizer of timm ({error})") from error
 
-        if fabric.world_size > 1 and fabric.device.type == "cuda":
-            torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
-        self.fabric, self.model = fabric, model.to(fabric.device)
-        self.scans = any(isinstance(module, SS2D) for module in model.modules())
-        self.average: Any = None
-        if cfg.ema:
-            self.average = ModelEmaV3(model, decay=cfg.ema)
-            self.average.requires_grad_(False)
-        options: dict[str, Any] = {"momentum": cfg.momentum} if "sgd" in cfg.optimizer.lower() else {}
-        try:
-            optimizer = create_optimizer_v2(
-                model,
-                opt="momentum" if cfg.optimizer.lower() == "sgd" else cfg.optimizer,
-                lr=cfg.lr,
-                weight_decay=cfg.weight_decay,
-                filter_bias_and_bn=not cfg.decay_all,
-                **options,
-            )
-        except (AssertionError, ValueError) as error:
-            raise ConfigError(f"optimizer '{cfg.optimizer}' is none that timm knows ({error})") from error
-        objective: Any = Objective(model, cfg)
-        if cfg.compile:
-            objective = torch.compile(objective)
-        self.objective, self.optimizer = fabric.setup(objective, optimizer)
 
-    def average_in(self) -> None:
-        """Move the average towards the weights of the step that was just made."""
-        if self.average is not None:
-            self.agree()
-            self.average.update(self.model)
+def build_ema(model: ChangeDetector, cfg: TrainCfg) -> Any:
+    """Return the moving average of the weights (`timm.utils.ModelEmaV3`); None without `cfg.ema`."""
+    if not cfg.ema:
+        return None
+    from timm.utils import ModelEmaV3
 
-    def agree(self) -> None:
-        """Give all processes the batch-norm statistics of the first, which are the ones that are saved."""
-        if self.fabric.world_size > 1:
-            buffers = [b for b in self.model.buffers() if b.is_floating_point()]
-            if buffers:
-                flat = torch.cat([b.flatten() for b in buffers])
-                torch.distributed.broadcast(flat, 0)
-                for buffer, part in zip(buffers, torch.split(flat, [b.numel() for b in buffers]), strict=True):
-                    buffer.copy_(part.view_as(buffer))
+    ema = ModelEmaV3(model, decay=cfg.ema)
+    ema.requires_grad_(False)
+    return ema
 
-    def any(self, flag: bool) -> bool:
-        """Tell whether `flag` is set in any process."""
-        if self.fabric.world_size == 1:
-            return flag
-        return bool(self.fabric.all_reduce(torch.tensor(float(flag), device=self.fabric.device), reduce_op="sum") > 0)
 
-    def judged(self) -> ChangeDetector:
-        """Return the model that is validated and saved: the averaged one if there is one."""
-        return self.model if self.average is None else self.average.module
+def update_ema(fabric: Fabric, ema: Any, model: ChangeDetector) -> None:
+    """Move the average towards the weights of the model."""
+    broadcast_buffers(fabric, model)
+    ema.update(model)
 
-    def average_state(self) -> dict[str, Tensor] | None:
-        """Return the state dict of the averaged model."""
-        return None if self.average is None else self.average.module.state_dict()
 
-    def scaler_state(self) -> dict[str, Any]:
-        """Return the state of the gradient scaler; empty but in fp16."""
-        return dict(self.fabric._precision.state_dict())
+@torch.no_grad()
+def broadcast_buffers(fabric: Fabric, model: nn.Module) -> None:
+    """Copy the batch-norm statistics of the first process, which are saved, to all processes."""
+    buffers = [buffer for buffer in model.buffers() if buffer.is_floating_point()]
+    if fabric.world_size > 1 and buffers:
+        flat = torch.cat([buffer.flatten() for buffer in buffers])
+        torch.distributed.broadcast(flat, 0)
+        for buffer, values in zip(buffers, torch.split(flat, [buffer.numel() for buffer in buffers]), strict=True):
+            buffer.copy_(values.view_as(buffer))
 
-    def load(self, average: Mapping[str, Tensor] | None, scaler: dict[str, Any]) -> None:
-        """Restore the average and the scaler."""
-        if self.average is not None and average is not None:
-            self.average.module.load_state_dict(average)
-        if scaler:
-            self.fabric._precision.load_state_dict(scaler)
+
+def any_process(fabric: Fabric, flag: bool) -> bool:
+    """Return whether `flag` is set in any process."""
+    if fabric.world_size == 1:
+        return flag
+    count: Any = fabric.all_reduce(torch.tensor(float(flag), device=fabric.device), reduce_op="sum")
+    return bool(count > 0)

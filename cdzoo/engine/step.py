@@ -1,147 +1,114 @@
-"""One optimizer step: loss with deep supervision, gradients, and what happens when they are not finite."""
+"""`train_step`: one optimizer step, and what happens if the loss or a gradient is not finite."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from cdzoo.data.sample import Sample
 from cdzoo.data.sampler import mixed_seed
 from cdzoo.engine.batch_augment import BatchAugment
-from cdzoo.engine.inputs import normalize, unit
-from cdzoo.engine.losses import IGNORED, change_loss
-from cdzoo.engine.settings import TrainCfg
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.setup import any_process
+from cdzoo.engine.state import TrainState
 from cdzoo.errors import ConfigError, TrainingError
-from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.preprocess import to_unit
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 
-class Objective(nn.Module):
-    """A detector and its loss as one module, which is what is compiled and distributed."""
+def train_step(
+    fabric: Fabric, objective: Any, optimizer: Any, batches: Sequence[Sample], state: TrainState, cfg: TrainCfg
+) -> float | None:
+    """Make one optimizer step.
 
-    def __init__(self, model: ChangeDetector, cfg: TrainCfg) -> None:
-        super().__init__()
-        self.model = model
-        self.loss, self.change_weight = cfg.loss, cfg.change_weight
-        # Lists of floats, not the config: torch.compile specialises on what it reads.
-        self.mean, self.std = list(model.config.mean), list(model.config.std)
-
-    def forward(self, image_a: Tensor, image_b: Tensor, mask: Tensor) -> Tensor:
-        """Return the loss of images (B, bands, H, W) in [0, 1] against masks (B, H, W)."""
-        t1, t2 = (normalize(image, self.mean, self.std) for image in (image_a, image_b))
-        logits, auxiliary = self.model.forward_supervised(t1, t2)
-        loss = change_loss(logits, mask, self.loss, self.change_weight)
-        if auxiliary:
-            down, right = self.model.padding(*mask.shape[-2:])
-            padded = F.pad(mask, (0, right, 0, down), value=IGNORED)[:, None].float()
-            for weight, coarse in zip(self.model.head.auxiliary_weights, auxiliary, strict=True):
-                small = F.interpolate(padded, size=coarse.shape[-2:], mode="nearest")[:, 0].long()
-                loss = loss + weight * change_loss(coarse, small, self.loss, self.change_weight)
-        return loss
-
-
-@dataclass
-class StepResult:
-    """How a step went.
-
-    Attributes:
-        loss: Mean loss of this process's micro-batches.
-        skipped: The weights were left as they were, because the loss or a gradient was not finite.
-    """
-
-    loss: float
-    skipped: bool
-
-
-class Stepper:
-    """Runs optimizer steps on a Fabric.
-
-    A step whose loss or gradient is not finite on any process changes nothing: weights, optimizer and batch-norm statistics
-    stay. After `cfg.max_bad_steps` of them in a row training stops.
+    A step whose loss or gradient is not finite in any process changes nothing: weights, optimizer and batch-norm statistics stay.
 
     Args:
-        fabric: Lightning Fabric: precision, devices, processes.
-        model: The bare detector.
-        objective: Its objective, set up by `fabric`.
-        optimizer: Set up by `fabric`.
+        fabric: Precision, devices and processes.
+        objective: Objective, set up by `fabric`.
+        optimizer: Optimizer, set up by `fabric`.
+        batches: Micro-batches of the step.
+        state: Its counters of skipped steps are updated.
         cfg: Settings.
+
+    Returns:
+        Mean loss of the micro-batches of this process; None for a skipped step.
+
+    Raises:
+        TrainingError: `cfg.max_bad_steps` consecutive steps were skipped.
     """
+    # Dropout and drop path use the global generator: seeded by the step, a resumed run draws the same numbers.
+    torch.manual_seed(mixed_seed(cfg.seed, state.step, 3, fabric.global_rank))
+    buffers = [buffer for buffer in objective.buffers() if buffer.is_floating_point()]
+    backup = [torch.empty_like(buffer) for buffer in buffers]
+    _copy(backup, buffers)
+    total = torch.zeros((), device=fabric.device)
+    for number, batch in enumerate(batches):
+        last = number == len(batches) - 1
+        with fabric.no_backward_sync(objective, enabled=not last and fabric.world_size > 1):
+            loss = _loss(objective, *_inputs(fabric, batch, state.step, number, cfg)) / len(batches)
+            fabric.backward(loss)
+        total += loss.detach()
+    norm: Any = fabric.clip_gradients(objective, optimizer, max_norm=cfg.clip_norm or float("inf"), error_if_nonfinite=False)
+    # In fp16 the gradient scaler itself leaves out steps with infinite gradients.
+    finite = bool(torch.isfinite(total)) and (cfg.precision == "fp16" or bool(torch.isfinite(norm)))
+    skipped = any_process(fabric, not finite)
+    if skipped:
+        _copy(buffers, backup)
+        state.skipped += 1
+        state.consecutive_skipped += 1
+        if state.consecutive_skipped >= cfg.max_bad_steps:
+            raise _diverged(state, float(total), optimizer.param_groups[0]["lr"], cfg, batches)
+    else:
+        optimizer.step()
+        state.consecutive_skipped = 0
+    optimizer.zero_grad(set_to_none=True)
+    return None if skipped else float(total)
 
-    def __init__(self, fabric: Any, model: ChangeDetector, objective: Any, optimizer: Any, cfg: TrainCfg) -> None:
-        self.fabric, self.objective, self.optimizer, self.cfg = fabric, objective, optimizer, cfg
-        self.augment = BatchAugment(cfg.jitter, cfg.blur, cfg.cutmix)
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.buffers = [b for b in model.buffers() if b.is_floating_point()]
-        self.copies = [b.clone() for b in self.buffers]
-        self.bad_in_a_row = 0
-        self.skipped = 0
 
-    def __call__(self, step: int, lr: float, batches: Sequence[dict[str, Any]]) -> StepResult:
-        """Make one step of the given micro-batches.
+def set_lr(optimizer: Any, lr: float) -> None:
+    """Set the learning rate of all parameter groups; timm scales some groups by `lr_scale`."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
 
-        Raises:
-            TrainingError: Too many steps in a row were not finite.
-        """
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr * group.get("lr_scale", 1.0)
-        # Dropout and drop path draw from the global generator: seeded by the step, a continued run draws the same.
-        torch.manual_seed(mixed_seed(self.cfg.seed, step, 3, self.fabric.global_rank))
-        if self.buffers:
-            torch._foreach_copy_(self.copies, self.buffers)
-        total = torch.zeros((), device=self.fabric.device)
-        for number, batch in enumerate(batches):
-            last = number == len(batches) - 1
-            with self.fabric.no_backward_sync(self.objective, enabled=not last and self.fabric.world_size > 1):
-                loss = self._loss(self._inputs(batch, step, number)) / len(batches)
-                self.fabric.backward(loss)
-            total += loss.detach()
-        norm = self._norm()
-        finite = bool(torch.isfinite(total)) and (self.cfg.precision == "fp16" or bool(torch.isfinite(norm)))
-        if self.fabric.world_size > 1:
-            agreed = self.fabric.all_reduce(torch.tensor(float(finite), device=self.fabric.device), reduce_op="sum")
-            finite = bool(agreed == self.fabric.world_size)
-        if finite:
-            self.optimizer.step()  # in fp16 the scaler leaves a step with infinite gradients out by itself
-            self.bad_in_a_row = 0
-        else:
-            self._undo(step, float(total), lr, batches)
-        self.optimizer.zero_grad(set_to_none=True)
-        return StepResult(float(total), not finite)
 
-    def _loss(self, inputs: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        try:
-            return self.objective(*inputs)
-        except ValueError as error:
-            if "more than 1 value per channel" not in str(error):
-                raise
-            raise ConfigError(
-                f"batch norms of this model cannot learn from {len(inputs[0])} pair(s) of {inputs[0].shape[-1]} pixels, whose "
-                f"coarsest map is one pixel: use more pairs a batch (batch_size), or a larger crop"
-            ) from error
+def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
+    if targets:
+        with torch.no_grad():
+            torch._foreach_copy_(targets, sources)
 
-    def _inputs(self, batch: dict[str, Any], step: int, number: int) -> tuple[Tensor, Tensor, Tensor]:
-        generator = torch.Generator().manual_seed(mixed_seed(self.cfg.seed, step, 4, number, self.fabric.global_rank))
-        device = self.fabric.device
-        image_a, image_b, mask = (batch[key].to(device, non_blocking=True) for key in ("image_a", "image_b", "mask"))
-        return self.augment(unit(image_a), unit(image_b), mask, generator)
 
-    def _norm(self) -> Tensor:
-        limit = self.cfg.clip_norm or float("inf")
-        return self.fabric.clip_gradients(self.objective, self.optimizer, max_norm=limit, error_if_nonfinite=False)
+def _inputs(fabric: Fabric, batch: Sample, step: int, number: int, cfg: TrainCfg) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Move a micro-batch to the device and augment it."""
+    generator = torch.Generator().manual_seed(mixed_seed(cfg.seed, step, 4, number, fabric.global_rank))
+    images = [to_unit(image.to(fabric.device, non_blocking=True)) for image in batch.images]
+    target = {key: value.to(fabric.device, non_blocking=True) for key, value in batch.target.items()}
+    BatchAugment(cfg.jitter, cfg.blur, cfg.cutmix)(images, target, generator)
+    return images, target
 
-    def _undo(self, step: int, loss: float, lr: float, batches: Sequence[dict[str, Any]]) -> None:
-        if self.buffers:
-            torch._foreach_copy_(self.buffers, self.copies)
-        self.skipped += 1
-        self.bad_in_a_row += 1
-        if self.bad_in_a_row >= self.cfg.max_bad_steps:
-            names = [name for batch in batches for name in batch["name"]]
-            what = f"the loss became {loss}" if loss != loss or abs(loss) == float("inf") else "a gradient was not finite"
-            raise TrainingError(
-                f"{what} at step {step}, the last of {self.bad_in_a_row} such steps in a row (learning rate {lr:.3g}, "
-                f"precision {self.cfg.precision}, pairs {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}); nothing was "
-                f"learned from them. Lower lr, clip gradients (clip_norm=1), use precision=fp32, or check the image values"
-            )
+
+def _loss(objective: Any, images: list[Tensor], target: dict[str, Tensor]) -> Tensor:
+    try:
+        return objective(images, target)
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise ConfigError(
+            f"batch norms cannot be trained with {len(images[0])} sample(s) of {images[0].shape[-1]} pixels, whose coarsest "
+            f"level has a single pixel: use more samples per batch (batch_size), or a larger crop"
+        ) from error
+
+
+def _diverged(state: TrainState, loss: float, lr: float, cfg: TrainCfg, batches: Sequence[Sample]) -> TrainingError:
+    names = [name for batch in batches for name in batch.name]
+    what = "a gradient was not finite" if loss - loss == 0 else f"the loss became {loss}"
+    return TrainingError(
+        f"{what} at step {state.step}, the last of {state.consecutive_skipped} consecutive skipped steps (learning rate "
+        f"{lr:.3g}, precision {cfg.precision}, samples {', '.join(names[:4])}{', ...' if len(names) > 4 else ''}). Lower lr, "
+        f"clip gradients (clip_norm=1), use precision=fp32, or check the image values"
+    )

@@ -1,26 +1,32 @@
-"""`bfa`: the bitemporal feature aggregation of GLMamba (Eq. 15-22)."""
+"""`bfa`: bitemporal feature aggregation of GLMamba (Eq. 15-22).
+
+Source: S. Liu et al., IEEE JSTARS 19 (2026), doi 10.1109/JSTARS.2026.3675679.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+from cdzoo.components import LevelFusion
 from cdzoo.fusion.cbam import CBAM
 from cdzoo.layers import ConvBNReLU, kaiming_init_
-from cdzoo.part import LevelFusion
 from cdzoo.registry import register_fusion
 
 
 @register_fusion("bfa")
 class BFA(LevelFusion):
-    """Attention on the difference plus convolutions on both dates: Z_d + Z_c.
+    """CBAM attention on the difference plus convolutions on the concatenation: Z_d + Z_c.
 
-    Z_d = CBAM(x2 - x1);  Z_c = ConvBNReLU1x1(ConvBNReLU3x3([x1; x2])), the 3x3 keeping 2 C channels.
+    Z_d = CBAM(x2 - x1); Z_c = ConvBNReLU1x1(ConvBNReLU3x3([x1; x2])), where the 3x3 convolution has 2 C output channels.
 
     Args:
-        channels: Channels C of each date.
-        reduction: Divisor of the hidden width of CBAM's channel attention.
-        norm: Batch norm and ReLU inside CBAM's spatial attention.
+        channels: Number of channels C of each date.
+        reduction: Reduction ratio of the hidden channels of the channel attention.
+        norm: Apply batch normalization and ReLU in the spatial attention.
+
+    Raises:
+        ConfigError: `reduction` is below 1.
     """
 
     def __init__(self, channels: int, reduction: int = 16, norm: bool = True) -> None:
@@ -30,5 +36,5 @@ class BFA(LevelFusion):
         kaiming_init_(self)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """Fuse two (B, C, h, w) into one."""
+        """Fuse two maps (B, C, h, w) into one of the same shape."""
         return self.difference(x2 - x1) + self.combination(torch.cat([x1, x2], dim=1))

@@ -1,4 +1,4 @@
-"""`bit`: the bitemporal image transformer, on semantic tokens.
+"""`bit`: bitemporal image transformer on semantic tokens.
 
 Source: H. Chen, Z. Qi, Z. Shi, "Remote Sensing Image Change Detection with Transformers", IEEE TGRS 60 (2022), doi
 10.1109/TGRS.2021.3095166, arXiv 2103.00208.
@@ -10,16 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import LevelFusion
 from cdzoo.errors import ConfigError
 from cdzoo.layers import normal_init_
-from cdzoo.part import LevelFusion
 from cdzoo.registry import register_fusion
 
 
 class Attention(nn.Module):
-    """Multi-head attention of `x` (B, n, C) to `context` (B, m, C), scaled by C ** -0.5.
+    """Base of multi-head attention with scale C ** -0.5, as in the official code, instead of head_channels ** -0.5.
 
-    The scale is that of the authors' code; the usual one is head_channels ** -0.5.
+    Args:
+        channels: Number of input and output channels C.
+        heads: Number of attention heads.
+        head_channels: Number of channels per head.
     """
 
     def __init__(self, channels: int, heads: int, head_channels: int) -> None:
@@ -29,26 +32,26 @@ class Attention(nn.Module):
         self.out = nn.Linear(heads * head_channels, channels)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend with projected (B, n, heads * head_channels) queries and (B, m, ...) keys and values."""
+        """Return the attention output (B, n, C) of queries (B, n, heads * head_channels) and keys and values (B, m, ...)."""
         q, k, v = (t.view(*t.shape[:2], self.heads, -1).transpose(1, 2) for t in (q, k, v))
         y = F.scaled_dot_product_attention(q, k, v, scale=self.scale)
         return self.out(y.transpose(1, 2).flatten(2))
 
 
 class SelfAttention(Attention):
-    """Attention of tokens to each other; one projection makes queries, keys and values."""
+    """Self-attention of tokens with a joint projection of queries, keys and values."""
 
     def __init__(self, channels: int, heads: int, head_channels: int) -> None:
         super().__init__(channels, heads, head_channels)
         self.qkv = nn.Linear(channels, 3 * heads * head_channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Attend within (B, n, C)."""
+        """Apply self-attention to tokens (B, n, C)."""
         return self.attend(*self.qkv(x).chunk(3, dim=-1))
 
 
 class CrossAttention(Attention):
-    """Attention of pixels to tokens."""
+    """Cross-attention from pixels (queries) to tokens (keys and values)."""
 
     def __init__(self, channels: int, heads: int, head_channels: int) -> None:
         super().__init__(channels, heads, head_channels)
@@ -57,12 +60,18 @@ class CrossAttention(Attention):
         self.v = nn.Linear(channels, heads * head_channels, bias=False)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Attend from (B, n, C) to (B, m, C)."""
+        """Apply cross-attention from `x` (B, n, C) to `context` (B, m, C)."""
         return self.attend(self.q(x), self.k(context), self.v(context))
 
 
 class Layer(nn.Module):
-    """x + Attention(LN(x)), then x + MLP(LN(x)); the context, if any, goes through the first layer norm too."""
+    """Transformer layer: x + Attention(LN(x)), then x + MLP(LN(x)). The context is normalized by the first layer norm, too.
+
+    Args:
+        channels: Number of input and output channels C.
+        attention: Attention module.
+        hidden: Number of hidden channels of the MLP.
+    """
 
     def __init__(self, channels: int, attention: Attention, hidden: int) -> None:
         super().__init__()
@@ -72,27 +81,31 @@ class Layer(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.GELU(), nn.Linear(hidden, channels))
 
     def forward(self, x: Tensor, *context: Tensor) -> Tensor:
-        """Apply to (B, n, C)."""
+        """Apply the layer to `x` (B, n, C), with an optional context (B, m, C)."""
         x = x + self.attn(self.norm1(x), *(self.norm1(c) for c in context))
         return x + self.mlp(self.norm2(x))
 
 
 @register_fusion("bit")
 class BIT(LevelFusion):
-    """Few tokens per date, a transformer over those of both, each date's pixels asking its own tokens; then |x1 - x2|.
+    """Semantic tokens per date, a transformer encoder over both dates, a decoder from pixels to tokens, and |x1 - x2|.
 
-    Tokens are means of the pixels under `tokens` softmax maps over the image. The order of the dates matters only through
-    the learned position of each token.
+    Tokens are averages of the pixels, weighted by softmax maps over the image. The encoder applies self-attention to the tokens
+    of both dates; the decoder applies cross-attention from pixels to tokens of the same date. The output depends on the order
+    of the dates only through the learned position embedding of the tokens.
 
     Args:
-        channels: Channels C of each date.
-        tokens: Tokens per date.
-        depth: Layers over the tokens of both dates.
-        decoder_depth: Layers in which pixels ask tokens.
-        heads: Attention heads.
-        head_channels: Channels per head of the token layers.
-        decoder_head_channels: Channels per head of the pixel layers.
-        mlp_ratio: Hidden width of the MLPs as a multiple of C.
+        channels: Number of channels C of each date.
+        tokens: Number of tokens per date.
+        depth: Number of encoder layers.
+        decoder_depth: Number of decoder layers.
+        heads: Number of attention heads.
+        head_channels: Number of channels per head of the encoder.
+        decoder_head_channels: Number of channels per head of the decoder.
+        mlp_ratio: Ratio of hidden channels of the MLPs to C.
+
+    Raises:
+        ConfigError: An argument is not positive.
     """
 
     def __init__(
@@ -108,7 +121,7 @@ class BIT(LevelFusion):
     ) -> None:
         super().__init__(channels)
         if min(tokens, depth, decoder_depth, heads, head_channels, decoder_head_channels) < 1 or mlp_ratio <= 0:
-            raise ConfigError("fusion bit: tokens, depths, heads, head channels and mlp_ratio must be positive")
+            raise ConfigError("fusion bit: all arguments must be positive")
         hidden = max(1, int(mlp_ratio * channels))
         self.tokenize = nn.Conv2d(channels, tokens, 1, bias=False)
         self.position = nn.Parameter(torch.randn(1, 2 * tokens, channels))
@@ -121,15 +134,15 @@ class BIT(LevelFusion):
         normal_init_(self)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """Fuse two (B, C, h, w) into one."""
+        """Fuse two maps (B, C, h, w) into one of the same shape."""
         batch, channels, height, width = x1.shape
         x = torch.cat([x1, x2])
-        maps = self.tokenize(x).flatten(2).softmax(dim=-1)
+        weights = self.tokenize(x).flatten(2).softmax(dim=-1)  # (2 B, tokens, h * w)
         x = x.flatten(2).transpose(1, 2)  # (2 B, h * w, C)
-        tokens = maps @ x
-        both = self.encoder(torch.cat(tokens.chunk(2), dim=1) + self.position)  # (B, 2 tokens, C)
-        tokens = torch.cat(both.chunk(2, dim=1))
+        tokens = weights @ x  # (2 B, tokens, C)
+        encoded = self.encoder(torch.cat(tokens.chunk(2), dim=1) + self.position)  # (B, 2 tokens, C)
+        tokens = torch.cat(encoded.chunk(2, dim=1))  # (2 B, tokens, C)
         for layer in self.decoder:
             x = layer(x, tokens)
-        first, second = x.chunk(2)
-        return (first - second).abs().transpose(1, 2).reshape(batch, channels, height, width)
+        x1, x2 = x.chunk(2)
+        return (x1 - x2).abs().transpose(1, 2).reshape(batch, channels, height, width)

@@ -1,4 +1,4 @@
-"""CBAM attention, and `cbam`: CBAM of the difference alone, one rival of BFA in GLMamba's Table II.
+"""`cbam`: CBAM attention on the difference, a baseline of BFA in Table II of GLMamba.
 
 Source: S. Woo et al., "CBAM: Convolutional Block Attention Module", ECCV 2018.
 """
@@ -9,14 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import LevelFusion
 from cdzoo.errors import ConfigError
 from cdzoo.layers import kaiming_init_
-from cdzoo.part import LevelFusion
 from cdzoo.registry import register_fusion
 
 
 class ChannelAttention(nn.Module):
-    """x * sigmoid(MLP(mean over pixels) + MLP(max over pixels)), one MLP C -> max(1, C / reduction) -> C for both."""
+    """Channel attention x * sigmoid(MLP(mean over pixels) + MLP(max over pixels)) with a shared MLP.
+
+    Args:
+        channels: Number of channels C of the map.
+        reduction: Reduction ratio of the hidden channels, max(1, C / reduction).
+    """
 
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
@@ -24,15 +29,18 @@ class ChannelAttention(nn.Module):
         self.mlp = nn.Sequential(nn.Conv2d(channels, hidden, 1), nn.ReLU(inplace=True), nn.Conv2d(hidden, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weight the channels of (B, C, h, w)."""
+        """Weight the channels of a map (B, C, h, w)."""
         weight = self.mlp(x.mean((2, 3), keepdim=True)) + self.mlp(x.amax((2, 3), keepdim=True))
         return x * weight.sigmoid()
 
 
 class SpatialAttention(nn.Module):
-    """x * sigmoid(ReLU(BN(Conv7x7([mean; max over channels])))).
+    """Spatial attention x * sigmoid(ReLU(BN(Conv7x7([mean over channels; max over channels])))).
 
-    With `norm=False` it is the plain CBAM, without batch norm and ReLU. (With the ReLU the weight never falls below 0.5.)
+    Because of the ReLU, weights are at least 0.5.
+
+    Args:
+        norm: Apply batch normalization and ReLU, as in GLMamba; False for the original CBAM.
     """
 
     def __init__(self, norm: bool) -> None:
@@ -41,7 +49,7 @@ class SpatialAttention(nn.Module):
         self.norm = nn.BatchNorm2d(1) if norm else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Weight the positions of (B, C, h, w)."""
+        """Weight the positions of a map (B, C, h, w)."""
         weight = self.conv(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1))
         if self.norm is not None:
             weight = F.relu(self.norm(weight))
@@ -49,28 +57,34 @@ class SpatialAttention(nn.Module):
 
 
 class CBAM(nn.Sequential):
-    """Channel attention, then spatial attention, on one map.
+    """Channel attention followed by spatial attention: (B, C, h, w) -> (B, C, h, w).
 
     Args:
-        channels: Channels C of the map.
-        reduction: Divisor of the hidden width of the channel attention.
-        norm: Batch norm and ReLU inside the spatial attention, as in GLMamba; False for the plain CBAM.
+        channels: Number of channels C of the map.
+        reduction: Reduction ratio of the hidden channels of the channel attention.
+        norm: Apply batch normalization and ReLU in the spatial attention, as in GLMamba; False for the original CBAM.
+
+    Raises:
+        ConfigError: `reduction` is below 1.
     """
 
     def __init__(self, channels: int, reduction: int = 16, norm: bool = True) -> None:
         if reduction < 1:
-            raise ConfigError(f"cbam: reduction must be at least 1, got {reduction}")
+            raise ConfigError(f"CBAM: reduction must be at least 1, got {reduction}")
         super().__init__(ChannelAttention(channels, reduction), SpatialAttention(norm))
 
 
 @register_fusion("cbam")
 class CBAMFusion(LevelFusion):
-    """CBAM(x2 - x1).
+    """CBAM attention on the difference of the dates: CBAM(x2 - x1).
 
     Args:
-        channels: Channels C of each date.
-        reduction: Divisor of the hidden width of the channel attention.
-        norm: Batch norm and ReLU inside the spatial attention, as in GLMamba; False for the plain CBAM.
+        channels: Number of channels C of each date.
+        reduction: Reduction ratio of the hidden channels of the channel attention.
+        norm: Apply batch normalization and ReLU in the spatial attention, as in GLMamba; False for the original CBAM.
+
+    Raises:
+        ConfigError: `reduction` is below 1.
     """
 
     def __init__(self, channels: int, reduction: int = 16, norm: bool = True) -> None:
@@ -79,5 +93,5 @@ class CBAMFusion(LevelFusion):
         kaiming_init_(self)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """Fuse two (B, C, h, w) into one."""
+        """Fuse two maps (B, C, h, w) into one of the same shape."""
         return self.cbam(x2 - x1)

@@ -1,20 +1,24 @@
-"""`changeformer`: the difference modules of ChangeFormer."""
+"""`changeformer`: difference modules of ChangeFormer.
+
+Source: W. G. C. Bandara, V. M. Patel, "A Transformer-Based Siamese Network for Change Detection", IGARSS 2022, arXiv
+2201.01293.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Fusion
 from cdzoo.layers import normal_init_
-from cdzoo.part import Fusion
+from cdzoo.layers.resize import resize
 from cdzoo.registry import register_fusion
 
 
 class Difference(nn.Sequential):
-    """ReLU(Conv3x3(BN(ReLU(Conv3x3(x))))), from 2 C channels; the ReLU comes before the batch norm."""
+    """ReLU(Conv3x3(BN(ReLU(Conv3x3(x))))): (B, in_channels, h, w) -> (B, channels, h, w); ReLU precedes batch normalization."""
 
     def __init__(self, in_channels: int, channels: int) -> None:
         super().__init__(
@@ -28,14 +32,14 @@ class Difference(nn.Sequential):
 
 @register_fusion("changeformer")
 class ChangeFormerFusion(Fusion):
-    """D_i = Difference_i([x1_i; x2_i]) + D_(i+1) enlarged bilinearly, from the coarsest level up.
+    """Learned differences with a top-down pathway: D_i = Difference_i([x1_i; x2_i]) + upsample(D_(i+1)).
 
-    The difference is learned and depends on the order of the dates. Source: Bandara and Patel, IGARSS 2022, arXiv 2201.01293.
+    The output depends on the order of the dates. Upsampling is bilinear.
 
     Args:
-        in_channels: Channels C_i of each level.
-        in_strides: Stride of each level.
-        channels: Channels given at every level; those of the finest level taken by default.
+        in_channels: Number of input channels C_i per level.
+        in_strides: Stride per level.
+        channels: Number of output channels of every level. Default: those of the finest level.
     """
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, channels: int | None = None) -> None:
@@ -45,8 +49,8 @@ class ChangeFormerFusion(Fusion):
         normal_init_(self)
 
     def forward(self, features1: list[Tensor], features2: list[Tensor]) -> list[Tensor]:
-        """Fuse the pyramids; sizes stay."""
-        own = [level(torch.cat(pair, dim=1)) for level, *pair in zip(self.levels, features1, features2, strict=True)]
-        for i in range(len(own) - 2, -1, -1):
-            own[i] = own[i] + F.interpolate(own[i + 1], size=own[i].shape[-2:], mode="bilinear", align_corners=False)
-        return own
+        """Fuse the pyramids of the two dates; spatial sizes are unchanged."""
+        fused = [level(torch.cat([x1, x2], dim=1)) for level, x1, x2 in zip(self.levels, features1, features2, strict=True)]
+        for i in range(len(fused) - 2, -1, -1):
+            fused[i] = fused[i] + resize(fused[i + 1], fused[i].shape[-2:])
+        return fused

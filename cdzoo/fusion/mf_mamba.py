@@ -1,4 +1,4 @@
-"""`mf_mamba`: the fusion of the decoder that the MF-Mamba repository holds."""
+"""`mf_mamba`: fusion of the decoder in the MF-Mamba repository."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import LevelFusion
 from cdzoo.errors import ConfigError
 from cdzoo.layers import ConvBNReLU
-from cdzoo.part import LevelFusion
 from cdzoo.registry import register_fusion
 
 
 class JointAttention(nn.Module):
-    """Both dates convolved to C channels, plus that weighted by channel attention.
+    """Joint convolution of both dates with residual channel attention.
 
-    y = SiLU(BN(Conv3x3([x1; x2]))); y + y * sigmoid(MLP(mean over pixels) + MLP(max over pixels)).
+    y + y * sigmoid(MLP(mean over pixels) + MLP(max over pixels)) with y = SiLU(BN(Conv3x3([x1; x2]))).
+
+    Args:
+        channels: Number of channels C of each date.
+        reduction: Reduction ratio of the hidden channels of the MLP, max(1, C / reduction).
     """
 
     def __init__(self, channels: int, reduction: int) -> None:
@@ -28,7 +32,7 @@ class JointAttention(nn.Module):
         )
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """Join two (B, C, h, w) into one."""
+        """Combine two maps (B, C, h, w) into one of the same shape."""
         y = F.silu(self.norm(self.conv(torch.cat([x1, x2], dim=1))))
         weight = self.mlp(y.mean((2, 3), keepdim=True)) + self.mlp(y.amax((2, 3), keepdim=True))
         return y + y * weight.sigmoid()
@@ -36,25 +40,28 @@ class JointAttention(nn.Module):
 
 @register_fusion("mf_mamba")
 class MFMamba(LevelFusion):
-    """F(F(x1, J), F(J, x2)) with J the joint attention of both dates and F(a, b) = ReLU(BN(Conv1x1([a; b]))), one F for all.
+    """F(F(x1, J), F(J, x2)) with the joint attention J of both dates and a shared F(a, b) = ReLU(BN(Conv1x1([a; b]))).
 
-    Source: the public code that Z. Zhang et al., IEEE TGRS 2024, doi 10.1109/TGRS.2024.3501303, is said to be published with
-    (121zzy/MF-Mamba); see `cdzoo/models/mf_vmamba.py` for what of the paper it is not.
+    Source: the public repository 121zzy/MF-Mamba of Z. Zhang et al., IEEE TGRS 2024, doi 10.1109/TGRS.2024.3501303;
+    `cdzoo/models/mf_vmamba.py` lists the differences from the paper.
 
     Args:
-        channels: Channels C of each date.
-        reduction: Divisor of the hidden width of the channel attention.
+        channels: Number of channels C of each date.
+        reduction: Reduction ratio of the hidden channels of the channel attention.
+
+    Raises:
+        ConfigError: `reduction` is below 1.
     """
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         if reduction < 1:
-            raise ConfigError(f"mf_mamba: reduction must be at least 1, got {reduction}")
+            raise ConfigError(f"fusion mf_mamba: reduction must be at least 1, got {reduction}")
         super().__init__(channels)
         self.joint = JointAttention(channels, reduction)
         self.fuse = ConvBNReLU(2 * channels, channels, 1)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """Fuse two (B, C, h, w) into one."""
+        """Fuse two maps (B, C, h, w) into one of the same shape."""
         joint = self.joint(x1, x2)
-        first, second = self.fuse(torch.cat([x1, joint], dim=1)), self.fuse(torch.cat([joint, x2], dim=1))
-        return self.fuse(torch.cat([first, second], dim=1))
+        y1, y2 = self.fuse(torch.cat([x1, joint], dim=1)), self.fuse(torch.cat([joint, x2], dim=1))
+        return self.fuse(torch.cat([y1, y2], dim=1))

@@ -1,9 +1,7 @@
-"""From a pyramid to logits at input size."""
+"""Heads: from the decoded pyramid to logits."""
 
-from cdzoo.heads.changeformer import ChangeFormerHead
-from cdzoo.heads.conv import Conv
-from cdzoo.heads.fcn import FCN
-from cdzoo.heads.stepwise import Stepwise
-from cdzoo.heads.summation import Summation
+from __future__ import annotations
 
-__all__ = ["FCN", "ChangeFormerHead", "Conv", "Stepwise", "Summation"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,4 +1,8 @@
-"""`changeformer`: the prediction of ChangeFormer V6, with deep supervision."""
+"""`changeformer`: prediction head of ChangeFormer V6, with deep supervision.
+
+Source: W. G. C. Bandara, V. M. Patel, "A Transformer-Based Siamese Network for Change Detection", IGARSS 2022, arXiv
+2201.01293.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Head
 from cdzoo.errors import ConfigError
 from cdzoo.layers import normal_init_
-from cdzoo.part import Head
+from cdzoo.layers.resize import resize
 from cdzoo.registry import register_head
 
-_SIDE_WEIGHT, _FINEST_SIDE_WEIGHT = 0.5, 0.8
+SIDE_WEIGHT, FINEST_SIDE_WEIGHT = 0.5, 0.8
 
 
-class Enlarge(nn.Module):
-    """Transposed Conv4x4 of stride 2, then x + 0.1 Conv3x3(ReLU(Conv3x3(x)))."""
+class UpsampleBlock(nn.Module):
+    """2x upsampling by a transposed Conv4x4, then x + 0.1 Conv3x3(ReLU(Conv3x3(x))): (B, C, h, w) -> (B, C, 2h, 2w)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -26,24 +31,27 @@ class Enlarge(nn.Module):
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Double (B, C, h, w)."""
+        """Upsample a map (B, C, h, w)."""
         x = self.up(x)
         return x + 0.1 * self.conv2(F.relu(self.conv1(x)))
 
 
 @register_head("changeformer")
 class ChangeFormerHead(Head):
-    """Joins all levels at the size of the finest, doubles that twice, and classifies; every level has a side head too.
+    """Concatenation of all levels at the size of the finest, two 2x upsampling blocks and a classifier; one side head per level.
 
-    Source: Bandara and Patel, IGARSS 2022, arXiv 2201.01293. The side heads are trained with the weights 0.5 (0.8 at the
-    finest level) of the authors' LEVIR-CD script, each against the mask shrunk to it, and do not run in inference.
+    The side heads are used in training only. Their loss weights are 0.5, and 0.8 at the finest level, as in the LEVIR-CD script
+    of the official code; each is compared with the target downsampled to its size.
 
     Args:
-        in_channels: Channels of each level, finest first.
-        in_strides: Stride of each level; the finest is 4 in ChangeFormer. Where doubling it twice does not reach the image,
-            the logits are resized bilinearly.
-        num_classes: Channels of the logits.
-        channels: Channels of the joined map; those of the finest level by default.
+        in_channels: Number of input channels per level, finest first.
+        in_strides: Stride per level. The finest stride is 4 in ChangeFormer; for other strides the logits are resized
+            bilinearly to the image.
+        num_classes: Number of output channels.
+        channels: Number of channels of the fused map. Default: those of the finest level.
+
+    Raises:
+        ConfigError: `channels` is below 1.
     """
 
     def __init__(
@@ -66,22 +74,18 @@ class ChangeFormerHead(Head):
             )
             for c in in_channels
         )
-        self.auxiliary_weights = (*[_SIDE_WEIGHT] * (len(in_channels) - 1), _FINEST_SIDE_WEIGHT)
+        self.auxiliary_weights = (*[SIDE_WEIGHT] * (len(in_channels) - 1), FINEST_SIDE_WEIGHT)
         self.join = nn.Sequential(nn.Conv2d(sum(in_channels), channels, 1), nn.BatchNorm2d(channels))
-        self.enlarge = nn.Sequential(Enlarge(channels), Enlarge(channels))
+        self.enlarge = nn.Sequential(UpsampleBlock(channels), UpsampleBlock(channels))
         self.classify = nn.Conv2d(channels, num_classes, 3, padding=1)
         normal_init_(self)
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
-        """Return logits (B, num_classes, H, W) for `size` = (H, W)."""
-        finest = features[0].shape[-2:]
-        # The finest level last, as the authors' parameters have it; resizing it to its own size changes nothing.
-        coarser = [F.interpolate(f, size=finest, mode="bilinear", align_corners=False) for f in reversed(features[1:])]
-        logits = self.classify(self.enlarge(self.join(torch.cat([*coarser, features[0]], dim=1))))
-        if tuple(logits.shape[-2:]) == tuple(size):
-            return logits
-        return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
+        """Return logits (B, num_classes, H, W) for an image of `size` (H, W)."""
+        # Coarsest level first, the order of the official parameters.
+        levels = [resize(level, features[0].shape[-2:]) for level in reversed(features)]
+        return resize(self.classify(self.enlarge(self.join(torch.cat(levels, dim=1)))), size)
 
     def auxiliary(self, features: list[Tensor]) -> list[Tensor]:
-        """Return logits of every level at its own size, coarsest first."""
-        return [side(f) for side, f in reversed(list(zip(self.sides, features, strict=True)))]
+        """Return logits of every level at the size of the level, coarsest first."""
+        return [side(level) for side, level in reversed(list(zip(self.sides, features, strict=True)))]

@@ -1,27 +1,31 @@
-"""`conv`: one convolution to logits, as FC-EF, FC-Siam and ChangeMamba end."""
+"""`conv`: convolutional classifier, as in FC-EF, FC-Siam and ChangeMamba."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.compatibility import check_one_level
+from cdzoo.components import Head
 from cdzoo.errors import ConfigError
-from cdzoo.part import Head, check_one_level
+from cdzoo.layers.resize import resize
 from cdzoo.registry import register_head
 
 
 @register_head("conv")
 class Conv(Head):
-    """One convolution of one level; the logits are enlarged bilinearly when the level is smaller than the image.
+    """Convolution of a single level; the logits are resized bilinearly to the image.
 
     Args:
-        in_channels: Channels of the one level taken.
-        in_strides: Its stride.
-        num_classes: Channels of the logits.
-        kernel_size: Odd size of the kernel.
-        transposed: Store the kernel as a transposed convolution of stride 1 does, as FC-EF and FC-Siam have it.
+        in_channels: Number of input channels of the one input level.
+        in_strides: Stride of the input level.
+        num_classes: Number of output channels.
+        kernel_size: Kernel size; odd.
+        transposed: Use a transposed convolution of stride 1, as FC-EF and FC-Siam do.
+
+    Raises:
+        ConfigError: `kernel_size` is even or below 1, or there are several levels.
     """
 
     def __init__(
@@ -36,12 +40,9 @@ class Conv(Head):
             raise ConfigError(f"head conv: kernel_size must be odd, got {kernel_size}")
         super().__init__(in_channels, in_strides, num_classes)
         conv = nn.ConvTranspose2d if transposed else nn.Conv2d
-        channels = check_one_level("the head conv", in_channels)
+        channels = check_one_level("head conv", in_channels)
         self.classify = conv(channels, num_classes, kernel_size, padding=kernel_size // 2)
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
-        """Return logits (B, num_classes, H, W) for `size` = (H, W)."""
-        logits = self.classify(features[0])
-        if tuple(logits.shape[-2:]) == tuple(size):
-            return logits
-        return F.interpolate(logits, size=tuple(size), mode="bilinear", align_corners=False)
+        """Return logits (B, num_classes, H, W) for an image of `size` (H, W)."""
+        return resize(self.classify(features[0]), size)

@@ -1,26 +1,31 @@
-"""`summation`: the prediction head of GLMamba."""
+"""`summation`: prediction head of GLMamba.
+
+Source: S. Liu et al., IEEE JSTARS 19 (2026), doi 10.1109/JSTARS.2026.3675679.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.components import Head
 from cdzoo.layers import ConvBNReLU, kaiming_init_
-from cdzoo.part import Head
+from cdzoo.layers.resize import resize
 from cdzoo.registry import register_head
 
 
 @register_head("summation")
 class Summation(Head):
-    """Conv1x1 per level to C channels, summed from coarse to fine, then Conv3x3-BN-ReLU-Conv1x1 at input size.
+    """Sum of all levels, projected to C channels and upsampled from coarse to fine, and a classifier at image size.
+
+    Projections are Conv1x1, upsampling is bilinear, and the classifier is Conv3x3-BN-ReLU-Conv1x1.
 
     Args:
-        in_channels: Channels of each level, finest first.
-        in_strides: Stride of each level.
-        num_classes: Channels of the logits.
-        channels: C; the channels of the finest level by default.
+        in_channels: Number of input channels per level, finest first.
+        in_strides: Stride per level.
+        num_classes: Number of output channels.
+        channels: Number of channels C of the sum. Default: those of the finest level.
     """
 
     def __init__(
@@ -39,13 +44,8 @@ class Summation(Head):
         kaiming_init_(self)
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
-        """Return logits (B, num_classes, H, W) for `size` = (H, W)."""
-        *finer, coarsest = [lateral(f) for lateral, f in zip(self.laterals, features, strict=True)]
-        total = coarsest
+        """Return logits (B, num_classes, H, W) for an image of `size` (H, W)."""
+        *finer, x = [lateral(level) for lateral, level in zip(self.laterals, features, strict=True)]
         for level in reversed(finer):
-            total = level + _resize(total, level.shape[-2:])
-        return self.classify(self.smooth(_resize(total, size)))
-
-
-def _resize(x: Tensor, size: Sequence[int]) -> Tensor:
-    return F.interpolate(x, size=tuple(size), mode="bilinear", align_corners=False)
+            x = level + resize(x, level.shape[-2:])
+        return self.classify(self.smooth(resize(x, size)))

@@ -1,4 +1,4 @@
-"""Layers that at least two parts share."""
+"""Layers used by two or more components."""
 
 from cdzoo.layers.conv import ConvBNReLU
 from cdzoo.layers.drop_path import drop_path

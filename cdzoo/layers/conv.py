@@ -1,4 +1,4 @@
-"""Convolution, batch norm, ReLU."""
+"""Convolution with batch normalization and ReLU."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from torch import nn
 
 
 class ConvBNReLU(nn.Sequential):
-    """ReLU(BN(Conv(x))): (B, in_channels, H, W) -> (B, out_channels, H, W), size kept.
+    """Convolution of stride 1, batch normalization and ReLU: (B, in_channels, H, W) -> (B, out_channels, H, W).
 
-    The convolution has no bias, since the batch norm after it has one.
+    Args:
+        in_channels: Number of input channels.
+        out_channels: Number of output channels.
+        kernel_size: Kernel size; odd, so that the spatial size is preserved.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
         super().__init__(
+            # No bias: batch normalization has its own.
             nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),

@@ -1,7 +1,8 @@
-"""SS2D: the selective scan (S6) of a map read in several directions.
+"""SS2D: 2D selective scan (S6) in several directions.
 
-Sources: Mamba (Gu & Dao, 2023, arXiv 2312.00752) for S6 and its initialisation; VMamba (Liu et al., 2024, arXiv 2401.10166)
-for the scan over four directions. Parameter names are VMamba's.
+Sources: A. Gu, T. Dao, "Mamba: Linear-Time Sequence Modeling with Selective State Spaces", arXiv 2312.00752, for S6 and its
+initialization; Y. Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, arXiv 2401.10166, for the scan in four
+directions. Parameters have the names of VMamba.
 """
 
 from __future__ import annotations
@@ -13,26 +14,29 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cdzoo.errors import ConfigError
+from cdzoo.names import suggest
 from cdzoo.ops import list_scan_orders, ss2d_scan
 from cdzoo.ops.orders import num_directions
-from cdzoo.registry import nearest
 
 
 class SS2D(nn.Module):
-    """Selective scan over a channels-last map in K directions, summed in place.
+    """Selective scan of a channels-last map in K directions; outputs are summed over directions at each position.
 
-    Each direction k has its own projections and its own A and D:
+    Each direction k has its own projections, A and D:
     (dt, B, C) = x_proj_k(u);  dt = softplus(dt_proj_k(dt) + dt_bias_k);  h_t = exp(dt A) h_{t-1} + dt B_t u_t;
-    y_t = C_t . h_t + D u_t. The input term is the first-order dt * B of every Mamba implementation, not the full zero-order
-    hold, and dt goes through softplus (the GLMamba description prints SiLU).
+    y_t = C_t . h_t + D u_t. The input term is dt * B (first order), as in Mamba implementations, instead of the exact
+    zero-order hold, and dt is passed through softplus (the GLMamba paper prints SiLU).
 
     Args:
-        channels: Channels D of the map.
+        channels: Number of channels D.
         d_state: State size N per channel.
-        dt_rank: Rank of the projection that makes dt; `ceil(model_channels / 16)` in Mamba.
-        scan: Order of the directions, see `cdzoo.ops.list_scan_orders`.
-        dt_min: Smallest dt at initialisation.
-        dt_max: Largest dt at initialisation.
+        dt_rank: Rank of the projection to dt; `ceil(model_channels / 16)` in Mamba.
+        scan: Scan order, one of `cdzoo.ops.list_scan_orders()`.
+        dt_min: Minimum dt at initialization.
+        dt_max: Maximum dt at initialization.
+
+    Raises:
+        ConfigError: `scan` is unknown.
     """
 
     def __init__(
@@ -40,7 +44,7 @@ class SS2D(nn.Module):
     ) -> None:
         super().__init__()
         if scan not in list_scan_orders():
-            raise ConfigError(f"unknown scan '{scan}'.{nearest(scan, list_scan_orders())} Known: {', '.join(list_scan_orders())}")
+            raise ConfigError(f"unknown scan '{scan}'.{suggest(scan, list_scan_orders())} Known: {', '.join(list_scan_orders())}")
         directions = num_directions(scan)
         self.channels = channels
         self.d_state = d_state
@@ -56,7 +60,7 @@ class SS2D(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self, dt_min: float, dt_max: float) -> None:
-        """Initialise as Mamba does: A = -(1..N), D = 1, softplus(dt_bias) log-uniform in [dt_min, dt_max]."""
+        """Initialize as Mamba does: A = -(1..N), D = 1, softplus(dt_bias) log-uniform in [dt_min, dt_max]."""
         nn.init.uniform_(self.x_proj_weight, -(self.channels**-0.5), self.channels**-0.5)
         nn.init.uniform_(self.dt_projs_weight, -(self.dt_rank**-0.5), self.dt_rank**-0.5)
         dt = torch.empty_like(self.dt_projs_bias).uniform_(math.log(dt_min), math.log(dt_max)).exp()
@@ -65,10 +69,10 @@ class SS2D(nn.Module):
         nn.init.ones_(self.Ds)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scan `x` (B, H, W, D) in all directions; same shape back."""
+        """Scan a channels-last map (B, H, W, D) in all directions; the output has the same shape."""
         batch, height, width, channels = x.shape
         k, rank, n = self.directions, self.dt_rank, self.d_state
-        # The projections act on single pixels, so they are done once in map order for all directions.
+        # The projections are pointwise, so all directions share one product in the memory order of the map.
         projected = F.linear(x, self.x_proj_weight.flatten(0, 1)).view(batch, height, width, k, rank + 2 * n)
         dt, b, c = torch.split(projected, [rank, n, n], dim=-1)  # (B, H, W, K, R), (B, H, W, K, N) twice
         dt = dt.permute(3, 0, 1, 2, 4).reshape(k, batch * height * width, rank)
@@ -86,5 +90,5 @@ class SS2D(nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """Show the sizes in `print(model)`."""
+        """Return the arguments shown by `print(model)`."""
         return f"channels={self.channels}, d_state={self.d_state}, dt_rank={self.dt_rank}, scan={self.scan!r}"

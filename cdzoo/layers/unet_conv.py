@@ -1,4 +1,4 @@
-"""The convolution of the FC networks' encoder and decoder."""
+"""Convolution block of FC-EF, FC-Siam-Conc and FC-Siam-Diff."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ class UNetConv(nn.Sequential):
     """Dropout2d(ReLU(BN(Conv3x3(x)))): (B, in_channels, H, W) -> (B, out_channels, H, W).
 
     Args:
-        in_channels: Channels taken.
-        out_channels: Channels given.
-        dropout: Share of whole channels that training drops.
-        transposed: A transposed convolution of stride 1, as in the decoder of the authors' code: the same map, with the
-            kernel stored flipped and its first two axes swapped.
+        in_channels: Number of input channels.
+        out_channels: Number of output channels.
+        dropout: Dropout rate of whole channels.
+        transposed: Use a transposed convolution of stride 1, as the decoder of the official code does. It is equivalent to
+            a convolution, but its kernel is stored flipped and with the first two axes swapped.
     """
 
     def __init__(self, in_channels: int, out_channels: int, dropout: float, transposed: bool = False) -> None:

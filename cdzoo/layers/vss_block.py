@@ -1,4 +1,4 @@
-"""The visual state space block of GLMamba, VMamba and their kin.
+"""Visual state space (VSS) block of VMamba and its variants.
 
 Source: Y. Liu et al., "VMamba: Visual State Space Model", NeurIPS 2024, arXiv 2401.10166.
 """
@@ -15,7 +15,12 @@ from cdzoo.layers.ss2d import SS2D
 
 
 class Mlp(nn.Module):
-    """fc2(GELU(fc1(x))) on the last axis."""
+    """Two-layer perceptron on the last axis, fc2(GELU(fc1(x))): (..., C) -> (..., C).
+
+    Args:
+        channels: Number of input and output channels C.
+        hidden: Number of hidden channels.
+    """
 
     def __init__(self, channels: int, hidden: int) -> None:
         super().__init__()
@@ -23,25 +28,25 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply to (..., C)."""
+        """Return fc2(GELU(fc1(x))) for `x` (..., C)."""
         return self.fc2(F.gelu(self.fc1(x)))
 
 
 class VSSBlock(nn.Module):
-    """Scans a channels-last map (B, H, W, C) and adds what it finds; the shape stays.
+    """Residual 2D selective scan of a channels-last map, optionally followed by a residual MLP.
 
-    Gated: x + out_proj(LN(SS2D(SiLU(DWConv3x3(x')))) * SiLU(z)) with (x', z) = in_proj(LN(x)); otherwise without z. With an
-    MLP, y + MLP(LN(y)) follows.
+    With gating, y = x + out_proj(LN(SS2D(SiLU(DWConv3x3(u)))) * SiLU(z)) with (u, z) = in_proj(LN(x)); without, the factor
+    SiLU(z) is omitted. The MLP computes y + MLP(LN(y)).
 
     Args:
-        channels: Channels C.
+        channels: Number of input and output channels C.
         d_state: State size N of the scan.
-        expand: Inner width as a multiple of C.
-        scan: Order of the directions, see `cdzoo.ops.list_scan_orders`.
-        drop_path: Stochastic-depth rate of both residual branches.
-        gated: Multiply by SiLU(z); VMamba's later versions ("v3noz") do not.
-        conv_bias: Bias in the depthwise convolution.
-        mlp_ratio: Hidden width of the MLP as a multiple of C; 0 for no MLP, as in GLMamba.
+        expand: Ratio of inner channels to C.
+        scan: Scan order, one of `cdzoo.ops.list_scan_orders()`.
+        drop_path: Stochastic depth rate of both residual branches.
+        gated: Multiply by SiLU(z); later versions of VMamba ("v3noz") do not.
+        conv_bias: Add a bias to the depthwise convolution.
+        mlp_ratio: Ratio of hidden channels of the MLP to C; 0 for no MLP, as in GLMamba.
     """
 
     def __init__(
@@ -69,7 +74,7 @@ class VSSBlock(nn.Module):
         self.drop_path = drop_path_layer(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the block."""
+        """Apply the block to a map (B, H, W, C); the output has the same shape."""
         x = x + self.drop_path(self._scan(self.norm(x)))
         if self.norm2 is not None and self.mlp is not None:
             x = x + self.drop_path(self.mlp(self.norm2(x)))

@@ -1,12 +1,7 @@
-"""The composed detector, and one file of recipes per family."""
+"""`ChangeDetector`, and the registered models: one file per family with its configs, citation and key map."""
 
-from cdzoo.models import bit as bit
-from cdzoo.models import changeformer as changeformer
-from cdzoo.models import fc_siam as fc_siam
-from cdzoo.models import glmamba as glmamba
-from cdzoo.models import mambabcd as mambabcd
-from cdzoo.models import mf_vmamba as mf_vmamba
-from cdzoo.models import rsm_cd as rsm_cd
-from cdzoo.models.detector import ChangeDetector
+from __future__ import annotations
 
-__all__ = ["ChangeDetector"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,10 +6,13 @@ Source: H. Chen, Z. Qi, Z. Shi, "Remote Sensing Image Change Detection with Tran
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
-from cdzoo.config import ModelCfg, PartCfg
-from cdzoo.registry import register_model
+from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.registry import MODELS, register_model
+from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Chen et al., Remote Sensing Image Change Detection with Transformers, IEEE TGRS 60 (2022), doi 10.1109/TGRS.2021.3095166"
 ORIGINAL = "justchenhao/BIT_CD (non-commercial and research use only)"
@@ -21,58 +24,80 @@ CITATION = """@article{chen2022remote,
   pages={1--14},
   year={2022}
 }"""
-_RELEASED = {"decoder_depth": 8, "decoder_head_channels": 8}
+_BIT = ModelCfg(
+    name="bit",
+    backbone=ComponentCfg("bit_resnet18"),
+    neck=ComponentCfg("upsample", {"channels": 32}),
+    fusion=ComponentCfg("bit", {"tokens": 4, "depth": 1, "heads": 8, "head_channels": 64}),
+    head=ComponentCfg("fcn"),
+    num_classes=2,
+    mean=(0.5,),
+    std=(0.5,),
+    paper=PAPER,
+    original=ORIGINAL,
+    citation=CITATION,
+    recipe="bit",
+)
 
 
-def _bit(name: str, description: str, fusion: dict[str, Any]) -> ModelCfg:
-    return ModelCfg(
-        name=name,
-        backbone=PartCfg("bit_resnet18"),
-        neck=PartCfg("enlarge", {"channels": 32}),
-        fusion=PartCfg("bit", {"tokens": 4, "depth": 1, "heads": 8, "head_channels": 64, **fusion}),
-        head=PartCfg("fcn"),
-        num_classes=2,
-        mean=(0.5,),
-        std=(0.5,),
-        description=description,
-        paper=PAPER,
-        original=ORIGINAL,
-        citation=CITATION,
-        recipe="bit",
-    )
-
-
-@register_model
-def bit_s4() -> ModelCfg:
-    """One decoder layer of 64 channels per head."""
-    return _bit("bit_s4", "BIT with one decoder layer", {"decoder_depth": 1, "decoder_head_channels": 64})
+def _bit(name: str, depth: int, head_channels: int, changes: dict[str, Any]) -> ModelCfg:
+    kwargs = {**_BIT.fusion.kwargs, "decoder_depth": depth, "decoder_head_channels": head_channels}
+    return replace(_BIT, name=name, fusion=ComponentCfg("bit", kwargs), **changes)
 
 
 @register_model
-def bit_s4_dd8() -> ModelCfg:
-    """Eight decoder layers of 64 channels per head; the authors' training script takes this one."""
-    return _bit("bit_s4_dd8", "BIT with eight decoder layers", {"decoder_depth": 8, "decoder_head_channels": 64})
+def bit_s4(**changes: Any) -> ModelCfg:
+    """BIT with one decoder layer of 64 channels per head."""
+    return _bit("bit_s4", 1, 64, {"description": "BIT with one decoder layer", **changes})
+
+
+@register_model
+def bit_s4_dd8(**changes: Any) -> ModelCfg:
+    """BIT with eight decoder layers of 64 channels per head, as in the authors' training script."""
+    return _bit("bit_s4_dd8", 8, 64, {"description": "BIT with eight decoder layers", **changes})
 
 
 @register_model(aliases=["bit"])
-def bit_s4_dd8_dedim8() -> ModelCfg:
-    """Eight decoder layers of 8 channels per head; the released weights are of this one."""
-    return _bit("bit_s4_dd8_dedim8", "BIT as released: eight slim decoder layers", _RELEASED)
+def bit_s4_dd8_dedim8(**changes: Any) -> ModelCfg:
+    """BIT with eight decoder layers of 8 channels per head, as in the released weights."""
+    return _bit("bit_s4_dd8_dedim8", 8, 8, {"description": "BIT as released: eight decoder layers of 8 channels", **changes})
 
 
-@register_model
-def bit_levir() -> ModelCfg:
-    """The architecture of `bit_s4_dd8_dedim8`."""
-    return _bit("bit_levir", "BIT for LEVIR-CD (buildings, 0.5 m)", _RELEASED)
+for _name, _data in {
+    "levir": "LEVIR-CD (buildings, 0.5 m)",
+    "whu": "WHU-CD (buildings, 0.2 m)",
+    "dsifn": "DSIFN-CD (Chinese cities, 2 m)",
+}.items():
+    MODELS.alias(f"bit_{_name}", "bit_s4_dd8_dedim8", description=f"BIT for {_data}")
 
 
-@register_model
-def bit_whu() -> ModelCfg:
-    """The architecture of `bit_s4_dd8_dedim8`."""
-    return _bit("bit_whu", "BIT for WHU-CD (buildings, 0.2 m)", _RELEASED)
+_STACKS = {"encoder": "transformer", "decoder": "transformer_decoder"}
+_LAYER = {
+    "norm1.": "0.fn.norm.",
+    "attn.qkv.": "0.fn.fn.to_qkv.",
+    "attn.q.": "0.fn.fn.to_q.",
+    "attn.k.": "0.fn.fn.to_k.",
+    "attn.v.": "0.fn.fn.to_v.",
+    "attn.out.": "0.fn.fn.to_out.0.",
+    "norm2.": "1.fn.norm.",
+    "mlp.0.": "1.fn.fn.net.0.",
+    "mlp.2.": "1.fn.fn.net.3.",
+}
+_RULES = (
+    ("backbone.resnet.", "resnet."),
+    ("neck.levels.0.", "conv_pred."),
+    ("fusion.levels.0.tokenize.", "conv_a."),
+    ("fusion.levels.0.position", "pos_embedding"),
+    ("head.smooth.", "classifier."),
+    ("head.classify.", "classifier.3."),
+)
 
 
-@register_model
-def bit_dsifn() -> ModelCfg:
-    """The architecture of `bit_s4_dd8_dedim8`."""
-    return _bit("bit_dsifn", "BIT for DSIFN-CD (Chinese cities, 2 m)", _RELEASED)
+def _official_key(key: str) -> str:
+    if match := re.fullmatch(r"fusion\.levels\.0\.(encoder|decoder)\.(\d+)\.(.+)", key):
+        stack, index, rest = match.groups()
+        return f"{_STACKS[stack]}.layers.{index}.{substitute(rest, tuple(_LAYER.items()))}"
+    return substitute(key, _RULES)
+
+
+register_key_map(KeyMap(("bit*",), _official_key, "justchenhao/BIT_CD"))

@@ -7,8 +7,13 @@ paper's text (depths 3, 3, 4, 3). Both dates pass it as one batch.
 
 from __future__ import annotations
 
-from cdzoo.config import ModelCfg, PartCfg
-from cdzoo.registry import register_model
+import re
+from dataclasses import replace
+from typing import Any
+
+from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.registry import MODELS, register_model
+from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Bandara and Patel, A Transformer-Based Siamese Network for Change Detection, IGARSS 2022, arXiv 2201.01293"
 ORIGINAL = "wgcban/ChangeFormer (MIT)"
@@ -21,37 +26,57 @@ CITATION = """@inproceedings{bandara2022transformer,
 }"""
 
 
-def _changeformer(name: str, description: str) -> ModelCfg:
-    return ModelCfg(
-        name=name,
-        backbone=PartCfg("changeformer"),
-        neck=PartCfg("linear", {"channels": 256}),
-        fusion=PartCfg("changeformer"),
-        head=PartCfg("changeformer"),
+@register_model(aliases=["changeformer"])
+def changeformer_v6(**changes: Any) -> ModelCfg:
+    """ChangeFormer V6, the released network."""
+    config = ModelCfg(
+        name="changeformer_v6",
+        backbone=ComponentCfg("changeformer"),
+        neck=ComponentCfg("linear", {"channels": 256}),
+        fusion=ComponentCfg("changeformer"),
+        head=ComponentCfg("changeformer"),
         num_classes=2,
         mean=(0.5,),
         std=(0.5,),
-        description=description,
+        description="ChangeFormer V6: Siamese transformer encoder, learned differences",
         paper=PAPER,
         original=ORIGINAL,
         citation=CITATION,
         recipe="changeformer",
     )
+    return replace(config, **changes)
 
 
-@register_model(aliases=["changeformer"])
-def changeformer_v6() -> ModelCfg:
-    """The released network."""
-    return _changeformer("changeformer_v6", "ChangeFormer V6: Siamese transformer encoder, learned differences")
+for _name, _data in {"levir": "LEVIR-CD (buildings, 0.5 m)", "dsifn": "DSIFN-CD (Chinese cities, 2 m)"}.items():
+    MODELS.alias(f"changeformer_{_name}", "changeformer_v6", description=f"ChangeFormer V6 for {_data}")
 
 
-@register_model
-def changeformer_levir() -> ModelCfg:
-    """The architecture of `changeformer_v6`."""
-    return _changeformer("changeformer_levir", "ChangeFormer V6 for LEVIR-CD (buildings, 0.5 m)")
+_RULES = (
+    ("head.join.", "TDec_x2.linear_fuse."),
+    ("head.enlarge.0.up.", "TDec_x2.convd2x.conv2d."),
+    ("head.enlarge.0.conv1.", "TDec_x2.dense_2x.0.conv1.conv2d."),
+    ("head.enlarge.0.conv2.", "TDec_x2.dense_2x.0.conv2.conv2d."),
+    ("head.enlarge.1.up.", "TDec_x2.convd1x.conv2d."),
+    ("head.enlarge.1.conv1.", "TDec_x2.dense_1x.0.conv1.conv2d."),
+    ("head.enlarge.1.conv2.", "TDec_x2.dense_1x.0.conv2.conv2d."),
+    ("head.classify.", "TDec_x2.change_probability.conv2d."),
+)
 
 
-@register_model
-def changeformer_dsifn() -> ModelCfg:
-    """The architecture of `changeformer_v6`."""
-    return _changeformer("changeformer_dsifn", "ChangeFormer V6 for DSIFN-CD (Chinese cities, 2 m)")
+def _official_key(key: str) -> str:
+    """Levels are counted from 1; the depthwise convolution sits in a module of its own."""
+    if match := re.fullmatch(r"backbone\.stages\.(\d)\.(patch_embed|norm)\.(.+)", key):
+        return f"Tenc_x2.{match[2]}{int(match[1]) + 1}.{match[3]}"
+    if match := re.fullmatch(r"backbone\.stages\.(\d)\.blocks\.(.+)", key):
+        return f"Tenc_x2.block{int(match[1]) + 1}.{match[2]}".replace(".dwconv.", ".dwconv.dwconv.")
+    for ours, official in (
+        (r"neck\.levels\.(\d)\.", "TDec_x2.linear_c{}.proj."),
+        (r"fusion\.levels\.(\d)\.", "TDec_x2.diff_c{}."),
+        (r"head\.sides\.(\d)\.", "TDec_x2.make_pred_c{}."),
+    ):
+        if match := re.match(ours, key):
+            return official.format(int(match[1]) + 1) + key[match.end() :]
+    return substitute(key, _RULES)
+
+
+register_key_map(KeyMap(("changeformer*",), _official_key, "wgcban/ChangeFormer"))

@@ -1,42 +1,60 @@
-"""`ChangeDetector`: backbone, neck, fusion, decoder and head, put together as objects."""
+"""`ChangeDetector`: a change detection model composed of a backbone, a neck, a fusion, a decoder and a head."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
-import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import Self
 
-from cdzoo.config import IMAGENET_MEAN, IMAGENET_STD, INSTANCE, OTHER_MEAN, OTHER_STD, ModelCfg, PartCfg
-from cdzoo.errors import ChannelMismatchError, ConfigError, InputError
-from cdzoo.part import Backbone, Decoder, Fusion, Head, Identity, Neck, PyramidPart, check_fit, describe
+from cdzoo.compatibility import describe
+from cdzoo.components import Backbone, Decoder, Fusion, Head, Identity, Neck, Pyramid, PyramidComponent
+from cdzoo.config import ModelCfg
+from cdzoo.errors import InputError
+from cdzoo.models.assemble import assemble, build_head, override
+from cdzoo.models.checks import bands_of, check_chain, check_config, check_images, check_kinds, check_outputs, derive_config
+from cdzoo.models.preprocess import ImageLike, create_transform
+from cdzoo.models.pretrained import PretrainedMixin
+from cdzoo.tasks import get_task
+from cdzoo.tasks.base import Output
 
-MIN_SIZE = 32
-"""Smallest height and width of an image, in pixels."""
+if TYPE_CHECKING:
+    from cdzoo.weights.pretrained import PretrainedCfg
 
 
-class ChangeDetector(nn.Module):
-    """Two images in, change logits at input size out.
+class ChangeDetector(PretrainedMixin):
+    """Change detection model: co-registered images of two or more dates in, logits at input size out.
 
     Args:
-        backbone: Encoder; sees both dates as one batch unless `backbone2` is given, or their bands side by side if the
-            fusion is an early one.
-        neck: Refines the pyramid of each date with the same weights; None for none.
-        fusion: Joins the two pyramids.
-        decoder: Refines the fused pyramid; None for none.
-        head: Makes the logits.
-        backbone2: Encoder of the second date (not Siamese), for example for radar against optical images.
-        config: How the model was described; derived from the parts when it is not given.
+        backbone: Encoder, shared by the dates unless `backbone2` is passed. With early fusion its input is the concatenation of
+            the bands of all dates.
+        neck: Refines the pyramid of each date with shared weights; None for no neck.
+        fusion: Combines the pyramids of the dates.
+        decoder: Refines the fused pyramid; None for no decoder.
+        head: Predicts the logits.
+        backbone2: Encoder of the second date, for example for radar and optical images.
+        config: Description of the model; derived from the components by default.
+
+    Attributes:
+        config: Description of the model.
+        pretrained_cfg: Description of the loaded weights; None without published weights.
+        task: Meaning of the outputs.
+        branches: Further outputs by name; empty for tasks with one output.
+        fixed_input_size: Height and width that the network is built for; None if it accepts any size from 32 pixels on.
+        size_multiple: Height and width must be multiples of this.
+        square: Whether height and width must be equal.
+        local: Whether a logit depends only on a neighborhood of its pixel, so that windows predict the same as the whole image.
+        exportable: Whether `torch.export` can trace the model.
+        compilable: Whether `torch.compile` can compile the model.
 
     Raises:
-        ChannelMismatchError: Two neighbouring parts disagree on channels or strides; both are named.
-        ConfigError: A part is not of its kind.
+        ChannelMismatchError: Two consecutive components disagree on channels or strides; the message names both.
+        ConfigError: A component is of the wrong kind, or the task does not support the number of logits.
     """
 
     def __init__(
@@ -50,182 +68,199 @@ class ChangeDetector(nn.Module):
         config: ModelCfg | None = None,
     ) -> None:
         super().__init__()
-        for role, part, kind in (
-            ("backbone", backbone, Backbone),
-            ("backbone2", backbone2, Backbone),
-            ("neck", neck, Neck),
-            ("fusion", fusion, Fusion),
-            ("decoder", decoder, Decoder),
-            ("head", head, Head),
-        ):
-            optional = role in ("backbone2", "neck", "decoder")
-            if not isinstance(part, kind) and not (optional and part is None):
-                raise ConfigError(f"{role} must be a cdzoo.part.{kind.__name__}, got {type(part).__name__}")
-        if backbone2 is not None and _pyramid(backbone) != _pyramid(backbone2):
-            raise ChannelMismatchError(
-                f"the backbones of the two dates give different pyramids: {describe(backbone)} {_pyramid(backbone)}, "
-                f"{describe(backbone2)} {_pyramid(backbone2)}"
-            )
+        check_kinds(backbone=backbone, neck=neck, fusion=fusion, decoder=decoder, head=head, backbone2=backbone2)
         self.backbone = backbone
         self.backbone2 = backbone2
-        self.neck: PyramidPart = neck or Identity(backbone.out_channels, backbone.out_strides)
+        self.neck: PyramidComponent = neck or Identity(backbone.out_channels, backbone.out_strides)
         self.fusion = fusion
-        self.decoder: PyramidPart = decoder or Identity(fusion.out_channels, fusion.out_strides)
+        self.decoder: PyramidComponent = decoder or Identity(fusion.out_channels, fusion.out_strides)
         self.head = head
-        self._check_chain()
-        self.pad_multiple = math.lcm(*(part.pad_multiple for part in (backbone, self.neck, fusion, self.decoder, head)))
-        self.bands = self._bands(config)
-        own = self._describe()
-        self.config = config or own
-        for key in ("bands", "num_classes", "siamese"):
-            said, found = getattr(self.config, key), getattr(own, key)
-            if said != found:
-                label = "in_chans" if key == "bands" else key
-                raise ConfigError(f"the config says {label}={said}, but the parts were built for {found}: make them agree")
+        self.branches = nn.ModuleDict()
+        self.pretrained_cfg: PretrainedCfg | None = None
+        check_chain(backbone, backbone2, self.neck, fusion, self.decoder, head)
+        self.pad_multiple = math.lcm(*(component.pad_multiple for component in self._components()))
+        self.bands = bands_of(backbone, backbone2, fusion, config)
+        self.config = check_config(config, derive_config(self))
+        self.stacked_dates = self.num_dates if fusion.num_dates == 1 else 1
+        self.task = get_task(self.config.task)
+        self.task.check(self.num_classes)
 
-    def forward(self, t1: Tensor, t2: Tensor) -> Tensor:
-        """Return logits of change at input size.
+    @property
+    def num_classes(self) -> int:
+        """Number of logits."""
+        return self.head.num_classes
+
+    @property
+    def in_chans(self) -> int | tuple[int, ...]:
+        """Number of bands of each date; a tuple with one number per date if the config has one."""
+        return self.config.in_chans
+
+    @property
+    def num_dates(self) -> int:
+        """Number of dates."""
+        return len(self.bands)
+
+    @property
+    def feature_info(self) -> list[dict[str, Any]]:
+        """Channels (`num_chs`), stride (`reduction`) and submodule (`module`) of each level of the backbone, as in timm."""
+        return [{**info, "module": f"backbone.{info['module']}".rstrip(".")} for info in self.backbone.feature_info]
+
+    fixed_input_size: int | None = property(lambda self: self.backbone.fixed_input_size)  # type: ignore[assignment]
+    size_multiple: int = property(lambda self: self.backbone.size_multiple)  # type: ignore[assignment]
+    square: bool = property(lambda self: self.backbone.square)  # type: ignore[assignment]
+    local: bool = property(lambda self: self._all("is_local"))  # type: ignore[assignment]
+    exportable: bool = property(lambda self: self._all("exportable"))  # type: ignore[assignment]
+    compilable: bool = property(lambda self: self._all("compilable"))  # type: ignore[assignment]
+
+    def forward(self, *images: Tensor) -> Output:
+        """Return the logits of change at input size.
 
         Args:
-            t1: First date (B, bands, H, W), normalised with `config.mean` and `config.std`; H, W >= 32, any size.
-            t2: Second date, the same size as the first.
+            *images: One tensor (B, bands, H, W) per date, normalized with `config.mean` and `config.std`, all of one size;
+                H and W are at least 32.
 
         Returns:
-            Logits (B, num_classes, H, W). One class: sigmoid gives the probability of change. Two or more: softmax, class 0
-            being "no change".
+            Logits (B, num_classes, H, W), or a dict of such tensors for tasks with several outputs. One class: the sigmoid is the
+            probability of change. Two: softmax, class 0 is "no change".
 
         Raises:
-            InputError: The images do not fit each other or the model.
+            InputError: The images do not match each other or the model.
         """
-        return self._logits(self.forward_features(t1, t2), t1.shape[-2:])
+        return self.forward_head(self.forward_features(*images), images[0].shape[-2:])
 
-    def forward_supervised(self, t1: Tensor, t2: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Return the logits as `forward` does, and those of the head's deep supervision for the padded pair."""
-        features = self.forward_features(t1, t2)
-        return self._logits(features, t1.shape[-2:]), self.head.auxiliary(features)
-
-    def forward_features(self, t1: Tensor, t2: Tensor) -> list[Tensor]:
-        """Return what the head sees: the decoded pyramid of the padded pair, finest level first."""
-        self._check_input(t1, t2)
-        t1, t2 = self._pad(t1), self._pad(t2)
-        if self.fusion.early:
-            return self.decoder(self.fusion(self.neck(self.backbone(torch.cat([t1, t2], dim=1)))))
-        if self.backbone2 is None:
-            features = self.neck(self.backbone(torch.cat([t1, t2])))
-            first, second = zip(*(f.chunk(2) for f in features), strict=True)
+    def forward_features(self, *images: Tensor) -> Pyramid:
+        """Return the input of the head: the decoded pyramid of the padded images, finest level first."""
+        check_images(images, self.bands)
+        padded = [self._pad(image) for image in images]
+        if self.fusion.num_dates == 1 < self.num_dates:  # early fusion
+            padded = [torch.cat(padded, dim=1)]
+        if self.backbone2 is not None:
+            pyramids = [self.neck(encoder(x)) for encoder, x in zip((self.backbone, self.backbone2), padded, strict=True)]
         else:
-            first, second = self.neck(self.backbone(t1)), self.neck(self.backbone2(t2))
-        return self.decoder(self.fusion(list(first), list(second)))
+            pyramids = self._refine(self.backbone.encode(padded))
+        return self.decoder(self.fusion(*pyramids))
 
-    def parameter_counts(self) -> dict[str, int]:
-        """Return the number of parameters of each part; their sum is that of the model."""
-        counts = {name: sum(p.numel() for p in part.parameters()) for name, part in self.named_children()}
-        counts["backbone"] += counts.pop("backbone2", 0)
-        return {name: counts[name] for name in ("backbone", "neck", "fusion", "decoder", "head")}
-
-    def save_pretrained(self, folder: str | os.PathLike[str], **extras: Any) -> Path:
-        """Write config and weights, see `cdzoo.save_pretrained`."""
-        from cdzoo.weights.folder import save_pretrained  # imports this module
-
-        return save_pretrained(self, folder, **extras)
-
-    def push_to_hub(self, repo: str, private: bool = False, revision: str | None = None, **extras: Any) -> str:
-        """Publish config, weights and a model card on the Hugging Face Hub; return the commit.
+    def forward_head(self, features: Pyramid, size: Sequence[int] | None = None) -> Output:
+        """Return the logits of a decoded pyramid.
 
         Args:
-            repo: `owner/name`; made if it is not there.
-            private: Make it visible to its owners only.
-            revision: Branch to publish on; `main` by default.
-            **extras: `results` and `picture`, as for `save_pretrained`.
-
-        Raises:
-            WeightsError: The Hub refuses.
+            features: Output of `forward_features`.
+            size: Height and width of the unpadded images; by default those of the padded ones.
         """
-        from cdzoo.hub import push
-
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = self.save_pretrained(Path(scratch) / repo.rpartition("/")[2], card=True, **extras)
-            return push(folder, repo, private=private, revision=revision)
-
-    def _check_chain(self) -> None:
-        channels, strides = self.backbone.out_channels, self.backbone.out_strides
-        giver = f"backbone {describe(self.backbone)}"
-        for role in ("neck", "fusion", "decoder"):
-            part: PyramidPart = getattr(self, role)
-            check_fit(giver, channels, strides, f"{role} {describe(part)}", part)
-            channels, strides = part.out_channels, part.out_strides or strides
-            if not isinstance(part, Identity):
-                giver = f"{role} {describe(part)}"
-        check_fit(giver, channels, strides, f"head {describe(self.head)}", self.head)
-
-    def _bands(self, config: ModelCfg | None) -> tuple[int, int]:
-        """Return the bands of each date. An early backbone knows their sum only: the config tells, or both have half."""
-        taken = self.backbone.in_chans
-        if not self.fusion.early:
-            return taken, (self.backbone2 or self.backbone).in_chans
-        if self.backbone2 is not None:
-            raise ConfigError(f"{describe(self.fusion)} joins the dates before the backbone, so there is no backbone2")
-        bands = config.bands if config is not None else (taken // 2, taken // 2)
-        if sum(bands) != taken:
-            raise ConfigError(
-                f"{describe(self.fusion)} joins the dates before the backbone, which takes {taken} bands instead of the "
-                f"{sum(bands)} of both dates together: build it with in_chans={sum(bands)}"
-            )
-        return bands
-
-    def _check_input(self, t1: Tensor, t2: Tensor) -> None:
-        for label, image, bands in (("first", t1, self.bands[0]), ("second", t2, self.bands[1])):
-            if image.ndim != 4:
-                raise InputError(f"the {label} date must be a batch (B, bands, H, W), got shape {tuple(image.shape)}")
-            if image.shape[1] != bands:
-                raise InputError(
-                    f"the {label} date has {image.shape[1]} bands, the model takes {bands}: "
-                    f"build it with in_chans={image.shape[1]}"
-                )
-        if t1.shape[0] != t2.shape[0] or t1.shape[-2:] != t2.shape[-2:]:
-            raise InputError(f"the two dates differ in batch or size: {tuple(t1.shape)} and {tuple(t2.shape)}")
-        if min(t1.shape[-2:]) < MIN_SIZE:
-            raise InputError(f"images must be at least {MIN_SIZE}x{MIN_SIZE} pixels, got {t1.shape[-2]}x{t1.shape[-1]}")
-
-    def _logits(self, features: list[Tensor], size: Sequence[int]) -> Tensor:
-        height, width = size
+        if size is None:
+            assert self.decoder.out_strides is not None
+            height, width = (side * self.decoder.out_strides[0] for side in features[0].shape[-2:])
+        else:
+            height, width = size
         down, right = self.padding(height, width)
         return self.head(features, (height + down, width + right))[..., :height, :width]
 
+    def forward_supervised(self, *images: Tensor) -> tuple[Output, list[Tensor]]:
+        """Return the logits as `forward` does, and the logits of the deep supervision of the head for the padded images."""
+        features = self.forward_features(*images)
+        return self.forward_head(features, images[0].shape[-2:]), self.head.auxiliary(features)
+
+    def preprocess(self, *images: ImageLike) -> tuple[Tensor, ...]:
+        """Load and normalize one image per date; return tensors (1, bands, H, W) on the device of the model.
+
+        Args:
+            *images: Paths, PIL images, arrays (H, W, bands) or tensors (bands, H, W), uint8 or float in [0, 1].
+
+        Raises:
+            InputError: An image cannot be read or does not match the model.
+        """
+        if len(images) != self.num_dates:
+            raise InputError(f"the model expects {self.num_dates} images, one per date, got {len(images)}")
+        device = next(self.parameters()).device
+        return tuple(create_transform(self, date)(image)[None].to(device) for date, image in enumerate(images))
+
+    def probabilities(self, output: Output) -> Tensor:
+        """Return the probability of change (B, H, W) in [0, 1] of an output of the model."""
+        return self.task.probabilities(output)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the head by a newly initialized one with another number of logits.
+
+        Raises:
+            ConfigError: The head was passed as an instance, or the task does not support the number of logits.
+        """
+        self.task.check(num_classes)
+        self.head = build_head(self.config, self.head.in_channels, self.head.in_strides, num_classes)
+        self.config = dataclasses.replace(self.config, num_classes=num_classes)
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the activations of the backbone in the backward pass instead of storing them.
+
+        Raises:
+            ConfigError: The backbone does not support it.
+        """
+        for backbone in (self.backbone, self.backbone2):
+            if backbone is not None:
+                backbone.set_grad_checkpointing(enable)
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names of parameters that no weight decay applies to, as timm's optimizer factory expects."""
+        return {
+            f"{path}.{name}".lstrip(".")
+            for path, module in self.named_modules()
+            if module is not self and callable(getattr(module, "no_weight_decay", None))
+            for name in module.no_weight_decay()
+        }
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Return the number of parameters of each component; they add up to the size of the model."""
+        counts = {name: sum(p.numel() for p in module.parameters()) for name, module in self.named_children()}
+        counts["backbone"] += counts.pop("backbone2", 0)
+        return {name: counts[name] for name in ("backbone", "neck", "fusion", "decoder", "head")}
+
+    @classmethod
+    def from_config(cls, config: ModelCfg, **options: Any) -> Self:
+        """Build the model that a config describes, with newly initialized weights.
+
+        Args:
+            config: Description of the model.
+            **options: Changes, as for `create_model`.
+        """
+        config, instances = override(config, options)
+        model = cls(**assemble(config, instances), config=config)
+        check_outputs(model)
+        return model
+
     def padding(self, height: int, width: int) -> tuple[int, int]:
-        """Return by how many pixels an image is extended below and to the right before the backbone sees it."""
-        return -height % self.pad_multiple, -width % self.pad_multiple
+        """Return the number of rows and columns that `forward` appends below and to the right of an image."""
+        down = (self.pad_multiple - height % self.pad_multiple) % self.pad_multiple
+        return down, (self.pad_multiple - width % self.pad_multiple) % self.pad_multiple
+
+    def __repr__(self) -> str:
+        """Return one line per component."""
+        counts = self.parameter_counts()
+        lines = [f"{type(self).__name__}({self.config.name}, {sum(counts.values()) / 1e6:.2f} M parameters"]
+        for kind, count in counts.items():
+            component = getattr(self, kind)
+            channels = getattr(component, "out_channels", (self.num_classes,))
+            lines.append(f"  {kind}: {describe(component)}, {count / 1e6:.2f} M, channels {tuple(channels)}")
+        return "\n".join([*lines, ")"])
+
+    def _components(self) -> list[Any]:
+        modules = (self.backbone, self.backbone2, self.neck, self.fusion, self.decoder, self.head)
+        return [module for module in modules if module is not None]
+
+    def _all(self, flag: str) -> bool:
+        return all(getattr(component, flag) for component in self._components())
+
+    def _refine(self, pyramids: list[Pyramid]) -> list[Pyramid]:
+        """Apply the neck to all dates as one batch, so that batch norm uses their joint statistics."""
+        if isinstance(self.neck, Identity):
+            return pyramids
+        batch, dates = pyramids[0][0].shape[0], range(len(pyramids))
+        features = self.neck([torch.cat(levels) for levels in zip(*pyramids, strict=True)])
+        return [[level[date * batch : (date + 1) * batch] for level in features] for date in dates]
 
     def _pad(self, image: Tensor) -> Tensor:
-        """Reflect the right and lower edge up to a multiple of what the parts need; `forward` crops it off again."""
+        """Reflect the lower and right edges up to a multiple of `pad_multiple`; `forward_head` crops the logits."""
         down, right = self.padding(*image.shape[-2:])
         if not down and not right:
             return image
-        # A reflection is at most as long as the image less one pixel, which coarse strides can exceed on small images.
+        # Reflection needs more pixels than it adds, which coarse strides exceed on small images.
         mode = "reflect" if down < image.shape[-2] and right < image.shape[-1] else "replicate"
         return F.pad(image, (0, right, 0, down), mode=mode)
-
-    def _describe(self) -> ModelCfg:
-        def part(module: nn.Module) -> PartCfg | None:
-            return None if isinstance(module, Identity) else PartCfg(INSTANCE + describe(module))
-
-        bands = self.bands
-        backbone, fusion, head = part(self.backbone), part(self.fusion), part(self.head)
-        assert backbone is not None and fusion is not None and head is not None
-        return ModelCfg(
-            name="custom",
-            backbone=backbone,
-            neck=part(self.neck),
-            fusion=fusion,
-            decoder=part(self.decoder),
-            head=head,
-            in_chans=bands[0] if bands[0] == bands[1] else bands,
-            num_classes=self.head.num_classes,
-            siamese=self.backbone2 is None,
-            mean=IMAGENET_MEAN if bands == (3, 3) else OTHER_MEAN,
-            std=IMAGENET_STD if bands == (3, 3) else OTHER_STD,
-        )
-
-
-def _pyramid(backbone: Backbone) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return backbone.out_channels, backbone.out_strides

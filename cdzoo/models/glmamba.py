@@ -10,8 +10,11 @@ widest multiple of 8 whose parameters lie in that range, so that the inner width
 
 from __future__ import annotations
 
-from cdzoo.config import ModelCfg, PartCfg
-from cdzoo.registry import register_model
+from dataclasses import replace
+from typing import Any
+
+from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.registry import MODELS, register_model
 
 PAPER = "Liu et al., GLMamba, IEEE JSTARS 19 (2026), doi 10.1109/JSTARS.2026.3675679"
 
@@ -26,51 +29,48 @@ CITATION = """@article{liu2026glmamba,
 }"""
 
 
-def _glmamba(name: str, description: str, channels: int, depths: tuple[int, ...] = (2, 2, 6, 2), d_state: int = 16) -> ModelCfg:
-    return ModelCfg(
+def _glmamba(
+    name: str, channels: int, changes: dict[str, Any], depths: tuple[int, ...] = (2, 2, 6, 2), d_state: int = 16
+) -> ModelCfg:
+    config = ModelCfg(
         name=name,
-        backbone=PartCfg("vss", {"channels": channels, "depths": depths, "d_state": d_state, "scan": "cross"}),
-        neck=PartCfg("csam"),
-        fusion=PartCfg("bfa"),
-        decoder=PartCfg("csie", {"groups": 4, "interaction": "group"}),
-        head=PartCfg("summation"),
-        description=description,
+        backbone=ComponentCfg("vss", {"channels": channels, "depths": depths, "d_state": d_state, "scan": "cross"}),
+        neck=ComponentCfg("csam"),
+        fusion=ComponentCfg("bfa"),
+        decoder=ComponentCfg("csie", {"groups": 4, "interaction": "group"}),
+        head=ComponentCfg("summation"),
+        description=f"GLMamba with C = {channels}",
         paper=PAPER,
         citation=CITATION,
     )
+    return replace(config, **changes)
 
 
 @register_model
-def glmamba_tiny() -> ModelCfg:
-    """C = 16, one block per stage, N = 4: for tests, demos and laptops; not a model of the paper."""
-    return _glmamba("glmamba_tiny", "Smallest GLMamba, for tests, demos and laptops", 16, (1, 1, 1, 1), 4)
+def glmamba_tiny(**changes: Any) -> ModelCfg:
+    """GLMamba with C = 16, one block per stage and N = 4, for tests and laptops; not a model of the paper."""
+    description = "Smallest GLMamba, for tests and laptops"
+    return _glmamba("glmamba_tiny", 16, {"description": description, **changes}, (1, 1, 1, 1), 4)
 
 
 @register_model
-def glmamba_levir() -> ModelCfg:
-    """The paper's model for LEVIR-CD, at C = 40."""
-    return _glmamba("glmamba_levir", "GLMamba for LEVIR-CD (buildings, 0.5 m)", 40)
+def glmamba_levir(**changes: Any) -> ModelCfg:
+    """GLMamba of the paper for LEVIR-CD, with C = 40."""
+    description = "GLMamba for LEVIR-CD (buildings, 0.5 m)"
+    return _glmamba("glmamba_levir", 40, {"description": description, "recipe": "glmamba_levir", **changes})
 
 
 @register_model
-def glmamba_gz() -> ModelCfg:
-    """The paper's model for GZ-CD; the architecture of `glmamba_levir`."""
-    return _glmamba("glmamba_gz", "GLMamba for GZ-CD (Guangzhou suburbs)", 40)
+def glmamba_base(**changes: Any) -> ModelCfg:
+    """GLMamba with C = 64."""
+    return _glmamba("glmamba_base", 64, changes)
 
 
 @register_model
-def glmamba_sysu() -> ModelCfg:
-    """The paper's model for SYSU-CD; the architecture of `glmamba_levir`."""
-    return _glmamba("glmamba_sysu", "GLMamba for SYSU-CD (many kinds of change, 0.5 m)", 40)
+def glmamba_large(**changes: Any) -> ModelCfg:
+    """GLMamba with C = 96, the width printed in descriptions of the paper."""
+    return _glmamba("glmamba_large", 96, changes)
 
 
-@register_model
-def glmamba_base() -> ModelCfg:
-    """C = 64."""
-    return _glmamba("glmamba_base", "GLMamba with C = 64", 64)
-
-
-@register_model
-def glmamba_large() -> ModelCfg:
-    """C = 96, the width that descriptions of the paper print."""
-    return _glmamba("glmamba_large", "GLMamba with C = 96", 96)
+for _name, _data in {"gz": "GZ-CD (suburbs of Guangzhou)", "sysu": "SYSU-CD (many kinds of change, 0.5 m)"}.items():
+    MODELS.alias(f"glmamba_{_name}", "glmamba_levir", description=f"GLMamba for {_data}", recipe=f"glmamba_{_name}")

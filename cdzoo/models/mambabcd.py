@@ -7,10 +7,14 @@ code builds; the parameter counts printed in the paper (17.1, 49.9 and 84.7 M) a
 
 from __future__ import annotations
 
-from functools import partial
+import re
+from dataclasses import replace
+from typing import Any
 
-from cdzoo.config import ModelCfg, PartCfg
-from cdzoo.registry import register_model
+from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.models.vmamba_keys import BLOCK, vmamba_key
+from cdzoo.registry import MODELS, register_model
+from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Chen et al., ChangeMamba, IEEE TGRS 62 (2024), doi 10.1109/TGRS.2024.3417253"
 ORIGINAL = "ChenHongruixuan/MambaCD (no licence file seen)"
@@ -24,51 +28,65 @@ CITATION = """@article{chen2024changemamba,
 }"""
 
 
-def _mambabcd(name: str, description: str, size: str) -> ModelCfg:
-    return ModelCfg(
-        name=name,
-        backbone=PartCfg(f"vmamba_{size}"),
-        fusion=PartCfg("spatio_temporal", {"width": 128, "drop_path": 0.1}),
-        decoder=PartCfg("top_down"),
-        head=PartCfg("conv", {"kernel_size": 1}),
-        num_classes=2,
-        description=description,
-        paper=PAPER,
-        original=ORIGINAL,
-        citation=CITATION,
-        recipe="mambabcd",
-    )
+_MAMBABCD = ModelCfg(
+    name="mambabcd",
+    backbone=ComponentCfg("vmamba_tiny"),
+    fusion=ComponentCfg("spatio_temporal", {"width": 128, "drop_path": 0.1}),
+    decoder=ComponentCfg("top_down"),
+    head=ComponentCfg("conv", {"kernel_size": 1}),
+    num_classes=2,
+    paper=PAPER,
+    original=ORIGINAL,
+    citation=CITATION,
+    recipe="mambabcd",
+)
+
+
+def _mambabcd(size: str, changes: dict[str, Any]) -> ModelCfg:
+    description = f"ChangeMamba for binary change detection, {size}"
+    backbone = ComponentCfg(f"vmamba_{size}")
+    return replace(_MAMBABCD, name=f"mambabcd_{size}", backbone=backbone, **{"description": description, **changes})
 
 
 @register_model
-def mambabcd_tiny() -> ModelCfg:
-    """On VMamba with C = 96, blocks 2-2-4-2."""
-    return _mambabcd("mambabcd_tiny", "ChangeMamba for binary change, tiny", "tiny")
+def mambabcd_tiny(**changes: Any) -> ModelCfg:
+    """MambaBCD on VMamba with C = 96 and 2-2-4-2 blocks."""
+    return _mambabcd("tiny", changes)
 
 
 @register_model
-def mambabcd_small() -> ModelCfg:
-    """On VMamba with C = 96, blocks 2-2-15-2."""
-    return _mambabcd("mambabcd_small", "ChangeMamba for binary change, small", "small")
+def mambabcd_small(**changes: Any) -> ModelCfg:
+    """MambaBCD on VMamba with C = 96 and 2-2-15-2 blocks."""
+    return _mambabcd("small", changes)
 
 
 @register_model
-def mambabcd_base() -> ModelCfg:
-    """On VMamba with C = 128, blocks 2-2-15-2."""
-    return _mambabcd("mambabcd_base", "ChangeMamba for binary change, base", "base")
-
-
-_DATA = {
-    "sysu": "SYSU-CD (many kinds of change, 0.5 m)",
-    "levir_plus": "LEVIR-CD+ (buildings, 0.5 m)",
-    "whu": "WHU-CD (buildings, 0.2 m)",
-}
-
-
-def _preset(size: str, data: str) -> ModelCfg:
-    return _mambabcd(f"mambabcd_{size}_{data}", f"ChangeMamba, {size}, for {_DATA[data]}", size)
+def mambabcd_base(**changes: Any) -> ModelCfg:
+    """MambaBCD on VMamba with C = 128 and 2-2-15-2 blocks."""
+    return _mambabcd("base", changes)
 
 
 for _size in ("tiny", "small", "base"):
-    for _name in _DATA:
-        register_model(f"mambabcd_{_size}_{_name}")(partial(_preset, _size, _name))
+    for _name, _data in {
+        "sysu": "SYSU-CD (many kinds of change, 0.5 m)",
+        "levir_plus": "LEVIR-CD+ (buildings, 0.5 m)",
+        "whu": "WHU-CD (buildings, 0.2 m)",
+    }.items():
+        MODELS.alias(f"mambabcd_{_size}_{_name}", f"mambabcd_{_size}", description=f"ChangeMamba, {_size}, for {_data}")
+
+
+def _official_key(key: str) -> str:
+    """Levels are counted from 1, arrangements (parallel, cross, sequential) too."""
+    if key.startswith("backbone."):
+        return "encoder." + vmamba_key(key.removeprefix("backbone."))
+    if match := re.fullmatch(r"fusion\.levels\.(\d)\.arrangements\.(\d)\.(project|scan)\.(.+)", key):
+        block = f"decoder.st_block_{int(match[1]) + 1}{int(match[2]) + 1}"
+        return f"{block}.0.{match[4]}" if match[3] == "project" else f"{block}.2.{substitute(match[4], BLOCK)}"
+    if match := re.fullmatch(r"fusion\.levels\.(\d)\.fuse\.(.+)", key):
+        return f"decoder.fuse_layer_{int(match[1]) + 1}.{match[2]}"
+    if match := re.fullmatch(r"decoder\.smooth\.(\d)\.(.+)", key):
+        return f"decoder.smooth_layer_{int(match[1]) + 1}.{match[2]}"
+    return key.replace("head.classify.", "main_clf.")
+
+
+register_key_map(KeyMap(("mambabcd*",), _official_key, "ChenHongruixuan/MambaCD"))

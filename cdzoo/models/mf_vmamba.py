@@ -9,11 +9,14 @@ convolution. That decoder is what is built here. It is not the paper's, and no p
 
 from __future__ import annotations
 
-from functools import partial
+import re
+from dataclasses import replace
 from typing import Any
 
-from cdzoo.config import ModelCfg, PartCfg
-from cdzoo.registry import register_model
+from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.models.vmamba_keys import STEPWISE, vmamba_key
+from cdzoo.registry import MODELS, register_model
+from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Zhang et al., Multilevel State Space Model, IEEE TGRS 2024, doi 10.1109/TGRS.2024.3501303 (decoder of the public code)"
 ORIGINAL = "121zzy/MF-Mamba (no licence)"
@@ -26,50 +29,59 @@ CITATION = """@article{zhang2024multilevel,
 }"""
 
 
-def _mf_vmamba(name: str, description: str, size: str, **changes: Any) -> ModelCfg:
-    return ModelCfg(
+def _mf_vmamba(name: str, size: str, changes: dict[str, Any]) -> ModelCfg:
+    config = ModelCfg(
         name=name,
-        backbone=PartCfg(f"vmamba_{size}"),
-        fusion=PartCfg("mf_mamba"),
-        decoder=PartCfg("concat_up", {"early_projection": True}),
-        head=PartCfg("stepwise"),
+        backbone=ComponentCfg(f"vmamba_{size}"),
+        fusion=ComponentCfg("mf_mamba"),
+        decoder=ComponentCfg("concat_up", {"early_projection": True}),
+        head=ComponentCfg("stepwise"),
         num_classes=2,
-        description=description,
         paper=PAPER,
         original=ORIGINAL,
         citation=CITATION,
         recipe="mf_vmamba",
-        **changes,
     )
+    return replace(config, **changes)
 
 
 @register_model
-def mfvmamba_altdec() -> ModelCfg:
-    """The unused decoder of the public code on VMamba base, as that code would build it; not the paper's model."""
-    return _mf_vmamba("mfvmamba_altdec", "Unused decoder of the MF-Mamba repository on VMamba base", "base")
+def mfvmamba_altdec(**changes: Any) -> ModelCfg:
+    """The unused decoder of the public code on VMamba base, as that code builds it; not the model of the paper."""
+    description = "Unused decoder of the MF-Mamba repository on VMamba base"
+    return _mf_vmamba("mfvmamba_altdec", "base", {"description": description, **changes})
 
 
 @register_model
-def mf_vmamba() -> ModelCfg:
+def mf_vmamba(**changes: Any) -> ModelCfg:
     """The same design on VMamba tiny.
 
-    Unknown, and so not here: the paper's large-kernel attention decoder (spatial and spectral) and the wiring of its feature
-    enhancement module.
+    The large-kernel attention decoder of the paper (spatial and spectral) and the connections of its feature enhancement module
+    are not public and therefore not implemented.
     """
-    return _mf_vmamba("mf_vmamba", "Decoder of the MF-Mamba repository on VMamba tiny; not the paper's decoder", "tiny")
+    description = "Decoder of the MF-Mamba repository on VMamba tiny; not the decoder of the paper"
+    return _mf_vmamba("mf_vmamba", "tiny", {"description": description, **changes})
 
 
-_DATA = {
+for _name, _data in {
     "cdd": "CDD (seasons, many kinds of change)",
     "dsifn": "DSIFN-CD (Chinese cities, 2 m)",
     "levir": "LEVIR-CD (buildings, 0.5 m)",
     "sysu": "SYSU-CD (many kinds of change, 0.5 m)",
-}
+}.items():
+    MODELS.alias(f"mf_vmamba_{_name}", "mf_vmamba", description=f"mf_vmamba for {_data}")
 
 
-def _preset(data: str) -> ModelCfg:
-    return _mf_vmamba(f"mf_vmamba_{data}", f"The architecture of mf_vmamba for {_DATA[data]}", "tiny")
+def _official_key(key: str) -> str:
+    if key.startswith("backbone."):
+        return "encoder." + vmamba_key(key.removeprefix("backbone."))
+    if match := re.fullmatch(r"fusion\.levels\.(\d)\.joint\.(conv|norm|mlp)\.(.+)", key):
+        return f"decoder.fusion{int(match[1]) + 1}.{dict(conv='conv', norm='bn', mlp='fc')[match[2]]}.{match[3]}"
+    if match := re.fullmatch(r"fusion\.levels\.(\d)\.fuse\.(.+)", key):
+        return f"decoder.fuse{int(match[1]) + 1}.{match[2]}"
+    if match := re.fullmatch(r"decoder\.projections\.(\d)\.(\w+)", key):
+        return f"decoder.conv{int(match[1]) + 1}.{match[2]}"
+    return substitute(key, (("decoder.coarsest.", "decoder.conv4."), *((o, f"decoder.{t}") for o, t in STEPWISE)))
 
 
-for _name in _DATA:
-    register_model(f"mf_vmamba_{_name}")(partial(_preset, _name))
+register_key_map(KeyMap(("mf*vmamba*",), _official_key, "121zzy/MF-Mamba"))

@@ -6,8 +6,14 @@ IEEE TGRS 62 (2024), doi 10.1109/TGRS.2024.3425540, arXiv 2404.02668. One logit 
 
 from __future__ import annotations
 
-from cdzoo.config import ModelCfg, PartCfg
-from cdzoo.registry import register_model
+import re
+from dataclasses import replace
+from typing import Any
+
+from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.models.vmamba_keys import BLOCK, CONV_NORM, STEPWISE, vmamba_key
+from cdzoo.registry import MODELS, register_model
+from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = (
     "Zhao et al., RS-Mamba for Large Remote Sensing Image Dense Prediction, IEEE TGRS 62 (2024), doi 10.1109/TGRS.2024.3425540"
@@ -31,34 +37,41 @@ _ENCODER = {
 }
 
 
-def _rsm_cd(name: str, description: str) -> ModelCfg:
-    return ModelCfg(
-        name=name,
-        backbone=PartCfg("vmamba", _ENCODER),
-        fusion=PartCfg("concat_conv"),
-        decoder=PartCfg("concat_up"),
-        head=PartCfg("stepwise"),
-        description=description,
+@register_model
+def rsm_cd_tiny(**changes: Any) -> ModelCfg:
+    """RSM-CD in the only size of the authors' code."""
+    config = ModelCfg(
+        name="rsm_cd_tiny",
+        backbone=ComponentCfg("vmamba", _ENCODER),
+        fusion=ComponentCfg("concat_conv"),
+        decoder=ComponentCfg("concat_up"),
+        head=ComponentCfg("stepwise"),
+        description="RS-Mamba for change detection: scans in eight directions",
         paper=PAPER,
         original=ORIGINAL,
         citation=CITATION,
         recipe="rsm_cd",
     )
+    return replace(config, **changes)
 
 
-@register_model
-def rsm_cd_tiny() -> ModelCfg:
-    """The only size of the authors' code."""
-    return _rsm_cd("rsm_cd_tiny", "RS-Mamba for change detection: scans in eight directions")
+for _name, _data in {"levir": "LEVIR-CD (buildings, 0.5 m)", "whu": "WHU-CD (buildings, 0.2 m)"}.items():
+    MODELS.alias(f"rsm_cd_{_name}", "rsm_cd_tiny", description=f"RS-Mamba for {_data}")
 
 
-@register_model
-def rsm_cd_levir() -> ModelCfg:
-    """The architecture of `rsm_cd_tiny`."""
-    return _rsm_cd("rsm_cd_levir", "RS-Mamba for LEVIR-CD (buildings, 0.5 m)")
+def _official_key(key: str) -> str:
+    """Each stage is an encoder block that begins with the halving; the misspelt decoder is the authors'."""
+    if match := re.fullmatch(r"backbone\.stages\.(\d)\.downsample\.(conv|norm)\.(\w+)", key):
+        return f"encoder_block{int(match[1]) + 1}.downsample.{CONV_NORM[match[2]] + 1}.{match[3]}"
+    if match := re.fullmatch(r"backbone\.stages\.(\d)\.blocks\.(\d+)\.(.+)", key):
+        return f"encoder_block{int(match[1]) + 1}.blocks.{match[2]}.{substitute(match[3], BLOCK)}"
+    if key.startswith("backbone."):
+        return vmamba_key(key.removeprefix("backbone."))
+    if match := re.fullmatch(r"fusion\.levels\.(\d)\.fuse\.(.+)", key):
+        return f"fuse_block{int(match[1]) + 1}.fuse.{match[2]}"
+    if match := re.fullmatch(r"decoder\.projections\.(\d)\.(.+)", key):
+        return f"deocder_block{int(match[1]) + 1}.fuse.{match[2]}"
+    return substitute(key, STEPWISE)
 
 
-@register_model
-def rsm_cd_whu() -> ModelCfg:
-    """The architecture of `rsm_cd_tiny`."""
-    return _rsm_cd("rsm_cd_whu", "RS-Mamba for WHU-CD (buildings, 0.2 m)")
+register_key_map(KeyMap(("rsm_cd*",), _official_key, "walking-shadow/Official_Remote_Sensing_Mamba"))

@@ -1,7 +1,7 @@
-"""Refinement of the pyramid of one date, before the dates meet."""
+"""Refinement of the pyramid of each date, before the fusion."""
 
-from cdzoo.necks.csam import CSAM
-from cdzoo.necks.enlarge import Enlarge
-from cdzoo.necks.linear import Linear
+from __future__ import annotations
 
-__all__ = ["CSAM", "Enlarge", "Linear"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

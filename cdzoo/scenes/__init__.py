@@ -1,6 +1,5 @@
-"""Scenes of any size: read part by part, predicted in tiles that are blended, written as georeferenced maps."""
+"""Scenes of any size: predicted in blocks of blended windows and written as georeferenced maps."""
 
-from cdzoo.scenes.polygons import PolygonCfg
-from cdzoo.scenes.predict import SceneCfg, SceneResult, predict_scene
+import lazy_loader
 
-__all__ = ["PolygonCfg", "SceneCfg", "SceneResult", "predict_scene"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

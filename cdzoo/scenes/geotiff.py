@@ -1,4 +1,4 @@
-"""Writing maps: Cloud Optimized GeoTIFFs, part by part, complete or not at all."""
+"""Maps as Cloud Optimized GeoTIFFs, written block by block."""
 
 from __future__ import annotations
 
@@ -9,62 +9,83 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cdzoo.files import replace_atomically
-from cdzoo.scenes.raster import Grid, small_cache
+from cdzoo.constants import IGNORE_INDEX
+from cdzoo.io.files import replace_atomically
+from cdzoo.io.rasters import limited_cache
+from cdzoo.scenes.raster import Grid
+from cdzoo.tiling import Window
 
-NODATA = 255
-"""In masks and 8-bit probabilities: one of the dates has no data here."""
-_BLOCK = 512
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+STEPS = 200
+"""Probability maps of type uint8 hold the probability times this, and `IGNORE_INDEX` for nodata."""
+_BLOCK = 512  # pixels a side of an internal block of the file
 
 
 def write_cog(
     path: Path,
     grid: Grid,
     dtype: str,
-    nodata: float,
-    parts: Iterable[tuple[int, int, npt.NDArray[Any]]],
+    blocks: Iterable[tuple[Window, npt.NDArray[Any]]],
     tags: Mapping[str, str],
 ) -> None:
     """Write one band as a Cloud Optimized GeoTIFF with overviews.
 
     Args:
-        path: Output; it appears complete or not at all.
-        grid: Where it lies.
-        dtype: Type of the values.
-        nodata: Value that stands for no data.
-        parts: First row, first column and values (rows, columns); together they cover the grid.
+        path: Output, written atomically.
+        grid: Its size and location.
+        dtype: Type of the values. Nodata is NaN for floating-point types, else `IGNORE_INDEX`.
+        blocks: Location and values (height, width) of the blocks, which cover the grid.
         tags: Metadata.
     """
     import rasterio
     import rasterio.shutil
-    from rasterio.windows import Window
+    from rasterio.windows import Window as RasterWindow
 
+    nodata = float("nan") if dtype.startswith("float") else IGNORE_INDEX
     profile: dict[str, Any] = {"driver": "GTiff", "count": 1, "dtype": dtype, "nodata": nodata, "compress": "deflate"}
     profile |= {"height": grid.height, "width": grid.width, "crs": grid.crs, "transform": grid.transform, "BIGTIFF": "IF_SAFER"}
     if min(grid.height, grid.width) >= 16:
         profile |= {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK}
     plain = path.with_name(f".{path.name}.plain.tif")
     try:
-        with small_cache():
+        with limited_cache():
             with rasterio.open(plain, "w", **profile) as file:
                 file.update_tags(**tags)
-                for row, column, values in parts:
-                    window = Window(column, row, values.shape[1], values.shape[0])
-                    file.write(values.astype(dtype, copy=False), 1, window=window)
+                for window, values in blocks:
+                    file.write(values, 1, window=RasterWindow(window.x, window.y, window.width, window.height))
             with replace_atomically(path) as temporary:
                 options = {"COMPRESS": "DEFLATE", "BLOCKSIZE": str(_BLOCK), "BIGTIFF": "IF_SAFER"}
-                # The nearest pixel: the mean of masks is no mask.
+                # Nearest resampling for labels: means of classes are not classes.
                 options |= {"OVERVIEW_RESAMPLING": "NEAREST", "PREDICTOR": "NO"}
                 rasterio.shutil.copy(plain, temporary, driver="COG", **options)
     finally:
         plain.unlink(missing_ok=True)
 
 
-def as_mask(probability: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_], threshold: float) -> npt.NDArray[np.uint8]:
-    """Return 1 for change, 0 for none, `NODATA` where a date has no data."""
-    return np.where(valid, probability >= threshold, NODATA).astype(np.uint8)
+def encode_mask(classes: UInt8, valid: Mask) -> UInt8:
+    """Return the classes of a change map, with `IGNORE_INDEX` where a date has no data."""
+    return np.where(valid, classes, IGNORE_INDEX).astype(np.uint8)
 
 
-def as_bytes(probability: npt.NDArray[np.float32], valid: npt.NDArray[np.bool_]) -> npt.NDArray[np.uint8]:
-    """Return the probability in steps of 1/200, so that 200 is 1.0, and `NODATA` where a date has no data."""
-    return np.where(valid, (probability * 200).round(), NODATA).astype(np.uint8)
+def encode_probability(probability: Float32, valid: Mask, dtype: str) -> npt.NDArray[Any]:
+    """Return the values of a probability map of type `uint8` or `float32`; see `STEPS`."""
+    if dtype == "uint8":
+        return np.where(valid, (probability * STEPS).round(), IGNORE_INDEX).astype(np.uint8)
+    return np.where(valid, probability, np.nan).astype(np.float32)
+
+
+def decode_probability(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the probabilities in the values of a probability map, with NaN for nodata."""
+    return np.where(values == IGNORE_INDEX, np.nan, values / STEPS) if values.dtype == np.uint8 else values
+
+
+def has_data(classes: UInt8) -> Mask:
+    """Return where both dates of a change map have data."""
+    return classes != IGNORE_INDEX
+
+
+def is_changed(classes: UInt8) -> Mask:
+    """Return where a change map has a class other than "no change"."""
+    return (classes != 0) & (classes != IGNORE_INDEX)

@@ -1,4 +1,4 @@
-"""Many scenes: a list of them, predicted one after the other or by the workers of a Ray cluster."""
+"""Lists of scenes, predicted one after the other or by the workers of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cdzoo.errors import CdzooError, InputError, MissingDependencyError
-from cdzoo.scenes.polygons import PolygonCfg
-from cdzoo.scenes.predict import SceneCfg, predict_scene
+from cdzoo.errors import CdzooError, InputError, require
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.predict import predict_scene
 
 COLUMNS = ("before", "after", "output", "probability", "polygons", "report")
 REQUIRED = COLUMNS[:3]
-TRIES = 3
+MAX_TRIES = 3
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One line of a manifest; paths as `predict_scene` takes them, None for what is not written."""
+    """Paths of one scene, see `predict_scene`; None for outputs that are not written."""
 
     before: str
     after: str
@@ -29,10 +30,23 @@ class Scene:
     polygons: str | None = None
     report: str | None = None
 
+    @property
+    def outputs(self) -> list[Path]:
+        """Files that are written."""
+        return [Path(file) for file in (self.output, self.probability, self.polygons, self.report) if file is not None]
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a scene: `error` is empty when its map is there."""
+    """Result of one scene of a list.
+
+    Attributes:
+        output: GeoTIFF of the change map.
+        error: Error message; empty if the scene was predicted.
+        seconds: Wall time.
+        changed: Number of changed pixels.
+        pixels: Number of pixels with data in both dates.
+    """
 
     output: str
     error: str = ""
@@ -42,13 +56,13 @@ class Outcome:
 
 
 def read_manifest(path: str | Path) -> list[Scene]:
-    """Read a CSV file with the columns `before`, `after`, `output`, and if wanted `probability`, `polygons` and `report`.
+    """Read a list of scenes: a CSV file with the columns `before`, `after`, `output`, and optionally the further outputs.
 
-    Paths that are not absolute are taken from the folder of the file.
+    Relative paths are relative to the folder of the file.
 
     Raises:
-        InputError: The file cannot be read, has other columns, lacks a value, names an output twice or a file that is not there;
-            the line is named.
+        InputError: The file cannot be read, has other columns, lacks a value, names an output twice, or names an image that does
+            not exist; the message names the line.
     """
     file = Path(path)
     try:
@@ -58,94 +72,90 @@ def read_manifest(path: str | Path) -> list[Scene]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{file}: cannot be read as a list of scenes ({error})") from error
     if missing := [name for name in REQUIRED if name not in names]:
-        raise InputError(f"{file}: the column(s) {', '.join(missing)} are missing; there are: {', '.join(names) or 'none'}")
+        raise InputError(f"{file}: missing column(s) {', '.join(missing)}; found {', '.join(names) or 'none'}")
     if unknown := [name for name in names if name not in COLUMNS]:
-        raise InputError(f"{file}: unknown column(s) {', '.join(unknown)}; a list of scenes has {', '.join(COLUMNS)}")
+        raise InputError(f"{file}: unknown column(s) {', '.join(unknown)}; supported columns: {', '.join(COLUMNS)}")
     scenes: list[Scene] = []
     seen: dict[str, int] = {}
     for number, line in enumerate(lines, 2):
         values = {name: str(file.parent / value.strip()) for name, value in line.items() if value and value.strip()}
         if lacking := [name for name in REQUIRED if name not in values]:
-            raise InputError(f"{file}, line {number}: no {' and no '.join(lacking)}")
+            raise InputError(f"{file}, line {number}: no value for {', '.join(lacking)}")
         for name in ("before", "after"):
             if not Path(values[name]).is_file():
                 raise InputError(f"{file}, line {number}: {values[name]}: no such file")
         for name in COLUMNS[2:]:
             if name in values and seen.setdefault(values[name], number) != number:
-                raise InputError(f"{file}, line {number}: {values[name]} is written by line {seen[values[name]]} already")
+                raise InputError(f"{file}, line {number}: {values[name]} is already an output of line {seen[values[name]]}")
         scenes.append(Scene(**values))
     if not scenes:
-        raise InputError(f"{file}: there is no scene in it")
+        raise InputError(f"{file}: the list has no scenes")
     return scenes
 
 
 def unfinished(scenes: Iterable[Scene]) -> list[Scene]:
-    """Return the scenes of which an output is missing; outputs appear only when they are complete."""
-    return [scene for scene in scenes if not all(Path(file).is_file() for file in _outputs(scene))]
+    """Return the scenes of which an output does not exist; outputs are written atomically."""
+    return [scene for scene in scenes if not all(file.is_file() for file in scene.outputs)]
 
 
 def predict_scenes(
-    load: Callable[[], Any],
+    load: Callable[[], ChangeDetector],
     scenes: Iterable[Scene],
     cfg: SceneCfg,
-    cleaning: PolygonCfg | None = None,
+    polygon_cfg: PolygonCfg | None = None,
 ) -> Iterator[Outcome]:
-    """Predict scenes one after the other and yield what became of each; one that fails is tried again, then left.
+    """Predict scenes one after the other and yield their results; errors are part of them and do not stop the others.
 
     Args:
-        load: Makes the model, on its device.
-        scenes: The scenes.
-        cfg: Settings of all of them.
-        cleaning: How polygons are cleaned.
+        load: Function that returns the model, on its device.
+        scenes: Scenes.
+        cfg: Settings of all scenes.
+        polygon_cfg: Cleaning of the polygons.
     """
-    worker = Worker(load, cfg, cleaning)
+    worker = Worker(load, cfg, polygon_cfg)
     for scene in scenes:
-        yield Outcome(**worker(dataclasses.asdict(scene)))
+        yield worker.predict(scene)
 
 
 def predict_on_ray(
-    load: Callable[[], Any],
+    load: Callable[[], ChangeDetector],
     scenes: list[Scene],
     cfg: SceneCfg,
-    cleaning: PolygonCfg | None = None,
+    polygon_cfg: PolygonCfg | None = None,
     address: str | None = None,
     workers: int | None = None,
     gpus: float = 0.0,
     cores: float = 1.0,
 ) -> Iterator[Outcome]:
-    """Predict scenes by workers that each hold the model, on this machine or a Ray cluster; yield what became of each.
+    """Predict scenes with Ray, on this machine or a cluster, and yield their results as they are completed.
 
-    A worker that dies is replaced, and its scene goes on from its last finished part. All machines must see the files under the
-    same paths.
+    A worker that dies is replaced, and its scene resumes from the last stored block. The files must have the same paths on all
+    machines.
 
     Args:
-        load: Makes the model, on its device.
-        scenes: The scenes; one is the unit of work.
-        cfg: Settings of all of them.
-        cleaning: How polygons are cleaned.
-        address: Of a running cluster, or None to start Ray here.
-        workers: How many; as many as fit by default.
-        gpus: GPUs of a worker.
-        cores: Cores of a worker.
+        load: Function that returns the model, on its device; each worker calls it once.
+        scenes: Scenes, distributed one by one.
+        cfg: Settings of all scenes.
+        polygon_cfg: Cleaning of the polygons.
+        address: Address of a running cluster; None to start Ray on this machine.
+        workers: Number of workers; by default as many as the cluster has resources for.
+        gpus: GPUs per worker.
+        cores: CPU cores per worker.
 
     Raises:
         MissingDependencyError: Ray is not installed.
     """
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise MissingDependencyError(f"many machines need Ray: pip install 'cdzoo[geo,ray]' ({error})") from error
+    data = require("ray.data", "geo,ray", "predicting on several machines")
+    ray = require("ray", "geo,ray", "predicting on several machines")
     ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, configure_logging=False)
-    there = ray.cluster_resources()
-    fits = int(there.get("GPU", 0) / gpus) if gpus else int(there.get("CPU", 1) / cores)
-    most = max(1, min(workers or fits, len(scenes)))
-    # One scene to a block: a block is what is retried and what is waited for.
-    data = ray.data.from_items([dataclasses.asdict(scene) for scene in scenes], override_num_blocks=len(scenes))
-    outcomes = data.map(
+    resources = ray.cluster_resources()
+    capacity = int(resources.get("GPU", 0) / gpus) if gpus else int(resources.get("CPU", 1) / cores)
+    # One scene per block of data, because blocks are what Ray retries.
+    rows = data.from_items([dataclasses.asdict(scene) for scene in scenes], override_num_blocks=len(scenes))
+    outcomes = rows.map(
         Worker,
-        fn_constructor_args=(load, dataclasses.replace(cfg, progress=False), cleaning),
-        compute=ray.data.ActorPoolStrategy(size=most),
+        fn_constructor_args=(load, dataclasses.replace(cfg, progress=False), polygon_cfg),
+        compute=data.ActorPoolStrategy(size=max(1, min(workers or capacity, len(scenes)))),
         num_cpus=cores,
         num_gpus=gpus,
     )
@@ -154,39 +164,43 @@ def predict_on_ray(
 
 
 class Worker:
-    """Holds a model and predicts scenes with it."""
+    """Model that predicts scenes.
 
-    def __init__(self, load: Callable[[], Any], cfg: SceneCfg, cleaning: PolygonCfg | None) -> None:
-        self.model, self.cfg, self.cleaning = load(), cfg, cleaning
+    Args:
+        load: Function that returns the model, on its device.
+        cfg: Settings of all scenes.
+        polygon_cfg: Cleaning of the polygons.
+    """
+
+    def __init__(self, load: Callable[[], ChangeDetector], cfg: SceneCfg, polygon_cfg: PolygonCfg | None) -> None:
+        self.model, self.cfg, self.polygon_cfg = load(), cfg, polygon_cfg
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Predict the scene of a row; what cannot be predicted is reported, not raised, so that the others go on."""
-        scene = Scene(**row)
+        """Predict a scene given as a row of a Ray dataset; return its result as a row."""
+        return dataclasses.asdict(self.predict(Scene(**row)))
+
+    def predict(self, scene: Scene) -> Outcome:
+        """Predict a scene; errors other than invalid input, such as those of a file system, are tried again `MAX_TRIES` times."""
         error = ""
-        for _ in range(TRIES):
+        for _ in range(MAX_TRIES):
             try:
-                for file in _outputs(scene):
-                    Path(file).parent.mkdir(parents=True, exist_ok=True)
+                for file in scene.outputs:
+                    file.parent.mkdir(parents=True, exist_ok=True)
                 result = predict_scene(
                     self.model,
                     scene.before,
                     scene.after,
                     scene.output,
                     self.cfg,
-                    scene.probability,
-                    scene.polygons,
-                    self.cleaning,
-                    scene.report,
+                    probability=scene.probability,
+                    polygons=scene.polygons,
+                    polygon_cfg=self.polygon_cfg,
+                    report=scene.report,
                 )
-            except CdzooError as reason:  # bad input stays bad
-                error = str(reason)
-                break
-            except (OSError, RuntimeError) as reason:  # a file system that hiccups, a device that is full for a moment
+            except CdzooError as reason:
+                return Outcome(scene.output, str(reason))
+            except (OSError, RuntimeError) as reason:
                 error = f"{type(reason).__name__}: {reason}"
-                continue
-            return dataclasses.asdict(Outcome(scene.output, "", result.seconds, result.changed, result.pixels))
-        return dataclasses.asdict(Outcome(scene.output, error))
-
-
-def _outputs(scene: Scene) -> list[str]:
-    return [file for file in (scene.output, scene.probability, scene.polygons, scene.report) if file is not None]
+            else:
+                return Outcome(scene.output, "", result.seconds, result.changed, result.pixels)
+        return Outcome(scene.output, error)

@@ -1,8 +1,7 @@
-"""`predict_scene`: two rasters of any size in, a georeferenced map of change out."""
+"""`predict_scene`: georeferenced change map of two rasters of any size."""
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import time
 from collections.abc import Iterator
@@ -12,79 +11,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from cdzoo import __version__
-from cdzoo.errors import ConfigError, InputError
+from cdzoo.inference.blocks import Block, WindowGrid, predict_blocks
+from cdzoo.inference.modes import evaluating
+from cdzoo.inference.resolve import resolve_model, resolve_threshold
+from cdzoo.inference.sources import Array
+from cdzoo.inference.tta import check_mode
+from cdzoo.io.rasters import limited_cache
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.scenes.augment import check_mode
-from cdzoo.scenes.geotiff import NODATA, as_bytes, as_mask, write_cog
-from cdzoo.scenes.journal import Journal, state_hash
-from cdzoo.scenes.polygons import PolygonCfg, check_output, write_polygons
-from cdzoo.scenes.raster import RasterSource, small_cache
-from cdzoo.scenes.report import check_report, write_report
-from cdzoo.scenes.strips import Part, Plan, parts
-
-PROBABILITY_TYPES = ("uint8", "float32")
-
-
-@dataclass(frozen=True)
-class SceneCfg:
-    """How a scene is predicted.
-
-    Attributes:
-        tile: Side of a tile in pixels.
-        overlap: Pixels that neighbouring tiles share; at most half a tile, and a quarter of it by default.
-        batch_size: Tiles predicted at once.
-        threshold: Probability from which a pixel counts as changed.
-        augment: Test-time augmentation: `none`, `flips`, `swap` or `all`.
-        value_range: Values that are black and white, for rasters that are not 8-bit.
-        percentiles: Instead, percentiles of each band of each scene.
-        probability: Type of the probability map, if one is written: `uint8` (200 is 1.0) or `float32`.
-        progress: Show a progress line.
-    """
-
-    tile: int = 512
-    overlap: int | None = None
-    batch_size: int = 4
-    threshold: float = 0.5
-    augment: str = "none"
-    value_range: tuple[float, float] | None = None
-    percentiles: tuple[float, float] | None = None
-    probability: str = "uint8"
-    progress: bool = True
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be done."""
-        if self.tile < 64 or self.batch_size < 1:
-            raise ConfigError(f"a tile has at least 64 pixels and a batch one tile, got {self.tile} and {self.batch_size}")
-        if self.overlap is None:
-            object.__setattr__(self, "overlap", self.tile // 4)
-        if not 0 < self.threshold < 1:
-            raise ConfigError(f"threshold must be between 0 and 1, got {self.threshold}")
-        if self.probability not in PROBABILITY_TYPES:
-            raise ConfigError(f"probability must be one of {', '.join(PROBABILITY_TYPES)}, got '{self.probability}'")
-        if self.value_range is not None and self.percentiles is not None:
-            raise ConfigError("give either value_range or percentiles, not both")
-        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
-            raise ConfigError(f"value_range takes black, then white, got {self.value_range}")
-        if self.percentiles is not None and not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
-            raise ConfigError(f"percentiles are two rising numbers from 0 to 100, got {self.percentiles}")
+from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.geotiff import STEPS, encode_mask, encode_probability, has_data, is_changed, write_cog
+from cdzoo.scenes.job import SceneJob, scene_job
+from cdzoo.scenes.journal import Journal
+from cdzoo.scenes.outputs import Outputs, check_outputs
+from cdzoo.scenes.polygons import write_polygons
+from cdzoo.scenes.raster import Grid, RasterSource
+from cdzoo.scenes.report import write_report
+from cdzoo.tiling import Window
 
 
 @dataclass(frozen=True)
 class SceneResult:
-    """What was written.
+    """Files and figures of a predicted scene.
 
     Attributes:
-        mask: The map of change.
-        probability: The map of its probability, if it was asked for.
-        polygons: Number of polygons; None if none were asked for.
-        pixels: Pixels with data in both dates.
-        changed: Those of them that changed.
-        seconds: Time it took.
-        resumed: Parts of the scene that an earlier run had finished.
+        mask: GeoTIFF of the change map.
+        probability: GeoTIFF of the probability; None if it was not requested.
+        polygons: Number of polygons; None if they were not requested.
+        pixels: Number of pixels with data in both dates.
+        changed: Number of those that changed.
+        seconds: Wall time.
+        resumed: Number of blocks that an interrupted run had predicted.
+        threshold: Probability from which a pixel counts as changed.
     """
 
     mask: Path
@@ -94,10 +51,11 @@ class SceneResult:
     changed: int
     seconds: float
     resumed: int
+    threshold: float
 
 
 def predict_scene(
-    model: ChangeDetector,
+    model: ChangeDetector | str,
     before: str | Path,
     after: str | Path,
     output: str | Path,
@@ -107,148 +65,114 @@ def predict_scene(
     polygon_cfg: PolygonCfg | None = None,
     report: str | Path | None = None,
 ) -> SceneResult:
-    """Map the change between two rasters of one place into a Cloud Optimized GeoTIFF.
+    """Predict the change between two rasters and write it as a Cloud Optimized GeoTIFF.
 
-    The map lies on the grid of `before`; `after` is resampled to it while it is read if its grid is another one. Memory does not
-    depend on the size of the scene. A run that is interrupted in any way goes on from its last finished part when it is
-    started again with the same arguments, and ends with the same bytes. The mask holds 1 for change, 0 for none, and 255 (nodata)
-    where a date has no data.
+    The map has the grid of `before`; `after` is resampled to it while it is read if its grid is another one. Memory does not
+    depend on the size of the scene. An interrupted run resumes from its last block if it is started again with the same
+    arguments, and writes the same bytes. Values of the map: 1 for change, 0 for no change, 255 (nodata) where a date has no data.
 
     Args:
-        model: The detector, on the device it is to run on; it is left in the mode it was in.
+        model: Model, used in evaluation mode on its device and returned to the mode it was in; or a name, see `predict_pair`.
         before: First date: any raster that GDAL reads.
         after: Second date.
-        output: GeoTIFF of the mask.
+        output: GeoTIFF of the map.
         cfg: Settings.
         probability: GeoTIFF of the probability; not written by default.
-        polygons: File of changed areas: `.gpkg`, `.geojson` or `.parquet`; not written by default.
-        polygon_cfg: How they are cleaned.
-        report: Page (`.html`) with both dates, the map and the largest changes; not written by default.
+        polygons: File of the changed areas: `.gpkg`, `.geojson` or `.parquet`; not written by default.
+        polygon_cfg: Cleaning of the polygons.
+        report: HTML page with both dates, the map and the largest changes; not written by default.
 
     Raises:
-        InputError: A raster cannot be read, has other bands than the model takes, lies elsewhere, or an output has no folder.
-        ConfigError: The settings do not go with the model.
+        InputError: A raster cannot be read, does not match the model or does not overlap the other one, or an output has the
+            wrong suffix or no folder.
+        ConfigError: The settings do not match the model.
         MissingDependencyError: rasterio is not installed, or geopandas for polygons.
     """
-    cfg = cfg or SceneCfg()
-    check_mode(cfg.augment, model.config.bands)
-    targets = _targets(output, probability, polygons, report)
     start = time.monotonic()
-    was_training = model.training
-    model.eval()
-    try:
-        with ExitStack() as stack:
-            stack.enter_context(small_cache())
-            options: dict[str, Any] = {"value_range": cfg.value_range, "percentiles": cfg.percentiles}
-            first = stack.enter_context(RasterSource(before, model.config.bands[0], **options))
-            second = stack.enter_context(RasterSource(after, model.config.bands[1], first.grid, **options))
-            plan = Plan(model, first.height, first.width, cfg.tile, cfg.overlap or 0, cfg.batch_size)
-            tags = _tags(model, cfg, first, second)
-            journal = Journal(targets[0], _job(tags, before, after, cfg, len(targets) > 1))
-            resumed = journal.finished(plan.order)
-            finished = parts(model, first, second, plan, journal, cfg.augment, resumed)
-            _keep(finished, journal, plan, cfg, len(targets) > 1, resumed)
-    finally:
-        model.train(was_training)
-    pixels, changed = _write(targets, first, plan, journal, cfg, tags)
-    count = None if polygons is None else write_polygons(targets[0], targets[1], polygons, polygon_cfg)
-    if report is not None:
-        write_report(report, before, after, targets[0], targets[1], cfg, polygon_cfg)
+    cfg, outputs = cfg or SceneCfg(), check_outputs(output, probability, polygons, report)
+    model = resolve_model(model)
+    check_mode(cfg.augment, model.bands)
+    with ExitStack() as stack:
+        stack.enter_context(evaluating(model))
+        stack.enter_context(limited_cache())
+        names = () if model.pretrained_cfg is None else model.pretrained_cfg.bands
+        options: dict[str, Any] = {"value_range": cfg.value_range, "percentiles": cfg.percentiles, "band_names": names}
+        first = stack.enter_context(RasterSource(before, model.bands[0], **options))
+        second = stack.enter_context(RasterSource(after, model.bands[1], first.grid, **options))
+        grid = WindowGrid(model, first.height, first.width, cfg.tile, cfg.overlap or 0, cfg.batch_size)
+        job = scene_job(model, first, second, cfg, resolve_threshold(model, cfg.threshold), outputs.probability is not None)
+        journal = Journal(outputs.mask, job)
+        resumed = journal.count(grid.order)
+        blocks = predict_blocks(model, first, second, grid, journal, cfg.augment, resumed)
+        _store(model, blocks, journal, grid, job, resumed)
+    pixels, changed = _write_maps(outputs, first.grid, grid, journal, job)
+    count = _write_products(outputs, before, after, cfg, polygon_cfg)
     journal.remove()
-    if probability is None and len(targets) > 1:
-        targets[1].unlink()
-    shown = None if probability is None else targets[1]
-    return SceneResult(targets[0], shown, count, pixels, changed, time.monotonic() - start, resumed)
+    kept = outputs.probability if outputs.keep_probability else None
+    return SceneResult(outputs.mask, kept, count, pixels, changed, time.monotonic() - start, resumed, job.threshold)
 
 
-def _targets(
-    output: str | Path, probability: str | Path | None, polygons: str | Path | None, report: str | Path | None
-) -> list[Path]:
-    """Return the rasters to write, the mask first: polygons and report need the probability too, in a hidden file if need be."""
-    targets = [Path(path) for path in (output, probability) if path is not None]
-    for target in targets:
-        if target.suffix.lower() not in (".tif", ".tiff"):
-            raise InputError(f"{target}: a map of a scene is a GeoTIFF: name it .tif")
-        if not target.resolve().parent.is_dir():
-            raise InputError(f"{target}: there is no folder {target.parent}; make it first")
-    if polygons is not None:
-        check_output(polygons)
-    if report is not None:
-        check_report(report)
-    if len(targets) == 1 and (polygons is not None or report is not None):
-        targets.append(targets[0].with_name(f".{targets[0].stem}.probability.tif"))
-    return targets
-
-
-def _keep(finished: Iterator[Part], journal: Journal, plan: Plan, cfg: SceneCfg, with_probability: bool, resumed: int) -> None:
-    """Write parts to the journal while the next ones are predicted."""
+def _store(
+    model: ChangeDetector, blocks: Iterator[Block], journal: Journal, grid: WindowGrid, job: SceneJob, resumed: int
+) -> None:
+    """Write blocks to the journal while the next ones are predicted."""
     from tqdm import tqdm
 
-    sizes = [plan.finished_rows(strip).size * plan.finished_columns(part).size for strip, part in plan.order]
-    shown = cfg.progress and sys.stderr.isatty()
-    look: dict[str, Any] = {"unit": "px", "unit_scale": True, "desc": "mapping", "dynamic_ncols": True, "disable": not shown}
-    bar = tqdm(total=sum(sizes), initial=sum(sizes[:resumed]), **look)
+    windows = [grid.completed(*block) for block in grid.order]
+    sizes = [window.height * window.width for window in windows]
+    look: dict[str, Any] = {"unit": "px", "unit_scale": True, "desc": "predicting", "dynamic_ncols": True}
+    bar = tqdm(
+        total=sum(sizes), initial=sum(sizes[:resumed]), disable=not (job.settings.progress and sys.stderr.isatty()), **look
+    )
     with ThreadPoolExecutor(1) as writer, bar:
         pending: Future[None] | None = None
-        for part in finished:
-            arrays: dict[str, npt.NDArray[Any]] = {"mask": as_mask(part.probability, part.valid, cfg.threshold)}
-            if with_probability:
-                arrays["probability"] = _stored(part, cfg.probability)
+        for block in blocks:
+            classes = model.task.predict(block.probability, job.threshold)
+            arrays: dict[str, Array] = {"mask": encode_mask(classes, block.valid)}
+            if job.with_probability:
+                arrays["probability"] = encode_probability(block.probability, block.valid, job.settings.probability)
             if pending is not None:
-                pending.result()  # parts are finished in order, and a disk that is full stops the run
-            pending = writer.submit(journal.write, part.strip, part.number, **arrays)
-            bar.update(part.rows.size * part.columns.size)
+                pending.result()  # blocks are stored in order, and an error of the writer, such as a full disk, stops the run
+            pending = writer.submit(journal.write, block.row, block.number, **arrays)
+            bar.update(block.probability.size)
         if pending is not None:
             pending.result()
 
 
-def _stored(part: Part, dtype: str) -> npt.NDArray[Any]:
-    if dtype == "uint8":
-        return as_bytes(part.probability, part.valid)
-    return np.where(part.valid, part.probability, np.nan).astype(np.float32)
+def _write_maps(outputs: Outputs, grid: Grid, windows: WindowGrid, journal: Journal, job: SceneJob) -> tuple[int, int]:
+    """Write the stored blocks as GeoTIFFs; return the number of pixels with data and of changed pixels.
 
-
-def _write(
-    targets: list[Path], first: RasterSource, plan: Plan, journal: Journal, cfg: SceneCfg, tags: dict[str, str]
-) -> tuple[int, int]:
-    """Make the parts into files; the mask, which tells that all is done, last."""
+    The map is written last, since its existence means that the scene is complete.
+    """
     pixels = changed = 0
 
-    def kept(name: str) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
+    def stored(name: str) -> Iterator[tuple[Window, Array]]:
         nonlocal pixels, changed
-        for strip, part in plan.order:
-            values = journal.read(strip, part, name)
+        for block in windows.order:
+            values = journal.read(*block, name)
             if name == "mask":
-                pixels += int((values != NODATA).sum())
-                changed += int((values == 1).sum())
-            yield plan.finished_rows(strip).start, plan.finished_columns(part).start, values
+                pixels += int(has_data(values).sum())
+                changed += int(is_changed(values).sum())
+            yield windows.completed(*block), values
 
-    if len(targets) > 1:
-        scale = {"scale": "0.005"} if cfg.probability == "uint8" else {}
-        nodata = float(NODATA) if cfg.probability == "uint8" else float("nan")
-        write_cog(targets[1], first.grid, cfg.probability, nodata, kept("probability"), {**tags, **scale})
-    write_cog(targets[0], first.grid, "uint8", NODATA, kept("mask"), tags)
+    if outputs.probability is not None:
+        dtype = job.settings.probability
+        tags = {**job.tags, "scale": f"{1 / STEPS:g}"} if dtype == "uint8" else job.tags
+        write_cog(outputs.probability, grid, dtype, stored("probability"), tags)
+    write_cog(outputs.mask, grid, "uint8", stored("mask"), job.tags)
     return pixels, changed
 
 
-def _tags(model: ChangeDetector, cfg: SceneCfg, first: RasterSource, second: RasterSource) -> dict[str, str]:
-    """Return the metadata of the map: how it was made, without the places of files on this machine."""
-    return {
-        "cdzoo": __version__,
-        "model": model.config.name,
-        "weights_sha256": state_hash(model.state_dict()),
-        "threshold": f"{cfg.threshold:g}",
-        "tile": f"{cfg.tile}, overlap {cfg.overlap}",
-        "augment": cfg.augment,
-        "before": Path(first.path).name,
-        "after": Path(second.path).name,
-        "values_before": first.values,
-        "values_after": second.values,
-    }
-
-
-def _job(tags: dict[str, str], before: str | Path, after: str | Path, cfg: SceneCfg, with_probability: bool) -> dict[str, Any]:
-    """Return all that the parts depend on, the files by size and time of their last change."""
-    files = [[str(Path(path).resolve()), Path(path).stat().st_size, Path(path).stat().st_mtime_ns] for path in (before, after)]
-    settings = {key: value for key, value in dataclasses.asdict(cfg).items() if key != "progress"}
-    return {"tags": tags, "files": files, "settings": settings, "with_probability": with_probability}
+def _write_products(
+    outputs: Outputs, before: str | Path, after: str | Path, cfg: SceneCfg, polygon_cfg: PolygonCfg | None
+) -> int | None:
+    """Write polygons and report from the maps; return the number of polygons. A probability that was not requested is removed."""
+    count = None
+    if outputs.probability is not None:
+        if outputs.polygons is not None:
+            count = write_polygons(outputs.mask, outputs.probability, outputs.polygons, polygon_cfg)
+        if outputs.report is not None:
+            write_report(outputs.report, before, after, outputs.mask, outputs.probability, cfg, polygon_cfg)
+        if not outputs.keep_probability:
+            outputs.probability.unlink()
+    return count

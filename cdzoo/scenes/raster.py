@@ -1,4 +1,4 @@
-"""Where the pixels of a scene come from: a raster file read in windows, or an array that is there already."""
+"""`RasterSource`: a raster file that is read window by window, on its own grid or resampled to another one."""
 
 from __future__ import annotations
 
@@ -7,53 +7,27 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from cdzoo.errors import InputError, MissingDependencyError
-from cdzoo.scenes.tiling import Span
+from cdzoo.errors import InputError
+from cdzoo.inference.sources import Array, Mask
+from cdzoo.io.rasters import require_rasterio
+from cdzoo.tiling import Window
 
-Array = npt.NDArray[Any]
-_CACHE = 256 << 20  # bytes, as rasterio takes them; GDAL itself would read so small a number as 256 as megabytes
-_SAMPLE = 1024  # longest side of the overview that percentiles are taken from
-
-
-class Source(Protocol):
-    """Something that gives windows of pixels."""
-
-    height: int
-    width: int
-    bands: int
-
-    def read(self, rows: Span, columns: Span) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Return a window as (rows, columns, bands), uint8 or float32 in [0, 1], and where it is valid (rows, columns)."""
-        ...
-
-
-class ArraySource:
-    """An array (H, W, bands) of uint8, or of float32 in [0, 1]."""
-
-    def __init__(self, pixels: Array) -> None:
-        self.pixels = pixels
-        self.height, self.width, self.bands = pixels.shape
-
-    def read(self, rows: Span, columns: Span) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Return a window; all of it is valid."""
-        window = self.pixels[rows.start : rows.stop, columns.start : columns.stop]
-        return window, np.ones(window.shape[:2], np.bool_)
+_SAMPLE = 1024  # longest side of the overview that percentiles are computed from
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where a raster lies.
+    """Location and size of a raster.
 
     Attributes:
-        crs: Coordinate reference system; None for plain pictures.
-        transform: From pixels to coordinates (affine.Affine).
-        height: Rows.
-        width: Columns.
+        crs: Coordinate reference system; None for images without coordinates.
+        transform: Map from pixels to coordinates (affine.Affine).
+        height: Height in pixels.
+        width: Width in pixels.
     """
 
     crs: Any
@@ -63,18 +37,28 @@ class Grid:
 
 
 class RasterSource:
-    """A file that GDAL reads, on its own grid or resampled to another one while it is read.
+    """Source of the pixels of a raster that GDAL reads.
 
     Args:
-        path: The file.
-        bands: Bands that the model takes, None for all; an alpha band beside them says what is valid.
-        grid: Grid to deliver the pixels on; the file's own by default.
-        value_range: Values that become 0 and 1, for all bands.
-        percentiles: Percentiles of each band that become 0 and 1, taken from an overview of the file.
+        path: Path of the file.
+        bands: Number of bands expected, not counting an alpha band, which marks valid pixels; None for any number.
+        grid: Grid of the pixels; by default that of the file.
+        value_range: Values that map to 0 and 1, for all bands.
+        percentiles: Percentiles of each band that map to 0 and 1, computed from an overview of the file.
+        band_names: Names of the bands expected, for the error message.
+
+    Attributes:
+        grid: Grid of the pixels.
+        height: Height in pixels.
+        width: Width in pixels.
+        bands: Number of bands, without alpha.
+        path: Path of the file.
+        dtype: Type of the values in the file.
+        scaling: Values of each band that map to 0 and 1; None for 8-bit rasters that are read as they are.
 
     Raises:
-        InputError: The file cannot be read, has other bands, does not overlap the grid, has no coordinate system while the grid
-            has one, or is deeper than 8 bits and nothing says what is black and white.
+        InputError: The file cannot be read, has other bands, does not overlap the grid, has no coordinate reference system while
+            the grid has one, or has more than 8 bits and neither `value_range` nor `percentiles` is given.
         MissingDependencyError: rasterio is not installed.
     """
 
@@ -85,8 +69,9 @@ class RasterSource:
         grid: Grid | None = None,
         value_range: tuple[float, float] | None = None,
         percentiles: tuple[float, float] | None = None,
+        band_names: Sequence[str] = (),
     ) -> None:
-        rasterio = _rasterio()
+        rasterio = require_rasterio("predicting scenes")
         self._stack = ExitStack()
         try:
             file = self._stack.enter_context(rasterio.open(path))
@@ -96,9 +81,10 @@ class RasterSource:
             alpha = [i for i, meaning in enumerate(file.colorinterp, 1) if meaning.name == "alpha"]
             self.indexes = [i for i in range(1, file.count + 1) if i not in alpha]
             if bands is not None and len(self.indexes) != bands:
+                names = f" ({', '.join(band_names)})" if len(band_names) == bands else ""
                 raise InputError(
-                    f"{path}: the raster has {len(self.indexes)} band(s), expected {bands}; a model built with "
-                    f"in_chans={len(self.indexes)} takes it"
+                    f"{path}: the raster has {len(self.indexes)} band(s), expected {bands}{names}; select them, or build the "
+                    f"model with in_chans={len(self.indexes)}"
                 )
             own = Grid(file.crs, file.transform, file.height, file.width)
             self.grid = grid or own
@@ -111,40 +97,45 @@ class RasterSource:
             raise
 
     def __enter__(self) -> RasterSource:
-        """Return itself; the file is closed at the end."""
+        """Return the source; the file is closed at the end of the `with` block."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Close the file."""
         self._stack.close()
 
-    def read(self, rows: Span, columns: Span) -> tuple[Array, npt.NDArray[np.bool_]]:
-        """Return a window, scaled if the file is deeper than 8 bits; NaN, nodata, transparent or uncovered pixels are invalid."""
-        from rasterio.errors import RasterioIOError
-        from rasterio.windows import Window
+    def read(self, window: Window) -> tuple[Array, Mask]:
+        """Return the pixels of a window (height, width, bands), and where they are valid.
 
-        window = Window(columns.start, rows.start, columns.size, rows.size)
+        Pixels are scaled to [0, 1] unless `scaling` is None. NaN, nodata, transparent and uncovered pixels are invalid.
+
+        Raises:
+            InputError: The window cannot be read.
+        """
+        from rasterio.errors import RasterioIOError
+        from rasterio.windows import Window as RasterWindow
+
+        area = RasterWindow(window.x, window.y, window.width, window.height)
         try:
-            pixels = self._data.read(self.indexes, window=window).transpose(1, 2, 0)
-            valid = self._data.dataset_mask(window=window) > 0
+            pixels = self._data.read(self.indexes, window=area).transpose(1, 2, 0)
+            valid = self._data.dataset_mask(window=area) > 0
         except RasterioIOError as error:
-            raise InputError(
-                f"{self.path}: rows {rows.start} to {rows.stop} cannot be read ({error}); is the file complete?"
-            ) from error
+            rows = f"rows {window.y} to {window.y + window.height}"
+            raise InputError(f"{self.path}: {rows} cannot be read ({error}); check that the file is complete") from error
         if pixels.dtype.kind == "f":
             valid &= np.isfinite(pixels).all(-1)
         return self._scaled(pixels), valid
 
     @property
     def values(self) -> str:
-        """What is black and white, band by band where they differ."""
+        """Values that map to 0 and 1 as text, per band if they differ."""
         if self.scaling is None:
             return "0 to 255"
         ranges = [f"{low:g} to {high:g}" for low, high in zip(*self.scaling, strict=True)]
         return ranges[0] if len(set(ranges)) == 1 else ", ".join(ranges)
 
     def overview(self, shape: tuple[int, int]) -> Array:
-        """Return the whole raster (h, w, bands) at a smaller size, scaled as `read` does."""
+        """Return the whole raster (h, w, bands) at a lower resolution, scaled as by `read`."""
         return self._scaled(self._data.read(self.indexes, out_shape=(self.bands, *shape)).transpose(1, 2, 0))
 
     def _scaled(self, pixels: Array) -> Array:
@@ -157,9 +148,9 @@ class RasterSource:
 
     def _warped(self, rasterio: Any, path: str | Path, file: Any, own: Grid) -> Any:
         if (own.crs is None) != (self.grid.crs is None):
-            has, other = ("no", "has one") if own.crs is None else ("a", "has none")
+            has, other = ("no", "one") if own.crs is None else ("a", "none")
             raise InputError(
-                f"{path}: {has} coordinate reference system, but the first image {other}; state it in the file: "
+                f"{path}: the file has {has} coordinate reference system, but the first image has {other}; assign it with "
                 "gdal_edit.py -a_srs EPSG:CODE FILE"
             )
         if own.crs is None:
@@ -171,8 +162,8 @@ class RasterSource:
         target = rasterio.transform.array_bounds(self.grid.height, self.grid.width, self.grid.transform)
         if bounds[0] >= target[2] or bounds[2] <= target[0] or bounds[1] >= target[3] or bounds[3] <= target[1]:
             raise InputError(
-                f"{path}: lies elsewhere than the first image: {_shown(bounds)} against {_shown(target)} in {self.grid.crs}; the "
-                "two images show different places"
+                f"{path}: does not overlap the first image: bounds {_format(bounds)} and {_format(target)} in {self.grid.crs}; "
+                "pass two images of one place"
             )
         return self._stack.enter_context(
             rasterio.vrt.WarpedVRT(
@@ -182,7 +173,7 @@ class RasterSource:
                 height=self.grid.height,
                 width=self.grid.width,
                 resampling=rasterio.enums.Resampling.bilinear,
-                # Without a nodata value, an alpha band is what tells where the file does not reach.
+                # Marks pixels that the file does not cover, if no nodata value does.
                 add_alpha=file.nodata is None and len(self.indexes) == file.count,
             )
         )
@@ -197,8 +188,8 @@ class RasterSource:
             return low, high
         if self.dtype != "uint8":
             raise InputError(
-                f"{self.path}: {self.dtype} values; state what is black and white, for example --value-range '[0, 4095]', or "
-                "take percentiles of the scene: --percentiles '[2, 98]'"
+                f"{self.path}: {self.dtype} values; pass the (min, max) that map to [0, 1], for example --value-range "
+                "'[0, 4095]', or percentiles of the scene: --percentiles '[2, 98]'"
             )
         return None
 
@@ -208,18 +199,13 @@ class RasterSource:
         pixels = self._data.read(self.indexes, out_shape=(self.bands, *shape)).astype(np.float32)
         valid = (self._data.dataset_mask(out_shape=shape) > 0) & np.isfinite(pixels).all(0)
         if not valid.any():
-            raise InputError(f"{self.path}: no pixel is valid")
+            raise InputError(f"{self.path}: the raster has no valid pixel")
         low, high = np.percentile(pixels[:, valid], [lower, upper], axis=1).astype(np.float32)
         if (high <= low).any():
             raise InputError(
-                f"{self.path}: the percentiles {lower:g} and {upper:g} of a band are the same value: nothing to see in it"
+                f"{self.path}: the percentiles {lower:g} and {upper:g} of a band are equal; pass value_range instead"
             )
         return low, high
-
-
-def small_cache() -> Any:
-    """Return a context in which GDAL keeps few blocks in memory: it would take a twentieth of the machine's for itself."""
-    return _rasterio().Env(GDAL_CACHEMAX=_CACHE, GDAL_NUM_THREADS="ALL_CPUS")
 
 
 def _same(one: Grid, other: Grid) -> bool:
@@ -228,18 +214,5 @@ def _same(one: Grid, other: Grid) -> bool:
     return one.crs == other.crs and (one.crs is None or one.transform.almost_equals(other.transform, 1e-9))
 
 
-def _shown(bounds: Sequence[float]) -> str:
+def _format(bounds: Sequence[float]) -> str:
     return "[" + ", ".join(f"{value:.6g}" for value in bounds) + "]"
-
-
-def _rasterio() -> Any:
-    try:
-        import rasterio
-        import rasterio.shutil
-        import rasterio.transform
-        import rasterio.vrt
-        import rasterio.warp
-        import rasterio.windows
-    except ImportError as error:
-        raise MissingDependencyError(f"scenes need rasterio: pip install 'cdzoo[geo]' ({error})") from error
-    return rasterio

@@ -1,6 +1,6 @@
-"""One page about a scene: both dates under a slider, the map over them, how sure the model is, and the largest changes.
+"""Report of a scene: one HTML page with both dates, the change map, the distribution of its probability, and the largest changes.
 
-The page is a single file without links: pictures are in it, and it opens from a disk or a mail.
+The page is a single file without links to others; its images are embedded.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -16,30 +17,31 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cdzoo.errors import InputError
-from cdzoo.files import write_text
-from cdzoo.scenes.polygons import PolygonCfg, traced_areas
-from cdzoo.scenes.raster import RasterSource
+from cdzoo.io.files import write_text
+from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.geotiff import decode_probability, has_data, is_changed
+from cdzoo.scenes.outputs import report_path
+from cdzoo.scenes.polygons import ChangedArea, traced_areas
+from cdzoo.scenes.raster import Grid, RasterSource
 from cdzoo.visualize import overlay, to_rgb
 
-_SIDE = 1400  # longest side of the pictures in the page
-_LISTED = 25
+_SIDE = 1400  # longest side of the embedded images, in pixels
+_MAX_AREAS = 25
 _BINS = 20
 _PAGE = Path(__file__).with_name("report.html")
 
 
-def check_report(path: str | Path) -> Path:
-    """Return the path of a page that can be written.
+@dataclass(frozen=True)
+class _MapSummary:
+    """Content of a map that the page shows: `pixels` have data, `changed` of them changed, `shown` (h, w) is an overview."""
 
-    Raises:
-        InputError: It is not called .html, or its folder is missing.
-    """
-    target = Path(path)
-    if target.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{target}: a report is a page: name it .html")
-    if not target.resolve().parent.is_dir():
-        raise InputError(f"{target}: there is no folder {target.parent}; make it first")
-    return target
+    grid: Grid
+    tags: dict[str, str]
+    shown: npt.NDArray[np.uint8]
+    pixels: int
+    changed: int
+    histogram: npt.NDArray[np.int64]
+    areas: list[ChangedArea]
 
 
 def write_report(
@@ -48,79 +50,88 @@ def write_report(
     after: str | Path,
     mask: str | Path,
     probability: str | Path,
-    cfg: Any,
+    cfg: SceneCfg,
     polygon_cfg: PolygonCfg | None = None,
 ) -> None:
-    """Write the page of a scene that `predict_scene` has mapped.
+    """Write the report of a scene predicted by `predict_scene`.
 
     Args:
         path: `.html` file.
         before: First date.
         after: Second date.
-        mask: Map of change.
-        probability: Map of its probability.
-        cfg: `SceneCfg` of the prediction, for its scaling and threshold.
-        polygon_cfg: How the listed areas are cleaned.
+        mask: Change map.
+        probability: Its probability map.
+        cfg: Settings of the prediction, for the values of the rasters.
+        polygon_cfg: Cleaning of the listed areas.
 
     Raises:
-        InputError: The page cannot be written there.
+        InputError: The file has another suffix, or its folder does not exist.
     """
-    import rasterio
-
-    target = check_report(path)
-    with rasterio.open(mask) as masks, rasterio.open(probability) as probabilities:
-        factor = max(1.0, max(masks.shape) / _SIDE)
-        shape = (max(1, round(masks.height / factor)), max(1, round(masks.width / factor)))
-        shown = masks.read(1, out_shape=shape)
-        histogram = _histogram(probabilities)
-        tags, crs = masks.tags(), masks.crs
-        areas, unit = traced_areas(masks, probabilities, polygon_cfg or PolygonCfg(), _LISTED)
-        pixels, changed = _counts(masks)
-    dates = [_picture(file, _grid(mask), shape, cfg) for file in (before, after)]
-    facts = {
-        "model": tags.get("model", ""),
-        "weights": tags.get("weights_sha256", "")[:16],
-        "threshold": tags.get("threshold", ""),
-        "size": f"{shape[1] * factor:.0f} x {shape[0] * factor:.0f} pixels",
-        "coordinates": str(crs) if crs else "none",
-        "changed": f"{changed:,} of {pixels:,} pixels ({changed / pixels:.2%})" if pixels else "no data",
-    }
+    target = report_path(path)
+    summary = _summarize(mask, probability, polygon_cfg or PolygonCfg())
+    height, width = summary.shown.shape
+    x1, x2 = (_overview(file, summary.grid, (height, width), cfg) for file in (before, after))
+    crs = summary.grid.crs
+    rows = [_row(number, area, crs) for number, area in enumerate(summary.areas, 1)]
     text = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         before_name=html.escape(Path(before).name),
         after_name=html.escape(Path(after).name),
-        before=_embedded(dates[0]),
-        after=_embedded(dates[1]),
-        overlay=_embedded(overlay(dates[1], (shown == 1).astype(np.uint8))),
-        ratio=f"{shape[1]} / {shape[0]}",
-        facts="".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in facts.items()),
-        bars=_bars(histogram),
-        unit=unit,
-        rows="".join(
-            f"<tr><td>{number}</td><td>{row['area']:,.0f}</td><td>{row['mean_probability']:.2f}</td>"
-            f"<td>{_place(row['center'], crs)}</td></tr>"
-            for number, row in enumerate(areas, 1)
-        )
-        or "<tr><td colspan='4'>no change was found</td></tr>",
+        before=_embed(x1),
+        after=_embed(x2),
+        overlay=_embed(overlay(x2, is_changed(summary.shown).astype(np.uint8))),
+        ratio=f"{width} / {height}",
+        facts="".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in _facts(summary).items()),
+        bars=_bars(summary.histogram),
+        unit="square meters" if crs else "pixels",
+        rows="".join(rows) or "<tr><td colspan='4'>no change was found</td></tr>",
     )
     write_text(target, text)
 
 
-def _place(point: tuple[float, float], crs: Any) -> str:
-    """Return coordinates to a decimetre, or its like in degrees."""
-    return f"{point[0]:.6f}, {point[1]:.6f}" if crs and crs.is_geographic else f"{point[0]:.1f}, {point[1]:.1f}"
-
-
-def _grid(mask: str | Path) -> Any:
+def _summarize(mask: str | Path, probability: str | Path, cfg: PolygonCfg) -> _MapSummary:
     import rasterio
 
-    from cdzoo.scenes.raster import Grid
+    with rasterio.open(mask) as masks, rasterio.open(probability) as probabilities:
+        factor = max(1.0, max(masks.shape) / _SIDE)
+        shape = (max(1, round(masks.height / factor)), max(1, round(masks.width / factor)))
+        pixels, changed = _counts(masks)
+        return _MapSummary(
+            Grid(masks.crs, masks.transform, masks.height, masks.width),
+            masks.tags(),
+            masks.read(1, out_shape=shape),
+            pixels,
+            changed,
+            _histogram(probabilities),
+            sorted(traced_areas(masks, probabilities, cfg), key=lambda area: -area.area)[:_MAX_AREAS],
+        )
 
-    with rasterio.open(mask) as file:
-        return Grid(file.crs, file.transform, file.height, file.width)
+
+def _facts(summary: _MapSummary) -> dict[str, str]:
+    """Return the rows of the table that describes the map."""
+    grid, tags, pixels, changed = summary.grid, summary.tags, summary.pixels, summary.changed
+    return {
+        "model": tags.get("model", ""),
+        "weights": f"{tags.get('weights', '')} sha256 {tags.get('weights_sha256', '')[:16]}".strip(),
+        "threshold": tags.get("threshold", ""),
+        "size": f"{grid.width} x {grid.height} pixels",
+        "coordinates": str(grid.crs) if grid.crs else "none",
+        "changed": f"{changed:,} of {pixels:,} pixels ({changed / pixels:.2%})" if pixels else "no data",
+    }
 
 
-def _picture(path: str | Path, grid: Any, shape: tuple[int, int], cfg: Any) -> npt.NDArray[np.uint8]:
-    """Return an overview (h, w, 3) of a date on the grid of the map."""
+def _row(number: int, area: ChangedArea, crs: Any) -> str:
+    cells = (number, f"{area.area:,.0f}", f"{area.mean_probability:.2f}", _point(area.center, crs))
+    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _point(point: tuple[float, float], crs: Any) -> str:
+    """Format coordinates with a precision of about a decimeter."""
+    digits = 6 if crs and crs.is_geographic else 1
+    return f"{point[0]:.{digits}f}, {point[1]:.{digits}f}"
+
+
+def _overview(path: str | Path, grid: Grid, shape: tuple[int, int], cfg: SceneCfg) -> npt.NDArray[np.uint8]:
+    """Return a date on the grid of the map at a lower resolution (h, w, 3)."""
     with RasterSource(path, None, grid, cfg.value_range, cfg.percentiles) as source:
         pixels = source.overview(shape)
     if pixels.dtype != np.uint8:
@@ -129,27 +140,26 @@ def _picture(path: str | Path, grid: Any, shape: tuple[int, int], cfg: Any) -> n
 
 
 def _counts(masks: Any) -> tuple[int, int]:
+    """Return the number of pixels with data and of changed pixels."""
     pixels = changed = 0
     for _, window in masks.block_windows(1):
         values = masks.read(1, window=window)
-        pixels += int((values != 255).sum())
-        changed += int((values == 1).sum())
+        pixels += int(has_data(values).sum())
+        changed += int(is_changed(values).sum())
     return pixels, changed
 
 
 def _histogram(probabilities: Any) -> npt.NDArray[np.int64]:
-    """Count pixels by probability, block by block."""
+    """Return the number of pixels per interval of probability."""
     total = np.zeros(_BINS, np.int64)
-    eight_bit = probabilities.dtypes[0] == "uint8"
     for _, window in probabilities.block_windows(1):
-        values = probabilities.read(1, window=window)
-        known = values[values != 255] / 200 if eight_bit else values[np.isfinite(values)]
-        total += np.histogram(known, bins=_BINS, range=(0, 1))[0]
+        values = decode_probability(probabilities.read(1, window=window))
+        total += np.histogram(values[np.isfinite(values)], bins=_BINS, range=(0, 1))[0]
     return total
 
 
 def _bars(counts: npt.NDArray[np.int64]) -> str:
-    """Return the histogram as bars of an SVG; their height goes with the logarithm, as most of a scene is unchanged."""
+    """Return a histogram as SVG bars with logarithmic heights, since most pixels of a scene are unchanged."""
     heights = np.log10(counts + 1)
     top = max(1.0, float(heights.max()))
     width = 100 / len(counts)
@@ -161,7 +171,7 @@ def _bars(counts: npt.NDArray[np.int64]) -> str:
     )
 
 
-def _embedded(pixels: npt.NDArray[np.uint8]) -> str:
+def _embed(pixels: npt.NDArray[np.uint8]) -> str:
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()

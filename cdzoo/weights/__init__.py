@@ -1,20 +1,18 @@
-"""Weights: what is published, folders and repositories that hold them, and loading them strictly."""
+"""Weights: published weights, model folders, the Hugging Face Hub, and strict loading."""
 
-from cdzoo.weights.folder import CONFIG_FILE, WEIGHTS_FILE, load_pretrained, save_pretrained
-from cdzoo.weights.loading import LoadReport, load_weights
-from cdzoo.weights.published import bundled_folder
-from cdzoo.weights.registry import PretrainedCfg, get_pretrained, list_pretrained, register_pretrained
+from cdzoo.weights.folder import CONFIG_FILE, WEIGHTS_FILE, read_folder, write_folder
+from cdzoo.weights.pretrained import PretrainedCfg, get_pretrained, list_pretrained, register_pretrained
+from cdzoo.weights.state import LoadReport, load_weights
 
 __all__ = [
     "CONFIG_FILE",
     "WEIGHTS_FILE",
     "LoadReport",
     "PretrainedCfg",
-    "bundled_folder",
     "get_pretrained",
     "list_pretrained",
-    "load_pretrained",
     "load_weights",
+    "read_folder",
     "register_pretrained",
-    "save_pretrained",
+    "write_folder",
 ]

@@ -9,9 +9,10 @@ from typing import Any
 
 import yaml
 
-from cdzoo import __version__
-from cdzoo.errors import MissingDependencyError
-from cdzoo.models.detector import ChangeDetector
+from cdzoo._version import __version__
+from cdzoo.config import ModelCfg
+from cdzoo.io.files import write_text
+from cdzoo.weights.folder import CARD_FILE, PICTURE_FILE, RESULTS_FILE
 
 _SCORES = ("precision", "recall", "f1", "iou", "oa", "kappa")
 _USE = """Maps what changed between two images of one place: co-registered, of the same size, with the bands and value range
@@ -20,41 +21,49 @@ worse, and measure before you rely on it. It is not meant for decisions about pe
 map."""
 
 
-def model_card(model: ChangeDetector, folder: Path) -> str:
-    """Return the text for a folder that may hold `results.json` and `example.png`.
+def write_card(folder: Path, config: ModelCfg, params: int, cost: str = "") -> Path:
+    """Write the model card of a folder, from its config and its results; return its path."""
+    file = folder / CARD_FILE
+    write_text(file, model_card(config, _results(folder), params, cost, picture=(folder / PICTURE_FILE).is_file()))
+    return file
+
+
+def model_card(config: ModelCfg, results: Mapping[str, Any], params: int, cost: str = "", picture: bool = False) -> str:
+    """Return the text of a model card.
 
     Args:
-        model: The model.
-        folder: Where its files are.
+        config: Description of the model.
+        results: Results of a training run or an evaluation; empty if there are none.
+        params: Number of parameters.
+        cost: Cost of the model, see `cdzoo.flops.describe_cost`; only the parameters by default.
+        picture: Whether the folder contains an example picture.
     """
-    config = model.config
-    results = _results(folder)
     parts = [
-        _front_matter(model, results),
+        _front_matter(config, results),
         f"# {config.name}\n\n{config.description or 'A change detection model.'}",
         f"Source: {config.paper}" if config.paper else "",
-        "![before, after and the map](example.png)" if (folder / "example.png").is_file() else "",
+        f"![before, after and the change map]({PICTURE_FILE})" if picture else "",
         f"## Use\n\n{_USE}\n\n{_loading()}",
-        f"## Input and output\n\n{_interface(model)}",
+        f"## Input and output\n\n{_interface(config)}",
         f"## Scores\n\n{_scores(results)}",
-        f"## Cost\n\n{_cost(model)}",
-        f"## Licence\n\n{_licence(model)}",
+        f"## Cost\n\n{cost or f'{params / 1e6:.2f} M parameters.'}",
+        f"## License\n\n{_license(config)}",
         f"## Citation\n\n```bibtex\n{config.citation.strip()}\n```" if config.citation else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _results(folder: Path) -> dict[str, Any]:
-    file = folder / "results.json"
+    file = folder / RESULTS_FILE
     if not file.is_file():
         return {}
     results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return results
 
 
-def _front_matter(model: ChangeDetector, results: Mapping[str, Any]) -> str:
+def _front_matter(config: ModelCfg, results: Mapping[str, Any]) -> str:
     data: dict[str, Any] = {
-        "license": model.config.license.lower(),
+        "license": config.license.lower(),
         "library_name": "cdzoo",
         "pipeline_tag": "image-segmentation",
         "tags": ["change-detection", "remote-sensing", "cdzoo"],
@@ -64,7 +73,7 @@ def _front_matter(model: ChangeDetector, results: Mapping[str, Any]) -> str:
         dataset = _dataset(results)
         data["model-index"] = [
             {
-                "name": model.config.name,
+                "name": config.name,
                 "results": [
                     {
                         "task": {"type": "image-segmentation", "name": "change detection"},
@@ -95,8 +104,7 @@ change = cdzoo.predict_pair(model.eval(), "before.png", "after.png")  # .mask an
 `pip install cdzoo`; from the shell: `cdzoo predict before.png after.png -o change.png --model hf-hub:OWNER/NAME@COMMIT`."""
 
 
-def _interface(model: ChangeDetector) -> str:
-    config = model.config
+def _interface(config: ModelCfg) -> str:
     bands = f"{config.bands[0]} bands" if config.bands[0] == config.bands[1] else f"{config.bands[0]} and {config.bands[1]} bands"
     logits = "one logit, sigmoid" if config.num_classes == 1 else f"{config.num_classes} logits, softmax, class 0 is no change"
     return (
@@ -118,22 +126,11 @@ def _scores(results: Mapping[str, Any]) -> str:
     return f"| score | per cent |\n|---|---|\n{rows}\n\n{said}."
 
 
-def _cost(model: ChangeDetector) -> str:
-    params = sum(model.parameter_counts().values()) / 1e6
-    try:
-        from cdzoo.flops import CONVENTION, count
-
-        cost = count(model, 256)
-    except MissingDependencyError:
-        return f"{params:.2f} M parameters."
-    return f"{params:.2f} M parameters, {cost.macs / 1e9:.2f} GMACs for one pair of 256 x 256 pixels. {CONVENTION}"
-
-
-def _licence(model: ChangeDetector) -> str:
-    text = f"{model.config.license} (cdzoo {__version__}, which made these files)."
-    if model.config.original:
+def _license(config: ModelCfg) -> str:
+    text = f"{config.license} (cdzoo {__version__}, which made these files)."
+    if config.original:
         text += (
-            f" The network is that of {model.config.original}; weights converted from its checkpoints are under its terms, and "
+            f" The network is that of {config.original}; weights converted from its checkpoints are under its terms, and "
             "where those say nothing, ask its authors."
         )
     return text

@@ -1,4 +1,4 @@
-"""Grids are read strictly, every run is made once, and the tables hold what the runs say."""
+"""Ablation grids, their training runs, and tables of the scores."""
 
 import importlib.util
 import json
@@ -13,10 +13,12 @@ import pytest
 import yaml
 from PIL import Image
 
+import cdzoo
 from cdzoo.ablate import read_grid, run_grid, write_report
-from cdzoo.ablate.report import summarize, table_markdown
+from cdzoo.ablate.report import Row, summarize, table_markdown
 from cdzoo.ablate.runs import result_file
 from cdzoo.errors import CdzooError, ConfigError, InputError
+from cdzoo.metrics import SUMMARY_SCORES, Spread
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = {"backbone_kwargs": {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2}}
@@ -54,20 +56,18 @@ def command():
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "ablations").glob("*.yaml")), ids=lambda path: path.stem)
-def test_grids_of_the_project_build_every_row(path):
+def test_every_row_of_the_grids_of_the_project_builds(path):
     import torch
-
-    from cdzoo.cli.build import build_model
 
     grid = read_grid(path)
     jobs = grid.jobs()
     assert len({job.key for job in jobs}) == len(jobs)
     for job in jobs[: len(jobs) // len(grid.seeds)]:
         with torch.device("meta"):
-            build_model(job.model, **job.parts)
+            cdzoo.create_model(**job.model_options.arguments())
 
 
-def test_the_paper_s_three_tables_need_each_run_once():
+def test_the_tables_of_the_paper_share_runs():
     grid = read_grid(ROOT / "ablations" / "glmamba.yaml", seeds=[5])
     assert [len(table.rows) for table in grid.tables] == [8, 7, 2]
     assert len(grid.jobs()) == 13
@@ -75,7 +75,7 @@ def test_the_paper_s_three_tables_need_each_run_once():
     assert len({json.dumps(choice) for choice in choices}) == 8
 
 
-def test_equal_runs_have_equal_names_and_others_do_not(write):
+def test_equal_runs_have_equal_keys(write):
     one, two = read_grid(write()), read_grid(write(), train={"lr": 2e-3})
     assert [job.key for job in one.jobs()] == [job.key for job in read_grid(write()).jobs()]
     assert len(one.jobs()) == 4 and not {job.key for job in one.jobs()} & {job.key for job in two.jobs()}
@@ -85,34 +85,40 @@ def test_equal_runs_have_equal_names_and_others_do_not(write):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"modle": "x"}, "unknown entry 'modle'.*'model'"),
-        ({"train": {"epoch": 3}}, "train: unknown entry 'epoch'.*'epochs'"),
-        ({"train": {"epochs": 0}}, "epochs must be at least 1"),
-        ({"tables": {"a": {"title": "A", "rows": {"b": {"fuson": "sum"}}}}}, "tables: a: b: unknown entry 'fuson'.*'fusion'"),
-        ({"title": ""}, "lacks 'title'"),
-        ({"seeds": [1, 1]}, "seeds are different numbers"),
+        ({"modle": "x"}, "no field 'modle'.*'model'"),
+        ({"train": {"epoch": 3}}, "train: TrainCfg has no field 'epoch'.*'epochs'"),
+        ({"train": {"epochs": 0}}, "epochs must be greater than or equal to 1"),
+        (
+            {"tables": {"a": {"title": "A", "rows": {"b": {"fuson": "sum"}}}}},
+            "a: b: ModelOptions has no field 'fuson'.*'fusion'",
+        ),
+        ({"title": ""}, "title"),
+        ({"seeds": [1, 1]}, "seeds must be different numbers"),
+        ({"train": {"seed": 1}}, "train: seed cannot be set in a grid"),
+        ({"tables": {}}, "tables"),
+        ({"tables": {"a": {"title": "A", "rowz": {}}}}, "tables: a: Table has no field 'rowz'.*'rows'"),
         ({"tables": {"a": []}}, "tables: a: expected a mapping, got list"),
     ],
 )
-def test_what_a_grid_may_not_say(write, changes, message):
+def test_invalid_grids(write, changes, message):
     with pytest.raises(ConfigError, match=message):
         read_grid(write(**changes))
 
 
-def test_a_grid_that_is_not_there():
+def test_missing_grid():
     with pytest.raises(InputError, match=r"none\.yaml: cannot be read as a grid"):
         read_grid("none.yaml")
 
 
 @pytest.mark.slow
-def test_runs_are_made_once_and_failures_do_not_stop_the_others(write, pair_folder, tmp_path, capsys):
+def test_runs_are_made_once_and_failures_do_not_affect_others(write, pair_folder, tmp_path, capsys):
     data, out = str(pair_folder(6, 48)), tmp_path / "out"
     path = write(data=data, seeds=[0])
     tables = {**GRID["tables"], "third": {"title": "Broken", "rows": {"bad": {"fusion": "sum", "head": "conv"}}}}
     broken = read_grid(write(data=data, seeds=[0], tables=tables))
     lines = []
     (failure,) = run_grid(broken, out, processes=2, say=lines.append)
-    assert "takes one level" in failure and "3 runs, 0 of them done before" in lines[0]
+    assert "takes one level" in failure and "3 runs, 0 of them complete" in lines[0]
     kept = {file.name: file.read_bytes() for file in (out / "runs").iterdir()}
     threads = {json.loads(data)["environment"]["hardware"]["threads"] for data in kept.values()}
     assert max(threads) <= max(1, os.cpu_count() // 2), "two processes share the cores"
@@ -121,7 +127,7 @@ def test_runs_are_made_once_and_failures_do_not_stop_the_others(write, pair_fold
 
     write(data=data, seeds=[0])
     assert command()([str(path), "--out", str(out)]) == 0
-    assert "2 runs, 2 of them done before" in capsys.readouterr().out
+    assert "2 runs, 2 of them complete" in capsys.readouterr().out
     assert {file.name: file.read_bytes() for file in (out / "runs").iterdir()} == kept
 
     assert command()([str(path), "--out", str(out), "--seeds", "0", "1"]) == 0
@@ -132,11 +138,13 @@ def test_runs_are_made_once_and_failures_do_not_stop_the_others(write, pair_fold
         with Image.open(out / f"{name}.png") as picture:
             assert picture.width > 500
     grid = read_grid(path, seeds=[0, 1])
-    rows = {(row["table"], row["label"]): row for row in summarize(grid, out)}
-    assert rows["first", "difference"]["scores"] == rows["second", "again"]["scores"]
+    rows = {(row.table, row.label): row for row in summarize(grid, out)}
+    assert rows["first", "difference"].scores == rows["second", "again"].scores
     results = [json.loads(result_file(out, grid.job(grid.tables[0].rows["sum"], seed)).read_text()) for seed in (0, 1)]
     values = [result["scores"]["f1"] for result in results]
-    assert rows["first", "sum"]["scores"]["f1"]["values"] == values
+    assert rows["first", "sum"].scores["f1"].values == values
+    summary = json.loads((out / "summary.json").read_text())["rows"]
+    assert [Row.from_dict(row) for row in summary] == summarize(grid, out)
     assert results[0]["provenance"] == "measured" and results[0]["split"] == "test" and results[0]["job"]["seed"] == 0
     assert results[0]["config"]["fusion"]["name"] == "sum"
 
@@ -147,7 +155,7 @@ def test_runs_are_made_once_and_failures_do_not_stop_the_others(write, pair_fold
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
-def test_runs_end_when_the_command_is_killed(write, pair_folder, tmp_path):
+def test_runs_end_with_the_killed_command(write, pair_folder, tmp_path):
     path = write(data=str(pair_folder(6, 48)), seeds=[0], train={**GRID["train"], "epochs": 10_000})
     words = [sys.executable, str(ROOT / "tools" / "ablate.py"), str(path), "--out", str(tmp_path / "out")]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -183,24 +191,21 @@ def _runs(pid):
         return False
 
 
-def test_the_table_compares_with_its_first_row():
+def test_tables_compare_with_their_first_row():
     def row(label, *values):
-        scores = {name: {"mean": sum(values) / len(values), "std": 0.01, "values": values} for name in TABLE_SCORES}
-        return {"label": label, "params_m": 1.0, "seeds": [0, 1], "scores": scores}
+        scores = {name: Spread(sum(values) / len(values), 0.01, list(values)) for name in SUMMARY_SCORES}
+        return Row("t", label, "m", {}, [0, 1], scores, 1.0)
 
-    text = table_markdown([row("a", 0.5, 0.7), row("b", 0.7, 0.8), {"label": "c"}])
+    text = table_markdown([row("a", 0.5, 0.7), row("b", 0.7, 0.8), Row("t", "c", "m", {})])
     lines = text.splitlines()
     assert "| 60.00 +- 1.00 |" in lines[2] and "+0.00" in lines[2]
     assert "+15.00" in lines[3]
     assert "not run" in lines[4]
 
 
-TABLE_SCORES = ("f1", "iou", "precision", "recall", "oa")
-
-
-def test_nothing_finished_and_wrong_settings_exit_with_2(write, tmp_path, capsys):
+def test_missing_runs_and_invalid_settings_exit_with_2(write, tmp_path, capsys):
     path = write()
     assert command()([str(path), "--out", str(tmp_path / "o"), "--tables"]) == 2
-    assert "no run of 'Two fusions' is finished" in capsys.readouterr().err
+    assert "no run of 'Two fusions' is complete" in capsys.readouterr().err
     assert command()([str(path), "epochs"]) == 2
     assert "given as key=value" in capsys.readouterr().err

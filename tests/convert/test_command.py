@@ -11,10 +11,10 @@ from architectures import fill, images
 import cdzoo
 from cdzoo.cli.main import main
 from cdzoo.convert import to_official
-from cdzoo.convert.checkpoint import read_checkpoint
-from cdzoo.convert.vmamba import vmamba_key
 from cdzoo.errors import ConfigError, InputError, WeightsError
+from cdzoo.models.vmamba_keys import vmamba_key
 from cdzoo.registry import BACKBONES
+from cdzoo.weights.state import read_checkpoint
 
 WRAPPED = {
     "fc_siam_diff": lambda state: state,

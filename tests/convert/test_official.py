@@ -1,21 +1,21 @@
-"""Key maps: strict in both directions, whatever family they are of."""
+"""Key maps: strict conversion in both directions."""
 
 import pytest
 import torch
 
 import cdzoo
 from cdzoo.convert import convertible, from_official, to_official
-from cdzoo.convert.family import FAMILIES, Family, substitute
-from cdzoo.convert.official import unwrap
 from cdzoo.errors import ConfigError, WeightsError
+from cdzoo.weights.keys import KEY_MAPS, KeyMap, substitute
+from cdzoo.weights.state import unwrap
 
 RULES = (("backbone.", "net.encoder."), ("backbone.stem.", "net.stem."), ("head.", "clf."))
 
 
 @pytest.fixture
 def family(monkeypatch):
-    made = Family(("glmamba_tiny",), lambda key: substitute(key, RULES), "someone/something", ignored=("*.unused",))
-    monkeypatch.setattr("cdzoo.convert.official.FAMILIES", [*FAMILIES, made])
+    made = KeyMap(("glmamba_tiny",), lambda key: substitute(key, RULES), "someone/something", ignored=("*.unused",))
+    monkeypatch.setattr("cdzoo.convert.KEY_MAPS", [*KEY_MAPS, made])
     return made
 
 
@@ -24,29 +24,29 @@ def state():
     return cdzoo.create_model("glmamba_tiny").state_dict()
 
 
-def test_the_longest_rule_wins():
+def test_substitute_uses_the_longest_prefix():
     assert substitute("backbone.stem.0.weight", RULES) == "net.stem.0.weight"
     assert substitute("backbone.norm.weight", RULES) == "net.encoder.norm.weight"
     assert substitute("fusion.weight", RULES) == "fusion.weight"
 
 
-def test_round_trip_renames_every_key_and_changes_no_value(family, state):
+def test_round_trip(family, state):
     official = to_official("glmamba_tiny", state)
     assert official.keys() != state.keys() and len(official) == len(state)
     back = from_official("glmamba_tiny", official)
     assert back.keys() == state.keys() and all(torch.equal(back[key], state[key]) for key in state)
 
 
-def test_training_checkpoints_are_opened(family, state):
+def test_training_checkpoints_are_unwrapped(family, state):
     official = to_official("glmamba_tiny", state)
     wrapped = {"epoch": 3, "model_G_state_dict": {f"module.{key}": value for key, value in official.items()}}
     wrapped["model_G_state_dict"]["module.table.unused"] = torch.zeros(3)
     assert from_official("glmamba_tiny", wrapped).keys() == state.keys()
-    with pytest.raises(WeightsError, match="no state dict of tensors"):
+    with pytest.raises(WeightsError, match="not a state dict of tensors"):
         unwrap({"epoch": 3, "optimizer": {"lr": 1.0}})
 
 
-def test_what_does_not_fit_is_named(family, state):
+def test_mismatches_are_named(family, state):
     official = to_official("glmamba_tiny", state)
     first, second = list(official)[:2]
     del official[first]
@@ -55,20 +55,19 @@ def test_what_does_not_fit_is_named(family, state):
     with pytest.raises(WeightsError) as caught:
         from_official("glmamba_tiny", official)
     message = str(caught.value)
-    assert (
-        f"missing: {first}" in message and "unexpected: stray" in message and f"shapes: {second} (1, 2, 3) instead of" in message
-    )
-    with pytest.raises(WeightsError, match="the state dict does not fit"):
+    assert f"1 missing ({first})" in message and "1 unexpected (stray)" in message
+    assert f"1 of another shape ({second} (1, 2, 3) instead of" in message
+    with pytest.raises(WeightsError, match="the state dict does not match"):
         to_official("glmamba_tiny", {})
 
 
-def test_a_map_that_loses_a_name_is_a_defect(monkeypatch, state):
-    monkeypatch.setattr("cdzoo.convert.official.FAMILIES", [Family(("glmamba_tiny",), lambda key: "same", "x/y")])
+def test_key_maps_must_be_one_to_one(monkeypatch, state):
+    monkeypatch.setattr("cdzoo.convert.KEY_MAPS", [KeyMap(("glmamba_tiny",), lambda key: "same", "x/y")])
     with pytest.raises(ConfigError, match="not one-to-one"):
         to_official("glmamba_tiny", state)
 
 
-def test_models_without_official_code_say_so(state):
+def test_models_without_official_code(state):
     assert not convertible("glmamba_levir")
     with pytest.raises(ConfigError, match="no official checkpoint format is known for 'glmamba_levir'"):
         from_official("glmamba_levir", state)

@@ -1,4 +1,4 @@
-"""`check_data` lists everything that is wrong, and training stops with the same clear errors."""
+"""`check_data` lists all problems, and training raises the same errors."""
 
 import os
 import re
@@ -13,12 +13,12 @@ from PIL import Image
 
 from cdzoo.data.check import check_data
 from cdzoo.data.folder import FolderPairs
-from cdzoo.data.source import DataCfg, open_data
+from cdzoo.data.open import DataCfg, open_data
 from cdzoo.errors import InputError
 
 
 def use_everything(root):
-    """What training does with a data set: open it and read every sample."""
+    """Open a data set and read every sample, as training does."""
     samples = FolderPairs(root)
     for index in range(len(samples)):
         samples[index]
@@ -38,7 +38,7 @@ def empty(root):
         path.unlink()
 
 
-def colour_mask(root):
+def color_mask(root):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (48, 48, 3), dtype=np.uint8)).save(root / "label" / "pair_1.png")
 
 
@@ -87,19 +87,19 @@ BROKEN = {
     truncate: r"A/pair_1\.png: the image is damaged or truncated",
     other_mask_size: r"label/pair_1\.png: 47x48 pixels|the sizes of pair_1 differ.*label 47x48",
     empty: "no pair with a mask",
-    colour_mask: r"label/pair_1\.png: the mask is a colour image",
+    color_mask: r"label/pair_1\.png: the mask is a color image",
     sixteen_bits: r"B/pair_1\.tif: uint16 values from 3000 to 3000|1 with 3 band\(s\) uint16",
     nan: r"B/pair_1\.tif: 1 pixel\(s\) are NaN or infinite",
     missing_partner: r"B/pair_1\.\*: missing, but there is .*A/pair_1\.png",
-    link_loop: r"A/pair_1\.png: a link that leads nowhere or in a circle",
-    no_image: r"A/pair_1\.png: no image that can be read",
-    a_folder: r"A/pair_1\.png: a folder, no file",
+    link_loop: r"A/pair_1\.png: a broken or circular link",
+    no_image: r"A/pair_1\.png: not a readable image",
+    a_folder: r"A/pair_1\.png: a folder, not a file",
     class_labels: r"label/pair_1\.png: the mask has values 0, 1, 2, 3, 4",
 }
 
 
 @pytest.mark.parametrize("breaking", BROKEN, ids=lambda f: f.__name__)
-def test_each_defect_has_its_message_in_the_check_and_in_training(pair_folder, breaking):
+def test_each_defect_is_reported_by_the_check_and_by_training(pair_folder, breaking):
     root = pair_folder(4)
     assert check_data(root, progress=False).problems == []
     breaking(root)
@@ -109,11 +109,11 @@ def test_each_defect_has_its_message_in_the_check_and_in_training(pair_folder, b
         use_everything(root)
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="permissions do not bind here")
-def test_a_file_that_may_not_be_read_is_named(pair_folder):
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root ignores permissions")
+def test_an_unreadable_file_is_named(pair_folder):
     root = pair_folder(2)
     (root / "A" / "pair_1.png").chmod(0)
-    assert "A/pair_1.png: the file may not be read" in "\n".join(check_data(root, progress=False).problems)
+    assert "A/pair_1.png: no permission to read the file" in "\n".join(check_data(root, progress=False).problems)
 
 
 def test_all_problems_are_listed_at_once(pair_folder):
@@ -126,7 +126,7 @@ def test_all_problems_are_listed_at_once(pair_folder):
     assert all(name in text for name in ("pair_0", "pair_1", "pair_3", "pair_4"))
 
 
-def test_facts_are_counted(pair_folder):
+def test_statistics(pair_folder):
     root = pair_folder(3)
     Image.new("L", (48, 48)).save(root / "label" / "pair_2.png")
     report = check_data(root, progress=False)
@@ -143,19 +143,19 @@ def test_duplicates_across_splits_are_found_by_content(pair_folder):
     for folder in ("A", "B", "label"):
         (root / "test" / folder / "pair_1.png").rename(root / "test" / folder / "renamed.png")
     problems = check_data(root, progress=False).problems
-    assert len(problems) == 4 and all("one picture in 2 splits" in problem for problem in problems)
-    with pytest.raises(InputError, match="the same picture"):
+    assert len(problems) == 4 and all("the same image in 2 splits" in problem for problem in problems)
+    with pytest.raises(InputError, match="has the same content"):
         open_data(DataCfg(str(root)), ("train", "test"))
 
 
-def test_an_all_zero_training_split_is_a_problem(pair_folder):
+def test_a_training_split_without_change_is_a_problem(pair_folder):
     root = pair_folder(2)
     for path in (root / "label").iterdir():
         Image.new("L", (48, 48)).save(path)
     assert "nothing to learn" in check_data(root, progress=False).problems[-1]
 
 
-def test_the_command_exits_with_one_and_draws_a_sheet(pair_folder, tmp_path):
+def test_the_command_returns_1_on_problems_and_writes_a_contact_sheet(pair_folder, tmp_path):
     root = pair_folder(2)
     (root / "label" / "pair_1.png").unlink()
     command = [sys.executable, "-m", "cdzoo", "data", "check", str(root), "--sheet", str(tmp_path / "sheet.png")]

@@ -1,4 +1,4 @@
-"""Reading files: what is accepted, and the clear error for everything else."""
+"""Reading image files: accepted formats, and errors that name the file."""
 
 import warnings
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cdzoo.data.images import image_format, image_size, read_image, read_pair
 from cdzoo.data.masks import read_mask
 from cdzoo.errors import InputError
+from cdzoo.io.images import check_same_size, image_format, image_size, read_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
 
@@ -19,18 +19,18 @@ def save(path, pixels, **options):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
-def test_lossless_formats_come_back_as_written(tmp_path, suffix):
+def test_lossless_formats_round_trip(tmp_path, suffix):
     assert np.array_equal(read_image(save(tmp_path / f"x{suffix}", RGB)), RGB)
 
 
-def test_jpeg_grey_and_palette(tmp_path):
+def test_jpeg_gray_and_palette(tmp_path):
     assert read_image(save(tmp_path / "x.jpg", RGB)).shape == (40, 50, 3)
     assert read_image(save(tmp_path / "g.png", RGB[..., 0]), bands=1).shape == (40, 50, 1)
     Image.fromarray(RGB).convert("P").save(tmp_path / "p.png")
     assert read_image(tmp_path / "p.png").shape == (40, 50, 3)
 
 
-def test_opaque_alpha_is_dropped_with_a_notice_unless_four_bands_are_wanted(tmp_path):
+def test_opaque_alpha_is_dropped_with_a_warning_unless_four_bands_are_requested(tmp_path):
     path = save(tmp_path / "a.png", np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)]))
     with pytest.warns(UserWarning, match=r"a\.png: the alpha channel is opaque everywhere and is dropped"):
         assert np.array_equal(read_image(path), RGB)
@@ -39,27 +39,27 @@ def test_opaque_alpha_is_dropped_with_a_notice_unless_four_bands_are_wanted(tmp_
         assert read_image(path, bands=4).shape == (40, 50, 4)
 
 
-def test_transparency_is_refused(tmp_path):
+def test_transparency_raises(tmp_path):
     alpha = np.full(RGB.shape[:2], 255, np.uint8)
     alpha[3, 4] = 254
     with pytest.raises(InputError, match=r"a\.png: the image is partly transparent"):
         read_image(save(tmp_path / "a.png", np.dstack([RGB, alpha])))
 
 
-def test_deep_images_need_a_stated_range_and_then_keep_their_depth(tmp_path):
-    Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(tmp_path / "grey.png")
+def test_deep_images_require_a_value_range_and_keep_their_depth(tmp_path):
+    Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(tmp_path / "gray.png")
     _write_png16(tmp_path / "rgb.png", RGB.astype(np.uint16) * 257)
-    Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(tmp_path / "grey.tif")
+    Image.fromarray(np.full((40, 50), 4000, np.uint16)).save(tmp_path / "gray.tif")
     Image.fromarray(np.ones((40, 50), np.float32)).save(tmp_path / "float.tif")
-    for name, bands in (("grey.png", 1), ("rgb.png", 3), ("grey.tif", 1), ("float.tif", 1)):
+    for name, bands in (("gray.png", 1), ("rgb.png", 3), ("gray.tif", 1), ("float.tif", 1)):
         assert image_size(tmp_path / name) == (40, 50)
         with pytest.raises(InputError, match=rf"{name}: .* values from .*--value-range"):
             read_image(tmp_path / name, bands)
         with pytest.raises(InputError, match=rf"{name}: more than 8 bits per pixel.*expected a mask of 8-bit"):
             read_mask(tmp_path / name)
     np.testing.assert_allclose(read_image(tmp_path / "rgb.png", 3, (0, 65535)), RGB / 255, atol=1e-6)
-    assert read_image(tmp_path / "grey.tif", 1, (0, 8000)).dtype == np.float32
-    np.testing.assert_allclose(read_image(tmp_path / "grey.tif", 1, (2000, 6000)), 0.5)
+    assert read_image(tmp_path / "gray.tif", 1, (0, 8000)).dtype == np.float32
+    np.testing.assert_allclose(read_image(tmp_path / "gray.tif", 1, (2000, 6000)), 0.5)
     np.testing.assert_allclose(read_image(save(tmp_path / "g.png", RGB), 3, (0, 510)), RGB / 510, atol=1e-6)
 
 
@@ -75,7 +75,7 @@ def test_many_bands_are_read(tmp_path):
     assert image_format(save(tmp_path / "g.png", RGB)) == (40, 50, 3, "uint8")
 
 
-def test_nan_in_a_float_image_is_counted(tmp_path):
+def test_nan_values_raise_with_their_number(tmp_path):
     pixels = np.ones((40, 50), np.float32)
     pixels[3, :4] = np.nan
     Image.fromarray(pixels).save(tmp_path / "float.tif")
@@ -83,13 +83,13 @@ def test_nan_in_a_float_image_is_counted(tmp_path):
         read_image(tmp_path / "float.tif", 1, (0, 1))
 
 
-def test_links_in_a_circle_and_folders_are_named(tmp_path):
+def test_broken_links_and_folders_raise(tmp_path):
     (tmp_path / "a.png").symlink_to(tmp_path / "b.png")
     (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"a\.png: a link that leads nowhere or in a circle"):
+    with pytest.raises(InputError, match=r"a\.png: a broken or circular link"):
         read_image(tmp_path / "a.png")
     (tmp_path / "c.png").mkdir()
-    with pytest.raises(InputError, match=r"c\.png: a folder, no image"):
+    with pytest.raises(InputError, match=r"c\.png: a folder, not an image"):
         read_image(tmp_path / "c.png")
 
 
@@ -109,7 +109,7 @@ def _write_png16(path, pixels):
     assert Image.open(path).mode == "RGB"
 
 
-def test_missing_truncated_and_foreign_files_are_named(tmp_path):
+def test_missing_truncated_and_other_files_raise(tmp_path):
     with pytest.raises(InputError, match=r"none\.png: no such file"):
         read_image(tmp_path / "none.png")
     whole = save(tmp_path / "whole.png", RGB).read_bytes()
@@ -117,34 +117,34 @@ def test_missing_truncated_and_foreign_files_are_named(tmp_path):
     with pytest.raises(InputError, match=r"half\.png: the image is damaged or truncated"):
         read_image(tmp_path / "half.png")
     (tmp_path / "text.png").write_text("hello")
-    with pytest.raises(InputError, match=r"text\.png: no image"):
+    with pytest.raises(InputError, match=r"text\.png: not a readable image"):
         read_image(tmp_path / "text.png")
 
 
-def test_bands_are_counted(tmp_path):
+def test_number_of_bands_is_checked(tmp_path):
     with pytest.raises(InputError, match=r"g\.png: the image has 1 band\(s\), expected 3; .*in_chans=1"):
         read_image(save(tmp_path / "g.png", RGB[..., 0]))
 
 
-def test_sizes_of_a_pair_are_compared(tmp_path):
+def test_sizes_are_compared(tmp_path):
     a, b = save(tmp_path / "a.png", RGB), save(tmp_path / "b.png", RGB[:-1])
     with pytest.raises(InputError, match=r"b\.png: 50x39 pixels, but .*a\.png has 50x40"):
-        read_pair(a, b)
+        check_same_size(a, b)
 
 
-@pytest.mark.parametrize("one", [1, 255])
-def test_masks_of_0_and_1_or_255(tmp_path, one):
+@pytest.mark.parametrize("changed", [1, 255])
+def test_masks_of_0_and_1_or_255(tmp_path, changed):
     mask = (RGB[..., 0] > 128).astype(np.uint8)
-    assert np.array_equal(read_mask(save(tmp_path / "m.png", mask * one)), mask)
-    assert np.array_equal(read_mask(save(tmp_path / "c.png", np.dstack([mask * one] * 3))), mask)
+    assert np.array_equal(read_mask(save(tmp_path / "m.png", mask * changed)), mask)
+    assert np.array_equal(read_mask(save(tmp_path / "c.png", np.dstack([mask * changed] * 3))), mask)
     Image.fromarray(mask.astype(bool)).save(tmp_path / "bits.png")
     assert np.array_equal(read_mask(tmp_path / "bits.png"), mask)
 
 
-def test_other_masks_are_refused(tmp_path):
+def test_other_masks_raise(tmp_path):
     with pytest.raises(InputError, match=r"m\.png: the mask has values 0, 7, 255; expected 0/1 or 0/255"):
         read_mask(save(tmp_path / "m.png", np.array([[0, 7], [255, 0]], np.uint8)))
     with pytest.raises(InputError, match="values 0, 1, 255"):
         read_mask(save(tmp_path / "m.png", np.array([[0, 1], [255, 0]], np.uint8)))
-    with pytest.raises(InputError, match=r"m\.png: the mask is a colour image"):
+    with pytest.raises(InputError, match=r"m\.png: the mask is a color image"):
         read_mask(save(tmp_path / "m.png", RGB))

@@ -1,4 +1,4 @@
-"""Encodings of masks: recognised over the set, checked in every file."""
+"""Mask encodings: detected over a data set, checked in every file."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def noisy(mask, rng):
     return np.where(mask, 255 - rng.integers(0, 40, mask.shape), rng.integers(0, 40, mask.shape))
 
 
-def test_each_encoding_is_recognised_and_read_alike(tmp_path):
+def test_each_encoding_is_detected_and_read(tmp_path):
     rng = np.random.default_rng(0)
     written = {MaskEncoding.ONE: CHANGE, MaskEncoding.FULL: CHANGE * 255, MaskEncoding.THRESHOLD: noisy(CHANGE, rng)}
     for encoding, pixels in written.items():
@@ -31,7 +31,7 @@ def test_each_encoding_is_recognised_and_read_alike(tmp_path):
         assert not read_mask(empty, encoding).any()
 
 
-def test_masks_that_went_through_jpeg_are_thresholded(tmp_path):
+def test_jpeg_masks_are_thresholded(tmp_path):
     Image.fromarray(np.kron(CHANGE, np.ones((5, 5), np.uint8)) * 255).save(tmp_path / "m.jpg", quality=75)
     assert detect_encoding([tmp_path / "m.jpg"]) is MaskEncoding.THRESHOLD
     assert np.array_equal(read_mask(tmp_path / "m.jpg", MaskEncoding.THRESHOLD)[2::5, 2::5], CHANGE)
@@ -39,7 +39,7 @@ def test_masks_that_went_through_jpeg_are_thresholded(tmp_path):
         read_mask(tmp_path / "m.jpg")
 
 
-def test_noise_without_change_is_told_from_class_labels(tmp_path):
+def test_noise_without_change_is_distinguished_from_class_labels(tmp_path):
     rng = np.random.default_rng(0)
     speckle = save(tmp_path / "speckle.png", rng.integers(0, 6, CHANGE.shape))
     with pytest.raises(InputError, match=r"speckle\.png: the mask has values 0, 1, 2, 3, 4, 5; .*class labels"):
@@ -49,9 +49,9 @@ def test_noise_without_change_is_told_from_class_labels(tmp_path):
     assert not read_mask(speckle, MaskEncoding.THRESHOLD).any()
 
 
-def test_mixed_encodings_are_refused(tmp_path):
+def test_mixed_encodings_raise(tmp_path):
     one, full = save(tmp_path / "one.png", CHANGE), save(tmp_path / "full.png", CHANGE * 255)
-    with pytest.raises(InputError, match=r"different ways: .*one\.png is 0/1; .*full\.png is 0/255"):
+    with pytest.raises(InputError, match=r"different encodings: .*one\.png is 0/1; .*full\.png is 0/255"):
         detect_encoding([one, full])
     with pytest.raises(InputError, match=r"full\.png: the mask has values 0, 255; expected 0/1 as in the other masks"):
         read_mask(full, MaskEncoding.ONE)
@@ -59,9 +59,9 @@ def test_mixed_encodings_are_refused(tmp_path):
         read_mask(one, MaskEncoding.FULL)
 
 
-def test_greys_in_the_middle_are_no_mask(tmp_path):
-    grey = save(tmp_path / "grey.png", np.arange(32 * 40).reshape(32, 40) % 256)
+def test_intermediate_values_raise(tmp_path):
+    gray = save(tmp_path / "gray.png", np.arange(32 * 40).reshape(32, 40) % 256)
     with pytest.raises(InputError, match="expected 0/1, 0/255 or noise"):
-        detect_encoding([grey])
+        detect_encoding([gray])
     with pytest.raises(InputError, match="not noise around 0 and 255"):
-        read_mask(grey, MaskEncoding.THRESHOLD)
+        read_mask(gray, MaskEncoding.THRESHOLD)

@@ -1,4 +1,4 @@
-"""Tiles on disk are the tiles cut on the fly."""
+"""Tiles on disk equal tiles cut when they are read."""
 
 import json
 
@@ -12,25 +12,29 @@ import cdzoo.data.prepare as preparing
 from cdzoo.cli.main import main
 from cdzoo.data.folder import FilePairs, FolderPairs
 from cdzoo.data.layout import list_split
-from cdzoo.data.prepare import prepare
+from cdzoo.data.prepare import write_tiles
 from cdzoo.data.tiles import TiledPairs
 from cdzoo.errors import InputError
+
+
+def assert_equal(sample, other):
+    assert all(map(torch.equal, sample.images, other.images)) and torch.equal(sample.target["mask"], other.target["mask"])
 
 
 @pytest.mark.parametrize("ones", [1, 255])
 def test_prepared_tiles_are_the_same_samples(pair_folder, tmp_path, ones):
     root = pair_folder(3, 100, ones=ones)
     whole = FolderPairs(root)
-    counts = prepare({"train": whole.pairs}, tmp_path / "tiles", 48, progress=False)
-    flying, lying = TiledPairs(whole, 48), FolderPairs(tmp_path / "tiles" / "train")
-    assert counts == {"train": 12} and len(lying) == len(flying) == 12
-    by_name = {sample["name"]: sample for sample in lying}
-    for sample in (flying[i] for i in range(12)):
-        assert all(torch.equal(sample[key], by_name[sample["name"]][key]) for key in ("image_a", "image_b", "mask"))
+    counts = write_tiles({"train": whole.pairs}, tmp_path / "tiles", 48, progress=False)
+    cut, stored = TiledPairs(whole, 48), FolderPairs(tmp_path / "tiles" / "train")
+    assert counts == {"train": 12} and len(stored) == len(cut) == 12
+    by_name = {sample.name: sample for sample in stored}
+    for index in range(12):
+        assert_equal(cut[index], by_name[cut[index].name])
     assert json.loads((tmp_path / "tiles" / "cdzoo_tiles.json").read_text()) == {"tile": 48, "tiles": counts}
 
 
-def test_scenes_are_read_by_window_to_the_same_tiles(tmp_path, monkeypatch):
+def test_scenes_read_by_window_give_the_same_tiles(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     profile = {"driver": "GTiff", "height": 130, "width": 170, "dtype": "uint8", "transform": rasterio.Affine.scale(0.2)}
     mask = np.zeros((1, 130, 170), np.uint8)
@@ -41,25 +45,25 @@ def test_scenes_are_read_by_window_to_the_same_tiles(tmp_path, monkeypatch):
         with rasterio.open(tmp_path / "set" / "train" / kind / "scene.tif", "w", count=len(pixels), **profile) as file:
             file.write(pixels)
     pairs = list_split(tmp_path / "set", "train").pairs
-    prepare({"train": pairs}, tmp_path / "whole", 64, progress=False)
+    write_tiles({"train": pairs}, tmp_path / "whole", 64, progress=False)
     monkeypatch.setattr(preparing, "_LARGE", 1000)
-    prepare({"train": pairs}, tmp_path / "windows", 64, progress=False)
-    one, other = FolderPairs(tmp_path / "whole" / "train"), FolderPairs(tmp_path / "windows" / "train")
-    assert one.names == other.names and len(one) == 6
-    for a, b in zip(one, other, strict=True):
-        assert all(torch.equal(a[key], b[key]) for key in ("image_a", "image_b", "mask"))
+    write_tiles({"train": pairs}, tmp_path / "windows", 64, progress=False)
+    whole, windows = FolderPairs(tmp_path / "whole" / "train"), FolderPairs(tmp_path / "windows" / "train")
+    assert whole.names == windows.names and len(whole) == 6
+    for index in range(6):
+        assert_equal(whole[index], windows[index])
 
 
-def test_nothing_is_half_written(pair_folder, tmp_path):
+def test_a_failure_leaves_no_folder(pair_folder, tmp_path):
     pairs = FolderPairs(pair_folder(3, 64)).pairs
-    Image.open(pairs[1].image_b).convert("L").save(pairs[1].image_b)
-    pairs[2].image_a.write_bytes(pairs[2].image_a.read_bytes()[:500])
+    Image.open(pairs[1].images[1]).convert("L").save(pairs[1].images[1])
+    pairs[2].images[0].write_bytes(pairs[2].images[0].read_bytes()[:500])
     with pytest.raises(InputError, match="damaged or truncated"):
-        prepare({"train": pairs}, tmp_path / "tiles", 32, progress=False)
+        write_tiles({"train": pairs}, tmp_path / "tiles", 32, progress=False)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pairs"]
     (tmp_path / "tiles").mkdir()
-    with pytest.raises(InputError, match="there is something already"):
-        prepare({"train": pairs[:1]}, tmp_path / "tiles", 32, progress=False)
+    with pytest.raises(InputError, match="tiles already exists"):
+        write_tiles({"train": pairs[:1]}, tmp_path / "tiles", 32, progress=False)
 
 
 def test_the_command_cuts_a_folder_of_splits(pair_folder, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Procedural scenes: the same bytes for the same seed, honest labels, pseudo-changes that defeat a plain difference."""
+"""Tests of synthetic scenes: determinism, labels, pseudo-changes and geometry."""
 
 import numpy as np
 import pytest
@@ -10,52 +10,54 @@ from cdzoo.data import SyntheticScenes
 from cdzoo.data.synthetic import make_scene
 from cdzoo.data.synthetic import scenes as module
 from cdzoo.data.synthetic.camera import MARGIN, draw_conditions
-from cdzoo.data.synthetic.shapes import Dice, Rect, inside_any, shifted, swept_outline
+from cdzoo.data.synthetic.shapes import Random, Rect, inside_any, shifted, swept_outline
 from cdzoo.metrics import Confusion
 
 
-def test_same_seed_and_index_give_the_same_bytes_in_any_order_and_any_process():
+def test_samples_are_deterministic_in_any_order_and_process():
     scenes = SyntheticScenes(6, 64, seed=3)
     first = [scenes[i] for i in range(6)]
     for i in (5, 0, 3):
         again = SyntheticScenes(6, 64, seed=3)[i]
-        assert all(torch.equal(again[k], first[i][k]) for k in ("image_a", "image_b", "mask"))
+        assert all(map(torch.equal, again.images, first[i].images))
+        assert torch.equal(again.target["mask"], first[i].target["mask"])
     loaded = list(DataLoader(scenes, batch_size=1, num_workers=2))
     for i, batch in enumerate(loaded):
-        assert batch["name"] == [f"scene_3_{i:05d}"]
-        assert all(torch.equal(batch[k][0], first[i][k]) for k in ("image_a", "image_b", "mask"))
+        assert batch.name == (f"scene_3_{i:05d}",)
+        assert all(torch.equal(image[0], date) for image, date in zip(batch.images, first[i].images, strict=True))
+        assert torch.equal(batch.target["mask"][0], first[i].target["mask"])
 
 
-def test_seeds_and_indices_differ():
-    images = [SyntheticScenes(2, 64, seed=s)[i]["image_a"] for s in (0, 1) for i in (0, 1)]
+def test_seeds_and_indices_return_different_images():
+    images = [SyntheticScenes(2, 64, seed=s)[i].images[0] for s in (0, 1) for i in (0, 1)]
     assert len({image.numpy().tobytes() for image in images}) == 4
 
 
 @pytest.mark.parametrize("size", [32, 33, 100, (40, 97), (256, 64)])
-def test_shapes_types_and_values(size):
+def test_shapes_dtypes_and_values(size):
     height, width = (size, size) if isinstance(size, int) else size
     sample = SyntheticScenes(1, size, unchanged=0)[0]
-    assert sample["image_a"].shape == sample["image_b"].shape == (3, height, width)
-    assert sample["mask"].shape == (height, width)
-    assert sample["image_a"].dtype == torch.uint8 and sample["mask"].dtype == torch.int64
-    assert set(sample["mask"].unique().tolist()) <= {0, 1}
-    assert sample["image_a"].float().std() > 10, "a picture, not a plain colour"
+    (x1, x2), mask = sample.images, sample.target["mask"]
+    assert x1.shape == x2.shape == (3, height, width) and mask.shape == (height, width)
+    assert x1.dtype == torch.uint8 and mask.dtype == torch.int64
+    assert set(mask.unique().tolist()) <= {0, 1}
+    assert x1.float().std() > 10
 
 
-def test_labels_are_there_and_of_a_realistic_share():
-    changed = [SyntheticScenes(60, 256, unchanged=0)[i]["mask"].float().mean().item() for i in range(60)]
+def test_fraction_of_changed_pixels():
+    changed = [SyntheticScenes(60, 256, unchanged=0)[i].target["mask"].float().mean().item() for i in range(60)]
     assert 0.03 < np.mean(changed) < 0.2
     assert np.mean(np.array(changed) > 0) > 0.95
 
 
-def test_share_of_unchanged_pairs():
+def test_fraction_of_unchanged_pairs():
     scenes = SyntheticScenes(80, 96, unchanged=0.5)
-    empty = np.mean([scenes[i]["mask"].sum().item() == 0 for i in range(80)])
-    assert 0.35 < empty < 0.8  # small pictures may also miss the change of their scene
-    assert not any(SyntheticScenes(5, 64, unchanged=1.0)[i]["mask"].any() for i in range(5))
+    empty = np.mean([scenes[i].target["mask"].sum().item() == 0 for i in range(80)])
+    assert 0.35 < empty < 0.8  # small images may also miss the change
+    assert not any(SyntheticScenes(5, 64, unchanged=1.0)[i].target["mask"].any() for i in range(5))
 
 
-def test_unchanged_pairs_still_look_different():
+def test_unchanged_pairs_have_pseudo_changes():
     for i in range(5):
         scene = make_scene([7, i], 128, change=False)
         assert scene.mask.sum() == 0
@@ -63,7 +65,7 @@ def test_unchanged_pairs_still_look_different():
 
 
 def filled(rects, size, margin=0.0):
-    """Return where on a scene of a side of `size` the rectangles grown by `margin` lie."""
+    """Return a mask (size, size) of rectangles expanded by `margin`, without the margin of the canvas."""
     image = Image.new("L", (size + 2 * MARGIN, size + 2 * MARGIN))
     for rect in rects:
         ImageDraw.Draw(image).polygon(rect.corners(margin), fill=1)
@@ -71,7 +73,7 @@ def filled(rects, size, margin=0.0):
 
 
 def make_with_plan(monkeypatch, *args, **kwargs):
-    """Return a scene and the plan behind it."""
+    """Return a scene and its plan."""
     plans = []
 
     def spy(*a, **k):
@@ -85,20 +87,20 @@ def make_with_plan(monkeypatch, *args, **kwargs):
     return scene, plans[0][0]
 
 
-def test_without_pseudo_changes_the_dates_differ_only_on_changed_plots_and_in_their_shadows(monkeypatch):
+def test_without_pseudo_changes_only_changed_lots_and_shadows_differ(monkeypatch):
     for i in (*range(10), 38, 48):
         scene, plan = make_with_plan(monkeypatch, [9, i], 256, pseudo_changes=False)
-        moved = (scene.before != scene.after).any(-1)
-        assert moved[scene.mask > 0].mean() > (0.9 if scene.mask.any() else -1), "labelled pixels changed"
-        plots = [yard.rect for yard in set(plan.yards[0]) ^ set(plan.yards[1])]
-        plots += {*plan.drives[0], *plan.parks[0]} ^ {*plan.drives[1], *plan.parks[1]}
-        plots += [wing for building in set(plan.buildings[0]) ^ set(plan.buildings[1]) for wing in building.wings]
-        assert not (moved & ~filled(plots, 256, margin=36)).any()  # the longest shadow: 9 m under a sun of 32 degrees
-        quiet = make_scene([9, i], 256, change=False, pseudo_changes=False)
-        assert np.array_equal(quiet.before, quiet.after)
+        changed = (scene.before != scene.after).any(-1)
+        assert changed[scene.mask > 0].mean() > (0.9 if scene.mask.any() else -1), "labeled pixels did not change"
+        lots = [yard.rect for yard in set(plan.yards[0]) ^ set(plan.yards[1])]
+        lots += {*plan.driveways[0], *plan.parking_lots[0]} ^ {*plan.driveways[1], *plan.parking_lots[1]}
+        lots += [wing for building in set(plan.buildings[0]) ^ set(plan.buildings[1]) for wing in building.wings]
+        assert not (changed & ~filled(lots, 256, margin=36)).any()  # longest shadow: 9 m at a sun elevation of 32 degrees
+        unchanged = make_scene([9, i], 256, change=False, pseudo_changes=False)
+        assert np.array_equal(unchanged.before, unchanged.after)
 
 
-def test_labels_are_the_roofs_of_changed_buildings_and_touch_no_other(monkeypatch):
+def test_labels_are_roofs_of_changed_buildings(monkeypatch):
     grown = 0
     for i in range(20):
         scene, plan = make_with_plan(monkeypatch, [4, i], 256)
@@ -111,31 +113,31 @@ def test_labels_are_the_roofs_of_changed_buildings_and_touch_no_other(monkeypatc
         for building in after - before:
             if building.wings[:-1] in old:
                 grown += 1
-                assert not (scene.mask.astype(bool) & filled(building.wings[:-1], 256)).any(), "only the extension is labelled"
+                assert not (scene.mask.astype(bool) & filled(building.wings[:-1], 256)).any(), "only extensions are labeled"
     assert grown > 3
 
 
-def test_buildings_stand_clear_of_each_other_and_of_the_streets():
+def test_buildings_do_not_overlap_each_other_or_streets():
     near_street = 0
     for i in range(25):
-        dice = Dice(np.random.default_rng([8, i]))
-        plan, lots, story = module.lay_out(dice, 400, 400, change=True, pseudo_changes=False)
-        module.settle(dice, plan, lots, story)
-        streets = np.concatenate([part for line in plan.streets[1] for part in (line, (line[1:] + line[:-1]) / 2)])
-        times = np.zeros((400 - 2 * MARGIN, 400 - 2 * MARGIN), int)
+        rand = Random(np.random.default_rng([8, i]))
+        plan, lots, scenario = module.lay_out(rand, 400, 400, change=True, pseudo_changes=False)
+        module.add_buildings(rand, plan, lots, scenario)
+        streets = np.concatenate([points for line in plan.streets[1] for points in (line, (line[1:] + line[:-1]) / 2)])
+        count = np.zeros((400 - 2 * MARGIN, 400 - 2 * MARGIN), int)
         for wings in {building.wings[0]: building.wings for building in plan.buildings[0] + plan.buildings[1]}.values():
-            times += filled(wings, 400 - 2 * MARGIN)  # of a grown building, the later footprint
+            count += filled(wings, 400 - 2 * MARGIN)  # the later footprint of extended buildings
             corners = np.array([corner for wing in wings for corner in wing.corners()])
             near_street += (np.hypot(*(corners[:, None] - streets).transpose(2, 0, 1)) < plan.street_width / 2 + 2).sum()
-        assert times.max() == 1
+        assert count.max() == 1
     assert near_street == 0
 
 
-def test_cars_stand_on_what_is_paved(monkeypatch):
+def test_cars_are_on_paved_ground(monkeypatch):
     for i in range(6):
         _, plan = make_with_plan(monkeypatch, [5, i], 256)
         for date in (0, 1):
-            paved = filled(plan.drives[date] + plan.parks[date], 256, margin=2)
+            paved = filled(plan.driveways[date] + plan.parking_lots[date], 256, margin=2)
             line = np.concatenate(plan.streets[date])
             cars = np.array([(car.x, car.y) for car, _ in plan.cars[date]])
             inside = ((cars >= MARGIN) & (cars < 256 + MARGIN)).all(1)
@@ -144,32 +146,32 @@ def test_cars_stand_on_what_is_paved(monkeypatch):
                 assert on_street or paved[int(y) - MARGIN, int(x) - MARGIN]
 
 
-def test_roofs_are_lit_though_shadows_are_drawn_beneath_them(monkeypatch):
+def test_roofs_are_not_in_shadow(monkeypatch):
     for i in range(6):
         scene, plan = make_with_plan(monkeypatch, [3, i], 256)
         roofs = filled([wing for building in plan.buildings[0] for wing in building.wings], 256)
-        grey = scene.before.mean(-1)
-        assert not roofs.any() or grey[roofs].mean() > 0.6 * grey.mean()
+        gray = scene.before.mean(-1)
+        assert not roofs.any() or gray[roofs].mean() > 0.6 * gray.mean()
 
 
-def test_cars_trees_and_fields_change_and_without_pseudo_changes_do_not(monkeypatch):
+def test_pseudo_changes_of_objects(monkeypatch):
     plans = [make_with_plan(monkeypatch, [6, 1], 256, change=False, pseudo_changes=p)[1] for p in (True, False)]
-    for name in ("cars", "trees", "grown"):
-        moving, still = (getattr(plan, name) for plan in plans)
-        assert not np.array_equal(np.array(moving[0], object), np.array(moving[1], object)), name
-        assert np.array_equal(np.array(still[0], object), np.array(still[1], object)), name
+    for name in ("cars", "trees", "growth"):
+        changing, fixed = (getattr(plan, name) for plan in plans)
+        assert not np.array_equal(np.array(changing[0], object), np.array(changing[1], object)), name
+        assert np.array_equal(np.array(fixed[0], object), np.array(fixed[1], object)), name
 
 
-def test_only_the_second_date_is_displaced_and_by_no_more_than_two_pixels():
+def test_displacement_is_at_most_two_pixels():
     shifts = [draw_conditions(np.random.default_rng(i), shifted=True).shift for i in range(50)]
     assert 1.5 < max(np.hypot(*shift) for shift in shifts) <= 2
     assert draw_conditions(np.random.default_rng(0), shifted=False).shift == (0, 0)
 
 
-def test_shadows_are_not_labelled_and_roofs_are():
-    plain = [make_scene([2, i], 256, pseudo_changes=False) for i in range(12)]
+def test_shadows_are_not_labeled():
+    scenes = [make_scene([2, i], 256, pseudo_changes=False) for i in range(12)]
     darkened = total = 0
-    for scene in plain:
+    for scene in scenes:
         before, after = scene.before.astype(float).mean(-1), scene.after.astype(float).mean(-1)
         shadow = (after < 0.6 * before) & (scene.mask == 0)
         darkened += shadow.sum()
@@ -177,14 +179,14 @@ def test_shadows_are_not_labelled_and_roofs_are():
     assert darkened > 0.05 * total, "new buildings cast shadows outside their label"
 
 
-def test_a_difference_threshold_fails():
+def test_difference_threshold_is_insufficient():
     best = 0.0
     scenes = [SyntheticScenes(40, 256, seed=5)[i] for i in range(40)]
-    distance = torch.stack([(s["image_b"].float() - s["image_a"].float()).norm(dim=0) for s in scenes])
-    truth = torch.stack([s["mask"] for s in scenes])
+    distance = torch.stack([(s.images[1].float() - s.images[0].float()).norm(dim=0) for s in scenes])
+    truth = torch.stack([s.target["mask"] for s in scenes])
     for threshold in range(10, 250, 10):
         best = max(best, Confusion.of(distance > threshold, truth).f1)
-    assert best < 0.4, f"the best plain threshold has F1 {best:.3f}"
+    assert best < 0.4, f"the best threshold has F1 {best:.3f}"
 
 
 @pytest.mark.parametrize(
@@ -199,29 +201,29 @@ def test_a_difference_threshold_fails():
         ({"unchanged": 1.5}, "unchanged"),
     ],
 )
-def test_arguments_out_of_range_are_named(arguments, name):
+def test_arguments_out_of_range(arguments, name):
     with pytest.raises(ValueError, match=name):
         SyntheticScenes(**arguments)
 
 
-def test_it_ends_where_its_length_says():
+def test_length_and_index_error():
     scenes = SyntheticScenes(3, 32)
     assert len(scenes) == 3 and len(list(scenes)) == 3
     with pytest.raises(IndexError):
         scenes[3]
 
 
-def test_outline_of_a_swept_rectangle_has_its_area():
+def test_area_of_swept_rectangle():
     rect = Rect(0, 0, 8, 4, 0.3)
-    for turn in np.linspace(0, 2 * np.pi, 9):
-        dx, dy = 5 * np.cos(turn), 5 * np.sin(turn)
+    for angle in np.linspace(0, 2 * np.pi, 9):
+        dx, dy = 5 * np.cos(angle), 5 * np.sin(angle)
         x, y = np.array(swept_outline(rect.corners(), dx, dy)).T
         area = abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
-        across = 8 * abs(np.sin(turn - 0.3)) + 4 * abs(np.cos(turn - 0.3))
+        across = 8 * abs(np.sin(angle - 0.3)) + 4 * abs(np.cos(angle - 0.3))
         assert area == pytest.approx(8 * 4 + 5 * across, rel=1e-6)
 
 
-def test_points_inside_turned_rectangles():
+def test_points_inside_rotated_rectangles():
     rect = Rect(10, 5, 8, 4, np.pi / 2)
     points = np.array([[10, 5], [10, 8.9], [11.9, 5], [12.1, 5], [10, 9.1]])
     assert inside_any([rect], points, 0).tolist() == [True, True, True, False, False]
@@ -229,16 +231,16 @@ def test_points_inside_turned_rectangles():
     assert not inside_any([], points, 1).any()
 
 
-def test_shifting_repeats_the_border_instead_of_wrapping():
-    picture = np.zeros((4, 5), np.float32)
-    picture[0, 0] = 1
-    assert np.argwhere(shifted(picture, 2, 1)).tolist() == [[0, 0], [1, 2]]
-    assert not shifted(picture, -1, 0)[:, 1:].any()
+def test_shifted_does_not_wrap():
+    image = np.zeros((4, 5), np.float32)
+    image[0, 0] = 1
+    assert np.argwhere(shifted(image, 2, 1)).tolist() == [[0, 0], [1, 2]]
+    assert not shifted(image, -1, 0)[:, 1:].any()
 
 
-def test_dice_are_fair_and_do_not_repeat_themselves():
-    dice = Dice(np.random.default_rng(0))
-    rolls = np.array([dice.roll() for _ in range(4000)])
-    assert abs(rolls.mean() - 0.5) < 0.03 and 0 <= rolls.min() and rolls.max() < 1
-    assert len(set(rolls.tolist())) == 4000
-    assert {dice.pick("abc") for _ in range(60)} == set("abc")
+def test_random_is_uniform_without_repetition():
+    rand = Random(np.random.default_rng(0))
+    values = np.array([rand.random() for _ in range(4000)])
+    assert abs(values.mean() - 0.5) < 0.03 and 0 <= values.min() and values.max() < 1
+    assert len(set(values.tolist())) == 4000
+    assert {rand.choice("abc") for _ in range(60)} == set("abc")

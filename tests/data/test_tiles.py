@@ -1,4 +1,4 @@
-"""Tiles cover every pixel once, on the fly and by name."""
+"""Tiles cover every pixel once."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdzoo.data.folder import FolderPairs
-from cdzoo.data.tiles import TiledPairs, tile_windows
+from cdzoo.data.tiles import TiledPairs
 from cdzoo.errors import ConfigError
+from cdzoo.tiling import tile_windows
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(32, 200))
@@ -40,17 +41,17 @@ def test_tiles_are_cut_from_both_dates_and_the_mask(pair_folder):
     for index in (6, 1, 7, 0):  # any order
         tile, image = tiles[index], whole[index // 4]
         y, x = divmod(index % 4, 2)
-        window = (slice(48 * y, 48 * y + 48), slice(48 * x, 48 * x + 48))
-        for key in ("image_a", "image_b", "mask"):
-            assert torch.equal(tile[key], image[key][..., window[0], window[1]])
-        assert tile["name"] == tiles.names[index]
+        window = (..., slice(48 * y, 48 * y + 48), slice(48 * x, 48 * x + 48))
+        assert all(torch.equal(cut, date[window]) for cut, date in zip(tile.images, image.images, strict=True))
+        assert torch.equal(tile.target["mask"], image.target["mask"][window])
+        assert tile.name == tiles.names[index]
 
 
-def test_images_of_a_tile_keep_their_names(pair_folder):
+def test_images_no_larger_than_a_tile_keep_their_names(pair_folder):
     tiles = TiledPairs(FolderPairs(pair_folder(3, 48)), 64)
-    assert tiles.names == ["pair_0", "pair_1", "pair_2"] and tiles[2]["mask"].shape == (48, 48)
+    assert tiles.names == ["pair_0", "pair_1", "pair_2"] and tiles[2].target["mask"].shape == (48, 48)
 
 
-def test_tiles_that_no_model_takes_are_refused():
+def test_tiles_below_the_smallest_size_raise():
     with pytest.raises(ConfigError, match="at least 32"):
         tile_windows(100, 100, 16)

@@ -1,4 +1,4 @@
-"""A training run that a test kills: `python interrupted.py OUT EPOCHS KILL_AFTER_SECONDS [resume]`."""
+"""A training run that kills itself: `python interrupted.py OUT EPOCHS KILL_AFTER_SECONDS [resume]`."""
 
 import os
 import signal
@@ -11,12 +11,11 @@ import torch
 
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
-from cdzoo.engine.settings import TrainCfg
-from cdzoo.engine.train import train
+from cdzoo.engine import TrainCfg, train
 
 
-class Deadly:
-    """Samples; the first that is read starts the clock."""
+class KillingSamples:
+    """Samples; reading the first one starts a timer that kills the process."""
 
     def __init__(self, seconds: float) -> None:
         self.samples = [SyntheticScenes(12, 48, seed=1)[i] for i in range(12)]
@@ -26,12 +25,12 @@ class Deadly:
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> object:
         if self.armed:
             self.armed = False
-            clock = threading.Timer(self.seconds, os.kill, (os.getpid(), signal.SIGKILL))
-            clock.daemon = True  # a run that ends before its time must not wait for it
-            clock.start()
+            timer = threading.Timer(self.seconds, os.kill, (os.getpid(), signal.SIGKILL))
+            timer.daemon = True  # does not delay a run that ends earlier
+            timer.start()
         return self.samples[index]
 
 
@@ -42,7 +41,7 @@ def main(out: Path, epochs: int, seconds: float, resume: bool) -> None:
         "glmamba_tiny",
         backbone_kwargs={"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2, "drop_path": 0.2},
     )
-    samples = Deadly(seconds)
+    samples = KillingSamples(seconds)
     cfg = TrainCfg(
         epochs=epochs,
         batch_size=4,

@@ -1,4 +1,4 @@
-"""A run that is killed and continued ends like one that was not."""
+"""A resumed run ends like an uninterrupted one."""
 
 import json
 import random
@@ -10,13 +10,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
+import cdzoo
 from cdzoo.data.folder import FolderPairs
+from cdzoo.data.protocols import get_protocol
 from cdzoo.engine.checkpoint import list_checkpoints, load_checkpoint, read_checkpoint
-from cdzoo.engine.logbook import Logbook
-from cdzoo.engine.settings import TrainCfg
-from cdzoo.engine.train import train
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.fit import train
+from cdzoo.engine.log import CsvLog
 from cdzoo.errors import ConfigError, InputError, TrainingError, WeightsError
+from cdzoo.results import ProtocolRecord
 
 SCRIPT = Path(__file__).with_name("interrupted.py")
 QUICK = TrainCfg(epochs=2, batch_size=2, lr=1e-3, crop=32, progress=False, device="cpu")
@@ -28,10 +32,10 @@ def start(out, epochs, seconds=0.0, *words):
 
 
 @pytest.mark.slow
-def test_killed_five_times_the_weights_are_those_of_an_uninterrupted_run(tmp_path):
+def test_a_run_killed_five_times_has_the_weights_of_an_uninterrupted_run(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     epochs = 12
-    done = start(whole, epochs, 600)  # the clock runs as in the others, but never ends
+    done = start(whole, epochs, 600)  # a timer as in the other runs, which never fires
     assert done.returncode == 0, done.stderr
     busy = float(done.stdout.split()[-1])
     for _ in range(5):
@@ -71,7 +75,7 @@ def rates(out):
 
 
 @pytest.mark.parametrize("schedule", ["poly", "cosine"])
-def test_more_epochs_than_before_continue_at_the_right_rate(tiny, samples, tmp_path, schedule):
+def test_resuming_with_more_epochs_continues_at_the_right_rate(tiny, samples, tmp_path, schedule):
     run(tiny, samples, tmp_path / "short", epochs=2, schedule=schedule, ema=0.9)
     run(tiny, samples, tmp_path / "short", resume=True, epochs=5, schedule=schedule, ema=0.9)
     run(tiny, samples, tmp_path / "long", epochs=5, schedule=schedule, ema=0.9)
@@ -84,72 +88,93 @@ def test_more_epochs_than_before_continue_at_the_right_rate(tiny, samples, tmp_p
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_finished_run_may_be_continued_and_stays(tiny, samples, tmp_path):
+def test_resuming_a_complete_run_changes_nothing(tiny, samples, tmp_path):
     first = run(tiny, samples, tmp_path)
     weights = (tmp_path / "model.safetensors").read_bytes()
     assert run(tiny, samples, tmp_path, resume=True) == first
     assert (tmp_path / "model.safetensors").read_bytes() == weights
 
 
-def test_a_run_is_continued_with_its_own_settings_and_data(tiny, samples, tmp_path):
+def test_resuming_requires_the_same_settings_data_and_model(tiny, samples, tmp_path):
     run(tiny, samples, tmp_path)
-    with pytest.raises(ConfigError, match=r"continued with its own settings: lr was 0.001, now 0.01.*another --out"):
+    with pytest.raises(ConfigError, match=r"resumed with its own settings: lr was 0.001, now 0.01.*another --out"):
         run(tiny, samples, tmp_path, resume=True, lr=1e-2)
-    with pytest.raises(ConfigError, match="trained on 4 pairs, now there are 3"):
+    with pytest.raises(ConfigError, match="trained on 4 samples, now there are 3"):
         run(tiny, [samples[i] for i in range(3)], tmp_path, resume=True)
     torch.manual_seed(0)
     with pytest.raises(ConfigError, match="of another model"):
         train(tiny(fusion="diff"), samples, samples, QUICK, tmp_path, resume=True)
-    with pytest.raises(ConfigError, match="or others, or under another protocol"):
-        train(tiny(), samples, samples, QUICK, tmp_path, facts={"protocol": {"hash": "other"}}, resume=True)
+    with pytest.raises(ConfigError, match="or the samples or the protocol differ"):
+        train(
+            tiny(),
+            samples,
+            samples,
+            QUICK,
+            tmp_path,
+            facts={"protocol": ProtocolRecord.of(get_protocol(None), {"val": ["other"]})},
+            resume=True,
+        )
     run(tiny, samples, tmp_path, resume=True, epochs=3, progress=False, validate_every=2)
 
 
-def test_best_weights_that_a_killed_run_had_no_time_to_write_are_in_its_checkpoint(tiny, samples, tmp_path):
+def test_best_weights_that_a_killed_run_did_not_write_are_restored(tiny, samples, tmp_path):
     first = run(tiny, samples, tmp_path, epochs=1)
     kept = {name: (tmp_path / name).read_bytes() for name in ("model.safetensors", "config.json")}
     for name in (*kept, "results.json"):
         (tmp_path / name).unlink()
     assert run(tiny, samples, tmp_path, epochs=1, resume=True) == first
     assert all((tmp_path / name).read_bytes() == data for name, data in kept.items())
-    assert json.loads((tmp_path / "results.json").read_text())["scores"] == first
+    assert json.loads((tmp_path / "results.json").read_text())["scores"] == first.scores.to_dict()
 
 
-def test_a_new_run_in_the_same_folder_does_not_see_the_old_checkpoints(tiny, samples, tmp_path):
+def test_a_new_run_removes_the_training_states_of_an_earlier_one(tiny, samples, tmp_path):
     run(tiny, samples, tmp_path, epochs=4)
     run(tiny, samples, tmp_path, epochs=2)
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step_00000002", "step_00000004"]
 
 
-def test_only_two_checkpoints_are_kept(tiny, samples, tmp_path):
+def test_two_training_states_are_kept(tiny, samples, tmp_path):
     run(tiny, samples, tmp_path, epochs=5)
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step_00000008", "step_00000010"]
 
 
-def test_nothing_to_continue_and_damaged_checkpoints_are_named(tiny, samples, tmp_path):
-    with pytest.raises(InputError, match="no checkpoint to continue from"):
+def test_missing_and_damaged_training_states(tiny, samples, tmp_path):
+    with pytest.raises(InputError, match="no training state to resume from"):
         run(tiny, samples, tmp_path, resume=True)
     run(tiny, samples, tmp_path)
     for name, damage in (("state.pt", b"x"), ("weights.safetensors", b"\x00" * 20)):
         last = list_checkpoints(tmp_path)[-1]
         kept = (last / name).read_bytes()
         (last / name).write_bytes(damage)
-        with pytest.raises(WeightsError, match=r"step_00000004: the checkpoint is damaged.*remove the folder"):
+        with pytest.raises(WeightsError, match=r"step_00000004: the training state is damaged.*remove the folder"):
             run(tiny, samples, tmp_path, resume=True)
         (last / name).write_bytes(kept)
     shutil.rmtree(list_checkpoints(tmp_path)[-1])
-    assert load_checkpoint(tmp_path).step == 2
+    assert load_checkpoint(tmp_path).state["train"]["step"] == 2
     run(tiny, samples, tmp_path, resume=True)
 
 
-def test_a_checkpoint_holds_no_pickled_code(tiny, samples, tmp_path):
+def test_training_states_contain_no_pickled_code(tiny, samples, tmp_path):
     run(tiny, samples, tmp_path, ema=0.9)
     state = torch.load(list_checkpoints(tmp_path)[-1] / "state.pt", weights_only=True)
-    assert {"optimizer", "scaler", "settings", "best"} <= state.keys()
+    assert state.keys() == {"format", "optimizer", "scaler", "train"} and state["train"]["best"]["scores"]["images"] == 4
 
 
-def test_a_signal_ends_the_run_after_the_step_with_a_checkpoint(tiny, samples, tmp_path):
-    class Signalling:
+def test_a_training_state_of_an_older_version_is_refused_by_name(tiny, samples, tmp_path):
+    run(tiny, samples, tmp_path)
+    last = list_checkpoints(tmp_path)[-1]
+    torch.save({"step": 4, "optimizer": {}, "scaler": {}, "best": {"score": -1.0}}, last / "state.pt")
+    with pytest.raises(WeightsError, match=r"step_00000004: .*another version of cdzoo.*checkpoint_path='.*weights.safetensors'"):
+        run(tiny, samples, tmp_path, resume=True)
+    torch.manual_seed(1)
+    backbone = {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2}
+    model = cdzoo.create_model("glmamba_tiny", checkpoint_path=last / "weights.safetensors", backbone_kwargs=backbone)
+    expected = load_file(last / "weights.safetensors")
+    assert all(torch.equal(value, expected[name]) for name, value in model.state_dict().items())
+
+
+def test_a_signal_ends_the_run_after_the_step_with_a_training_state(tiny, samples, tmp_path):
+    class SignalingSamples:
         def __init__(self):
             self.reads = 0
 
@@ -164,7 +189,7 @@ def test_a_signal_ends_the_run_after_the_step_with_a_checkpoint(tiny, samples, t
 
     with pytest.raises(TrainingError, match=r"interrupted by SIGTERM after step 3; continue with: cdzoo train --resume"):
         torch.manual_seed(0)
-        train(tiny(), Signalling(), samples, TrainCfg(**{**QUICK.__dict__, "epochs": 3}), tmp_path / "stopped")
+        train(tiny(), SignalingSamples(), samples, TrainCfg(**{**QUICK.__dict__, "epochs": 3}), tmp_path / "stopped")
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     assert list_checkpoints(tmp_path / "stopped")[-1].name == "step_00000003"
     run(tiny, samples, tmp_path / "stopped", resume=True, epochs=3)
@@ -173,12 +198,12 @@ def test_a_signal_ends_the_run_after_the_step_with_a_checkpoint(tiny, samples, t
     assert last[0].read_bytes() == last[1].read_bytes()
 
 
-def test_the_log_forgets_what_came_after_the_checkpoint(tmp_path):
-    book = Logbook(tmp_path)
+def test_resuming_removes_later_rows_of_the_log(tmp_path):
+    log = CsvLog(tmp_path)
     for step in (2, 4, 6):
-        book.write(step=step, epoch=step // 2, loss=0.5)
+        log.write(step=step, epoch=step // 2, loss=0.5)
     with (tmp_path / "log.csv").open("a") as file:
-        file.write("8,4,0.1")  # cut off by a kill
-    Logbook(tmp_path, step=4).write(step=6, epoch=3, loss=0.25)
+        file.write("8,4,0.1")  # truncated by a kill
+    CsvLog(tmp_path, step=4).write(step=6, epoch=3, loss=0.25)
     rows = (tmp_path / "log.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows[1:]] == ["2", "4", "6"] and ",0.25," in rows[-1]

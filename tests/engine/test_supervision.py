@@ -1,18 +1,18 @@
-"""Deep supervision: the losses of coarse logits, with their weights, against the mask resized to them."""
+"""Deep supervision: weighted losses of coarse logits against the resized mask."""
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from cdzoo.engine.losses import change_loss
-from cdzoo.engine.settings import TrainCfg
-from cdzoo.engine.step import Objective
-from cdzoo.part import Head
+from cdzoo.components import Head
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.objective import Objective
+from cdzoo.losses import BCELoss
 
 
 class Supervised(Head):
-    """Logits of every level; the finest are those of the model."""
+    """Head with logits on every level; the finest are those of the model."""
 
     def __init__(self, channels):
         super().__init__(channels)
@@ -34,20 +34,20 @@ def test_the_objective_adds_the_weighted_coarse_losses(tiny, size):
     objective = Objective(model, TrainCfg())
     model.eval()
     with torch.no_grad():
-        loss = objective(a, b, mask)
+        loss = objective([a, b], {"mask": mask})
         t1, t2 = (
             (x - torch.tensor(model.config.mean).view(-1, 1, 1)) / torch.tensor(model.config.std).view(-1, 1, 1) for x in (a, b)
         )
         features = model.forward_features(t1, t2)
-        expected = change_loss(model(t1, t2), mask)
+        expected = BCELoss()(model(t1, t2), mask)
         for weight, level in ((0.5, 3), (0.8, 1)):
             logits = model.head.classify[level](features[level])
-            # The coarse maps cover the padded pair: pixel i of a map of stride s lies at pixel s * i of it.
+            # The coarse maps cover the padded images: pixel i of a map of stride s lies at their pixel s * i.
             stride = model.backbone.out_strides[level]
             whole = torch.full((2, *(-(-length // 32) * 32 for length in size)), 255)
             whole[:, : size[0], : size[1]] = mask
-            expected += weight * change_loss(logits, whole[:, ::stride, ::stride])
+            expected += weight * BCELoss()(logits, whole[:, ::stride, ::stride])
     torch.testing.assert_close(loss, expected)
     model.train()
-    objective(a, b, mask).backward()
+    objective([a, b], {"mask": mask}).backward()
     assert all(p.grad is not None for level in (0, 1, 3) for p in model.head.classify[level].parameters())

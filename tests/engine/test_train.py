@@ -1,4 +1,4 @@
-"""Training: it learns, keeps its best weights, and refuses what cannot work."""
+"""Training: convergence, best weights, skipped steps, settings and results."""
 
 import csv
 import dataclasses
@@ -11,29 +11,32 @@ from safetensors.torch import load_file
 
 import cdzoo
 from cdzoo.data.folder import FolderPairs
-from cdzoo.engine.inputs import change_probability, normalize
-from cdzoo.engine.report import file_hash
-from cdzoo.engine.settings import TrainCfg
-from cdzoo.engine.train import train
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.fit import train
 from cdzoo.errors import ConfigError, TrainingError
+from cdzoo.io.files import file_sha256
 from cdzoo.metrics import Confusion
+from cdzoo.models.preprocess import normalize
 from cdzoo.registry import FUSIONS
+from cdzoo.results import Results
+from cdzoo.tasks import BinaryTask
 
 QUICK = TrainCfg(epochs=2, batch_size=2, lr=1e-3, crop=32, progress=False, device="cpu")
 
 
-def test_it_learns_and_leaves_the_best_weights_behind(tiny, pair_folder, tmp_path):
+def test_learns_and_saves_the_best_weights(tiny, pair_folder, tmp_path):
     samples = FolderPairs(pair_folder(4, 48))
     model = tiny()
     cfg = dataclasses.replace(
         QUICK, epochs=40, batch_size=4, lr=1e-2, crop=48, loss="bce+dice", seed=1, validate_every=10, pictures_every=40
     )
-    summary = train(model, samples, samples, cfg, tmp_path / "out", facts={"data": "itself"})
-    assert summary["f1"] > 0.8
+    trained = train(model, samples, samples, cfg, tmp_path / "out", facts={"data": "itself", "remark": 1})
+    assert trained.scores.f1 == trained["f1"] > 0.8
     results = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert results["scores"] == summary and results["data"] == "itself"
+    assert results["scores"] == trained.scores.to_dict() and results["data"] == "itself" and results["remark"] == 1
+    assert Results.read(tmp_path / "out" / "results.json") == trained
     assert results["training"]["lr"] == 1e-2 and results["provenance"] == "measured"
-    assert results["weights_sha256"] == file_hash(tmp_path / "out" / "model.safetensors")
+    assert results["weights_sha256"] == file_sha256(tmp_path / "out" / "model.safetensors")
     assert results["environment"]["versions"]["torch"] == torch.__version__.split("+")[0]
     assert results["environment"]["hardware"]["device"] == "cpu"
     with Image.open(tmp_path / "out" / "pictures" / "epoch_0040.png") as picture:
@@ -46,20 +49,20 @@ def test_it_learns_and_leaves_the_best_weights_behind(tiny, pair_folder, tmp_pat
     loaded = cdzoo.create_model(f"local-dir:{tmp_path / 'out'}").eval()
     again = Confusion(0, 0, 0, 0)
     for sample in samples:
-        change = cdzoo.predict_pair(loaded, *(sample[k].permute(1, 2, 0).numpy() for k in ("image_a", "image_b")))
-        again += Confusion.of(torch.from_numpy(change.mask), sample["mask"])
-    assert again.to_dict().items() <= summary.items()
+        change = cdzoo.predict_pair(loaded, *(image.permute(1, 2, 0).numpy() for image in sample.images))
+        again += Confusion.of(torch.from_numpy(change.mask), sample.target["mask"])
+    assert again.to_dict().items() <= trained.scores.to_dict().items()
     assert not model.training
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True))
 
 
 @pytest.mark.parametrize("fusion", FUSIONS.list())
-def test_every_fusion_trains_through_the_ordinary_trainer(tiny, pair_folder, fusion):
+def test_every_fusion_trains(tiny, pair_folder, fusion):
     samples = FolderPairs(pair_folder(2, 40))
     train(tiny(fusion=fusion), samples, samples, QUICK)
 
 
-def test_several_classes_train_with_cross_entropy(tiny, pair_folder):
+def test_two_classes_train_with_cross_entropy(tiny, pair_folder):
     samples = FolderPairs(pair_folder(2, 40))
     train(tiny(num_classes=2), samples, samples, QUICK)
 
@@ -75,17 +78,19 @@ def test_the_same_seed_gives_the_same_weights(tiny, pair_folder):
     assert torch.equal(states[0], states[1]) and not torch.equal(states[0], states[2])
 
 
-def test_a_loss_that_stays_not_finite_stops_training_and_writes_no_weights(tiny, pair_folder, tmp_path):
+def test_non_finite_losses_stop_training_without_weights(tiny, pair_folder, tmp_path):
     samples = FolderPairs(pair_folder(2, 40))
     model = tiny()
     model.head.register_forward_hook(lambda module, inputs, output: output * float("nan"))
     cfg = dataclasses.replace(QUICK, epochs=20, max_bad_steps=3, validate_every=20)
-    with pytest.raises(TrainingError, match=r"loss became nan at step 2, the last of 3 .* in a row.*pairs pair_.*Lower lr"):
+    with pytest.raises(
+        TrainingError, match=r"loss became nan at step 2, the last of 3 consecutive skipped steps.*samples pair_.*Lower lr"
+    ):
         train(model, samples, samples, cfg, tmp_path / "out")
     assert not (tmp_path / "out" / "model.safetensors").exists()
 
 
-def test_weights_that_are_not_finite_are_never_written(tiny, pair_folder, tmp_path):
+def test_non_finite_weights_are_not_written(tiny, pair_folder, tmp_path):
     samples = FolderPairs(pair_folder(2, 40))
     model = tiny()
     with torch.no_grad():
@@ -96,8 +101,8 @@ def test_weights_that_are_not_finite_are_never_written(tiny, pair_folder, tmp_pa
 
 
 @pytest.mark.parametrize("poison", ["loss", "gradient"])
-def test_a_single_bad_step_changes_nothing_but_its_count(tiny, pair_folder, tmp_path, poison):
-    samples = [dict(sample) for sample in FolderPairs(pair_folder(2, 40))]
+def test_a_skipped_step_changes_nothing_but_its_counter(tiny, pair_folder, tmp_path, poison):
+    samples = list(FolderPairs(pair_folder(2, 40)))
     model = tiny()
     calls = []
 
@@ -123,10 +128,9 @@ def test_a_single_bad_step_changes_nothing_but_its_count(tiny, pair_folder, tmp_
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
 
 
-def test_statistics_poisoned_by_a_bad_step_are_put_back(tiny, pair_folder):
-    samples = [dict(sample) for sample in FolderPairs(pair_folder(2, 40))]
-    for sample in samples:
-        sample["image_a"] = torch.full((3, 40, 40), float("nan"))
+def test_batch_norm_statistics_of_a_skipped_step_are_restored(tiny, pair_folder):
+    blank = torch.full((3, 40, 40), float("nan"))
+    samples = [sample._replace(images=(blank, sample.images[1])) for sample in FolderPairs(pair_folder(2, 40))]
     model = tiny()
     before = {name: value.clone() for name, value in model.named_buffers()}
     with pytest.raises(TrainingError, match=r"not finite|became nan"):
@@ -134,12 +138,14 @@ def test_statistics_poisoned_by_a_bad_step_are_put_back(tiny, pair_folder):
     assert all(torch.equal(value, before[name]) for name, value in model.named_buffers() if value.is_floating_point())
 
 
-def test_nothing_called_changed_is_said_aloud(tiny, pair_folder):
+def test_a_validation_without_positives_gives_a_warning(tiny, pair_folder):
     samples = FolderPairs(pair_folder(2, 40))
     model = tiny()
     with torch.no_grad():
         model.head.classify.bias.fill_(-50.0)
-    with pytest.warns(UserWarning, match=r"no pixel of the validation pairs is called changed.*loss=bce\+dice"):
+    with pytest.warns(
+        UserWarning, match=r"after step 1 no pixel of the validation samples is predicted as changed.*loss=bce\+dice"
+    ):
         train(model, samples, samples, dataclasses.replace(QUICK, epochs=1, lr=1e-9))
 
 
@@ -155,26 +161,26 @@ def test_nothing_called_changed_is_said_aloud(tiny, pair_folder):
     ],
     ids=lambda changes: "-".join(changes),
 )
-def test_every_setting_trains(tiny, pair_folder, tmp_path, changes):
+def test_all_settings_train(tiny, pair_folder, tmp_path, changes):
     samples = FolderPairs(pair_folder(4, 40))
-    summary = train(tiny(), samples, samples, dataclasses.replace(QUICK, **changes), tmp_path)
-    assert 0 <= summary["f1"] <= 1
+    results = train(tiny(), samples, samples, dataclasses.replace(QUICK, **changes), tmp_path)
+    assert 0 <= results["f1"] <= 1
     assert bool(list(tmp_path.glob("tensorboard/events*"))) is changes.get("tensorboard", False)
 
 
-def test_an_optimizer_that_does_not_exist_is_named(tiny, pair_folder):
+def test_unknown_optimizer(tiny, pair_folder):
     samples = FolderPairs(pair_folder(2, 40))
-    with pytest.raises(ConfigError, match="optimizer 'adamm' is none that timm knows"):
+    with pytest.raises(ConfigError, match="optimizer 'adamm' is not an optimizer of timm"):
         train(tiny(), samples, samples, dataclasses.replace(QUICK, optimizer="adamm"))
 
 
-def test_half_precision_needs_a_gpu(tiny, pair_folder):
+def test_fp16_needs_a_gpu(tiny, pair_folder):
     samples = FolderPairs(pair_folder(2, 40))
     with pytest.raises(ConfigError, match="fp16 needs a GPU"):
         train(tiny(), samples, samples, dataclasses.replace(QUICK, precision="fp16"))
 
 
-def test_the_average_is_what_is_judged_and_saved(tiny, pair_folder, tmp_path):
+def test_the_averaged_weights_are_validated_and_saved(tiny, pair_folder, tmp_path):
     samples = FolderPairs(pair_folder(4, 40))
     torch.manual_seed(0)
     model = tiny()
@@ -188,13 +194,13 @@ def test_the_average_is_what_is_judged_and_saved(tiny, pair_folder, tmp_path):
     assert 0 < max(moved) < 0.05 * max(moved_raw)
 
 
-def test_accumulation_gives_the_gradient_of_the_whole_batch(tiny, pair_folder, tmp_path):
+def test_accumulated_gradients_equal_those_of_the_whole_batch(tiny, pair_folder, tmp_path):
     samples = FolderPairs(pair_folder(4, 40))
     weights = []
     for accumulate in (1, 2):
         torch.manual_seed(0)
         model = tiny(neck=None, fusion="abs_diff", decoder=None)
-        for module in model.modules():  # batch statistics differ by nature; take them out
+        for module in model.modules():  # statistics of smaller batches differ
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.training = False
                 module.train = lambda mode=True, module=module: module
@@ -207,7 +213,7 @@ def test_accumulation_gives_the_gradient_of_the_whole_batch(tiny, pair_folder, t
 def test_a_model_that_cannot_be_saved_fails_before_training(tiny, pair_folder, tmp_path):
     model = tiny(fusion=tiny(fusion="diff").fusion)
     samples = FolderPairs(pair_folder(2, 40))
-    with pytest.raises(ConfigError, match="given as an instance"):
+    with pytest.raises(ConfigError, match="passed as an instance"):
         train(model, samples, samples, QUICK, tmp_path / "out")
 
 
@@ -230,18 +236,18 @@ def test_a_model_that_cannot_be_saved_fails_before_training(tiny, pair_folder, t
         ("warmup_steps", -1),
     ],
 )
-def test_settings_that_cannot_train_are_named(name, value):
+def test_invalid_settings(name, value):
     with pytest.raises(ConfigError, match=name):
         TrainCfg(**{name: value})
 
 
 def test_probability_of_change():
-    one, three = torch.randn(1, 1, 2, 2), torch.randn(1, 3, 2, 2)
-    torch.testing.assert_close(change_probability(one), 1 / (1 + torch.exp(-one[:, 0])))
-    torch.testing.assert_close(change_probability(three), three.softmax(1)[:, 1:].sum(1))
+    task, one, two = BinaryTask(), torch.randn(1, 1, 2, 2), torch.randn(1, 2, 2, 2)
+    torch.testing.assert_close(task.probabilities(one), 1 / (1 + torch.exp(-one[:, 0])))
+    torch.testing.assert_close(task.probabilities(two), two.softmax(1)[:, 1])
 
 
-def test_bytes_and_floats_are_normalised_alike():
+def test_uint8_and_float_images_are_normalized_alike():
     pixels = torch.randint(0, 256, (2, 3, 4, 4), dtype=torch.uint8)
     torch.testing.assert_close(normalize(pixels, (0.5,), (0.25,)), (pixels / 255 - 0.5) / 0.25)
     torch.testing.assert_close(normalize(pixels / 255, (0.1, 0.2, 0.3), (1, 2, 4))[:, 2], (pixels[:, 2] / 255 - 0.3) / 4)

@@ -1,4 +1,4 @@
-"""Training in every process that torchrun starts: `torchrun --nproc-per-node 2 two_processes.py OUT`."""
+"""Training in two processes: `torchrun --nproc-per-node 2 two_processes.py OUT`."""
 
 import json
 import os
@@ -9,8 +9,7 @@ import torch
 
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
-from cdzoo.engine.settings import TrainCfg
-from cdzoo.engine.train import train
+from cdzoo.engine import TrainCfg, train
 
 
 def main(out: Path) -> None:
@@ -19,12 +18,12 @@ def main(out: Path) -> None:
     model = cdzoo.create_model("glmamba_tiny", backbone_kwargs={"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2})
     samples = [SyntheticScenes(15, 48, seed=1, unchanged=0)[i] for i in range(15)]
     cfg = TrainCfg(epochs=2, batch_size=4, crop=48, lr=5e-3, ema=0.8, loss="bce+dice", progress=False, device="cpu")
-    # Seven samples: an odd number, of which no process may count one twice.
-    summary = train(model, samples[:8], samples[8:], cfg, out)
+    # An odd number of validation samples: none may be counted twice.
+    results = train(model, samples[:8], samples[8:], cfg, out)
     weights = torch.cat([value.flatten().double() for value in model.state_dict().values()])
     rank = os.environ.get("RANK", "0")
     (out / f"rank{rank}.json").write_text(
-        json.dumps({"summary": summary, "sum": weights.sum().item(), "abs": weights.abs().sum().item()})
+        json.dumps({"scores": results.scores.to_dict(), "sum": weights.sum().item(), "abs": weights.abs().sum().item()})
     )
 
 

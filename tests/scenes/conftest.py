@@ -1,4 +1,4 @@
-"""Detectors whose answer is known, and rasters with known squares."""
+"""Models with known predictions, and rasters with known changes."""
 
 import numpy as np
 import pytest
@@ -6,17 +6,17 @@ import torch
 from known_backbones import Pixels
 
 import cdzoo
-from cdzoo.config import ModelCfg, PartCfg
+from cdzoo.components import PerLevelFusion
+from cdzoo.config import ComponentCfg, ModelCfg
 from cdzoo.fusion import AbsDiff
 from cdzoo.heads import Conv
-from cdzoo.part import PerLevelFusion
 
 rasterio = pytest.importorskip("rasterio")
 
 
 @pytest.fixture
 def detector():
-    """Build a detector from a backbone of one level; that of `Pixels` finds where the mean of the bands differs by a quarter."""
+    """Build a model from a backbone of one level; with `Pixels` it detects where the mean of the bands differs by a quarter."""
 
     def build(backbone=None):
         backbone = backbone or Pixels()
@@ -26,9 +26,9 @@ def detector():
             with torch.no_grad():
                 head.classify.weight.fill_(40 / channels)
                 head.classify.bias.fill_(-10)
-        parts = {kind: PartCfg(f"instance:{kind}") for kind in ("backbone", "fusion", "head")}
+        kinds = {kind: ComponentCfg(f"instance:{kind}") for kind in ("backbone", "fusion", "head")}
         bands = backbone.in_chans
-        config = ModelCfg(name="known", **parts, in_chans=bands, mean=(0.0,), std=(1.0,))
+        config = ModelCfg(name="known", **kinds, in_chans=bands, mean=(0.0,), std=(1.0,))
         return cdzoo.ChangeDetector(
             backbone, None, PerLevelFusion([AbsDiff(channels)], strides), None, head, config=config
         ).eval()
@@ -38,7 +38,7 @@ def detector():
 
 @pytest.fixture
 def raster(tmp_path):
-    """Write an array (H, W, bands) as a GeoTIFF; by default in UTM with pixels of one metre."""
+    """Write an array (H, W, bands) as a GeoTIFF; by default in UTM with pixels of one meter."""
 
     def write(name, pixels, crs="EPSG:32633", transform=None, nodata=None):
         transform = transform or rasterio.transform.from_origin(500_000, 5_000_000, 1, 1)
@@ -53,7 +53,7 @@ def raster(tmp_path):
 
 @pytest.fixture
 def scene():
-    """Return two dates (300, 410, 3) with a changed rectangle, and its mask."""
+    """Return two dates (300, 410, 3) and the mask of their changed rectangle."""
     rng = np.random.default_rng(0)
     before = rng.integers(80, 110, (300, 410, 3), dtype=np.uint8)
     after, truth = before.copy(), np.zeros((300, 410), np.uint8)

@@ -12,13 +12,13 @@ def pair(raster, scene):
     return [str(raster(name, image)) for name, image in (("a.tif", scene[0]), ("b.tif", scene[1]))]
 
 
-def test_a_geotiff_with_the_bundled_weights(pair, tmp_path, capsys):
+def test_geotiff_with_the_bundled_weights(pair, tmp_path, capsys):
     words = ["predict", *pair, "-o", str(tmp_path / "change.tif"), "--probability", str(tmp_path / "p.tif")]
     words += ["--tile", "128", "--overlap", "32", "--probability-type", "float32", "--augment", "flips", "--batch-size", "2"]
     assert main(words) == 0
     assert "123,000 pixels with data changed" in capsys.readouterr().out
     with rasterio.open(tmp_path / "change.tif") as mask, rasterio.open(tmp_path / "p.tif") as probability:
-        assert mask.crs.to_epsg() == 32633 and mask.tags()["model"] == "glmamba_tiny"
+        assert mask.crs.to_epsg() == 32633 and mask.tags()["weights"] == "glmamba_tiny.synthetic"
         np.testing.assert_array_equal(mask.read(1) == 1, probability.read(1) >= 0.5)
 
 
@@ -34,17 +34,17 @@ def test_polygons_and_report(pair, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-o", "c.tif", "--polygons", "p.shp"], "written as .gpkg"),
-        (["-o", "c.tif", "--min-area", "-2"], "min_area must not be negative"),
+        (["-o", "c.tif", "--polygons", "p.shp"], "use one of .gpkg"),
+        (["-o", "c.tif", "--min-area", "-2"], "min_area must be greater than or equal to 0"),
         (["-o", "c.png", "--report", "r.html"], "name the output .tif"),
-        (["-o", "c.tif", "--tile", "32"], "at least 64"),
-        (["-o", "c.tif", "--percentiles", "[98, 2]"], "percentiles are two rising numbers"),
-        (["-o", "c.tif", "--augment", "flip"], "no test-time augmentation 'flip'"),
+        (["-o", "c.tif", "--tile", "32"], "tile must be greater than or equal to 64"),
+        (["-o", "c.tif", "--percentiles", "[98, 2]"], "percentiles must be two ascending numbers"),
+        (["-o", "c.tif", "--augment", "flip"], "invalid choice: 'flip'"),
         (["-o", "c.png", "--probability", "p.tif"], "name the output .tif"),
         (["-o", "c.tif", "--probability", "p.png"], "is a GeoTIFF"),
     ],
 )
-def test_bad_options_exit_with_2_and_write_nothing(pair, tmp_path, monkeypatch, capsys, words, message):
+def test_invalid_options_exit_with_2_and_write_nothing(pair, tmp_path, monkeypatch, capsys, words, message):
     monkeypatch.chdir(tmp_path)
     assert main(["predict", *pair, *words]) == 2
     assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Lists of scenes: read strictly, predicted once each, whatever fails or dies in between."""
+"""Lists of scenes: validation, failed scenes, resumption, and workers that die."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ SIZE = 96
 
 @pytest.fixture
 def manifest(raster, tmp_path):
-    """Write so many pairs with a square each and the list of them."""
+    """Write `count` pairs with one changed square each, and their list."""
 
     def write(count):
         lines = ["before,after,output"]
@@ -38,7 +38,7 @@ def manifest(raster, tmp_path):
 
 @pytest.fixture
 def weights(tmp_path):
-    """A small model on disk: workers load it themselves."""
+    """Save a small model, which workers load."""
     model = cdzoo.create_model("glmamba_tiny", pretrained=True)
     return str(model.save_pretrained(tmp_path / "model"))
 
@@ -47,22 +47,22 @@ def maps(folder):
     return {file.name: rasterio.open(file).read(1) for file in sorted(Path(folder).glob("*.tif"))}
 
 
-def test_a_list_one_after_the_other_and_again(manifest, weights, tmp_path, capsys):
+def test_a_list_is_completed_when_repeated(manifest, weights, tmp_path, capsys):
     words = ["predict", "--manifest", str(manifest(3)), "--model", weights]
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert "3 scenes, 0 of them done before" in out and "[3/3]" in out and "% changed" in out
+    assert "3 scenes, 0 of them finished before" in out and "[3/3]" in out and "% changed" in out
     first = maps(tmp_path / "maps")
     assert len(first) == 3
     (tmp_path / "maps" / "m1.tif").unlink()
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert "3 scenes, 2 of them done before" in out and out.count("m1.tif") == 1 and "m0.tif" not in out
+    assert "3 scenes, 2 of them finished before" in out and out.count("m1.tif") == 1 and "m0.tif" not in out
     again = maps(tmp_path / "maps")
     assert all((again[name] == first[name]).all() for name in first)
 
 
-def test_a_scene_that_fails_is_reported_and_the_others_are_made(manifest, weights, tmp_path, capsys):
+def test_a_failed_scene_is_reported_and_the_others_are_predicted(manifest, weights, tmp_path, capsys):
     path = manifest(3)
     (tmp_path / "b1.tif").write_bytes(b"no raster")
     assert main(["predict", "--manifest", str(path), "--model", weights]) == 1
@@ -75,23 +75,23 @@ def test_a_scene_that_fails_is_reported_and_the_others_are_made(manifest, weight
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("before,after\na0.tif,b0.tif\n", r"column\(s\) output are missing; there are: before, after"),
-        ("before,after,output,colour\n", r"unknown column\(s\) colour"),
-        ("before,after,output\na0.tif,,m.tif\n", "line 2: no after"),
+        ("before,after\na0.tif,b0.tif\n", r"missing column\(s\) output; found before, after"),
+        ("before,after,output,color\n", r"unknown column\(s\) color"),
+        ("before,after,output\na0.tif,,m.tif\n", "line 2: no value for after"),
         ("before,after,output\na0.tif,none.tif,m.tif\n", r"line 2: .*none\.tif: no such file"),
-        ("before,after,output\na0.tif,b0.tif,m.tif\na0.tif,b0.tif,m.tif\n", r"line 3: .*m\.tif is written by line 2 already"),
-        ("before,after,output\n", "there is no scene in it"),
-        ("", "are missing"),
+        ("before,after,output\na0.tif,b0.tif,m.tif\na0.tif,b0.tif,m.tif\n", r"line 3: .*m\.tif is already an output of line 2"),
+        ("before,after,output\n", "the list has no scenes"),
+        ("", "missing column"),
     ],
 )
-def test_what_a_list_may_not_be(manifest, text, message):
+def test_invalid_lists(manifest, text, message):
     path = manifest(1)
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         read_manifest(path)
 
 
-def test_further_outputs_count_too(manifest, tmp_path):
+def test_scenes_with_missing_outputs_are_unfinished(manifest, tmp_path):
     path = manifest(1)
     path.write_text("before,after,output,polygons\na0.tif,b0.tif,m.tif,p.gpkg\n")
     (scene,) = read_manifest(path)
@@ -105,20 +105,20 @@ def test_further_outputs_count_too(manifest, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "name two images and an output"),
-        (["a.tif", "b.tif", "-o", "c.tif", "--ray"], "give --manifest"),
-        (["--manifest", "x.csv", "-o", "c.tif"], "give no others"),
+        ([], "pass two images and an output"),
+        (["a.tif", "b.tif", "-o", "c.tif", "--ray"], "pass --manifest"),
+        (["--manifest", "x.csv", "-o", "c.tif"], "pass no others"),
         (["--manifest", "none.csv"], "cannot be read as a list of scenes"),
     ],
 )
-def test_bad_options(capsys, words, message):
+def test_invalid_options(capsys, words, message):
     assert main(["predict", *words]) == 2
     assert message in capsys.readouterr().err
 
 
 @pytest.mark.slow
-def test_a_worker_of_ray_that_is_killed_loses_nothing(manifest, weights, tmp_path, monkeypatch, capsys):
-    """Fifty scenes, two workers, one of them killed in the middle: all maps are there and equal those made one by one."""
+def test_ray_resumes_the_scene_of_a_killed_worker(manifest, weights, tmp_path, monkeypatch, capsys):
+    """One of two workers is killed; all fifty maps equal those predicted without Ray."""
     ray = pytest.importorskip("ray")
     monkeypatch.setenv("PYTHONPATH", str(Path(cdzoo.__file__).parents[1]))
     words = ["predict", "--manifest", str(manifest(50)), "--model", weights]
@@ -135,17 +135,17 @@ def test_a_worker_of_ray_that_is_killed_loses_nothing(manifest, weights, tmp_pat
         assert main([*words, "--ray", "--workers", "2"]) == 0
     finally:
         ray.shutdown()
-    assert killed and "50 scenes, 0 of them done before" in capsys.readouterr().out
+    assert killed and "50 scenes, 0 of them finished before" in capsys.readouterr().out
     by_ray = maps(tmp_path / "maps")
     (tmp_path / "maps").rename(tmp_path / "by_ray")
     assert main(words) == 0
-    one_by_one = maps(tmp_path / "maps")
-    assert len(by_ray) == 50 and by_ray.keys() == one_by_one.keys()
-    assert all((by_ray[name] == one_by_one[name]).all() for name in by_ray)
+    sequential = maps(tmp_path / "maps")
+    assert len(by_ray) == 50 and by_ray.keys() == sequential.keys()
+    assert all((by_ray[name] == sequential[name]).all() for name in by_ray)
 
 
 def _workers():
-    """Return the processes that hold the model."""
+    """Return the process ids of the workers."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:

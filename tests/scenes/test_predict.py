@@ -1,11 +1,13 @@
-"""Maps of scenes: where they lie, what they hold, and that tiles, interruptions and order of work leave no trace."""
+"""Maps of scenes: location, values, seams, interruptions, and invalid input."""
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +20,13 @@ from rasterio.transform import from_origin
 
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
-from cdzoo.engine.inputs import change_probability, normalize_pair
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.inference.tta import MODES
+from cdzoo.io.rasters import limited_cache
+from cdzoo.models.preprocess import normalize_images
 from cdzoo.scenes import SceneCfg, predict_scene
-from cdzoo.scenes.raster import RasterSource, small_cache
-from cdzoo.scenes.tiling import Span
+from cdzoo.scenes.raster import RasterSource
+from cdzoo.tiling import Window
 
 SMALL = SceneCfg(tile=128, overlap=48, batch_size=3, progress=False)
 
@@ -30,7 +34,7 @@ SMALL = SceneCfg(tile=128, overlap=48, batch_size=3, progress=False)
 def whole(model, before, after):
     tensors = [torch.from_numpy(image).permute(2, 0, 1)[None] for image in (before, after)]
     with torch.no_grad():
-        return change_probability(model(*normalize_pair(model.config, *tensors)))[0].numpy()
+        return model.probabilities(model(*normalize_images(model.config, *tensors)))[0].numpy()
 
 
 def read(path):
@@ -38,7 +42,7 @@ def read(path):
         return file.read(1)
 
 
-def test_the_mask_is_a_cog_on_the_grid_of_the_first_image(detector, raster, scene, tmp_path):
+def test_the_map_is_a_cog_on_the_grid_of_the_first_image(detector, raster, scene, tmp_path):
     before, after, truth = scene
     paths = raster("a.tif", before), raster("b.tif", after)
     result = predict_scene(detector(), *paths, tmp_path / "change.tif", SMALL, tmp_path / "p.tif")
@@ -62,7 +66,7 @@ def test_large_maps_have_overviews(detector, raster, tmp_path):
 
 
 @pytest.mark.parametrize("size", [(300, 410), (129, 128), (70, 500), (128, 128), (150, 1290)])
-def test_tiles_equal_the_whole_image_when_the_overlap_covers_what_a_pixel_sees(detector, raster, tmp_path, size):
+def test_windows_equal_the_whole_image_if_the_overlap_covers_the_receptive_field(detector, raster, tmp_path, size):
     torch.manual_seed(1)
     model = detector(Convolutions())
     rng = np.random.default_rng(1)
@@ -73,23 +77,23 @@ def test_tiles_equal_the_whole_image_when_the_overlap_covers_what_a_pixel_sees(d
 
 
 @pytest.mark.slow
-def test_tiles_of_a_network_that_pools_over_the_image_agree_with_the_whole(raster, tmp_path):
-    """Its means over the image are means over a tile, so the maps are alike, not equal."""
+def test_windows_agree_with_the_whole_image_for_a_global_receptive_field(raster, tmp_path):
+    """The network sees a window instead of the whole image, so the maps are similar, not equal."""
     model = cdzoo.create_model("glmamba_tiny", pretrained=True).eval()
     scene = SyntheticScenes(1, size=(640, 700), seed=11, unchanged=0)[0]
     before, after = (scene[key].permute(1, 2, 0).numpy() for key in ("image_a", "image_b"))
     cfg = SceneCfg(tile=384, overlap=128, progress=False)
     predict_scene(model, raster("a.tif", before), raster("b.tif", after), tmp_path / "c.tif", cfg)
-    tiled, expected = read(tmp_path / "c.tif") == 1, whole(model, before, after) >= 0.5
+    found, expected = read(tmp_path / "c.tif") == 1, whole(model, before, after) >= 0.5
     assert expected.sum() > 5000
-    assert 2 * (tiled & expected).sum() / (tiled.sum() + expected.sum()) > 0.95
+    assert 2 * (found & expected).sum() / (found.sum() + expected.sum()) > 0.95
 
 
 class TestAlignment:
-    SQUARE = (500_100, 4_999_900, 500_180, 4_999_850)  # left, top, right, bottom in metres of EPSG:32633
+    SQUARE = (500_100, 4_999_900, 500_180, 4_999_850)  # left, top, right, bottom in meters of EPSG:32633
 
     def pair(self, raster, crs, resolution, offset):
-        """Return one place twice, grey: before in UTM at one metre, after on another grid and with a bright square."""
+        """Return two gray images of one place: before in UTM at one meter, after on another grid and with a bright square."""
         from rasterio.warp import transform as move
 
         before = np.full((300, 400, 3), 90, np.uint8)
@@ -126,9 +130,9 @@ class TestAlignment:
         known = found != 255
         assert known[90:160, 90:190].all()
         wrong = (found == 1) != expected
-        assert wrong[known].sum() <= 2 * (50 + 80) * 1.5, "more than a pixel and a half off along the border"
+        assert wrong[known].sum() <= 2 * (50 + 80) * 1.5, "more than 1.5 pixels off along the border"
 
-    def test_what_the_second_image_does_not_cover_is_nodata(self, detector, raster, tmp_path):
+    def test_pixels_outside_the_second_image_are_nodata(self, detector, raster, tmp_path):
         before = np.full((100, 200, 3), 90, np.uint8)
         after = np.full((100, 200, 3), 90, np.uint8)
         shifted = from_origin(500_050, 5_000_000 - 20, 1, 1)
@@ -138,7 +142,7 @@ class TestAlignment:
 
 
 class TestNodata:
-    def test_holes_of_either_date_are_nodata_and_do_not_spread(self, detector, raster, tmp_path, scene):
+    def test_nodata_of_either_date_is_nodata_and_does_not_spread(self, detector, raster, tmp_path, scene):
         before, after, truth = (image.copy() for image in scene)
         before[before == 0], after[after == 0] = 1, 1
         before[20:40, 20:50] = 0
@@ -175,11 +179,11 @@ class TestNodata:
 
 
 class TestDepth:
-    def test_a_stated_range_and_percentiles_scale_deep_rasters(self, detector, raster, tmp_path, scene):
+    def test_value_range_and_percentiles_scale_16_bit_rasters(self, detector, raster, tmp_path, scene):
         before, after, truth = scene
-        deep = [image.astype(np.uint16) * 16 for image in (before, after)]
-        paths = raster("a.tif", deep[0]), raster("b.tif", deep[1])
-        with pytest.raises(InputError, match=r"uint16 values; state what is black and white.*--percentiles"):
+        wide = [image.astype(np.uint16) * 16 for image in (before, after)]
+        paths = raster("a.tif", wide[0]), raster("b.tif", wide[1])
+        with pytest.raises(InputError, match=r"uint16 values; pass the \(min, max\).*--percentiles"):
             predict_scene(detector(), *paths, tmp_path / "c.tif", SMALL)
         for options in ({"value_range": (0, 4080)}, {"percentiles": (1, 99.9)}):
             cfg = SceneCfg(tile=128, overlap=48, progress=False, **options)
@@ -192,18 +196,18 @@ class TestDepth:
         assert not list(tmp_path.glob(".*"))
 
 
-def test_what_was_decoded_is_not_decoded_again(raster, scene):
-    """Neighbouring windows share blocks, and windows of a raster in whole rows share all of them."""
-    path, rows = raster("a.tif", scene[0]), Span(0, 64)
-    with small_cache(), RasterSource(path, 3) as source:
-        left, _ = source.read(rows, Span(0, 100))
+def test_decoded_blocks_of_a_file_are_cached(raster, scene):
+    """Neighboring windows share blocks of the file, and windows of a file stored in whole rows share all of them."""
+    path = raster("a.tif", scene[0])
+    with limited_cache(), RasterSource(path, 3) as source:
+        left, _ = source.read(Window(0, 0, 64, 100))
         os.truncate(path, 100)
-        right, _ = source.read(rows, Span(100, 200))
+        right, _ = source.read(Window(0, 100, 64, 100))
     np.testing.assert_array_equal(np.concatenate([left, right], 1), scene[0][:64, :200])
 
 
 class TestInterruption:
-    def test_a_run_that_failed_goes_on_and_ends_with_the_same_bytes(self, detector, raster, scene, tmp_path, monkeypatch):
+    def test_an_interrupted_run_resumes_and_writes_the_same_bytes(self, detector, raster, scene, tmp_path, monkeypatch):
         torch.manual_seed(1)
         model = detector(Convolutions())
         paths = raster("a.tif", scene[0]), raster("b.tif", scene[1])
@@ -222,14 +226,14 @@ class TestInterruption:
         monkeypatch.setattr(model, "forward", fail)
         with pytest.raises(KeyboardInterrupt):
             predict_scene(model, *paths, outputs[1], SMALL, outputs[1].with_name("p.tif"))
-        assert [path.name for path in outputs[1].parent.iterdir()] == [".c.tif.parts"]
+        assert [path.name for path in outputs[1].parent.iterdir()] == [".c.tif.blocks"]
         monkeypatch.undo()
         result = predict_scene(model, *paths, outputs[1], SMALL, outputs[1].with_name("p.tif"))
         assert result.resumed >= 1
         for name in ("c.tif", "p.tif"):
             assert outputs[0].with_name(name).read_bytes() == outputs[1].with_name(name).read_bytes()
 
-    def test_parts_of_another_job_are_not_used(self, detector, raster, scene, tmp_path, monkeypatch):
+    def test_blocks_of_another_job_are_removed(self, detector, raster, scene, tmp_path, monkeypatch):
         model = detector()
         paths = raster("a.tif", scene[0]), raster("b.tif", scene[1])
         monkeypatch.setattr("cdzoo.scenes.predict.write_cog", lambda *_args: (_ for _ in ()).throw(OSError("disk full")))
@@ -242,7 +246,7 @@ class TestInterruption:
         assert result.resumed == 0 and result.changed == result.pixels
 
     @pytest.mark.slow
-    def test_kill_9(self, raster, tmp_path):
+    def test_sigkill(self, raster, tmp_path):
         scene = SyntheticScenes(1, size=(900, 512), seed=3, unchanged=0)[0]
         paths = [raster(name, scene[key].permute(1, 2, 0).numpy()) for name, key in (("a.tif", "image_a"), ("b.tif", "image_b"))]
         words = [sys.executable, "-m", "cdzoo", "predict", *map(str, paths), "--tile", "192", "--overlap", "64"]
@@ -250,14 +254,14 @@ class TestInterruption:
         subprocess.run([*words, "-o", str(tmp_path / "whole.tif")], env=env, check=True, capture_output=True)
         target = tmp_path / "killed.tif"
         process = subprocess.Popen([*words, "-o", str(target)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        parts = tmp_path / ".killed.tif.parts"
-        while process.poll() is None and not list(parts.glob("part_*.npz")):
+        blocks = tmp_path / ".killed.tif.blocks"
+        while process.poll() is None and not list(blocks.glob("block_*.npz")):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not target.exists()
         subprocess.run([*words, "-o", str(target)], env=env, check=True, capture_output=True)
-        assert target.read_bytes() == (tmp_path / "whole.tif").read_bytes() and not parts.exists()
+        assert target.read_bytes() == (tmp_path / "whole.tif").read_bytes() and not blocks.exists()
 
 
 class TestAugmentation:
@@ -274,29 +278,35 @@ class TestAugmentation:
         np.testing.assert_allclose(read(tmp_path / "p.tif"), np.mean(views, axis=0), atol=1e-5)
         assert len(views) == {"flips": 4, "swap": 2, "all": 8}[mode]
 
-    def test_dates_of_different_bands_cannot_be_exchanged(self, tiny, tmp_path):
-        with pytest.raises(ConfigError, match="cannot be exchanged"):
+    def test_dates_of_different_bands_cannot_be_swapped(self, tiny, tmp_path):
+        with pytest.raises(ConfigError, match="cannot be swapped"):
             predict_scene(tiny(in_chans=(2, 3), siamese=False), "a", "b", tmp_path / "c.tif", SceneCfg(augment="swap"))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tile": 32}, "at least 64"),
-        ({"threshold": 1.0}, "threshold"),
-        ({"probability": "uint16"}, "uint8, float32"),
-        ({"value_range": (1, 0)}, "black, then white"),
+        ({"tile": 32}, "tile must be greater than or equal to 64, got 32"),
+        ({"tile": 128.0}, "tile must be a valid integer"),
+        ({"tiles": 128}, "SceneCfg has no field 'tiles'. Did you mean 'tile'"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"overlap": -1}, "overlap"),
+        ({"augment": "flip"}, "'flips', 'swap' or 'all', got 'flip'"),
+        ({"threshold": 1.0}, "threshold must be less than 1, got 1.0"),
+        ({"threshold": float("nan")}, "threshold"),
+        ({"probability": "uint16"}, "probability must be 'uint8' or 'float32', got 'uint16'"),
+        ({"value_range": (1, 0)}, "min < max"),
         ({"percentiles": (2, 101)}, "from 0 to 100"),
         ({"percentiles": (2, 98), "value_range": (0, 1)}, "not both"),
     ],
 )
-def test_settings_that_cannot_be(options, message):
+def test_invalid_settings(options, message):
     with pytest.raises(ConfigError, match=message):
         SceneCfg(**options)
 
 
 class TestInputs:
-    def test_rasters_that_do_not_go_together_are_named(self, detector, raster, scene, tmp_path):
+    def test_rasters_that_do_not_match(self, detector, raster, scene, tmp_path):
         first = raster("a.tif", scene[0])
         elsewhere = raster("far.tif", scene[1], transform=from_origin(900_000, 5_000_000, 1, 1))
         bare = raster("bare.tif", scene[1], crs=None, transform=Affine.identity())
@@ -304,9 +314,9 @@ class TestInputs:
         grey = raster("grey.tif", scene[1][..., :1])
         (tmp_path / "text.tif").write_text("no raster")
         for pair, message in (
-            ((first, elsewhere), r"far\.tif: lies elsewhere than the first image"),
-            ((first, bare), r"bare\.tif: no coordinate reference system, but the first image has one"),
-            ((bare, first), r"a\.tif: a coordinate reference system, but the first image has none"),
+            ((first, elsewhere), r"far\.tif: does not overlap the first image"),
+            ((first, bare), r"bare\.tif: the file has no coordinate reference system, but the first image has one"),
+            ((bare, first), r"a\.tif: the file has a coordinate reference system, but the first image has none"),
             ((bare, small), r"small\.tif: 410x100 pixels, but the first image has 410x300, and neither"),
             ((first, grey), r"grey\.tif: the raster has 1 band\(s\), expected 3"),
             ((first, tmp_path / "text.tif"), r"text\.tif: cannot be read as a raster"),
@@ -316,7 +326,7 @@ class TestInputs:
                 predict_scene(detector(), *pair, tmp_path / "c.tif", SMALL)
         assert not (tmp_path / "c.tif").exists()
 
-    def test_outputs(self, detector, raster, scene, tmp_path):
+    def test_invalid_outputs(self, detector, raster, scene, tmp_path):
         paths = raster("a.tif", scene[0]), raster("b.tif", scene[1])
         with pytest.raises(InputError, match="is a GeoTIFF"):
             predict_scene(detector(), *paths, tmp_path / "c.png", SMALL)
@@ -333,9 +343,39 @@ class TestInputs:
         predict_scene(detector(Pixels(5)), raster("a.tif", four[0]), raster("b.tif", four[1]), tmp_path / "c.tif", SMALL)
         np.testing.assert_array_equal(read(tmp_path / "c.tif"), scene[2])
 
+    def test_bands_other_than_those_of_the_weights(self, raster, scene, tmp_path):
+        path = raster("five.tif", np.concatenate([scene[0], scene[0][..., :2]], -1))
+        with pytest.raises(InputError, match=r"five\.tif: the raster has 5 band\(s\), expected 3 \(red, green, blue\)"):
+            predict_scene("glmamba_tiny.synthetic", path, path, tmp_path / "c.tif", SMALL)
+
+
+def test_weights_by_name_and_their_threshold(raster, scene, tmp_path):
+    before, after = (image[:96, :128] for image in scene[:2])
+    paths = raster("a.tif", before), raster("b.tif", after)
+    model = cdzoo.create_model("glmamba_tiny.synthetic")
+    model.pretrained_cfg = dataclasses.replace(model.pretrained_cfg, threshold=0.25)
+    cfg = SceneCfg(tile=128, probability="float32", progress=False)
+    result = predict_scene(model, *paths, tmp_path / "c.tif", cfg, tmp_path / "p.tif")
+    assert result.threshold == 0.25 and model.training
+    np.testing.assert_array_equal(read(result.mask), read(result.probability) >= 0.25)
+    with rasterio.open(result.mask) as file:
+        tags = file.tags()
+    assert (tags["model"], tags["weights"], tags["threshold"]) == ("glmamba_tiny", "glmamba_tiny.synthetic", "0.25")
+    expected = read(result.probability)
+    result = predict_scene("glmamba_tiny", *paths, tmp_path / "c.tif", cfg, tmp_path / "p.tif")
+    assert result.threshold == 0.5
+    np.testing.assert_array_equal(read(result.probability), expected)
+
+
+def test_settings_offer_every_augmentation_and_are_importable_without_torch():
+    assert typing.get_args(typing.get_type_hints(SceneCfg)["augment"]) == MODES
+    code = "import sys; from cdzoo.scenes import PolygonCfg, SceneCfg; SceneCfg(); assert 'torch' not in sys.modules"
+    env = {**os.environ, "PYTHONPATH": str(Path(cdzoo.__file__).parents[1])}
+    subprocess.run([sys.executable, "-c", code], env=env, check=True)
+
 
 @pytest.mark.slow
-def test_the_benchmark_of_scenes_runs(tmp_path):
+def test_the_benchmark_runs(tmp_path):
     script = Path(cdzoo.__file__).parents[1] / "benchmarks" / "scene.py"
     env = {**os.environ, "PYTHONPATH": str(script.parents[1])}
     words = [sys.executable, str(script), "--quick", "--out", str(tmp_path / "scene.json")]

@@ -1,4 +1,4 @@
-"""The figure is made of the tracked results, each of which says where it is from."""
+"""The figure of results: points, files, and the tracked results."""
 
 import importlib.util
 import json
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def tool():
     spec = importlib.util.spec_from_file_location("fig9_tool", ROOT / "tools" / "fig9.py")
-    module = sys.modules["fig9_tool"] = importlib.util.module_from_spec(spec)  # where a dataclass looks its types up
+    module = sys.modules["fig9_tool"] = importlib.util.module_from_spec(spec)  # dataclasses look up their types there
     spec.loader.exec_module(module)
     return module
 
@@ -39,7 +39,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_points_take_their_cost_from_what_was_counted(tool, folder):
+def test_points_have_the_counted_costs(tool, folder):
     points = {point.label: point for point in tool.read_points(folder)}
     assert (points["EF"].provenance, points["EF"].f1, points["EF"].params_m, points["EF"].gmacs) == ("quoted", 80.0, 1.0, 3.0)
     assert (points["unknown"].params_m, points["unknown"].gmacs) == (9, None)
@@ -61,7 +61,7 @@ def test_a_new_row_adds_a_point_and_pictures_are_written(tool, folder, capsys):
         assert picture.width > 1000 and picture.height > 800  # two rows, as the two data sets cannot share axes
 
 
-def test_the_front_holds_what_nothing_cheaper_beats(tool):
+def test_pareto_front(tool):
     points = [(4.0, 9.0), (1.0, 5.0), (2.0, 4.0), (3.0, 8.0), (3.0, 7.0), (5.0, 9.0)]
     assert tool.pareto(points) == [(1.0, 5.0), (3.0, 8.0), (4.0, 9.0)]
 
@@ -73,14 +73,14 @@ def test_the_front_holds_what_nothing_cheaper_beats(tool):
         ({"points": [{"label": "x", "model": "fc_siam_diff", "f1": 1}]}, r"fc_siam_diff is not in costs\.json: run cdzoo flops"),
     ],
 )
-def test_results_that_cannot_be_drawn_are_named(tool, folder, change, message):
+def test_invalid_results_are_named(tool, folder, change, message):
     content = json.loads((folder / "a.json").read_text()) | change
     (folder / "a.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=rf"a\.json: {message}"):
         tool.read_points(folder)
 
 
-def test_missing_folders_and_damaged_files_exit_with_2(tool, folder, capsys):
+def test_missing_folders_and_invalid_files_exit_with_2(tool, folder, capsys):
     assert tool.main(["--results", str(folder), "--out", str(folder / "none")]) == 2
     assert "there is no such folder" in capsys.readouterr().err
     (folder / "costs.json").write_text("{")
@@ -88,7 +88,7 @@ def test_missing_folders_and_damaged_files_exit_with_2(tool, folder, capsys):
     assert "costs.json: cannot be read" in capsys.readouterr().err
 
 
-def test_the_tracked_results_are_drawn_and_their_costs_are_of_this_code(tool):
+def test_tracked_results_match_the_models(tool):
     import torch
 
     import cdzoo

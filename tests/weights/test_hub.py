@@ -11,7 +11,7 @@ from architectures import architectures, fill, images, shrunk
 from hub_server import TOKEN, USER
 
 import cdzoo
-import cdzoo.hub
+import cdzoo.weights.hub
 from cdzoo.cli.main import main
 from cdzoo.errors import InputError, WeightsError
 
@@ -108,7 +108,7 @@ class TestFailures:
             cdzoo.create_model(f"hf-hub:{NAME}")
         for source in ("../../etc/passwd", "a/b/c", "a", "a/.."):
             with pytest.raises(WeightsError, match="expected owner/name"):
-                cdzoo.hub.download(source, "config.json")
+                cdzoo.weights.hub.download(source, "config.json")
 
     def test_a_private_repository_needs_the_token(self, hub, published, monkeypatch):
         hub.repos[NAME].private = True
@@ -144,7 +144,7 @@ class TestFailures:
     def test_a_download_that_is_always_cut_off_leaves_no_half_file(self, hub, published, tmp_path):
         hub.truncate("model.safetensors", times=1000)
         with pytest.raises(WeightsError, match="could not be downloaded"):
-            cdzoo.hub.pull(NAME, tmp_path / "model")
+            cdzoo.weights.hub.pull(NAME, tmp_path / "model")
         assert not (tmp_path / "model").exists()
         assert not list((tmp_path / "hub_cache").rglob("snapshots/*/model.safetensors"))
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(".model")]
@@ -157,7 +157,7 @@ class TestFailures:
         weights.resolve().write_bytes(data)
         with pytest.raises(WeightsError, match=r"damaged or not the weights.*cdzoo pull --force"):
             cdzoo.create_model(f"hf-hub:{NAME}")
-        cdzoo.hub.pull(NAME, force=True)
+        cdzoo.weights.hub.pull(NAME, force=True)
         cdzoo.create_model(f"hf-hub:{NAME}")
 
 
@@ -187,7 +187,7 @@ class TestCommands:
         assert main(["push", str(tmp_path), NAME]) == 2
         assert "config.json" in capsys.readouterr().err and hub.log == []
         with pytest.raises(InputError, match="no model to publish"):
-            cdzoo.hub.push(tmp_path, NAME)
+            cdzoo.weights.hub.push(tmp_path, NAME)
 
     def test_pull_from_the_cache_when_offline_and_not_from_a_server_that_fails(self, hub, published, tmp_path, monkeypatch):
         import huggingface_hub.constants as constants

@@ -1,4 +1,4 @@
-"""The weights that are listed exist, are what they say, and work without a network."""
+"""Published weights: descriptions, files, loading by tag, and use without a network."""
 
 import csv
 import json
@@ -11,12 +11,12 @@ import torch
 
 import cdzoo
 from cdzoo.cli.main import main
-from cdzoo.data.source import DataCfg
-from cdzoo.engine.score import score_model
+from cdzoo.data.open import DataCfg
+from cdzoo.engine.run import score_model
 from cdzoo.errors import ConfigError, UnknownNameError, WeightsError
-from cdzoo.weights import WEIGHTS_FILE, PretrainedCfg, bundled_folder, get_pretrained, register_pretrained
-from cdzoo.weights.loading import check_sha256
-from cdzoo.weights.registry import _WEIGHTS
+from cdzoo.io.files import check_sha256
+from cdzoo.weights import WEIGHTS_FILE, PretrainedCfg, get_pretrained, register_pretrained
+from cdzoo.weights.pretrained import _PRETRAINED, bundled_folder
 
 BUNDLED = "glmamba_tiny.synthetic"
 DIGEST = "0" * 64
@@ -25,27 +25,27 @@ DIGEST = "0" * 64
 @pytest.fixture
 def no_network(monkeypatch):
     def refuse(*_args):
-        raise AssertionError("something tried to reach the network")
+        raise AssertionError("unexpected network access")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-def test_the_bundled_weight_is_listed_and_is_the_default():
+def test_bundled_weights_are_listed_and_the_default():
     assert cdzoo.list_pretrained() == [BUNDLED] and cdzoo.list_pretrained("bit*") == []
     assert cdzoo.list_models(pretrained=True) == ["glmamba_tiny"] and cdzoo.list_models("bit*", pretrained=True) == []
     assert get_pretrained("glmamba_tiny") is get_pretrained(BUNDLED)
 
 
 @pytest.mark.parametrize("name", cdzoo.list_pretrained())
-class TestEveryWeight:
-    def test_it_is_described_completely(self, name):
+class TestEveryTag:
+    def test_description_is_complete(self, name):
         weight = get_pretrained(name)
         assert weight.name == name and weight.dataset and weight.protocol and weight.license and weight.citation
         config = cdzoo.create_model(name).config
         assert len(weight.bands) == config.bands[0] and len(weight.mean) in (1, config.bands[0])
         assert 0 < weight.metrics["f1"] < 1 and weight.provenance == "measured"
 
-    def test_files_in_the_package_are_small_and_whole(self, name):
+    def test_files_in_the_package(self, name):
         weight = get_pretrained(name)
         folder = bundled_folder(weight)
         assert (folder / WEIGHTS_FILE).stat().st_size <= 5_000_000
@@ -61,35 +61,39 @@ class TestEveryWeight:
 
 
 @pytest.mark.slow
-def test_the_bundled_weight_scores_what_it_says():
+def test_bundled_weights_reach_their_score():
     model = cdzoo.create_model("glmamba_tiny", pretrained=True)
     result = score_model(model, "it", DataCfg("synthetic"), "test", torch.device("cpu"))
     assert result["scores"]["f1"] == pytest.approx(get_pretrained(BUNDLED).metrics["f1"], abs=1e-3)
     assert get_pretrained(BUNDLED).protocol == f"{result['protocol']['name']} {result['protocol']['hash']}"
 
 
-def test_names_with_and_without_tag(pair):
+def test_loading_by_tag(pair):
     with torch.no_grad():
         named, default = (cdzoo.create_model(name, pretrained=True).eval()(*pair) for name in (BUNDLED, "glmamba_tiny"))
-        fresh = cdzoo.create_model(BUNDLED).eval()(*pair)
-    assert torch.equal(named, default) and not torch.equal(named, fresh)
+        tagged, chosen = cdzoo.create_model(BUNDLED), cdzoo.create_model("glmamba_tiny", pretrained="synthetic")
+        outputs = [model.eval()(*pair) for model in (tagged, chosen, cdzoo.create_model("glmamba_tiny"))]
+    assert all(torch.equal(named, other) for other in (default, *outputs[:2])) and not torch.equal(named, outputs[2])
+    assert tagged.pretrained_cfg is get_pretrained(BUNDLED) and tagged.pretrained_cfg.threshold == 0.5
+    with pytest.raises(UnknownNameError, match="has no weights 'nonsense'"):
+        cdzoo.create_model("glmamba_tiny", pretrained="nonsense")
     with pytest.raises(UnknownNameError, match=r"'glmamba_tiny' has no weights 'synthetik'\. Did you mean 'synthetic'"):
         cdzoo.create_model("glmamba_tiny.synthetik")
-    with pytest.raises(WeightsError, match=r"no weights are published for 'bit_levir'.*cdzoo train.*cdzoo convert"):
+    with pytest.raises(WeightsError, match=r"no weights of 'bit_levir' are published.*cdzoo train.*cdzoo convert"):
         cdzoo.create_model("bit_levir", pretrained=True)
-    with pytest.raises(UnknownNameError, match="no model 'glmamba_tinny'"):
+    with pytest.raises(UnknownNameError, match="unknown model 'glmamba_tinny'"):
         cdzoo.create_model("glmamba_tinny.synthetic", pretrained=True)
 
 
-def test_parts_cannot_be_swapped_under_weights_but_bands_and_classes_adapt():
-    with pytest.raises(WeightsError, match="does not fit model 'glmamba_tiny'"):
+def test_weights_require_the_same_components():
+    with pytest.raises(WeightsError, match="does not match the model 'glmamba_tiny'"):
         cdzoo.create_model("glmamba_tiny", pretrained=True, fusion="cbam")
-    with pytest.warns(UserWarning, match=r"1 adapted .*2 fresh"):
-        model = cdzoo.create_model("glmamba_tiny", pretrained=True, in_chans=4, num_classes=3)
-    assert model.config.in_chans == 4 and model.config.num_classes == 3
+    with pytest.warns(UserWarning, match=r"1 adapted .*2 reinitialized"):
+        model = cdzoo.create_model("glmamba_tiny", pretrained=True, in_chans=4, num_classes=2)
+    assert model.config.in_chans == 4 and model.config.num_classes == 2
 
 
-def test_a_weight_on_the_hub_is_fetched_at_its_commit_and_checked(hub, tiny, monkeypatch):
+def test_weights_on_the_hub_are_pinned_and_verified(hub, tiny, monkeypatch):
     import hashlib
 
     model = cdzoo.create_model("glmamba_tiny")
@@ -97,7 +101,7 @@ def test_a_weight_on_the_hub_is_fetched_at_its_commit_and_checked(hub, tiny, mon
     digest = hashlib.sha256(hub.repos["someone/model"].commits[commit]["model.safetensors"]).hexdigest()
     for tag, sha256 in (("right", digest), ("wrong", DIGEST)):
         monkeypatch.setitem(
-            _WEIGHTS, f"glmamba_tiny.{tag}", PretrainedCfg("glmamba_tiny", tag, sha256, repo="someone/model", revision=commit)
+            _PRETRAINED, f"glmamba_tiny.{tag}", PretrainedCfg("glmamba_tiny", tag, sha256, repo="someone/model", revision=commit)
         )
     loaded = cdzoo.create_model("glmamba_tiny.right", pretrained=True)
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in loaded.state_dict().items())
@@ -110,25 +114,25 @@ def test_a_weight_on_the_hub_is_fetched_at_its_commit_and_checked(hub, tiny, mon
     ("options", "message"),
     [
         ({"sha256": "abc", "file": "x"}, "sha256 must be 64"),
-        ({"sha256": DIGEST}, "either a file of the package or in a repository"),
-        ({"sha256": DIGEST, "file": "x", "repo": "a/b"}, "either a file of the package or in a repository"),
+        ({"sha256": DIGEST}, "either in the package"),
+        ({"sha256": DIGEST, "file": "x", "repo": "a/b"}, "either in the package"),
         ({"sha256": DIGEST, "repo": "a/b", "revision": "main"}, "must be a commit"),
-        ({"sha256": DIGEST, "file": "x", "provenance": "rumoured"}, "measured or quoted"),
+        ({"sha256": DIGEST, "file": "x", "provenance": "rumoured"}, "must be 'measured' or 'quoted'"),
     ],
 )
-def test_weights_that_could_change_or_be_missed_are_not_listed(options, message):
+def test_invalid_descriptions_raise(options, message):
     with pytest.raises(ConfigError, match=message):
         PretrainedCfg("glmamba_tiny", "x", **options)
 
 
-def test_a_name_is_taken_once():
+def test_names_are_unique():
     weight = get_pretrained(BUNDLED)
     assert register_pretrained(weight) is weight
-    with pytest.raises(ConfigError, match="there is a weight"):
+    with pytest.raises(ConfigError, match="already registered"):
         register_pretrained(PretrainedCfg("glmamba_tiny", "synthetic", DIGEST, file="other"))
 
 
-def test_predict_and_demo_need_no_network_and_no_training(no_network, tmp_path, pair_folder, capsys):
+def test_predict_and_demo_without_network(no_network, tmp_path, pair_folder, capsys):
     root = pair_folder(1, 64)
     start = time.monotonic()
     words = ["predict", str(root / "A" / "pair_0.png"), str(root / "B" / "pair_0.png"), "-o", str(tmp_path / "change.png")]
@@ -137,6 +141,6 @@ def test_predict_and_demo_need_no_network_and_no_training(no_network, tmp_path, 
     out = capsys.readouterr().out
     assert BUNDLED in out and "f1 0." in out
     assert (tmp_path / "change.png").stat().st_size and (tmp_path / "demo.png").stat().st_size
-    assert time.monotonic() - start < 300  # it draws, it does not train
+    assert time.monotonic() - start < 300  # no training
     assert main(["list", "--kind", "weight"]) == 0
     assert "in the package" in capsys.readouterr().out

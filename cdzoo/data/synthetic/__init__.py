@@ -1,7 +1,7 @@
-"""Procedural bitemporal scenes: pairs with known change, from a seed, without a file or a network.
+"""Procedural pairs of aerial images with known building change, generated from a seed without files or downloads.
 
-`plan.py` lays streets and lots, `settle.py` puts buildings on them (the only thing that is labelled) and `furnish.py` the rest;
-`render.py` draws one date of it with the pens of `objects.py`, `camera.py` takes the picture, `scenes.py` makes the data set.
+`plan.py` generates streets and lots, `buildings.py` the labeled buildings, and `surroundings.py` unlabeled objects. `render.py`
+draws each date with the functions of `objects.py`, `camera.py` simulates the sensor, and `scenes.py` defines the data set.
 """
 
 from cdzoo.data.synthetic.scenes import Scene, SyntheticScenes, make_scene

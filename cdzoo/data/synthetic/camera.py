@@ -1,4 +1,4 @@
-"""Light and camera: when a date was taken, and what the sensor makes of the scene."""
+"""Acquisition conditions of a date and sensor simulation."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageChops, ImageFilter
 
-METRES = 0.5  # per pixel
-AIR = (0.60, 0.65, 0.72)  # colour of haze
+METERS_PER_PIXEL = 0.5
+HAZE_COLOR = (0.60, 0.65, 0.72)  # RGB in [0, 1]
 MARGIN = 4
-"""Pixels drawn around a scene and cut off: more than misregistration and blur reach, so that neither shows at its edge."""
+"""Border in pixels that is drawn and cropped, wide enough for misregistration and blur."""
 
 _QUANTILES = np.array([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)])
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """When and how a date was taken.
+    """Acquisition conditions of one date.
 
     Attributes:
-        azimuth: Direction to the sun in the picture, in radians.
-        elevation: Height of the sun, in radians.
-        season: 0 green, 1 dry.
-        exposure: Factor on brightness.
-        contrast: Factor on the distance from mid grey.
-        gamma: Exponent on values in [0, 1].
-        cast: Factor on each of R, G, B.
-        haze: Share of light that is haze, in [0, 1).
-        blur: Reach of the optical blur in pixels.
-        grain: Deviation of the sensor noise, in grey values.
-        shift: Displacement of the content (x, y) in pixels.
+        azimuth: Direction to the sun in the image plane, in radians.
+        elevation: Elevation of the sun, in radians.
+        season: Season, from 0 (green) to 1 (dry).
+        exposure: Brightness factor.
+        contrast: Contrast factor, relative to middle gray.
+        gamma: Exponent applied to values in [0, 1].
+        cast: Factors of R, G, B.
+        haze: Opacity of the haze, in [0, 1).
+        blur: Radius of the optical blur in pixels.
+        grain: Standard deviation of the sensor noise in gray levels.
+        shift: Displacement (x, y) of the image content in pixels.
     """
 
     azimuth: float
@@ -48,29 +48,29 @@ class Conditions:
     grain: float
     shift: tuple[float, float]
 
-    def shadow(self, height: float) -> tuple[float, float]:
-        """Return where the shadow of something `height` metres high ends, in pixels from its foot."""
-        length = height / METRES / math.tan(self.elevation)
+    def shadow_offset(self, height: float) -> tuple[float, float]:
+        """Return the offset (x, y) in pixels of the shadow of a point `height` meters above the ground."""
+        length = height / METERS_PER_PIXEL / math.tan(self.elevation)
         return -math.cos(self.azimuth) * length, -math.sin(self.azimuth) * length
 
-    def lambert(self, towards: float) -> float:
-        """Return the light on a roof that slopes 27 degrees down to the direction `towards`: sky light plus sun."""
+    def roof_light(self, towards: float) -> float:
+        """Return the brightness of a roof with a slope of 27 degrees (0.47 rad) facing `towards`: ambient plus direct light."""
         level = math.cos(0.47) * math.sin(self.elevation)
         slope = math.sin(0.47) * math.cos(self.elevation) * math.cos(towards - self.azimuth)
         return 0.34 + 0.80 * max(0.0, level + slope)
 
 
 def draw_conditions(rng: np.random.Generator, shifted: bool) -> Conditions:
-    """Draw the conditions of one date.
+    """Sample the acquisition conditions of one date.
 
     Args:
-        rng: Source of every choice.
-        shifted: Misregister the date by up to 2 pixels.
+        rng: Random generator.
+        shifted: Displace the content by up to 2 pixels.
     """
-    away, turn = rng.uniform(0, 2), rng.uniform(0, 2 * np.pi)
+    distance, direction = rng.uniform(0, 2), rng.uniform(0, 2 * np.pi)
     cast = rng.normal(1, 0.03, 3)
     return Conditions(
-        azimuth=rng.uniform(0.1, 0.9) * np.pi,  # from the south of a picture with north up, as north of the tropics
+        azimuth=rng.uniform(0.1, 0.9) * np.pi,  # from the south in a north-up image, as north of the tropics
         elevation=np.deg2rad(rng.uniform(32, 64)),
         season=rng.uniform(0, 1),
         exposure=rng.uniform(0.84, 1.14),
@@ -80,30 +80,31 @@ def draw_conditions(rng: np.random.Generator, shifted: bool) -> Conditions:
         haze=max(0.0, rng.uniform(-0.08, 0.14)),
         blur=max(0.0, rng.uniform(-0.1, 0.4)),
         grain=rng.uniform(1.0, 4.5),
-        shift=(away * np.cos(turn), away * np.sin(turn)) if shifted else (0.0, 0.0),
+        shift=(distance * np.cos(direction), distance * np.sin(direction)) if shifted else (0.0, 0.0),
     )
 
 
-def photograph(rng: np.random.Generator, scene: Image.Image, sky: Conditions) -> npt.NDArray[np.uint8]:
-    """Turn a drawn scene into what the camera sees of it, (H, W, 3) uint8 without the scene's margin."""
-    image = scene.point(_tone_curve(sky))
-    if sky.blur:
-        image = image.filter(ImageFilter.BoxBlur(sky.blur))
+def capture(rng: np.random.Generator, scene: Image.Image, conditions: Conditions) -> npt.NDArray[np.uint8]:
+    """Apply the acquisition conditions to a drawn scene; returns an image (H, W, 3) uint8 without the margin."""
+    image = scene.point(_tone_curve(conditions))
+    if conditions.blur:
+        image = image.filter(ImageFilter.BoxBlur(conditions.blur))
     width, height = image.width - 2 * MARGIN, image.height - 2 * MARGIN
-    left, top = MARGIN - sky.shift[0], MARGIN - sky.shift[1]
-    if sky.shift == (0.0, 0.0):
+    left, top = MARGIN - conditions.shift[0], MARGIN - conditions.shift[1]
+    if conditions.shift == (0.0, 0.0):
         image = image.crop((MARGIN, MARGIN, MARGIN + width, MARGIN + height))
-    else:  # cubic: the blur of a linear one would give a shifted date away
+    else:  # bicubic, because bilinear resampling would blur displaced dates only
         image = image.resize((width, height), Image.Resampling.BICUBIC, box=(left, top, left + width, top + height))
-    # Noise as a table over random bytes stays in 8 bits, several times as fast as normal numbers in floating point.
-    table = (128.5 + _QUANTILES * sky.grain).astype(int).tolist() * 3
+    # A lookup table on random bytes is several times faster than normally distributed floats.
+    table = (128.5 + _QUANTILES * conditions.grain).astype(int).tolist() * 3
     noise = Image.frombytes("RGB", image.size, rng.bytes(3 * width * height)).point(table)
     return np.array(ImageChops.add(image, noise, 1, -128))
 
 
-def _tone_curve(sky: Conditions) -> list[int]:
-    """Return what each band's 256 values become, one band after the other, as Pillow's `point` takes it."""
-    values = ((np.arange(256) / 255) ** sky.gamma - 0.42) * sky.contrast + 0.42
-    bands = [values * cast * sky.exposure * (1 - sky.haze) + air * sky.haze for cast, air in zip(sky.cast, AIR, strict=True)]
+def _tone_curve(conditions: Conditions) -> list[int]:
+    """Return the lookup table of all bands, 256 values each, for `Image.point`."""
+    values = ((np.arange(256) / 255) ** conditions.gamma - 0.42) * conditions.contrast + 0.42
+    exposure, haze = conditions.exposure, conditions.haze
+    bands = [values * cast * exposure * (1 - haze) + air * haze for cast, air in zip(conditions.cast, HAZE_COLOR, strict=True)]
     curve: list[int] = (np.concatenate(bands) * 255).clip(0, 255).astype(int).tolist()
     return curve

@@ -1,27 +1,28 @@
-"""What stands where at each date: streets and lots. One unit is a pixel of 0.5 m; index 0 is before, 1 is after."""
+"""Plan of a scene at both dates, and generation of its streets and lots. Lengths are in pixels of 0.5 m."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from cdzoo.data.synthetic.shapes import Dice, Point, Points, Rect
+from cdzoo.data.synthetic.shapes import Point, Points, Random, Rect
 
 RGB = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
 class Building:
-    """A building of one or more wings.
+    """Building of one or more wings.
 
     Attributes:
-        wings: Footprints; the first is the main one, the others point away from it. Together they are the building.
-        height: Height of the eaves in metres.
-        flat: Flat roof, else hipped with gables over the wings.
-        color: RGB of the roof in even light.
+        wings: Footprints of the wings, the main wing first.
+        height: Height of the eaves in meters.
+        flat: Whether the roof is flat; otherwise it is a hip roof with gables over the wings.
+        color: RGB color of the roof.
     """
 
     wings: tuple[Rect, ...]
@@ -32,7 +33,14 @@ class Building:
 
 @dataclass(frozen=True)
 class Yard:
-    """A plot: its side of the street, how worn its lawn is in [0, 1], and the centre and radius of its pool, if any."""
+    """Yard of a residential building.
+
+    Attributes:
+        rect: Outline.
+        side: Side of the street, 1 or -1.
+        wear: Wear of the lawn, in [0, 1].
+        pool: Center and radius (x, y, radius) of the pool, or None.
+    """
 
     rect: Rect
     side: int
@@ -42,151 +50,170 @@ class Yard:
 
 @dataclass(frozen=True)
 class Lot:
-    """Ground for one building beside a street."""
+    """Lot for one building beside a street.
+
+    Attributes:
+        x: Horizontal position of the center.
+        y: Vertical position of the center.
+        angle: Direction of the street, in radians.
+        side: Side of the street, 1 or -1.
+        length: Extent along the street.
+        depth: Extent perpendicular to the street.
+    """
 
     x: float
     y: float
-    angle: float  # of the street
-    side: int  # +1 or -1: on which side of the street it lies
-    length: float  # along the street
+    angle: float
+    side: int
+    length: float
     depth: float
 
     def rect(self, margin: float = 0.0) -> Rect:
-        """Return its outline, moved outwards by `margin`."""
+        """Return the outline of the lot, expanded by `margin`."""
         return Rect(self.x, self.y, self.length + 2 * margin, self.depth + 2 * margin, self.angle)
 
 
 @dataclass
 class Plan:
-    """A place at two dates.
+    """Contents of a scene. Tuples have one item per date, before and after.
 
     Attributes:
-        works: A trading estate, else houses.
-        streets: Centre lines (N, 2) at each date.
-        street_width: Width of all carriageways.
-        concrete: Streets are pale, else of asphalt.
-        wooded: How much of the free ground is wood, in [0, 1].
-        grown: How much woods and trees differ at each date, a few hundredths.
-        yards: Gardens at each date.
-        drives: Driveways at each date.
-        parks: Car parks at each date.
-        buildings: Buildings at each date.
-        trees: (N, 3) x, y, radius of lone trees at each date.
-        cars: Cars at each date, with their colours.
-        fields: Patches of crop or bare soil at each date, with their colours; furrowed if the flag is set.
-        tracks: Worn paths at each date.
+        industrial: Whether buildings are industrial; otherwise they are residential.
+        streets: Center lines (N, 2).
+        street_width: Width of the roadways.
+        concrete: Whether streets are of concrete; otherwise they are of asphalt.
+        tree_cover: Fraction of the free ground covered by woods, in [0, 1].
+        growth: Offset of the height of trees, a few hundredths.
+        yards: Yards of residential buildings.
+        driveways: Driveways of residential buildings.
+        parking_lots: Parking lots of industrial buildings.
+        buildings: Buildings.
+        trees: Single trees (N, 3) as x, y, radius.
+        cars: Cars with their colors.
+        fields: Patches of crops or bare soil with their colors and whether they have furrows.
+        paths: Unpaved paths.
     """
 
-    works: bool
+    industrial: bool
     streets: tuple[list[Points], list[Points]]
     street_width: float
     concrete: bool
-    wooded: float
-    grown: tuple[float, float]
+    tree_cover: float
+    growth: tuple[float, float]
     yards: tuple[list[Yard], list[Yard]] = field(default_factory=lambda: ([], []))
-    drives: tuple[list[Rect], list[Rect]] = field(default_factory=lambda: ([], []))
-    parks: tuple[list[Rect], list[Rect]] = field(default_factory=lambda: ([], []))
+    driveways: tuple[list[Rect], list[Rect]] = field(default_factory=lambda: ([], []))
+    parking_lots: tuple[list[Rect], list[Rect]] = field(default_factory=lambda: ([], []))
     buildings: tuple[list[Building], list[Building]] = field(default_factory=lambda: ([], []))
     trees: tuple[Points, Points] = (np.zeros((0, 3)), np.zeros((0, 3)))
     cars: tuple[list[tuple[Rect, RGB]], list[tuple[Rect, RGB]]] = field(default_factory=lambda: ([], []))
     fields: tuple[list[tuple[Rect, RGB, bool]], list[tuple[Rect, RGB, bool]]] = field(default_factory=lambda: ([], []))
-    tracks: tuple[list[list[Point]], list[list[Point]]] = field(default_factory=lambda: ([], []))
+    paths: tuple[list[list[Point]], list[list[Point]]] = field(default_factory=lambda: ([], []))
 
 
 @dataclass(frozen=True)
-class Story:
-    """What happens between the dates.
+class Scenario:
+    """Change between the dates.
 
     Attributes:
-        kind: "quarter" (built up on one side of a line), "infill" (here and there), "clearance" or "nothing".
-        direction: Where the changing side lies, in radians.
-        border: Distance of its edge from `centre`.
-        centre: Of the picture.
-        new_streets: The streets of the changing side are not there before.
+        kind: "development" or "demolition" on one side of a line, "infill" of single lots, or "none".
+        direction: Direction of the changing area from the line, in radians.
+        border: Signed distance of the line from `center`.
+        center: Center of the canvas (x, y).
+        new_streets: Whether the streets of the changing area exist at the second date only.
     """
 
     kind: str
     direction: float
     border: float
-    centre: Point
+    center: Point
     new_streets: bool
 
-    def ahead(self, points: Points) -> npt.NDArray[np.bool_]:
-        """Say which of the points (N, 2) lie on the changing side."""
-        along = (points - np.array(self.centre)) @ np.array((math.cos(self.direction), math.sin(self.direction)))
+    def in_changing_area(self, points: Points) -> npt.NDArray[np.bool_]:
+        """Return which points (N, 2) are in the changing area."""
+        along = (points - np.array(self.center)) @ np.array((math.cos(self.direction), math.sin(self.direction)))
         return np.asarray(along > self.border)
 
 
-def lay_out(dice: Dice, height: int, width: int, change: bool, pseudo_changes: bool) -> tuple[Plan, list[Lot], Story]:
-    """Lay streets over a canvas of `height` x `width` pixels and cut the ground beside them into lots.
+def lay_out(rand: Random, height: int, width: int, change: bool, pseudo_changes: bool) -> tuple[Plan, list[Lot], Scenario]:
+    """Generate the streets of a canvas, the lots beside them, and the change between the dates.
 
     Args:
-        dice: Source of random numbers.
-        height: Height of the canvas.
-        width: Width of the canvas.
+        rand: Random numbers.
+        height: Height of the canvas in pixels.
+        width: Width of the canvas in pixels.
         change: Let buildings appear, disappear or grow.
-        pseudo_changes: Let streets be built between the dates.
+        pseudo_changes: Let streets appear.
+
+    Returns:
+        The plan, with streets only, the visible lots, and the scenario.
     """
-    works = dice.roll() < 0.25
-    angle = dice.between(0, math.pi)
-    kind = dice.pick(("quarter",) * 10 + ("infill",) * 7 + ("clearance",) * 3)
-    new_streets = kind == "quarter" and dice.roll() < 0.5 and pseudo_changes
-    turn, border = dice.between(0, 2 * math.pi), dice.between(-0.3, 0.25) * min(height, width)
-    story = Story(kind if change else "nothing", turn, border, (width / 2, height / 2), new_streets)
-    bend, wave, phase = dice.between(0, 28) * (not works), dice.between(260, 520), dice.between(0, 2 * math.pi)
+    industrial = rand.random() < 0.25
+    angle = rand.uniform(0, math.pi)
+    scenario = _draw_scenario(rand, height, width, change, pseudo_changes)
+    bend, wave, phase = rand.uniform(0, 28) * (not industrial), rand.uniform(260, 520), rand.uniform(0, 2 * math.pi)
     reach = math.hypot(height, width) / 2 + 90
-    pitch = dice.between(170, 210) if works else dice.between(136, 158)
-    offset = dice.between(-0.5, 0.5) * pitch
-    street = dice.between(15, 20) if works else dice.between(13, 17)
+    pitch = rand.uniform(170, 210) if industrial else rand.uniform(136, 158)
+    offset = rand.uniform(-0.5, 0.5) * pitch
+    street = rand.uniform(15, 20) if industrial else rand.uniform(13, 17)
     cos, sin = math.cos(angle), math.sin(angle)
 
-    def to_xy(u: Points, v: Points) -> Points:
-        v = v + bend * np.sin(2 * np.pi * u / wave + phase)
-        return np.stack([width / 2 + u * cos - v * sin, height / 2 + u * sin + v * cos], axis=-1)
+    def to_xy(along: Points, across: Points) -> Points:
+        v = across + bend * np.sin(2 * np.pi * along / wave + phase)
+        return np.stack([width / 2 + along * cos - v * sin, height / 2 + along * sin + v * cos], axis=-1)
 
-    line = np.arange(-reach, reach + 16, 16.0)
+    axis = np.arange(-reach, reach + 16, 16.0)
     rows = [offset + k * pitch for k in range(math.ceil((-reach - offset) / pitch), int((reach - offset) // pitch) + 1)]
-    lines = [to_xy(line, np.full_like(line, v)) for v in rows]
-    cross = dice.between(-160, 160)
-    if dice.roll() < 0.55:
-        lines.append(to_xy(np.full_like(line, cross), line))
+    lines = [to_xy(axis, np.full_like(axis, row)) for row in rows]
+    cross = rand.uniform(-160, 160)
+    if rand.random() < 0.55:
+        lines.append(to_xy(np.full_like(axis, cross), axis))
     else:
         cross = math.inf
-    before = [part for one in lines for part in _outside(one, story)] if new_streets else lines
+    before = [piece for line in lines for piece in _unchanged_pieces(line, scenario)] if scenario.new_streets else lines
     plan = Plan(
-        works=works,
+        industrial=industrial,
         streets=(before, lines),
         street_width=street,
-        concrete=dice.roll() < 0.45,
-        wooded=max(0.0, dice.between(-0.2, 0.75)),
-        grown=(0.0, dice.between(-0.02, 0.09) * pseudo_changes),
+        concrete=rand.random() < 0.45,
+        tree_cover=max(0.0, rand.uniform(-0.2, 0.75)),
+        growth=(0.0, rand.uniform(-0.02, 0.09) * pseudo_changes),
     )
-    spots = []  # of the lots: along and across the streets, side, length
+    lots = []  # (along, across, side, length)
     depth = pitch / 2 - street / 2 - 3
-    for v in rows:
+    for row in rows:
         for side in (-1, 1):
-            u = -reach + dice.between(0, 40)
-            while u < reach:
-                length = dice.between(86, 150) if works else dice.between(37, 48)
-                mid, u = u + length / 2, u + length
-                if abs(mid - cross) >= length / 2 + street / 2 + 2:
-                    spots.append((mid, v + side * (street / 2 + 2 + depth / 2), side, length))
-    lots = []
-    if spots:
-        table = np.array(spots)
-        here, ahead = to_xy(table[:, 0], table[:, 1]), to_xy(table[:, 0] + 2, table[:, 1])
-        turns = np.arctan2(*(ahead - here).T[::-1]).tolist()
-        margin = np.hypot(table[:, 3:], depth) / 2 + 8  # for shadows
-        seen = ((here > -margin) & (here < np.array((width, height)) + margin)).all(1).tolist()
-        for (x, y), turn, (_, _, side, length), shown in zip(here.tolist(), turns, spots, seen, strict=True):
-            if shown:
-                lots.append(Lot(x, y, turn, side, length, depth))
-    return plan, lots, story
+            start = -reach + rand.uniform(0, 40)
+            while start < reach:
+                length = rand.uniform(86, 150) if industrial else rand.uniform(37, 48)
+                middle, start = start + length / 2, start + length
+                if abs(middle - cross) >= length / 2 + street / 2 + 2:
+                    lots.append((middle, row + side * (street / 2 + 2 + depth / 2), side, length))
+    return plan, _visible_lots(lots, depth, to_xy, (width, height)), scenario
 
 
-def _outside(line: Points, story: Story) -> list[Points]:
-    """Return the stretches of a street that do not lie on the changing side."""
-    old = ~story.ahead(line)
-    cuts = np.flatnonzero(old[1:] != old[:-1]) + 1
-    parts = np.split(line, cuts)
-    return [part for part, first in zip(parts, np.r_[0, cuts], strict=True) if old[first] and len(part) > 1]
+def _draw_scenario(rand: Random, height: int, width: int, change: bool, pseudo_changes: bool) -> Scenario:
+    kind = rand.choice(("development",) * 10 + ("infill",) * 7 + ("demolition",) * 3)
+    new_streets = kind == "development" and rand.random() < 0.5 and pseudo_changes
+    direction, border = rand.uniform(0, 2 * math.pi), rand.uniform(-0.3, 0.25) * min(height, width)
+    return Scenario(kind if change else "none", direction, border, (width / 2, height / 2), new_streets)
+
+
+def _visible_lots(
+    lots: list[tuple[float, float, int, float]], depth: float, to_xy: Callable[[Points, Points], Points], size: tuple[int, int]
+) -> list[Lot]:
+    """Return the lots, given as (along, across, side, length), that may be visible on a canvas of `size` (width, height)."""
+    along, across, _, length = np.array(lots).reshape(-1, 4).T
+    centers, ahead = to_xy(along, across), to_xy(along + 2, across)
+    angles = np.arctan2(*(ahead - centers).T[::-1]).tolist()
+    margin = np.hypot(length[:, None], depth) / 2 + 8  # for shadows
+    visible = ((centers > -margin) & (centers < np.array(size) + margin)).all(1)
+    candidates = zip(centers.tolist(), angles, lots, visible, strict=True)
+    return [Lot(x, y, angle, side, n, depth) for (x, y), angle, (_, _, side, n), inside in candidates if inside]
+
+
+def _unchanged_pieces(line: Points, scenario: Scenario) -> list[Points]:
+    """Return the pieces of a street outside the changing area."""
+    unchanged = ~scenario.in_changing_area(line)
+    cuts = np.flatnonzero(unchanged[1:] != unchanged[:-1]) + 1
+    pieces = np.split(line, cuts)
+    return [piece for piece, i in zip(pieces, np.r_[0, cuts], strict=True) if unchanged[i] and len(piece) > 1]

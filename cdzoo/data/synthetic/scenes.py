@@ -1,9 +1,8 @@
-"""`SyntheticScenes`: a data set of pairs made on the spot, the same for the same seed wherever and in whatever order."""
+"""`SyntheticScenes`: data set of procedurally generated pairs, deterministic for a given seed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,22 +10,23 @@ import torch
 from PIL import Image, ImageDraw
 from torch.utils.data import Dataset
 
+from cdzoo.data.sample import Sample
+from cdzoo.data.synthetic.buildings import add_buildings
 from cdzoo.data.synthetic.camera import MARGIN, draw_conditions
-from cdzoo.data.synthetic.furnish import furnish
 from cdzoo.data.synthetic.plan import Plan, lay_out
 from cdzoo.data.synthetic.render import Texture, render
-from cdzoo.data.synthetic.settle import settle
-from cdzoo.data.synthetic.shapes import Dice
+from cdzoo.data.synthetic.shapes import Random
+from cdzoo.data.synthetic.surroundings import add_surroundings
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One place at two dates.
+    """Pair of images with its change mask.
 
     Attributes:
-        before: (H, W, 3) uint8.
-        after: (H, W, 3) uint8.
-        mask: (H, W) uint8, 1 where a building stands at one date only; on the grid of `before`.
+        before: Image of the first date, (H, W, 3) uint8.
+        after: Image of the second date, (H, W, 3) uint8.
+        mask: Change mask (H, W) uint8, 1 where a building exists at one date only; aligned with `before`.
     """
 
     before: npt.NDArray[np.uint8]
@@ -37,73 +37,75 @@ class Scene:
 def make_scene(
     seed: int | list[int], size: int | tuple[int, int] = 256, *, change: bool = True, pseudo_changes: bool = True
 ) -> Scene:
-    """Make a pair of aerial images of 0.5 m a pixel, and the truth.
+    """Generate a pair of aerial images at 0.5 m per pixel and its change mask.
 
-    Labelled: buildings that appear, disappear or are extended (the extension alone). Not labelled: shadows, sun, season,
-    light, haze, blur, noise, cars, trees, fields, and a displacement of the second date by up to 2 pixels; the mask keeps
-    to the first.
+    Buildings that appear, disappear or are extended (the extension only) are labeled. Changes of shadows, sun, season, light,
+    haze, blur, noise, cars, trees, fields, and the displacement of the second date by up to 2 pixels are not labeled; the mask
+    is aligned with the first date.
 
     Args:
-        seed: Non-negative integer or several of them; the same seed gives the same bytes.
-        size: Side, or (height, width), in pixels; 32 to 2048.
+        seed: Non-negative integer or a list of them. The same seed returns the same bytes.
+        size: Side length or (height, width) in pixels, 32 to 2048.
         change: Let buildings change.
-        pseudo_changes: Let everything else change too; without it the dates differ only around changed buildings.
+        pseudo_changes: Let unlabeled objects and conditions change; otherwise the dates differ only at changed buildings and
+            their shadows.
 
     Raises:
         ValueError: An argument is out of range.
     """
-    height, width = _checked(size)
+    height, width = _validate_size(size)
     rng = np.random.default_rng(seed)
-    dice = Dice(rng)
+    rand = Random(rng)
     canvas = height + 2 * MARGIN, width + 2 * MARGIN
-    plan, lots, story = lay_out(dice, *canvas, change=change, pseudo_changes=pseudo_changes)
-    settle(dice, plan, lots, story)
-    furnish(rng, dice, plan, lots, story, canvas, pseudo_changes)
+    plan, lots, scenario = lay_out(rand, *canvas, change=change, pseudo_changes=pseudo_changes)
+    add_buildings(rand, plan, lots, scenario)
+    add_surroundings(rng, rand, plan, lots, scenario, canvas, pseudo_changes)
     texture = Texture(rng, *canvas)
     first = draw_conditions(rng, shifted=False)
     second = draw_conditions(rng, shifted=True) if pseudo_changes else first
     grain = int(rng.integers(2**31))
     before, after = (
-        render(np.random.default_rng([grain, date * pseudo_changes]), plan, date, sky, texture)
-        for date, sky in enumerate((first, second))
+        render(np.random.default_rng([grain, date * pseudo_changes]), plan, date, conditions, texture)
+        for date, conditions in enumerate((first, second))
     )
-    mask = _truth(plan, *canvas)[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
+    mask = _change_mask(plan, *canvas)[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
     return Scene(before, after, np.ascontiguousarray(mask))
 
 
-def _truth(plan: Plan, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Return (height, width), 1 where a building stands at one date only."""
+def _change_mask(plan: Plan, height: int, width: int) -> npt.NDArray[np.uint8]:
+    """Return the change mask (height, width) of the canvas, 1 where a building exists at one date only."""
     roofs = []
     for buildings in plan.buildings:
         image = Image.new("L", (width, height))
-        pen = ImageDraw.Draw(image)
+        draw = ImageDraw.Draw(image)
         for building in buildings:
             for wing in building.wings:
                 if wing.near(width, height, 0):
-                    pen.polygon(wing.corners(), fill=1)
+                    draw.polygon(wing.corners(), fill=1)
         roofs.append(np.asarray(image))
     return np.asarray(roofs[0] ^ roofs[1])
 
 
-def _checked(size: int | tuple[int, int]) -> tuple[int, int]:
+def _validate_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Return `size` as (height, width) after validation."""
     try:
         height, width = (size, size) if isinstance(size, int) else size
     except (TypeError, ValueError):
-        raise ValueError(f"size must be a side or (height, width), got {size!r}") from None
+        raise ValueError(f"size must be an integer or (height, width), got {size!r}") from None
     if not (32 <= height <= 2048 and 32 <= width <= 2048):
         raise ValueError(f"size must be 32 to 2048 pixels, got {height}x{width}")
     return height, width
 
 
-class SyntheticScenes(Dataset[dict[str, Any]]):
-    """Pairs made by `make_scene`, as a data set like any other.
+class SyntheticScenes(Dataset[Sample]):
+    """Data set of pairs generated by `make_scene`.
 
     Args:
         length: Number of pairs.
-        size: Side, or (height, width), in pixels; 32 to 2048.
-        seed: Seed of the whole set; sets of different seeds share no scene.
-        pseudo_changes: Let light, season, cars and the like change too.
-        unchanged: Share of pairs without a real change, in [0, 1].
+        size: Side length or (height, width) in pixels, 32 to 2048.
+        seed: Seed of the data set. Data sets of different seeds have different pairs.
+        pseudo_changes: Let unlabeled objects and conditions change.
+        unchanged: Fraction of pairs without building change, in [0, 1].
 
     Raises:
         ValueError: An argument is out of range.
@@ -120,11 +122,11 @@ class SyntheticScenes(Dataset[dict[str, Any]]):
         if length < 1:
             raise ValueError(f"length must be at least 1, got {length}")
         if seed < 0:
-            raise ValueError(f"seed must not be negative, got {seed}")
+            raise ValueError(f"seed must be non-negative, got {seed}")
         if not 0 <= unchanged <= 1:
             raise ValueError(f"unchanged must be in [0, 1], got {unchanged}")
         self.length = length
-        self.size = _checked(size)
+        self.size = _validate_size(size)
         self.seed = seed
         self.pseudo_changes = pseudo_changes
         self.unchanged = unchanged
@@ -132,16 +134,15 @@ class SyntheticScenes(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return pair `index`: uint8 images (3, H, W), int64 mask (H, W) in {0, 1}, name.
+    def __getitem__(self, index: int) -> Sample:
+        """Return pair `index` as a dict of uint8 images (3, H, W), an int64 mask (H, W) in {0, 1} and a name.
 
         Raises:
             IndexError: `index` is not in [0, length).
         """
         if not 0 <= index < self.length:
-            raise IndexError(f"index {index} of {self.length} scenes")
+            raise IndexError(f"index {index} is out of range for {self.length} scenes")
         change = np.random.default_rng([self.seed, index, 1]).random() >= self.unchanged
         scene = make_scene([self.seed, index], self.size, change=change, pseudo_changes=self.pseudo_changes)
-        image_a, image_b = (torch.from_numpy(x).permute(2, 0, 1).contiguous() for x in (scene.before, scene.after))
-        mask = torch.from_numpy(scene.mask).long()
-        return {"image_a": image_a, "image_b": image_b, "mask": mask, "name": f"scene_{self.seed}_{index:05d}"}
+        images = tuple(torch.from_numpy(x).permute(2, 0, 1).contiguous() for x in (scene.before, scene.after))
+        return Sample(images, {"mask": torch.from_numpy(scene.mask).long()}, f"scene_{self.seed}_{index:05d}")

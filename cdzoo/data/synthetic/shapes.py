@@ -1,4 +1,4 @@
-"""Geometry and noise that plan and renderer share. Coordinates are (x, y) in pixels, x to the right, y downwards."""
+"""Shared geometry, random numbers and noise. Coordinates are (x, y) in pixels, x to the right and y down."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Rect:
-    """A turned rectangle.
+    """Rotated rectangle.
 
     Attributes:
-        x: Centre.
-        y: Centre.
-        length: Extent along `angle`, in pixels.
-        width: Extent across it.
-        angle: Direction of `length`, in radians.
+        x: Horizontal position of the center.
+        y: Vertical position of the center.
+        length: Side length in the direction `angle`, in pixels.
+        width: Side length perpendicular to it.
+        angle: Rotation in radians.
     """
 
     x: float
@@ -36,7 +36,7 @@ class Rect:
     width: float
     angle: float
 
-    # Plain numbers, here and below: for four corners, numpy's overhead is all there is.
+    # Python floats, because NumPy's overhead dominates for four corners.
 
     @cached_property
     def axis(self) -> Point:
@@ -44,26 +44,26 @@ class Rect:
         return math.cos(self.angle), math.sin(self.angle)
 
     def at(self, along: float, across: float) -> Point:
-        """Return the point at `along` and `across` pixels from the centre, in the rectangle's own frame."""
+        """Return the point with the offsets `along` and `across` from the center, in the frame of the rectangle."""
         cos, sin = self.axis
         return self.x + along * cos - across * sin, self.y + along * sin + across * cos
 
-    def corners(self, margin: float = 0.0, move: Point = (0.0, 0.0)) -> list[Point]:
-        """Return the four corners of the rectangle grown by `margin` pixels and moved by `move`."""
+    def corners(self, margin: float = 0.0, offset: Point = (0.0, 0.0)) -> list[Point]:
+        """Return the four corners of the rectangle, expanded by `margin` pixels and translated by `offset`."""
         cos, sin = self.axis
         a, b = self.length / 2 + margin, self.width / 2 + margin
         lx, ly, wx, wy = a * cos, a * sin, -b * sin, b * cos
-        x, y = self.x + move[0], self.y + move[1]
+        x, y = self.x + offset[0], self.y + offset[1]
         return [(x - lx - wx, y - ly - wy), (x + lx - wx, y + ly - wy), (x + lx + wx, y + ly + wy), (x - lx + wx, y - ly + wy)]
 
     def near(self, width: int, height: int, margin: float) -> bool:
-        """Say whether the rectangle can touch a canvas of `width` x `height` grown by `margin`."""
+        """Return whether the rectangle may overlap a canvas of `width` x `height` expanded by `margin`."""
         reach = (self.length + self.width) / 2 + margin
         return -reach < self.x < width + reach and -reach < self.y < height + reach
 
 
 def inside_any(rects: list[Rect], points: Points, margin: float) -> npt.NDArray[np.bool_]:
-    """Say which of the points (N, 2) lie inside one of the rectangles grown by `margin`."""
+    """Return which points (N, 2) are inside any of the rectangles, expanded by `margin`."""
     if not rects:
         return np.zeros(len(points), bool)
     x, y, length, width, angle = np.array([(r.x, r.y, r.length, r.width, r.angle) for r in rects]).T[:, None]
@@ -73,48 +73,48 @@ def inside_any(rects: list[Rect], points: Points, margin: float) -> npt.NDArray[
     return np.asarray(inside.any(1))
 
 
-class Dice:
-    """Uniform numbers drawn in blocks: a scene takes thousands, and one call each to numpy would be half of its time."""
+class Random:
+    """Random numbers drawn in blocks of 512, because thousands of NumPy calls would take half of the time of a scene."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
         self._block: list[float] = []
 
-    def roll(self) -> float:
+    def random(self) -> float:
         """Return a number in [0, 1)."""
         if not self._block:
             self._block = self._rng.random(512).tolist()
         return self._block.pop()
 
-    def between(self, low: float, high: float) -> float:
+    def uniform(self, low: float, high: float) -> float:
         """Return a number in [low, high)."""
-        return low + (high - low) * self.roll()
+        return low + (high - low) * self.random()
 
-    def around(self, centre: float, deviation: float) -> float:
-        """Return a number near `centre`, triangularly distributed."""
-        return centre + deviation * 6**0.5 * (self.roll() + self.roll() - 1)
+    def triangular(self, mean: float, std: float) -> float:
+        """Return a number from a symmetric triangular distribution."""
+        return mean + std * 6**0.5 * (self.random() + self.random() - 1)
 
-    def pick(self, options: Sequence[T]) -> T:
-        """Return one of `options`."""
-        return options[int(self.roll() * len(options))]
+    def choice(self, options: Sequence[T]) -> T:
+        """Return a random element of `options`."""
+        return options[int(self.random() * len(options))]
 
 
 def swept_outline(points: list[Point], dx: float, dy: float) -> list[Point]:
-    """Return the outline of a convex polygon dragged along (dx, dy): the shadow that it casts on flat ground."""
-    aside = [x * dy - y * dx for x, y in points]
-    ahead = [x * dx + y * dy for x, y in points]
-    count, left, right = len(points), aside.index(max(aside)), aside.index(min(aside))
-    # The outermost corners on either side split the polygon into a chain that stays and a chain that is dragged along.
+    """Return the outline of a convex polygon swept along (dx, dy), which is its shadow on flat ground."""
+    across = [x * dy - y * dx for x, y in points]
+    along = [x * dx + y * dy for x, y in points]
+    count, left, right = len(points), across.index(max(across)), across.index(min(across))
+    # The two extreme corners split the polygon into a fixed and a translated chain.
     chains = []
     for start, stop in ((left, right), (right, left)):
         chain = [(start + i) % count for i in range((stop - start) % count + 1)]
-        chains.append((sum(ahead[i] for i in chain) / len(chain), chain))
-    stays, moves = (chain for _, chain in sorted(chains))
-    return [points[i] for i in stays] + [(points[i][0] + dx, points[i][1] + dy) for i in moves]
+        chains.append((sum(along[i] for i in chain) / len(chain), chain))
+    fixed, moved = (chain for _, chain in sorted(chains))
+    return [points[i] for i in fixed] + [(points[i][0] + dx, points[i][1] + dy) for i in moved]
 
 
 def ribbons(line: Points, widths: Sequence[float]) -> list[list[float]]:
-    """Return outlines x, y, x, y ... of strips of the given widths along a smooth centre line (N, 2), N at least 2."""
+    """Return the outlines [x, y, x, y, ...] of strips of the given widths along a smooth center line (N, 2), N >= 2."""
     along = np.empty_like(line)
     along[1:-1] = line[2:] - line[:-2]
     along[0], along[-1] = line[1] - line[0], line[-1] - line[-2]
@@ -123,19 +123,25 @@ def ribbons(line: Points, widths: Sequence[float]) -> list[list[float]]:
 
 
 def noise(rng: np.random.Generator, height: int, width: int, cell: float) -> Array:
-    """Return smooth noise (height, width) of mean 0 and deviation near 1 whose blobs are about `cell` pixels wide."""
+    """Return smooth noise (height, width) of mean 0, standard deviation near 1 and correlation length `cell` pixels."""
     rows, columns = int(np.ceil(height / cell)) + 3, int(np.ceil(width / cell)) + 3
     grid = Image.fromarray(rng.standard_normal((rows, columns), dtype=np.float32))
-    # The box keeps blobs of one size whatever the picture's: a larger picture shows more of them, not larger ones.
+    # The box keeps the scale of the noise independent of the image size.
     box = (1.0, 1.0, 1.0 + width / cell, 1.0 + height / cell)
     smooth = np.asarray(grid.resize((width, height), Image.Resampling.BICUBIC, box=box))
-    return smooth * np.float32(1.35)  # interpolation takes about a quarter of the deviation away
+    return smooth * np.float32(1.35)  # interpolation reduces the standard deviation by about a quarter
 
 
 def noise_sum(rng: np.random.Generator, height: int, width: int, cells: Mapping[float, float]) -> Array:
-    """Return a sum of smooth `noise` (height, width), each of a cell width in pixels times its weight.
+    """Return a weighted sum of smooth noise (height, width).
 
-    It is made at a quarter of the resolution, which must show the smallest cell, and enlarged once.
+    The sum is generated at a quarter of the resolution and upsampled once, so cells must not be smaller than 4 pixels.
+
+    Args:
+        rng: Random generator.
+        height: Height in pixels.
+        width: Width in pixels.
+        cells: Weight per cell size in pixels.
     """
     small = (height + 3) // 4, (width + 3) // 4
     coarse = sum((noise(rng, *small, cell / 4) * np.float32(weight) for cell, weight in cells.items()), np.float32(0))
@@ -143,10 +149,10 @@ def noise_sum(rng: np.random.Generator, height: int, width: int, cells: Mapping[
     return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, box=(0, 0, width / 4, height / 4)))
 
 
-def shifted(picture: Array, dx: int, dy: int) -> Array:
-    """Return a picture (H, W) moved by whole pixels; what moves in from outside repeats what is there."""
-    height, width = picture.shape
-    moved = picture.copy()
+def shifted(image: Array, dx: int, dy: int) -> Array:
+    """Return an image (H, W) translated by whole pixels; pixels without a source keep their value."""
+    height, width = image.shape
+    moved = image.copy()
     to, back = (max(dy, 0), max(dx, 0)), (max(-dy, 0), max(-dx, 0))
-    moved[to[0] : height - back[0], to[1] : width - back[1]] = picture[back[0] : height - to[0], back[1] : width - to[1]]
+    moved[to[0] : height - back[0], to[1] : width - back[1]] = image[back[0] : height - to[0], back[1] : width - to[1]]
     return moved

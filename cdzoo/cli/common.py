@@ -1,0 +1,69 @@
+"""Models and devices named on the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cdzoo.config import ModelOptions
+from cdzoo.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+    from cdzoo.models.detector import ChangeDetector
+    from cdzoo.weights.pretrained import PretrainedCfg
+
+DEFAULT_WEIGHTS = "glmamba_tiny.synthetic"
+PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device called `name`; `"auto"` is CUDA, MPS or the CPU, in this order.
+
+    Raises:
+        ConfigError: The device does not exist.
+    """
+    import torch
+
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(device for device in ("cuda", "mps", "cpu") if available[device]))
+    if not available.get(name, False):
+        shown = ", ".join(device for device in available if available[device])
+        raise ConfigError(f"--device {name}: not available; available: {shown}, auto")
+    return torch.device(name)
+
+
+def model_source(name: str) -> str:
+    """Return a model name for `create_model`: an existing folder needs no `local-dir:`."""
+    return f"local-dir:{name}" if Path(name).is_dir() else name
+
+
+def build_model(options: ModelOptions) -> ChangeDetector:
+    """Return a model, with weights if the options name some."""
+    from cdzoo.factory import create_model
+
+    return create_model(**dataclasses.replace(options, model_name=model_source(options.model_name)).arguments())
+
+
+def load_trained(name: str) -> ChangeDetector:
+    """Return a model with weights: of a folder, of the Hub, of a tag, or the default weights of a registered model.
+
+    Raises:
+        WeightsError: No weights of the model are published.
+    """
+    return build_model(ModelOptions(name, pretrained=":" not in model_source(name)))
+
+
+def describe_weights(cfg: PretrainedCfg) -> str:
+    """Return the training data and the score of published weights."""
+    scores = ", ".join(f"{score} {100 * value:.2f}" for score, value in cfg.metrics.items())
+    return f"trained on {cfg.dataset}; {scores} ({cfg.provenance}, protocol {cfg.protocol})"
+
+
+def print_weights(model: ChangeDetector, name: str) -> None:
+    """Print one line that names the weights of a model, and for published ones their training data and score."""
+    cfg = model.pretrained_cfg
+    print(f"weights {name}" if cfg is None else f"weights {cfg.name}, {describe_weights(cfg)}", flush=True)

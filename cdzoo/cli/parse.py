@@ -1,0 +1,285 @@
+"""Command line parsers made from the signatures and docstrings of functions and config classes."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib
+import inspect
+import json
+import re
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Any, Literal, NamedTuple
+
+import docstring_parser
+import yaml
+from jsonargparse import ArgumentParser
+
+from cdzoo.errors import ConfigError
+from cdzoo.names import suggest
+
+
+class Config(NamedTuple):
+    """Config class whose fields are options of a command.
+
+    Attributes:
+        module: Module of the class, imported by the commands that use it.
+        title: Heading of the options in the help.
+        renamed: Names of options that differ from the field they set.
+    """
+
+    module: str
+    title: str
+    renamed: Mapping[str, str] = types.MappingProxyType({})
+
+
+CONFIGS = {
+    "ModelOptions": Config("cdzoo.config", "model", {"model_name": "model"}),
+    "DataCfg": Config("cdzoo.data.open", "data"),
+    "TrainCfg": Config("cdzoo.engine.config", "training"),
+    "SceneCfg": Config("cdzoo.scenes.config", "prediction", {"probability": "probability_type"}),
+    "PolygonCfg": Config("cdzoo.scenes.config", "polygons"),
+}
+"""Classes that annotations of commands may name."""
+
+_SHORT = {"output": ["-o"]}
+_METAVARS = {int: "INT", float: "FLOAT", bool: "true|false", dict: "JSON"}
+_HELP = "--help shows the options."
+_EPILOG = "Every command accepts --import FILE.py (repeatable), which imports your own components first."
+
+
+class _Option(NamedTuple):
+    """One argument: a parameter of a command, or a field of one of its config classes."""
+
+    name: str
+    kind: Any
+    default: Any
+    help: str
+    positional: bool = False
+
+    @property
+    def required(self) -> bool:
+        return self.default is inspect.Parameter.empty
+
+    @property
+    def kinds(self) -> tuple[Any, ...]:
+        """Accepted types, without None."""
+        return tuple(kind for kind in _alternatives(self.kind) if kind is not type(None))
+
+    @property
+    def item(self) -> Any:
+        """Type of the items of a list or tuple; None for other types."""
+        several = len(self.kinds) == 1 and typing.get_origin(self.kinds[0]) in (list, tuple)
+        return typing.get_args(self.kinds[0])[0] if several else None
+
+    @property
+    def nargs(self) -> int | str | None:
+        """Number of words on the command line, as argparse takes it; None for one."""
+        optional = self.positional and not self.required
+        if self.item:
+            length = len(typing.get_args(self.kinds[0]))
+            fixed = typing.get_origin(self.kinds[0]) is tuple and typing.get_args(self.kinds[0])[1] is not ...
+            return length if fixed else "*" if optional else "+"
+        return "?" if optional or self.kinds[0] is bool else None
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Values of a literal or enumeration; empty for other types."""
+        for kind in _alternatives(self.item or self.kind):
+            if typing.get_origin(kind) is Literal:
+                return typing.get_args(kind)
+            if isinstance(kind, type) and issubclass(kind, Enum):
+                return tuple(str(member.value) for member in kind)
+        return ()
+
+
+class _Formatter(argparse.HelpFormatter):
+    def __init__(self, prog: str, **options: Any) -> None:
+        super().__init__(prog, **{"max_help_position": 30, **options})
+
+
+def build_parser(name: str, function: Callable[..., Any], config: bool = False) -> ArgumentParser:
+    """Return the parser of a command.
+
+    Parameters before `*` are positional arguments, the others options, required without a default. A parameter annotated with the
+    name of a config class in `CONFIGS` adds an option for each field that is not a parameter of the command itself.
+
+    Args:
+        name: Name of the command.
+        function: The command.
+        config: Add `--config FILE.yaml` and `--print-config`, and mention key=value.
+    """
+    own = _parameters(function)
+    first = [option.name.upper() if option.required else f"[{option.name.upper()}]" for option in own if option.positional]
+    groups = {CONFIGS[cls.__name__].title: [*_fields(cls, own)] for cls in _configs(function).values()}
+    needed = [option for options in (own, *groups.values()) for option in options if option.required and not option.positional]
+    words = [f"--{option.name} {option.name.upper()}" for option in needed]
+    parser = ArgumentParser(
+        prog=f"cdzoo {name}",
+        usage=" ".join(["%(prog)s", *first, *words, "[OPTIONS]", *(["[KEY=VALUE ...]"] if config else [])]),
+        description=inspect.getdoc(function).partition("\n\n")[0],  # type: ignore[union-attr]  # every command has one
+        epilog=_EPILOG,
+        formatter_class=_Formatter,
+        exit_on_error=False,
+        allow_abbrev=False,
+        print_config="--print-%s",
+    )
+    if config:
+        parser.add_argument("--config", action="config", metavar="FILE", help="YAML file with any of these options (repeatable)")
+    for option in own:
+        _add(parser, option)
+    for title, options in groups.items():
+        group = parser.add_argument_group(title)
+        for option in options:
+            _add(group, option, flag=False)
+    return parser
+
+
+def parse(parser: ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
+    """Return the values of all arguments.
+
+    Raises:
+        ConfigError: An option is unknown (the nearest one is suggested) or missing, or a value has the wrong type.
+    """
+    actions = {name: action for action in parser._actions for name in action.option_strings}
+    try:
+        return dict(parser.parse_args(_normalize(words, actions)).as_dict())
+    except argparse.ArgumentError as error:
+        raise ConfigError(_explain(str(error.message), actions)) from None
+
+
+def call(function: Callable[..., Any], values: Mapping[str, Any]) -> int | None:
+    """Call a command with the values of its parser.
+
+    Raises:
+        ConfigError: A value is not one of the choices of an option, or a config class rejects it.
+    """
+    arguments: dict[str, Any] = {}
+    for option in _parameters(function):
+        arguments[option.name] = values[option.name]
+        for value in arguments[option.name] or () if option.item else [arguments[option.name]]:
+            if option.choices and value is not None and value not in option.choices:
+                hint = suggest(str(value), option.choices)
+                raise ConfigError(f"--{option.name}: unknown value '{value}'.{hint} Values: {', '.join(option.choices)}")
+    for name, cls in _configs(function).items():
+        renamed = CONFIGS[cls.__name__].renamed
+        arguments[name] = cls(**{one.name: values[renamed.get(one.name, one.name)] for one in dataclasses.fields(cls)})
+    code: int | None = function(**arguments)
+    return code
+
+
+def summary(function: Callable[..., Any]) -> str:
+    """Return the first sentence of the docstring of a command."""
+    return (inspect.getdoc(function) or "").partition(". ")[0].partition("\n")[0].rstrip(".")
+
+
+def _configs(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the config classes among the annotations of a command, by parameter."""
+    named = {name: kind for name, kind in function.__annotations__.items() if kind in CONFIGS}
+    return {name: getattr(importlib.import_module(CONFIGS[kind].module), kind) for name, kind in named.items()}
+
+
+def _parameters(function: Callable[..., Any]) -> list[_Option]:
+    helps = _helps(function)
+    kinds = typing.get_type_hints(function, localns=dict.fromkeys(CONFIGS, object))
+    parameters = [one for one in inspect.signature(function).parameters.values() if one.annotation not in CONFIGS]
+    return [_Option(p.name, kinds[p.name], p.default, helps.get(p.name, ""), p.kind is not p.KEYWORD_ONLY) for p in parameters]
+
+
+def _fields(cls: Any, own: Sequence[_Option]) -> Iterator[_Option]:
+    """Yield the options of a config class that are not parameters of the command."""
+    helps, kinds, taken = _helps(cls), typing.get_type_hints(cls), {option.name for option in own}
+    for one in dataclasses.fields(cls):
+        name = CONFIGS[cls.__name__].renamed.get(one.name, one.name)
+        if name not in taken:
+            default = inspect.Parameter.empty if one.default is dataclasses.MISSING else one.default
+            yield _Option(name, kinds[one.name], default, helps.get(one.name, ""))
+
+
+def _helps(documented: Any) -> dict[str, str]:
+    parameters = docstring_parser.parse(inspect.getdoc(documented) or "").params
+    return {one.arg_name: " ".join((one.description or "").split()) for one in parameters}
+
+
+def _add(parser: Any, option: _Option, flag: bool = True) -> None:
+    """Add an argument. With `flag`, a switch that is off by default takes no value."""
+    text = option.help.replace("`", "").replace("%", "%%")
+    if option.kind is bool and option.default is False and flag:
+        parser.add_argument(_flag(option.name), dest=option.name, action="store_true", help=text)
+        return
+    if option.default not in (inspect.Parameter.empty, None, False, "", (), []):
+        default = option.default if isinstance(option.default, str) else json.dumps(option.default)
+        text = f"{text.rstrip('.')} (default: {default})"
+    options: dict[str, Any] = {"type": _checked(option.item or option.kind), "help": text, "metavar": _metavar(option)}
+    if not option.required:
+        options["default"] = list(option.default) if option.item and option.default is not None else option.default
+    if option.nargs is not None:
+        options["nargs"] = option.nargs
+    if option.kinds[0] is bool:
+        options["const"] = True
+    if option.positional:
+        parser.add_argument(option.name, **options)
+    else:
+        parser.add_argument(
+            *_SHORT.get(option.name, []), _flag(option.name), dest=option.name, required=option.required, **options
+        )
+
+
+def _metavar(option: _Option) -> str:
+    if option.choices:
+        return "{" + ",".join(option.choices) + "}"
+    name, kinds = option.name.upper(), (option.item,) if option.item else option.kinds
+    return name if option.positional or len(kinds) > 1 else _METAVARS.get(typing.get_origin(kinds[0]) or kinds[0], name)
+
+
+def _checked(kind: Any) -> Any:
+    """Return the type that the parser checks. Choices are checked later, where the message suggests the nearest one."""
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return typing.Union[tuple(map(_checked, typing.get_args(kind)))]  # noqa: UP007  # made at run time
+    return str if typing.get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)) else kind
+
+
+def _alternatives(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _normalize(words: Sequence[str], actions: Mapping[str, Any]) -> list[str]:
+    """Spell options with hyphens, and lists given as JSON as several words."""
+    result: list[str] = []
+    several = False
+    for word in words:
+        if word.startswith("--") and len(word) > 2:
+            option, equals, word = word.partition("=")
+            base, dot, key = option.partition(".")
+            base = _flag(base[2:])
+            if base not in actions:
+                raise ConfigError(f"unknown option {base}.{suggest(base, actions)} {_HELP}")
+            several = actions[base].nargs not in (None, "?", 0)
+            if not equals or not several:
+                result.append(f"{base}{dot}{key}{equals}{word}")
+                continue
+            result.append(base)
+        items = yaml.safe_load(word) if several and word.startswith("[") else word
+        result += [str(item) for item in items] if isinstance(items, list) else [word]
+    return result
+
+
+def _explain(message: str, actions: Mapping[str, Any]) -> str:
+    """Shorten an error message of the parser."""
+    known = {action.dest for action in actions.values()}
+    if found := re.match(r"Option '([^']+)' is not accepted", message):
+        return f"unknown option '{found[1]}' in the config file.{suggest(found[1], known)}"
+    if found := re.match(r"the following arguments are required: (.+)", message):
+        names = [_flag(name) if name in known else name.upper() for name in found[1].split(", ")]
+        return f"{', '.join(names)} required. {_HELP}"
+    if found := re.match(r'Parser key "([^"]+)"[^:]*:\s*(.+)', message, re.DOTALL):
+        values = re.findall(r"(?:Got|Given) value: (.+)", found[2])
+        return f"{_flag(found[1])}: {f'invalid value {values[-1]!r}' if values else found[2]}"
+    return message.replace("\n", " ")

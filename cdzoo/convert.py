@@ -1,0 +1,120 @@
+"""Conversion of official checkpoints to models of the zoo and back, strict in both directions."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cdzoo.errors import ConfigError
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.vmamba_keys import vmamba_key
+from cdzoo.registry import BACKBONES, MODELS
+from cdzoo.weights.keys import KEY_MAPS, KeyMap
+from cdzoo.weights.state import check_state, unwrap
+
+_VMAMBA_SOURCE = "MzeroMiko/VMamba"
+
+
+def convertible(model_name: str) -> bool:
+    """Return whether official checkpoints of a registered model can be converted."""
+    return _find_key_map(model_name) is not None
+
+
+def from_official(model_name: str, state_dict: Mapping[str, Any], **options: Any) -> dict[str, Tensor]:
+    """Rename the parameters of an official checkpoint.
+
+    Args:
+        model_name: Registered model.
+        state_dict: Official names to tensors. Training checkpoints that contain it under "state_dict", "model" and the like,
+            and names with the prefix "module.", are accepted.
+        **options: Options of `create_model`, for checkpoints with another number of classes or bands.
+
+    Returns:
+        State dict of `create_model(model_name)`.
+
+    Raises:
+        ConfigError: The official code of this model is unknown.
+        WeightsError: Keys are missing or unexpected, or shapes differ. The message names them.
+    """
+    key_map = _key_map(model_name)
+    given = {key: value for key, value in unwrap(state_dict).items() if not _is_ignored(key_map, key)}
+    keys = official_keys(model_name, **options)
+    check_state(f"the checkpoint of {key_map.source}", given, dict(keys.values()), model_name)
+    return {ours: given[official] for ours, (official, _) in keys.items()}
+
+
+def to_official(model_name: str, state_dict: Mapping[str, Tensor], **options: Any) -> dict[str, Tensor]:
+    """Rename the parameters of a model to the names of the official code; the inverse of `from_official`.
+
+    Raises:
+        ConfigError: The official code of this model is unknown.
+        WeightsError: The state dict is not that of `model_name`. The message names keys and shapes that differ.
+    """
+    _key_map(model_name)
+    keys = official_keys(model_name, **options)
+    check_state("the state dict", state_dict, {ours: shape for ours, (_, shape) in keys.items()}, model_name)
+    return {official: state_dict[ours] for ours, (official, _) in keys.items()}
+
+
+def official_keys(model_name: str, **options: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
+    """Return the official name and the shape of every parameter and buffer of a registered model, by its name in the zoo."""
+    key_map = _key_map(model_name)
+    with torch.device("meta"):
+        state = ChangeDetector.from_config(MODELS.get(model_name)(), **options).state_dict()
+    keys = {ours: (key_map.official_key(ours), tuple(value.shape)) for ours, value in state.items()}
+    if len({official for official, _ in keys.values()}) != len(keys):
+        raise ConfigError(f"the key map of '{model_name}' is not one-to-one")
+    return keys
+
+
+def backbone_from_official(name: str, state_dict: Mapping[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+    """Rename the parameters of an ImageNet classifier of VMamba to those of a backbone.
+
+    The classifier is ignored. The layer norms of the output levels, which the classifier does not have, are initialized.
+
+    Args:
+        name: `"vmamba_tiny"`, `"vmamba_small"` or `"vmamba_base"`.
+        state_dict: Official names to tensors, or a training checkpoint that contains them.
+        **kwargs: Arguments of the backbone, such as `depths`, that differ from its defaults.
+
+    Returns:
+        State dict of the backbone.
+
+    Raises:
+        ConfigError: The official code of this backbone is unknown.
+        WeightsError: Keys are missing or unexpected, or shapes differ. The message names them.
+    """
+    known = BACKBONES.list("vmamba_*")
+    if name not in known:
+        raise ConfigError(f"no official checkpoint format is known for the backbone '{name}'. Known: {', '.join(known)}")
+    with torch.device("meta"):
+        backbone = BACKBONES.get(name)(**kwargs)
+    shapes = {key: tuple(value.shape) for key, value in backbone.state_dict().items()}
+    given = {key: value for key, value in unwrap(state_dict).items() if not key.startswith("classifier.")}
+    expected = {vmamba_key(key): shape for key, shape in shapes.items() if not key.startswith("norms.")}
+    check_state(f"the checkpoint of {_VMAMBA_SOURCE}", given, expected, name)
+    norms = nn.ModuleList(nn.LayerNorm(channels) for channels in backbone.out_channels).state_dict(prefix="norms.")
+    return {key: norms[key] if key in norms else given[vmamba_key(key)] for key in shapes}
+
+
+def _find_key_map(model_name: str) -> KeyMap | None:
+    name = MODELS.get(model_name)().name  # resolves aliases, and imports the key maps of the models
+    return next((key_map for key_map in KEY_MAPS if key_map.covers(name)), None)
+
+
+def _key_map(model_name: str) -> KeyMap:
+    key_map = _find_key_map(model_name)
+    if key_map is None:
+        known = [name for name in MODELS.list() if convertible(name)]
+        raise ConfigError(
+            f"no official checkpoint format is known for '{model_name}'. Models with a known format: {', '.join(known) or 'none'}"
+        )
+    return key_map
+
+
+def _is_ignored(key_map: KeyMap, key: str) -> bool:
+    return any(fnmatch.fnmatchcase(key, pattern) for pattern in key_map.ignored)

@@ -1,0 +1,12 @@
+from .datasets import DatasetInfo as DatasetInfo
+from .datasets import dataset_info as dataset_info
+from .datasets import list_datasets as list_datasets
+from .folder import FilePairs as FilePairs
+from .folder import FolderPairs as FolderPairs
+from .open import DataCfg as DataCfg
+from .open import open_data as open_data
+from .protocols import get_protocol as get_protocol
+from .protocols import list_protocols as list_protocols
+from .sample import Sample as Sample
+from .synthetic import SyntheticScenes as SyntheticScenes
+from .tiles import TiledPairs as TiledPairs

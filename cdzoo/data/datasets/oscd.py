@@ -1,0 +1,62 @@
+"""OSCD: urban change in Sentinel-2 images, one folder per city."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cdzoo.data.info import DatasetInfo
+from cdzoo.data.layout import PairFiles
+from cdzoo.errors import InputError
+from cdzoo.protocol import Protocol
+
+CITATION = """\
+@article{daudt2018oscd,
+  author = {Daudt, Rodrigo Caye and Le Saux, Bertrand and Boulch, Alexandre and Gousseau, Yann},
+  title = {Urban Change Detection for Multispectral Earth Observation Using Convolutional Neural Networks},
+  journal = {IGARSS},
+  year = {2018},
+  doi = {10.1109/IGARSS.2018.8518015}
+}"""
+
+
+def read_files(root: Path, split: str) -> list[PairFiles]:
+    """Return the RGB images (`CITY/pair/img1.png`, `img2.png`) and masks (`CITY/cm/cm.png`) of a split.
+
+    Files are looked for anywhere below `root`, because the archives unpack to folders with long names.
+
+    Raises:
+        InputError: The list of cities or any of the files is missing; all missing files are listed.
+    """
+    lists = sorted(root.rglob(f"{split}.txt"))
+    if not lists:
+        raise InputError(f"{root}: no {split}.txt, the list of the cities of '{split}', anywhere below it")
+    cities = [city.strip() for city in lists[0].read_text(encoding="utf-8").replace("\n", ",").split(",") if city.strip()]
+    pairs: list[PairFiles] = []
+    missing: list[str] = []
+    for city in cities:
+        names = (f"{city}/pair/img1.png", f"{city}/pair/img2.png", f"{city}/cm/cm.png")
+        found = {name: files[0] for name in names if (files := sorted(root.rglob(name)))}
+        missing += [name for name in names if name not in found]
+        if len(found) == len(names):
+            *images, mask = found.values()
+            pairs.append(PairFiles(city, tuple(images), mask))
+    if missing:
+        raise InputError(f"{root}: missing: {', '.join(missing)}; unpack the images and the {split} labels below this folder")
+    return pairs
+
+
+DATASET = DatasetInfo(
+    name="oscd",
+    title="OSCD",
+    description="Urban change in 24 pairs of Sentinel-2 images worldwide, 2015 to 2018; RGB renderings",
+    resolution="10",
+    splits={"train": 14, "test": 10},
+    image_size=None,
+    protocols=(Protocol("oscd_whole", "oscd"),),
+    paper="Daudt et al., IGARSS 2018, doi 10.1109/IGARSS.2018.8518015",
+    homepage="https://rcdaudt.github.io/oscd/",
+    files="the images, the train labels and the test labels, from IEEE DataPort (requires an account)",
+    layout="the unpacked archives side by side; cities, train.txt and test.txt are found below",
+    citation=CITATION,
+    reader=read_files,
+)

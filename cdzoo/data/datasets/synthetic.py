@@ -1,0 +1,48 @@
+"""Synthetic aerial scenes with pseudo-changes of light, season and position. They are generated, not read from files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cdzoo.data.info import DatasetInfo
+from cdzoo.protocol import Protocol
+
+if TYPE_CHECKING:
+    from cdzoo.data.sampler import Samples
+
+SIZE = 128
+SPLITS = {"train": 512, "val": 128, "test": 256}
+_SEEDS = {"train": 1000, "val": 1001, "test": 1002}
+
+
+def generate(
+    split: str, num_train: int | None = None, prefix: str = "", pseudo_changes: bool = True
+) -> tuple[Samples, list[str]]:
+    """Return the scenes of a split and their names.
+
+    Args:
+        split: `"train"`, `"val"` or `"test"`.
+        num_train: Number of training scenes, 512 by default; a larger set begins with the scenes of a smaller one.
+        prefix: Prefix of the names.
+        pseudo_changes: Change light, season and position between the dates.
+    """
+    from cdzoo.data.synthetic import SyntheticScenes
+
+    count = num_train if num_train is not None and split == "train" else SPLITS[split]
+    scenes = SyntheticScenes(count, SIZE, seed=_SEEDS[split], pseudo_changes=pseudo_changes)
+    return scenes, [f"{prefix}{split}_{index:05d}" for index in range(count)]
+
+
+DATASET = DatasetInfo(
+    name="synthetic",
+    title="Synthetic scenes",
+    description="Synthetic buildings that appear, disappear or grow; synthetic:N generates N training pairs",
+    resolution="0.5",
+    splits=SPLITS,
+    image_size=SIZE,
+    protocols=(Protocol("synthetic_128", "synthetic"),),
+    license="Apache-2.0",
+    files="nothing to download: the scenes are generated",
+    layout="no files",
+    generate=generate,
+)

@@ -1,0 +1,41 @@
+"""`Sample`: images of all dates, targets and a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from cdzoo.errors import InputError
+
+
+class Sample(NamedTuple):
+    """One sample of a data set, or a batch of samples made by the default collate function.
+
+    Attributes:
+        images: Image of each date, (bands, H, W): uint8, or float32 with the (min, max) of its value range mapped to [0, 1].
+        target: Targets by name; `target["mask"]` (H, W) int64 for binary change detection: 0 unchanged, 1 changed, 255 ignored.
+        name: Name of the sample; a tuple of names in a batch.
+    """
+
+    images: tuple[Tensor, ...]
+    target: dict[str, Tensor]
+    name: str
+
+
+def as_sample(item: Any) -> Sample:
+    """Convert an item of a data set to a `Sample`.
+
+    Args:
+        item: A `Sample`, or a mapping with `image_a`, `image_b`, `mask` and optionally `name`.
+
+    Raises:
+        InputError: The item is neither.
+    """
+    if isinstance(item, Sample):
+        return item
+    if isinstance(item, Mapping) and {"image_a", "image_b", "mask"} <= item.keys():
+        return Sample((item["image_a"], item["image_b"]), {"mask": item["mask"]}, str(item.get("name", "")))
+    found = ", ".join(map(str, item)) if isinstance(item, Mapping) else type(item).__name__
+    raise InputError(f"a sample must be a cdzoo.data.Sample, or a dict with image_a, image_b and mask; got {found}")

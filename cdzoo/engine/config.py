@@ -1,0 +1,134 @@
+"""`TrainCfg`: settings of a training run; importable without torch, as the command line prints them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cdzoo.constants import MIN_SIZE
+from cdzoo.engine.schedule import Schedule
+from cdzoo.errors import ConfigError
+from cdzoo.validation import config_dataclass
+
+FREE_ON_RESUME = frozenset(
+    (
+        "epochs",
+        "validate_every",
+        "pictures_every",
+        "checkpoint_every",
+        "workers",
+        "device",
+        "nodes",
+        "devices",
+        "progress",
+        "tensorboard",
+    )
+)
+"""Settings that a resumed run may change; the others determine its result."""
+
+_Count = Annotated[int, Field(ge=1)]
+_Index = Annotated[int, Field(ge=0)]
+_Positive = Annotated[float, Field(gt=0)]
+_NonNegative = Annotated[float, Field(ge=0)]
+_Probability = Annotated[float, Field(ge=0, le=1)]
+_Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+@config_dataclass
+class TrainCfg:
+    """Settings of a training run. The defaults are those of the GLMamba paper, except for `epochs` (500 there) and `rotate`.
+
+    Attributes:
+        epochs: Passes over the training samples.
+        batch_size: Samples per optimizer step, over all devices and micro-batches.
+        lr: Full learning rate.
+        optimizer: `adam`, `adamw`, `sgd`, or any other optimizer of timm.
+        weight_decay: Weight decay of the optimizer.
+        decay_all: Apply weight decay to biases and norms, too.
+        momentum: Momentum of SGD.
+        schedule: `poly`, `cosine`, `step`, `exponential`, `constant`, or `plateau` (drops when validation stops improving).
+        power: Exponent of the poly schedule; 1 is linear.
+        warmup_steps: Steps with a linearly rising learning rate.
+        lr_decay: Factor of the step, exponential and plateau schedules.
+        lr_decay_epochs: Epochs (plateau: validations without improvement) between two applications of lr_decay.
+        loss: `bce` (cross-entropy for several classes), `dice`, `focal`, `lovasz`, or a sum such as `bce+0.5*dice`.
+        change_weight: Weight of changed pixels in the loss.
+        clip_norm: Largest norm of the gradient; 0 disables clipping.
+        accumulate: Micro-batches per optimizer step.
+        precision: `fp32`, `bf16` or `fp16` (autocast; the selective scan stays in fp32).
+        ema: Decay of an exponential moving average of the weights, which is then validated and saved; 0 for none.
+        crop: Height and width of the random training crops in pixels.
+        flips: Random horizontal and vertical flips.
+        rotate: Random rotations by multiples of 90 degrees.
+        scale_min: Smallest scale factor.
+        scale_max: Largest scale factor.
+        swap_dates: Probability of swapping the dates.
+        jitter: Strength of brightness, contrast and saturation changes, drawn for each date.
+        blur: Probability of blurring an image slightly.
+        cutmix: Probability of pasting a rectangle of another sample into a sample.
+        seed: Seed of shuffling, augmentation and dropout.
+        deterministic: Raise an error for operations without a deterministic implementation.
+        compile: Compile the model with torch.compile.
+        validate_every: Epochs between validations.
+        pictures_every: Epochs between pictures of validation samples; 0 for none.
+        checkpoint_every: Steps between training states besides those at the end of each epoch; 0 for none.
+        max_bad_steps: Consecutive steps with a non-finite loss or gradient after which training stops.
+        workers: Processes that load data; -1 for none on the CPU and up to 8 with a GPU.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        devices: Devices of this machine to train on.
+        nodes: Number of machines.
+        progress: Show a progress bar.
+        tensorboard: Write TensorBoard logs besides the CSV file.
+    """
+
+    epochs: _Count = 100
+    batch_size: _Count = 16
+    lr: _Positive = 1e-4
+    optimizer: str = "adam"
+    weight_decay: _NonNegative = 0.0
+    decay_all: bool = False
+    momentum: _Decay = 0.9
+    schedule: Schedule = "poly"
+    power: _Positive = 0.9
+    warmup_steps: _Index = 0
+    lr_decay: Annotated[float, Field(gt=0, le=1)] = 0.1
+    lr_decay_epochs: _Count = 30
+    loss: str = "bce"
+    change_weight: _Positive = 1.0
+    clip_norm: _NonNegative = 0.0
+    accumulate: _Count = 1
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    ema: _Decay = 0.0
+    crop: Annotated[int, Field(ge=MIN_SIZE)] = 256
+    flips: bool = True
+    rotate: bool = True
+    scale_min: _Positive = 1.0
+    scale_max: _Positive = 1.0
+    swap_dates: _Probability = 0.0
+    jitter: _Probability = 0.0
+    blur: _Probability = 0.0
+    cutmix: _Probability = 0.0
+    seed: _Index = 0
+    deterministic: bool = False
+    compile: bool = False
+    validate_every: _Count = 1
+    pictures_every: _Index = 0
+    checkpoint_every: _Index = 0
+    max_bad_steps: _Count = 10
+    workers: Annotated[int, Field(ge=-1)] = -1
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: _Count = 1
+    nodes: _Count = 1
+    progress: bool = True
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        """Validate the fields together."""
+        if self.scale_max < self.scale_min:
+            raise ConfigError(f"scale_max must be at least scale_min={self.scale_min}, got {self.scale_max}")
+
+    def fixed(self) -> dict[str, Any]:
+        """Return the settings that a resumed run must share."""
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in FREE_ON_RESUME}

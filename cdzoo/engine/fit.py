@@ -1,0 +1,258 @@
+"""`train` and `fit`: the training loop."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.utils.data import DataLoader, default_collate
+
+from cdzoo.data.augment import PairAugment
+from cdzoo.data.protocols import get_protocol
+from cdzoo.data.sample import Sample, as_sample
+from cdzoo.data.sampler import AugmentedSamples, Samples, StepSampler
+from cdzoo.engine.checkpoint import remove_checkpoints
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.log import RunLog
+from cdzoo.engine.pictures import validation_picture
+from cdzoo.engine.schedule import lr_factor
+from cdzoo.engine.setup import Setup, any_process, broadcast_buffers, prepare, update_ema, worker_count
+from cdzoo.engine.shutdown import GracefulShutdown
+from cdzoo.engine.state import TrainState, load, save
+from cdzoo.engine.step import set_lr, train_step
+from cdzoo.errors import InputError, require
+from cdzoo.inference.evaluate import evaluate
+from cdzoo.io.files import file_sha256
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.protocol import Protocol
+from cdzoo.results import RESULTS_FILE, Environment, Results, Scores
+from cdzoo.weights.folder import WEIGHTS_FILE
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+
+def train(
+    model: ChangeDetector,
+    train_set: Samples,
+    val_set: Samples,
+    cfg: TrainCfg,
+    out: str | Path | None = None,
+    protocol: Protocol | None = None,
+    facts: Mapping[str, Any] | None = None,
+    resume: bool = False,
+) -> Results:
+    """Train a model in place and keep the weights with the best validation score.
+
+    With `out`, the folder contains the best weights (`config.json`, `model.safetensors`, `results.json`), the log (`log.csv`),
+    pictures, and the last two training states. A run that was interrupted in any way and is resumed ends with the same weights
+    as an uninterrupted one, bit for bit on one machine with `cfg.deterministic`. Several processes are used if `cfg.devices` or
+    `cfg.nodes` require them, or if torchrun or SLURM started this process.
+
+    Args:
+        model: Model; ends in evaluation mode on the CPU with its best weights (the averaged ones with `cfg.ema`).
+        train_set: Training samples.
+        val_set: Samples to select the weights on; they may differ in size.
+        cfg: Settings.
+        out: Folder of the run; None to write nothing.
+        protocol: How to validate, and the score to select the weights by; `folder` by default.
+        facts: Further fields of the results, such as `data` and `protocol` (a `ProtocolRecord`); other keys go to
+            `Results.extra`.
+        resume: Continue from the last training state in `out`.
+
+    Returns:
+        Results of the best validation.
+
+    Raises:
+        MissingDependencyError: Lightning is not installed.
+        InputError: There are no samples, or nothing to resume from.
+        ConfigError: The settings do not fit together, or are not those of the resumed run.
+        WeightsError: The training state is damaged, or was written by another version of cdzoo.
+        TrainingError: The run was interrupted, or the loss or the gradients were not finite for too many steps.
+    """
+    require("lightning.fabric", "train", "training")
+    if not len(train_set) or not len(val_set):
+        raise InputError(f"no samples to train or validate on: {len(train_set)} training, {len(val_set)} validation samples")
+    if resume and out is None:
+        raise InputError("resume requires the folder of the run: out=FOLDER")
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        model.config.to_json()  # a model that cannot be saved must fail now, not after hours
+        folder.mkdir(parents=True, exist_ok=True)
+    with _deterministic(cfg.deterministic):
+        return fit(model, train_set, val_set, cfg, folder, protocol or get_protocol(None), facts or {}, resume)
+
+
+def fit(
+    model: ChangeDetector,
+    train_set: Samples,
+    val_set: Samples,
+    cfg: TrainCfg,
+    out: Path | None,
+    protocol: Protocol,
+    facts: Mapping[str, Any],
+    resume: bool,
+) -> Results:
+    """Run the training loop; see `train` for the arguments."""
+    setup = prepare(model, cfg)
+    fabric, leader = setup.fabric, setup.fabric.is_global_zero
+    sampler = _step_sampler(train_set, cfg, fabric, 0, 0)
+    total = cfg.epochs * sampler.steps_per_epoch
+    state = TrainState(cfg.fixed(), len(train_set), _data_hash(facts), sampler.steps_per_epoch)
+    if out is not None:
+        state = _load_or_clear(out, resume, state, model, setup)
+
+    def save_best() -> None:
+        if leader and out is not None and state.best is not None and state.best.step == state.step:
+            setup.eval_model.save_pretrained(out)
+            _results(model, state, cfg, protocol, fabric, facts, out).write(out / RESULTS_FILE)
+
+    def save_all() -> None:
+        save(out, state, model, setup)
+        # Afterwards, as `save` raises for weights that are not finite; a run killed in between writes the best weights on resume.
+        save_best()
+        fabric.barrier()
+
+    save_best()
+    loader = step_loader(train_set, cfg, fabric, state.step, total)
+    model.train()
+    with GracefulShutdown() as shutdown, RunLog(out, cfg, state, model, total, sampler.batch_size, leader) as log:
+        for micro_batches in log.timed(loader):
+            lr = _learning_rate(state, cfg, total)
+            set_lr(setup.optimizer, lr)
+            loss = train_step(fabric, setup.objective, setup.optimizer, micro_batches, state, cfg)
+            if setup.ema and loss is not None:
+                update_ema(fabric, setup.ema, model)
+            state.finish_step(loss)
+            log.step(loss, state.skipped)
+            if state.epoch_ended:
+                due = state.epoch % cfg.validate_every == 0 or state.step == total
+                scores = _validate(state, model, val_set, cfg, protocol, setup) if due else None
+                draw = leader and out and cfg.pictures_every and state.epoch % cfg.pictures_every == 0
+                picture = validation_picture(setup.eval_model, val_set, protocol, fabric.device) if draw else None
+                log.epoch(state, lr, state.take_loss(), scores, picture)
+            stop = any_process(fabric, shutdown.requested)
+            if state.epoch_ended or stop or (cfg.checkpoint_every and state.step % cfg.checkpoint_every == 0):
+                save_all()
+            if stop:
+                shutdown.raise_interrupted(state.step, out)
+        if state.best is None:  # resumed after its last step, without the file of its best weights
+            _validate(state, model, val_set, cfg, protocol, setup)
+            save_all()
+    assert state.best is not None
+    model.load_state_dict(state.best.weights)
+    model.cpu().eval()
+    return _results(model, state, cfg, protocol, fabric, facts, out)
+
+
+def _load_or_clear(out: Path, resume: bool, state: TrainState, model: ChangeDetector, setup: Setup) -> TrainState:
+    """Return the training state to resume from, or remove those of an earlier run and return `state`."""
+    if resume:
+        return load(out, state, model, setup)
+    if setup.fabric.is_global_zero:
+        remove_checkpoints(out)
+    return state
+
+
+def step_loader(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> Iterator[list[Sample]]:
+    """Return an iterator over the micro-batches of each step of this process, from step `first` to `last`."""
+    augment = PairAugment(cfg.crop, cfg.flips, cfg.rotate, (cfg.scale_min, cfg.scale_max), cfg.swap_dates)
+    workers = worker_count(cfg, fabric.device)
+    # Started here and not at the first step: workers must not inherit the signal handlers of `GracefulShutdown`.
+    batches = iter(
+        DataLoader(
+            AugmentedSamples(samples, augment),
+            batch_sampler=_step_sampler(samples, cfg, fabric, first, last),
+            num_workers=workers,
+            collate_fn=_collate,
+            pin_memory=fabric.device.type == "cuda",
+            # The generators of Python and torch are not used for samples, but workers are seeded from them.
+            generator=torch.Generator().manual_seed(cfg.seed),
+            prefetch_factor=4 if workers else None,
+        )
+    )
+    return iter(lambda: list(itertools.islice(batches, cfg.accumulate)), [])
+
+
+def _collate(items: list[Any]) -> Sample:
+    batch: Sample = default_collate([as_sample(item) for item in items])
+    return batch
+
+
+def _step_sampler(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> StepSampler:
+    return StepSampler(len(samples), cfg.batch_size, cfg.seed, first, last, fabric.global_rank, fabric.world_size, cfg.accumulate)
+
+
+def _learning_rate(state: TrainState, cfg: TrainCfg, total: int) -> float:
+    decay_steps = cfg.lr_decay_epochs * state.steps_per_epoch
+    factor = lr_factor(state.step, total, cfg.schedule, cfg.warmup_steps, cfg.power, cfg.lr_decay, decay_steps)
+    return cfg.lr * factor * state.lr_scale
+
+
+def _validate(
+    state: TrainState, model: ChangeDetector, samples: Samples, cfg: TrainCfg, protocol: Protocol, setup: Setup
+) -> Scores:
+    """Score the model, and keep its weights if they are the best so far."""
+    fabric = setup.fabric
+    broadcast_buffers(fabric, model)
+    counter = evaluate(
+        setup.eval_model,
+        samples,
+        protocol,
+        fabric.device,
+        max(1, cfg.batch_size // fabric.world_size),
+        worker_count(cfg, fabric.device),
+        fabric.global_rank,
+        fabric.world_size,
+        {"bf16": torch.bfloat16, "fp16": torch.float16}.get(cfg.precision),
+    )
+    scores: Scores = counter.summary()
+    if fabric.is_global_zero and (warning := model.task.warning(scores)):
+        warnings.warn(f"after step {state.step} {warning}", stacklevel=4)
+    state.keep_best(scores, protocol.metric, setup.eval_model, cfg)
+    return scores
+
+
+def _results(
+    model: ChangeDetector,
+    state: TrainState,
+    cfg: TrainCfg,
+    protocol: Protocol,
+    fabric: Fabric,
+    facts: Mapping[str, Any],
+    out: Path | None,
+) -> Results:
+    """Return the results of the best weights."""
+    assert state.best is not None
+    weights = None if out is None else out / WEIGHTS_FILE
+    return Results(
+        model=model.config.name,
+        split=protocol.selection_split,
+        scores=state.best.scores,
+        environment=Environment.current(fabric.device, fabric.world_size),
+        step=state.best.step,
+        epoch=state.best.epoch,
+        seed=cfg.seed,
+        training=cfg.fixed() | {"epochs": cfg.epochs},
+        weights_sha256=file_sha256(weights) if weights is not None and weights.is_file() else None,
+    ).with_entries(facts)
+
+
+def _data_hash(facts: Mapping[str, Any]) -> str:
+    return str(facts["protocol"]["hash"]) if facts.get("protocol") is not None else ""
+
+
+@contextmanager
+def _deterministic(enabled: bool) -> Iterator[None]:
+    if enabled:
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        if enabled:
+            torch.use_deterministic_algorithms(False)

@@ -1,0 +1,185 @@
+"""Log of a training run: a CSV file, TensorBoard, validation pictures and a progress bar."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.state import TrainState
+from cdzoo.errors import require
+from cdzoo.io.files import replace_atomically
+from cdzoo.layers import SS2D
+from cdzoo.metrics import SUMMARY_SCORES, Scores
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.ops.backends import choose
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+T = TypeVar("T")
+
+FILE = "log.csv"
+COLUMNS = ("step", "epoch", "lr", "loss", *SUMMARY_SCORES, "best_threshold", "skipped_steps", "pairs_per_s", "data_wait")
+_MAX_WIDTH = 1600
+
+
+class CsvLog:
+    """CSV file with one row per epoch.
+
+    Args:
+        out: Folder of the run.
+        step: Rows after this step are removed: a resumed run writes them again.
+    """
+
+    def __init__(self, out: Path, step: int = 0) -> None:
+        self.path = out / FILE
+        rows = [row for row in self._rows() if int(row["step"]) <= step] if step else []
+        with replace_atomically(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def write(self, **values: Any) -> None:
+        """Append a row; columns without a value stay empty."""
+        shown = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()}
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, COLUMNS).writerow(shown)
+
+    def _rows(self) -> list[dict[str, str]]:
+        if not self.path.is_file():
+            return []
+        with self.path.open(newline="", encoding="utf-8") as file:
+            # A row that was truncated by a kill has no step or too few columns.
+            return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit() and None not in row.values()]
+
+
+class RunLog:
+    """Log of a run; use it in a `with` block.
+
+    Args:
+        out: Folder of the run; None to show the progress bar only.
+        cfg: Settings.
+        state: State of the run before its next step.
+        model: Model on its device.
+        total: Number of steps of the run.
+        samples: Number of samples per step, over all devices.
+        leader: Whether this is the process that writes and shows the log.
+
+    Raises:
+        MissingDependencyError: `cfg.tensorboard` is set and TensorBoard is not installed.
+    """
+
+    def __init__(
+        self, out: Path | None, cfg: TrainCfg, state: TrainState, model: ChangeDetector, total: int, samples: int, leader: bool
+    ) -> None:
+        self.device = next(model.parameters()).device
+        self.backend = choose(self.device.type) if any(isinstance(module, SS2D) for module in model.modules()) else ""
+        self.out = out if leader else None
+        self.csv = CsvLog(self.out, state.step) if self.out else None
+        self.board: Any = None
+        if self.out and cfg.tensorboard:
+            writer: Any = require("torch.utils.tensorboard", "log", "tensorboard=true")
+            self.board = writer.SummaryWriter(str(self.out / "tensorboard"), purge_step=state.step + 1)
+        hidden = not (leader and cfg.progress)
+        self.bar = tqdm(desc="training", unit="step", total=total, initial=state.step, dynamic_ncols=True, disable=hidden)
+        self.samples, self.f1 = samples, None if state.best is None else state.best.scores.f1
+        self._start_epoch()
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.bar.close()
+        if self.board is not None:
+            self.board.close()
+
+    def timed(self, batches: Iterable[T]) -> Iterator[T]:
+        """Iterate over batches and measure the time spent waiting for them."""
+        iterator = iter(batches)
+        while True:
+            start = time.perf_counter()
+            try:
+                batch = next(iterator)
+            except StopIteration:
+                return
+            self._waited += time.perf_counter() - start
+            yield batch
+
+    def step(self, loss: float | None, skipped: int) -> None:
+        """Advance the progress bar.
+
+        Args:
+            loss: Loss of the step; None for a skipped step.
+            skipped: Number of skipped steps so far.
+        """
+        self._seen += self.samples
+        shown = {"loss": "-" if loss is None else f"{loss:.3f}"}
+        if self.f1 is not None:
+            shown["F1"] = f"{self.f1:.3f}"
+        elapsed = max(1e-9, time.perf_counter() - self._start)
+        self._rate, self._wait = self._seen / elapsed, self._waited / elapsed
+        shown |= {"pairs/s": f"{self._rate:.1f}", "wait": f"{self._wait:.0%}", "mem": self._memory()}
+        if self.backend:
+            shown["scan"] = self.backend
+        if skipped:
+            shown["skipped"] = str(skipped)
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update()
+
+    def epoch(self, state: TrainState, lr: float, loss: float, scores: Scores | None, picture: Image.Image | None) -> None:
+        """Write the row and the picture of an epoch.
+
+        Args:
+            state: State at the end of the epoch.
+            lr: Learning rate of the last step.
+            loss: Mean loss of the epoch.
+            scores: Scores of the validation; None if there was none.
+            picture: Picture of validation samples; None if there is none.
+        """
+        row: dict[str, Any] = {"step": state.step, "epoch": state.epoch, "lr": lr, "loss": loss}
+        if scores is not None:
+            self.f1 = scores.f1
+            row |= {name: scores[name] for name in (*SUMMARY_SCORES, "best_threshold")}
+        row |= {"skipped_steps": state.skipped, "pairs_per_s": self._rate, "data_wait": self._wait}
+        if self.csv is not None:
+            self.csv.write(**row)
+        if self.board is not None:
+            for name, value in row.items():
+                if name != "step":
+                    self.board.add_scalar(name, value, state.step)
+            self.board.flush()
+        if picture is not None and self.out is not None:
+            folder = self.out / "pictures"
+            folder.mkdir(exist_ok=True)
+            with replace_atomically(folder / f"epoch_{state.epoch:04d}.png") as temporary:
+                picture.save(temporary)
+            if self.board is not None:
+                picture.thumbnail((_MAX_WIDTH, picture.height))
+                self.board.add_image("validation", np.asarray(picture.convert("RGB")), state.step, dataformats="HWC")
+        self._start_epoch()
+
+    def _start_epoch(self) -> None:
+        """Restart the measurement of samples per second (over all devices) and of the share of time spent waiting for data."""
+        self._start, self._waited, self._seen = time.perf_counter(), 0.0, 0
+        self._rate, self._wait = 0.0, 0.0
+
+    def _memory(self) -> str:
+        if self.device.type == "cuda":
+            return f"{torch.cuda.max_memory_allocated(self.device) / 2**30:.1f}G"
+        if resource is None:
+            return "-"
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return f"{peak / (2**30 if sys.platform == 'darwin' else 2**20):.1f}G"

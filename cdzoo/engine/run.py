@@ -1,0 +1,161 @@
+"""`run_training` and `score_model`: from descriptions of model and data to results."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from cdzoo.config import ModelOptions
+from cdzoo.data.open import DataCfg, open_data
+from cdzoo.data.protocols import get_protocol
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.fit import train
+from cdzoo.engine.pictures import sample_picture
+from cdzoo.errors import InputError
+from cdzoo.factory import create_model
+from cdzoo.inference.evaluate import SampleScore, evaluate
+from cdzoo.io.files import file_sha256, replace_atomically
+from cdzoo.metrics import SUMMARY_SCORES
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.results import RESULTS_FILE, Environment, ProtocolRecord, Results
+from cdzoo.weights.folder import WEIGHTS_FILE
+
+
+def run_training(
+    model: ModelOptions | ChangeDetector,
+    data: DataCfg,
+    cfg: TrainCfg,
+    out: str | Path | None = None,
+    resume: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> tuple[ChangeDetector, Results]:
+    """Open the data, build the model and train it.
+
+    Args:
+        model: Description of the model, whose weights are initialized from `cfg.seed`; or a model, which is trained in place.
+        data: Data; the weights are selected on the split that its protocol names.
+        cfg: Settings.
+        out: Folder of the run, see `train`; None to write nothing.
+        resume: Continue from the last training state in `out`.
+        report: Called with lines about model, data and protocol before the training, and about time and scores after it.
+
+    Returns:
+        The model with its best weights, and the results of the best validation.
+
+    Raises:
+        UnknownNameError: The model or a component does not exist.
+        ConfigError: An option of the model, the data or the training is invalid.
+        InputError: The data do not exist or cannot be used.
+        TrainingError: See `train`.
+    """
+    torch.manual_seed(cfg.seed)
+    detector = model if isinstance(model, ChangeDetector) else create_model(**model.arguments())
+    selection = get_protocol(data.protocol).selection_split
+    opened = open_data(data, ("train", selection), detector.config.bands)
+    record = ProtocolRecord.of(opened.protocol, opened.names)
+    report(f"{detector.config.name} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.data}")
+    for line in (*opened.notes, f"protocol {opened.protocol} (hash {record.hash})"):
+        report(f"  {line}")
+    facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record}
+    val_set = opened.splits[opened.protocol.selection_split]
+    start = time.monotonic()
+    results = train(detector, opened.splits["train"], val_set, cfg, out, opened.protocol, facts, resume)
+    report(f"trained in {time.monotonic() - start:.0f} s; best scores on the {opened.protocol.selection_split} split:")
+    report("  " + "  ".join(f"{name} {results[name]:.4f}" for name in SUMMARY_SCORES[:-1]))
+    return detector, results
+
+
+def score_model(
+    model: ChangeDetector,
+    name: str,
+    data: DataCfg,
+    split: str,
+    device: torch.device | str = "cpu",
+    batch_size: int = 8,
+    workers: int = 0,
+    threshold: float | None = None,
+    picture: Path | None = None,
+    worst: int = 8,
+) -> Results:
+    """Evaluate a model on a split.
+
+    Args:
+        model: Model.
+        name: Name, folder or repository from which it was loaded.
+        data: Data.
+        split: `"train"`, `"val"` or `"test"`.
+        device: Where to run.
+        batch_size: Number of samples per forward pass.
+        workers: Number of processes that load data.
+        threshold: Replaces the threshold of the protocol.
+        picture: Path of a picture of the worst samples to write.
+        worst: Number of samples in the picture: those with the most wrong pixels.
+    """
+    device = torch.device(device)
+    opened = open_data(data, (split,), model.config.bands)
+    samples = opened.splits[split]
+    protocol = opened.protocol if threshold is None else dataclasses.replace(opened.protocol, threshold=threshold)
+    scored: list[SampleScore] = []
+    counter = evaluate(model.to(device), samples, protocol, device, batch_size, workers, on_sample=scored.append)
+    if picture is not None:
+        ranked = sorted(scored, key=lambda score: (-score.confusion.errors, score.index))[:worst]
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        with replace_atomically(picture) as temporary:
+            sample_picture(model, samples, [score.index for score in ranked], protocol, device).save(temporary)
+    folder = Path(name.removeprefix("local-dir:"))
+    weights = folder / WEIGHTS_FILE
+    return Results(
+        model=model.config.name,
+        source=name,
+        split=split,
+        protocol=ProtocolRecord.of(protocol, opened.names),
+        scores=counter.summary(),
+        data=dataclasses.asdict(data),
+        environment=Environment.current(device),
+        weights_sha256=file_sha256(weights) if weights.is_file() else None,
+        trained=_training_entries(folder / RESULTS_FILE) if weights.is_file() else None,
+    )
+
+
+def published_results(name: str) -> tuple[Results, str]:
+    """Return the results stored with weights, and the path of their file.
+
+    Args:
+        name: Folder of a model, or `hf-hub:owner/name`.
+
+    Raises:
+        InputError: There are no results, or they do not contain what is needed to reproduce them.
+    """
+    file = _results_file(name)
+    if file is None or not file.is_file():
+        raise InputError(f"{name}: there is no {RESULTS_FILE} beside the weights to compare with; cdzoo train writes one")
+    results = Results.read(file)
+    if missing := [key for key in ("data", "protocol") if getattr(results, key) is None]:
+        raise InputError(f"{file}: the results lack {', '.join(missing)}, so they cannot be reproduced")
+    return results, str(file)
+
+
+def _results_file(name: str) -> Path | None:
+    folder = Path(name.removeprefix("local-dir:"))
+    if folder.is_dir():
+        return folder / RESULTS_FILE
+    if name.startswith("hf-hub:"):
+        from cdzoo.weights.hub import download
+
+        return download(name.removeprefix("hf-hub:"), RESULTS_FILE)
+    return None
+
+
+def _training_entries(file: Path) -> dict[str, Any] | None:
+    """Return what the results of a training run say about it; None if there are none."""
+    if not file.is_file():
+        return None
+    results = Results.read(file)
+    entries = {key: getattr(results, key) for key in ("seed", "epoch", "step", "training", "notes")}
+    entries["protocol_hash"] = results.protocol.hash if results.protocol else None
+    return {key: value for key, value in entries.items() if value is not None}

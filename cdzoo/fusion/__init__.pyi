@@ -1,0 +1,15 @@
+from .bfa import BFA as BFA
+from .bit import BIT as BIT
+from .cbam import CBAM as CBAM
+from .cbam import CBAMFusion as CBAMFusion
+from .changeformer import ChangeFormerFusion as ChangeFormerFusion
+from .concat_conv import ConcatConv as ConcatConv
+from .cross_attention import CrossAttention as CrossAttention
+from .early import Early as Early
+from .mf_mamba import MFMamba as MFMamba
+from .plain import AbsDiff as AbsDiff
+from .plain import Concat as Concat
+from .plain import Diff as Diff
+from .plain import Sum as Sum
+from .skips import Skips as Skips
+from .spatio_temporal import SpatioTemporal as SpatioTemporal

@@ -1,0 +1,5 @@
+from .changeformer import ChangeFormerHead as ChangeFormerHead
+from .conv import Conv as Conv
+from .fcn import FCN as FCN
+from .stepwise import Stepwise as Stepwise
+from .summation import Summation as Summation

@@ -1,0 +1,161 @@
+"""`predict_pair`: change map of two images."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from cdzoo.errors import InputError
+from cdzoo.inference.blocks import BorderSumsInMemory, WindowGrid, predict_blocks
+from cdzoo.inference.modes import evaluating
+from cdzoo.inference.resolve import resolve_model, resolve_threshold
+from cdzoo.inference.sources import Array, ArraySource
+from cdzoo.inference.tta import check_mode, probability
+from cdzoo.io.images import image_format
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.preprocess import ImageLike, load_pixels
+
+_MAX_WHOLE = 2048
+_TILE = 1024
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class ChangeMap:
+    """Prediction for one pair.
+
+    Attributes:
+        mask: Class of each pixel (H, W), uint8: 1 for change, 0 for no change.
+        probability: Probability of change (H, W) in [0, 1], float32.
+        before: First date (H, W, bands), uint8; floating-point images are scaled to 0..255.
+        after: Second date.
+    """
+
+    mask: npt.NDArray[np.uint8]
+    probability: npt.NDArray[np.float32]
+    before: npt.NDArray[np.uint8]
+    after: npt.NDArray[np.uint8]
+
+
+def _accept_positional_options(function: F) -> F:
+    """Let keyword-only arguments be passed by position too, with a DeprecationWarning."""
+    parameters = inspect.signature(function).parameters.values()
+    options = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    leading = len(parameters) - len(options)
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        given = dict(zip(options, args[leading:], strict=False))
+        if given and len(args) <= len(parameters) and not given.keys() & kwargs.keys():
+            message = f"{function.__name__}: pass {', '.join(f'{name}=...' for name in given)} by keyword"
+            warnings.warn(message, DeprecationWarning, stacklevel=2)
+            args, kwargs = args[:leading], {**given, **kwargs}
+        return function(*args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+@_accept_positional_options
+def predict_pair(
+    model: ChangeDetector | str,
+    before: ImageLike,
+    after: ImageLike,
+    *,
+    threshold: float | None = None,
+    value_range: tuple[float, float] | None = None,
+    augment: str = "none",
+    tile: int | None = None,
+) -> ChangeMap:
+    """Predict the change between two co-registered images.
+
+    Args:
+        model: Model, used in evaluation mode on its device and returned to the mode it was in. Or a name as for `create_model`,
+            whose weights are loaded: `"glmamba_tiny"` (default weights), `"glmamba_tiny.synthetic"`, `"local-dir:FOLDER"`.
+        before: First date: path, PIL image, array (H, W, bands) or (H, W), or tensor (bands, H, W); uint8, or float in [0, 1].
+        after: Second date, of the same size.
+        threshold: Probability from which a pixel counts as changed, in (0, 1); by default that of the published weights of the
+            model, or 0.5.
+        value_range: Values of files that map to 0 and 1; required for files of more than 8 bits.
+        augment: Test-time augmentation: `"none"`, `"flips"` (mean over four mirrorings), `"swap"` (over both orders of the dates)
+            or `"all"` (over all eight).
+        tile: Predict in blended windows of this side, which limits the memory of the model. By default images of up to 2048
+            pixels a side are predicted whole, larger ones in windows of 1024, and windows have the fixed input size of a model
+            that has one.
+
+    Raises:
+        ConfigError: The model, the augmentation or the tile cannot be used.
+        InputError: An image cannot be read or does not match the model, the sizes differ, or `threshold` is out of range.
+        UnknownNameError: There is no model of this name.
+        WeightsError: The weights of the named model are not published or cannot be loaded.
+    """
+    model = resolve_model(model)
+    threshold = resolve_threshold(model, threshold)
+    check_mode(augment, model.bands)
+    labels = (_label(before, "the first image"), _label(after, "the second image"))
+    x1, x2 = (_load(model, image, date, labels[date], value_range) for date, image in enumerate((before, after)))
+    height, width = x1.shape[:2]
+    if x1.shape[:2] != x2.shape[:2]:
+        raise InputError(
+            f"{labels[1]}: {x2.shape[1]}x{x2.shape[0]} pixels, but {labels[0]} has {width}x{height}; expected the same size "
+            "(cut or resample one of them)"
+        )
+    side = model.fixed_input_size
+    if tile is None and (max(height, width) > _MAX_WHOLE or (side is not None and (height, width) != (side, side))):
+        tile = side or _TILE
+    with evaluating(model):
+        found = _whole(model, x1, x2, augment) if tile is None else _in_windows(model, x1, x2, augment, tile)
+    return ChangeMap(model.task.predict(found, threshold), found, _to_uint8(x1), _to_uint8(x2))
+
+
+def _whole(model: ChangeDetector, before: Array, after: Array, augment: str) -> npt.NDArray[np.float32]:
+    device = next(model.parameters()).device
+    x1, x2 = (torch.from_numpy(image).permute(2, 0, 1)[None].to(device) for image in (before, after))
+    with torch.inference_mode():
+        return probability(model, x1, x2, augment)[0].cpu().numpy()
+
+
+def _in_windows(model: ChangeDetector, before: Array, after: Array, augment: str, tile: int) -> npt.NDArray[np.float32]:
+    height, width = before.shape[:2]
+    found = np.empty((height, width), np.float32)
+    grid = WindowGrid(model, height, width, tile, tile // 4, batch_size=1)
+    for block in predict_blocks(model, ArraySource(before), ArraySource(after), grid, BorderSumsInMemory(), augment):
+        found[block.window.slices] = block.probability
+    return found
+
+
+def _load(
+    model: ChangeDetector, image: ImageLike, date: int, label: str, value_range: tuple[float, float] | None
+) -> npt.NDArray[Any]:
+    bands, published = model.bands[date], model.pretrained_cfg
+    # One more band may be an opaque alpha channel, which is dropped.
+    if published is not None and (found := _count_bands(image)) not in (bands, bands + 1):
+        names = f": {', '.join(published.bands)}" if len(published.bands) == bands else ""
+        raise InputError(f"{label}: {found} band(s), but the weights {published.name} expect {bands}{names}")
+    return np.ascontiguousarray(load_pixels(image, bands, label, value_range))
+
+
+def _count_bands(image: ImageLike) -> int:
+    if isinstance(image, str | Path):
+        return image_format(image)[2]
+    shape = np.shape(image)
+    if len(shape) != 3:
+        return 1
+    return int(shape[0 if isinstance(image, Tensor) else 2])
+
+
+def _label(image: ImageLike, default: str) -> str:
+    return str(image) if isinstance(image, str | Path) else default
+
+
+def _to_uint8(image: Array) -> npt.NDArray[np.uint8]:
+    return image if image.dtype == np.uint8 else (image.clip(0, 1) * 255).round().astype(np.uint8)

@@ -1,0 +1,52 @@
+"""Test-time augmentation: mean of the predictions for mirrored images and swapped dates."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from cdzoo.errors import ConfigError
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.preprocess import normalize_images
+from cdzoo.names import suggest
+
+MODES = ("none", "flips", "swap", "all")
+_FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
+
+
+def check_mode(mode: str, bands: tuple[int, ...]) -> None:
+    """Raise unless an augmentation can be used with a model.
+
+    Args:
+        mode: Name of the augmentation.
+        bands: Number of bands of each date.
+
+    Raises:
+        ConfigError: The name is unknown, or the dates cannot be swapped because their bands differ.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"there is no test-time augmentation '{mode}'.{suggest(mode, MODES)} Known: {', '.join(MODES)}")
+    if mode in ("swap", "all") and len(set(bands)) > 1:
+        raise ConfigError(f"dates of {' and '.join(map(str, bands))} bands cannot be swapped: use 'none' or 'flips'")
+
+
+def probability(model: ChangeDetector, before: Tensor, after: Tensor, mode: str = "none") -> Tensor:
+    """Return the probability of change (B, H, W) of images (B, bands, H, W) that are not normalized yet.
+
+    Args:
+        model: Model in evaluation mode.
+        before: First date, uint8 or float in [0, 1].
+        after: Second date.
+        mode: `"none"`; `"flips"`: mean over four mirrorings; `"swap"`: over both orders of the dates; `"all"`: over all eight.
+    """
+    pair = normalize_images(model.config, before, after)
+    flips = _FLIPS if mode in ("flips", "all") else _FLIPS[:1]
+    orders = (pair, pair[::-1]) if mode in ("swap", "all") else (pair,)
+    total = torch.zeros(before.shape[0], *before.shape[-2:], device=before.device)
+    for axes in flips:
+        for x1, x2 in orders:
+            if axes:
+                total += model.probabilities(model(x1.flip(axes), x2.flip(axes))).flip(axes)
+            else:
+                total += model.probabilities(model(x1, x2))
+    return total / (len(flips) * len(orders))

@@ -1,0 +1,107 @@
+"""Files: atomic writes, hashes, checks of output paths."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cdzoo.errors import InputError, WeightsError
+
+
+def output_path(path: str | os.PathLike[str], option: str = "") -> Path:
+    """Return the path of a file to write, after checking that its folder exists.
+
+    Args:
+        path: File to write.
+        option: Command-line option that names the file, such as `"-o"`; used in the message.
+
+    Raises:
+        InputError: The folder of the file does not exist.
+    """
+    file = Path(path)
+    if not file.resolve().parent.is_dir():
+        raise InputError(f"{option} {path}: there is no folder {file.parent}; create it first".lstrip())
+    return file
+
+
+def check_new_folder(path: str | os.PathLike[str], hint: str = "remove it, or choose another folder") -> Path:
+    """Return the path of a folder to write, after checking that it does not exist.
+
+    Args:
+        path: Folder to write.
+        hint: What to do if it exists; the end of the message.
+
+    Raises:
+        InputError: The path exists.
+    """
+    if os.path.lexists(path):
+        raise InputError(f"{path} already exists; {hint}")
+    return Path(path)
+
+
+@contextmanager
+def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path that is renamed to `path` when the block succeeds and removed when it raises.
+
+    The temporary file is in the same folder and has the same suffix, from which image writers infer the format.
+    """
+    final = Path(path)
+    temporary = final.with_name(f".{final.stem}.{os.getpid()}.part{final.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, final)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file atomically, in UTF-8.
+
+    Raises:
+        InputError: The folder of the file does not exist.
+    """
+    with replace_atomically(output_path(path)) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, data: Any) -> None:
+    """Write a JSON file atomically; dataclasses and objects with `to_dict` may occur in `data`. NaN raises `ValueError`."""
+    with replace_atomically(path) as temporary:
+        temporary.write_text(json.dumps(data, indent=2, allow_nan=False, default=_plain) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return dataclasses.asdict(value)
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the sha256 of a file as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check_sha256(file: Path, expected: str) -> None:
+    """Check the sha256 of a file of weights.
+
+    Raises:
+        WeightsError: The sha256 differs from the expected one.
+    """
+    found = file_sha256(file)
+    if found != expected:
+        raise WeightsError(
+            f"{file} is damaged or not the weights that were published: its sha256 is {found}, expected {expected}. "
+            "It was not used; get it again with: cdzoo pull --force"
+        )

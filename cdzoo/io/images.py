@@ -1,0 +1,196 @@
+"""Reading 8-bit and deeper images from files. Every error names the file."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from cdzoo.errors import InputError
+from cdzoo.io.rasters import is_tiff, read_deep, size_of_deep
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """Return (height, width) from the header of an image file.
+
+    Raises:
+        InputError: The file does not exist or is not an image.
+    """
+    return image_format(path)[:2]
+
+
+def image_format(path: str | Path) -> tuple[int, int, int, str]:
+    """Return (height, width, bands, dtype) from the header of an image file; dtype is `"uint8"`, `"uint16"`, ...
+
+    Raises:
+        InputError: The file does not exist or is not an image.
+    """
+    path = Path(path)
+    try:
+        with _opened(path) as image:
+            if not _is_deep(image):
+                bands = 3 if image.mode in ("P", "1") else len(image.getbands())
+                return image.height, image.width, bands, "uint8"
+    except _UnsupportedByPillow:
+        pass
+    return size_of_deep(path)
+
+
+@overload
+def read_image(path: str | Path, bands: int = 3, value_range: None = None) -> UInt8: ...
+
+
+@overload
+def read_image(path: str | Path, bands: int, value_range: tuple[float, float] | None) -> UInt8 | Float32: ...
+
+
+def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float] | None = None) -> UInt8 | Float32:
+    """Read an image as (H, W, bands).
+
+    8-bit images are returned as uint8 unless `value_range` is given. Images of more than 8 bits or more than four bands are
+    read with rasterio and require `value_range`, because the file does not state the range of 12-bit data or reflectances.
+    Palette images are converted to RGB. A fully opaque alpha channel is dropped with a warning unless `bands` includes it.
+
+    Args:
+        path: PNG, JPEG, TIFF or BMP file.
+        bands: Number of bands expected.
+        value_range: (min, max) mapped to [0, 1]; the result is then float32. Values outside are not clipped.
+
+    Raises:
+        InputError: The file is missing, truncated or not an image, has another number of bands, is partly transparent, holds
+            NaN or infinite values, or has more than 8 bits and `value_range` is None.
+        MissingDependencyError: rasterio is needed and not installed.
+    """
+    path = Path(path)
+    try:
+        pixels = _read_pillow(path, bands)
+    except _UnsupportedByPillow:
+        pixels = read_deep(path)
+        _check_finite(path, pixels)
+        if value_range is None:
+            raise _needs_range(path, pixels) from None
+    if pixels.shape[2] != bands:
+        raise InputError(
+            f"{path}: the image has {pixels.shape[2]} band(s), expected {bands}; "
+            f"a model built with in_chans={pixels.shape[2]} takes it"
+        )
+    return np.ascontiguousarray(pixels) if value_range is None else _scaled(pixels, value_range)
+
+
+def read_gray(path: str | Path) -> UInt8:
+    """Read an 8-bit image with one band, or with equal bands, as (H, W).
+
+    Raises:
+        InputError: The file is missing, truncated or not an image, has different bands, or has more than 8 bits.
+    """
+    path = Path(path)
+    try:
+        with _opened(path) as image:
+            if _is_deep(image):
+                raise InputError(f"{path}: more than 8 bits per pixel ({image.mode}); expected a mask of 8-bit values")
+            pixels = np.asarray(image.convert("L") if image.mode in ("1", "LA") else image)
+    except _UnsupportedByPillow as error:
+        raise InputError(f"{path}: the mask cannot be read; expected one band of 8-bit values") from error
+    if pixels.ndim == 3:
+        if (pixels[..., :1] != pixels[..., :3]).any():
+            raise InputError(f"{path}: the mask is a color image; expected one band with values 0/1 or 0/255")
+        pixels = pixels[..., 0]
+    return pixels
+
+
+def check_same_size(path: str | Path, other: str | Path) -> None:
+    """Check that two image files have the same height and width.
+
+    Raises:
+        InputError: The sizes differ, or a file cannot be opened.
+    """
+    (height, width), (other_height, other_width) = image_size(path), image_size(other)
+    if (height, width) != (other_height, other_width):
+        raise InputError(
+            f"{other}: {other_width}x{other_height} pixels, but {path} has {width}x{height}; "
+            f"expected the same size (crop or resample one of them)"
+        )
+
+
+class _UnsupportedByPillow(Exception):
+    """The file may be an image, but Pillow cannot read it, or not in full depth."""
+
+
+def _read_pillow(path: Path, bands: int) -> UInt8:
+    with _opened(path) as image:
+        if _is_deep(image):
+            raise _UnsupportedByPillow
+        if image.mode in ("P", "PA", "1"):
+            image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+        pixels = np.array(image)  # a copy: torch warns about Pillow's read-only memory
+        mode = image.mode
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    if pixels.shape[2] == bands + 1 and mode in ("RGBA", "LA"):
+        if pixels[..., -1].min() < 255:
+            raise InputError(f"{path}: the image is partly transparent; remove the alpha channel first")
+        warnings.warn(f"{path}: the alpha channel is opaque everywhere and is dropped", stacklevel=3)
+        pixels = pixels[..., :-1]
+    return pixels
+
+
+def _check_finite(path: Path, pixels: npt.NDArray[Any]) -> None:
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        bad = int((~np.isfinite(pixels)).any(-1).sum())
+        raise InputError(f"{path}: {bad} pixel(s) are NaN or infinite; fill them, or crop the image to its valid area")
+
+
+def _scaled(pixels: npt.NDArray[Any], value_range: tuple[float, float]) -> Float32:
+    low, high = value_range
+    return ((pixels.astype(np.float32) - low) / (high - low)).astype(np.float32)
+
+
+def _needs_range(path: Path, pixels: npt.NDArray[Any]) -> InputError:
+    return InputError(
+        f"{path}: {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}; give the (min, max) to map to [0, 1], "
+        f"for example --value-range '[0, {4095 if pixels.max() > 1 else 1}]', or rescale the image to 8 bits"
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    if not path.is_file():
+        if path.is_symlink():
+            raise InputError(f"{path}: a broken or circular link")
+        raise InputError(f"{path}: {'a folder, not an image' if path.is_dir() else 'no such file'}")
+    try:
+        with Image.open(path) as image:
+            yield image
+    except UnidentifiedImageError as error:
+        if is_tiff(path):
+            raise _UnsupportedByPillow from error
+        raise InputError(f"{path}: not a readable image; expected {', '.join(SUFFIXES)}") from error
+    except Image.DecompressionBombError as error:
+        # Pillow refuses about 180 megapixels and more; a TIFF of that size is a scene.
+        if is_tiff(path):
+            raise _UnsupportedByPillow from error
+        raise InputError(f"{path}: too many pixels for an image of this format ({error})") from error
+    except PermissionError as error:
+        raise InputError(f"{path}: no permission to read the file ({error.strerror})") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: the image is damaged or truncated ({error})") from error
+
+
+def _is_deep(image: Any) -> bool:
+    # Pillow silently reduces 16-bit RGB PNGs to 8 bits; the raw mode of the decoder shows the original depth.
+    raw_mode = str(image.tile[0][3]) if getattr(image, "tile", None) else ""
+    bits = max(image.tag_v2.get(258, (8,))) if hasattr(image, "tag_v2") else 8  # 258: BitsPerSample
+    samples = image.tag_v2.get(277, 1) if hasattr(image, "tag_v2") else 1  # 277: SamplesPerPixel
+    return image.mode.startswith(("I", "F")) or ";16" in raw_mode or bits > 8 or samples > 4

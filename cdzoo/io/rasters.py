@@ -1,0 +1,83 @@
+"""Reading images of more than 8 bits or more than four bands with rasterio."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cdzoo.errors import InputError, require
+
+_CACHE_BYTES = 256 << 20  # rasterio passes bytes; GDAL itself would read a number below 100,000 as megabytes
+
+
+def is_tiff(path: Path) -> bool:
+    """Return whether a file starts with the signature of a TIFF or BigTIFF."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    except OSError:
+        return False
+
+
+def read_deep(path: Path) -> npt.NDArray[Any]:
+    """Read an image of any depth and number of bands as (H, W, bands), in the dtype of the file.
+
+    Raises:
+        InputError: The file is damaged or not an image.
+        MissingDependencyError: rasterio is not installed.
+    """
+    with _opened(path) as source:
+        try:
+            return np.ascontiguousarray(np.moveaxis(source.read(), 0, -1))
+        except require_rasterio("reading rasters").errors.RasterioError as error:
+            raise InputError(f"{path}: the image is damaged or truncated ({error})") from error
+
+
+def read_window(path: Path, y: int, x: int, height: int, width: int) -> npt.NDArray[Any]:
+    """Read a window of an image as (height, width, bands) without decoding the rest of the file.
+
+    Raises:
+        InputError: The file is damaged or not an image.
+        MissingDependencyError: rasterio is not installed.
+    """
+    with _opened(path) as source:
+        try:
+            return np.ascontiguousarray(np.moveaxis(source.read(window=((y, y + height), (x, x + width))), 0, -1))
+        except require_rasterio("reading rasters").errors.RasterioError as error:
+            raise InputError(f"{path}: the image is damaged or truncated ({error})") from error
+
+
+def size_of_deep(path: Path) -> tuple[int, int, int, str]:
+    """Return (height, width, bands, dtype) from the header."""
+    with _opened(path) as source:
+        return source.height, source.width, source.count, source.dtypes[0]
+
+
+def _opened(path: Path) -> Any:
+    rasterio = require_rasterio(f"{path}: reading images of more than 8 bits or four bands")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # tiles of data sets rarely have georeferencing
+        try:
+            return rasterio.open(path)
+        except rasterio.errors.RasterioError as error:
+            raise InputError(f"{path}: not a readable image, or damaged ({error})") from error
+
+
+def require_rasterio(purpose: str) -> Any:
+    """Import rasterio with its submodules.
+
+    Raises:
+        MissingDependencyError: rasterio is not installed.
+    """
+    for module in ("errors", "shutil", "transform", "vrt", "warp", "windows"):
+        require(f"rasterio.{module}", "geo", purpose)
+    return require("rasterio", "geo", purpose)
+
+
+def limited_cache() -> Any:
+    """Return a context that limits GDAL's block cache; by default it grows to 5 % of the memory of the machine."""
+    return require_rasterio("reading scenes").Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_NUM_THREADS="ALL_CPUS")

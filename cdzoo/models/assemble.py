@@ -1,0 +1,216 @@
+"""From a config and replacements of its components to the components of a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import nn
+
+from cdzoo.backbones.features import wrap_backbone
+from cdzoo.backbones.timm import PREFIX, TimmBackbone
+from cdzoo.components import Backbone, LevelDecoder, LevelFusion, PerLevelDecoder, PerLevelFusion
+from cdzoo.config import INSTANCE, KINDS, OPTIONAL_KINDS, OTHER_MEAN, OTHER_STD, ComponentCfg, ModelCfg
+from cdzoo.errors import CdzooError, ConfigError
+from cdzoo.names import suggest
+from cdzoo.registry import COMPONENTS
+
+Component = str | tuple[str, Mapping[str, Any]] | ComponentCfg | nn.Module | type[nn.Module]
+"""A registered name, (name, kwargs), a config, an instance, or a class that is instantiated with the channels it receives."""
+
+DEFAULT = "default"
+"""Value of `neck` and `decoder` that keeps those of the model, since None removes them."""
+FIELDS = ("in_chans", "num_classes", "task", "class_names", "siamese", "mean", "std")
+"""Options that replace a field of `ModelCfg`."""
+OPTIONS = (*KINDS, *(f"{kind}_kwargs" for kind in KINDS), *FIELDS)
+
+
+def override(config: ModelCfg, options: Mapping[str, Any]) -> tuple[ModelCfg, dict[str, Any]]:
+    """Apply options of `create_model` to a config.
+
+    Args:
+        config: Config of the registered or saved model.
+        options: Any of `OPTIONS`; None keeps what the config states, except that None and "none" remove the neck or decoder.
+
+    Returns:
+        The new config, and the components that were passed as instances or classes.
+
+    Raises:
+        ConfigError: An option is unknown or invalid.
+    """
+    for key in options:
+        if key not in OPTIONS:
+            raise ConfigError(f"unknown option '{key}'.{suggest(key, OPTIONS)} Options: {', '.join(OPTIONS)}")
+    changes: dict[str, Any] = {key: options[key] for key in FIELDS if options.get(key) is not None}
+    for key, value in changes.items():
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            changes[key] = tuple(value)
+    if changes.get("in_chans", config.in_chans) != config.in_chans:
+        # The statistics of the config belong to its own bands.
+        changes.setdefault("mean", OTHER_MEAN)
+        changes.setdefault("std", OTHER_STD)
+    instances: dict[str, Any] = {}
+    for kind in KINDS:
+        current: ComponentCfg | None = getattr(config, kind)
+        chosen = options.get(kind, DEFAULT)
+        if isinstance(chosen, nn.Module | type):
+            instances[kind] = chosen
+            current = ComponentCfg(f"{INSTANCE}{chosen.__name__ if isinstance(chosen, type) else type(chosen).__name__}")
+        elif chosen != DEFAULT and not (chosen is None and kind not in OPTIONAL_KINDS):
+            current = _component_cfg(kind, chosen, current)
+        kwargs = options.get(f"{kind}_kwargs")
+        if kwargs:
+            if current is None or kind in instances:
+                raise ConfigError(f"{kind}_kwargs was passed, but the {kind} is {'an instance' if current else 'None'}")
+            current = ComponentCfg(current.name, {**current.kwargs, **kwargs})
+        changes[kind] = current
+    return dataclasses.replace(config, **changes), instances
+
+
+def assemble(config: ModelCfg, instances: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Build the components that a config describes.
+
+    Args:
+        config: Description of the model.
+        instances: Components by kind that replace those of the config: instances, or classes.
+
+    Returns:
+        Keyword arguments of `ChangeDetector`: `backbone`, `neck`, `fusion`, `decoder`, `head`, `backbone2`.
+
+    Raises:
+        UnknownNameError: A component is not registered.
+        ConfigError: An argument is unknown or invalid.
+    """
+    try:
+        return _assemble(config, dict(instances or {}))
+    except CdzooError:
+        raise
+    except TypeError as error:
+        raise ConfigError(f"the model '{config.name}' cannot be built: {error}") from error
+
+
+def build_head(config: ModelCfg, channels: Sequence[int], strides: Sequence[int] | None, num_classes: int) -> Any:
+    """Build the head of a config for a pyramid of these channels and strides."""
+    if config.head.name.startswith(INSTANCE):
+        raise ConfigError(f"the head was passed as an instance ({config.head.name.removeprefix(INSTANCE)}): build another one")
+    given = {"in_channels": tuple(channels), "in_strides": strides, "num_classes": num_classes}
+    return _call("head", config.head, COMPONENTS["head"].get(config.head.name), given)
+
+
+def _assemble(config: ModelCfg, instances: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(instances.get("backbone"), nn.Module) and not config.siamese:
+        raise ConfigError("siamese=False requires two backbones: pass two instances, ChangeDetector(backbone=..., backbone2=...)")
+    backbones = [_build_backbone(config, instances.get("backbone"), bands) for bands in _backbone_bands(config, instances)]
+    built: dict[str, Any] = {"backbone": backbones[0], "backbone2": backbones[1] if len(backbones) > 1 else None}
+    channels, strides = backbones[0].out_channels, backbones[0].out_strides
+    for kind in ("neck", "fusion", "decoder"):
+        cfg: ComponentCfg | None = getattr(config, kind)
+        component: Any = instances.get(kind)
+        if isinstance(component, nn.Module):
+            _check_level(kind, component, channels)
+        elif cfg is not None:
+            factory = component or COMPONENTS[kind].get(cfg.name)
+            component = _build_pyramid_component(kind, cfg, factory, channels, strides)
+        if component is not None:
+            channels = getattr(component, "out_channels", channels)
+            strides = getattr(component, "out_strides", None) or strides
+        built[kind] = component
+    head: Any = instances.get("head")
+    if isinstance(head, nn.Module):
+        return {**built, "head": head}
+    if head is not None:
+        given = {"in_channels": tuple(channels), "in_strides": strides, "num_classes": config.num_classes}
+        return {**built, "head": _call("head", config.head, head, given)}
+    return {**built, "head": build_head(config, channels, strides, config.num_classes)}
+
+
+def _component_cfg(kind: str, chosen: Any, current: ComponentCfg | None) -> ComponentCfg | None:
+    if chosen is None or chosen == "none":
+        if kind not in OPTIONAL_KINDS:
+            raise ConfigError(f"a model needs a {kind}; only {' and '.join(OPTIONAL_KINDS)} can be None")
+        return None
+    if isinstance(chosen, ComponentCfg):
+        return chosen
+    if isinstance(chosen, str):
+        # The name of the current component keeps its arguments, which mean nothing to another one.
+        return current if current is not None and current.name == chosen else ComponentCfg(chosen)
+    if isinstance(chosen, Sequence) and len(chosen) == 2 and isinstance(chosen[0], str) and isinstance(chosen[1], Mapping):
+        return ComponentCfg(chosen[0], dict(chosen[1]))
+    base = f"Level{kind.capitalize()}" if kind in ("fusion", "decoder") else kind.capitalize()
+    raise ConfigError(
+        f"{kind} must be a registered name, (name, kwargs), an instance or a subclass of cdzoo.components.{base}, got {chosen!r}"
+    )
+
+
+def _backbone_bands(config: ModelCfg, instances: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the number of input bands of each backbone; with early fusion one backbone receives the bands of all dates."""
+    fusion = instances.get("fusion") or COMPONENTS["fusion"].get(config.fusion.name)
+    if getattr(fusion, "num_dates", 2) == 1:
+        if not config.siamese:
+            raise ConfigError(
+                f"fusion '{config.fusion.name}' concatenates the dates before the backbone, so siamese=False, one backbone per "
+                "date, requires another fusion"
+            )
+        return (sum(config.bands),)
+    if not config.siamese and len(config.bands) != 2:
+        raise ConfigError(f"siamese=False supports two dates, in_chans={config.in_chans} has {len(config.bands)}")
+    if config.siamese and len(set(config.bands)) > 1:
+        raise ConfigError(
+            f'in_chans={config.bands}: dates with different bands require one backbone each (siamese=False) or fusion="early"'
+        )
+    return config.bands[:1] if config.siamese else config.bands
+
+
+def _build_backbone(config: ModelCfg, given: Any, bands: int) -> Backbone:
+    name, kwargs = config.backbone.name, config.backbone.kwargs
+    if isinstance(given, nn.Module):
+        return wrap_backbone(given, bands)
+    if given is not None:
+        return wrap_backbone(_call("backbone", config.backbone, given, {"in_chans": bands}), bands)
+    if name.startswith(PREFIX):
+        return TimmBackbone(name.removeprefix(PREFIX), in_chans=bands, **kwargs)
+    if name not in COMPONENTS["backbone"] and (hint := timm_hint(name)):
+        raise ConfigError(f"unknown backbone '{name}'. Did you mean backbone=\"{hint}\"?")
+    return _call("backbone", config.backbone, COMPONENTS["backbone"].get(name), {"in_chans": bands})
+
+
+def timm_hint(name: str) -> str:
+    """Return `timm/<encoder>` for a timm encoder, also for the prefix `tu-`; an empty string for other names."""
+    import timm
+
+    bare = name.removeprefix("tu-").removeprefix("timm-")
+    return f"timm/{bare}" if timm.is_model(bare.split(".")[0]) else ""
+
+
+def _build_pyramid_component(
+    kind: str, cfg: ComponentCfg, factory: Any, channels: Sequence[int], strides: Sequence[int]
+) -> nn.Module:
+    if isinstance(factory, type) and issubclass(factory, LevelFusion):
+        return PerLevelFusion([_call(kind, cfg, factory, {"channels": c}) for c in channels], strides)
+    if isinstance(factory, type) and issubclass(factory, LevelDecoder):
+        return PerLevelDecoder([_call(kind, cfg, factory, {"channels": c}) for c in channels], strides)
+    return _call(kind, cfg, factory, {"in_channels": tuple(channels), "in_strides": tuple(strides)})
+
+
+def _check_level(kind: str, instance: nn.Module, channels: Sequence[int]) -> None:
+    if isinstance(instance, LevelFusion | LevelDecoder):
+        name = type(instance).__name__
+        raise ConfigError(
+            f"{name} is the {kind} of a single level: pass its class ({kind}={name}), its registered name, or "
+            f"PerLevel{kind.capitalize()}([...]) with one instance for each of the channels {tuple(channels)}"
+        )
+
+
+def _call(kind: str, cfg: ComponentCfg, factory: Callable[..., Any], given: dict[str, Any]) -> Any:
+    parameters = inspect.signature(factory).parameters
+    own = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in given]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for key in cfg.kwargs:
+        if key in given:
+            raise ConfigError(f"{kind} '{cfg.name}': '{key}' follows from the previous components and cannot be set")
+        if key not in own and not open_ended:
+            arguments = f"Arguments: {', '.join(own)}" if own else "It has no arguments"
+            raise ConfigError(f"{kind} '{cfg.name}' has no argument '{key}'.{suggest(key, own)} {arguments}")
+    return factory(**given, **cfg.kwargs)

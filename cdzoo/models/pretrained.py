@@ -1,0 +1,111 @@
+"""`PretrainedMixin`: models that are saved to folders and loaded from folders and the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from typing_extensions import Self
+
+from cdzoo.config import ModelCfg
+from cdzoo.weights.folder import write_folder
+from cdzoo.weights.source import find_files
+from cdzoo.weights.state import LoadReport, load_weights
+
+
+class PretrainedMixin(nn.Module):
+    """Saving and loading of models that a `ModelCfg` describes."""
+
+    config: ModelCfg
+    stacked_dates: int = 1
+    """Number of dates whose bands the first layer takes at once."""
+
+    @classmethod
+    def from_config(cls, config: ModelCfg, **options: Any) -> Self:
+        """Build the model that a config describes, with newly initialized weights."""
+        raise NotImplementedError
+
+    def save_pretrained(
+        self,
+        folder: str | os.PathLike[str],
+        results: str | os.PathLike[str] | None = None,
+        picture: str | os.PathLike[str] | None = None,
+        card: bool = False,
+        cost: str = "",
+    ) -> Path:
+        """Write a model folder that `create_model("local-dir:FOLDER")` and `from_pretrained` read.
+
+        Args:
+            folder: Path of the folder; created if it does not exist.
+            results: `results.json` of a training run or an evaluation to copy.
+            picture: Image to copy.
+            card: Write a model card (README.md).
+            cost: Cost of the model for the card, see `cdzoo.flops.describe_cost`.
+
+        Raises:
+            ConfigError: A component was passed as an instance and cannot be saved.
+            InputError: The results or the picture do not exist.
+        """
+        from cdzoo.weights.card import write_card
+
+        path = write_folder(folder, self.config, self.state_dict(), results, picture)
+        if card:
+            write_card(path, self.config, sum(p.numel() for p in self.parameters()), cost)
+        return path
+
+    def push_to_hub(self, repo: str, private: bool = False, revision: str | None = None, **extras: Any) -> str:
+        """Upload the config, the weights and a model card to the Hugging Face Hub; return the commit.
+
+        Args:
+            repo: `owner/name`; created if it does not exist.
+            private: Whether a new repository is private.
+            revision: Branch; `main` by default.
+            **extras: `results`, `picture` and `cost`, as for `save_pretrained`.
+
+        Raises:
+            WeightsError: The Hub refuses the upload.
+        """
+        from cdzoo.weights.hub import push
+
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = self.save_pretrained(Path(scratch) / repo.rpartition("/")[2], card=True, **extras)
+            return push(folder, repo, private=private, revision=revision)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        **options: Any,
+    ) -> Self:
+        """Load a model from a folder or from the Hugging Face Hub.
+
+        Args:
+            source: Folder written by `save_pretrained`, or `owner/name` on the Hub, with or without `local-dir:` or `hf-hub:`.
+            revision: Branch, tag or commit on the Hub.
+            cache_dir: Cache folder of downloads; that of `huggingface_hub` by default.
+            **options: Changes, as for `create_model`; the weights must still match. With `in_chans` or `num_classes` the first or
+                last layer is adapted, see `load_weights`.
+
+        Raises:
+            InputError: The folder or one of its files does not exist.
+            ConfigError: The config or an option is invalid.
+            WeightsError: The weights cannot be downloaded, or do not match.
+        """
+        files = find_files(source, revision, cache_dir)
+        if files.config.backbone.kwargs.get("pretrained"):  # the file contains the weights of the backbone
+            options["backbone_kwargs"] = {"pretrained": False, **(options.get("backbone_kwargs") or {})}
+        model = cls.from_config(files.config, **options)
+        model.load_weights(files.weights, files.sha256, options)
+        return model
+
+    def load_weights(self, file: Path, sha256: str | None = None, options: Mapping[str, Any] | None = None) -> LoadReport:
+        """Load a weights file, adapting the first and last layers if `options` change the bands or classes."""
+        changed = {name for name in ("in_chans", "num_classes") if (options or {}).get(name) is not None}
+        return load_weights(self, file, True, sha256, "in_chans" in changed, "num_classes" in changed, self.stacked_dates)

@@ -1,0 +1,231 @@
+"""`Results`: the scores of a model and how they came about, as stored in `results.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter
+
+from cdzoo._version import __version__
+from cdzoo.errors import InputError
+from cdzoo.io.files import write_json
+from cdzoo.metrics import Scores, ThresholdScores
+from cdzoo.protocol import Protocol
+
+__all__ = ["RESULTS_FILE", "Environment", "Hardware", "ProtocolRecord", "Results", "Scores", "ThresholdScores"]
+
+RESULTS_FILE = "results.json"
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Device type and name, number of threads on the CPU, and operating system."""
+
+    device: str
+    name: str
+    threads: int
+    system: str
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Software and hardware.
+
+    Attributes:
+        versions: Version of Python and of each package.
+        commit: Commit of the source tree, followed by `+` if it was modified; None for an installed package.
+        hardware: Where it ran.
+        processes: Number of processes of a training run.
+    """
+
+    versions: dict[str, str]
+    commit: str | None
+    hardware: Hardware
+    processes: int = 1
+
+    @classmethod
+    def current(cls, device: torch.device | str = "cpu", processes: int = 1) -> Environment:
+        """Return the environment of this process."""
+        device = torch.device(device)
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+        versions = {"cdzoo": __version__, "python": platform.python_version()}
+        for package in ("torch", "torchvision", "timm", "lightning", "numpy", "pillow"):
+            try:
+                versions[package] = version(package)
+            except PackageNotFoundError:
+                continue
+        hardware = Hardware(device.type, name, torch.get_num_threads(), platform.system())
+        return cls(versions, _commit(), hardware, processes)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Environment:
+        """Read the output of `to_dict`; unknown keys are ignored."""
+        return TypeAdapter(cls).validate_python(data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class ProtocolRecord:
+    """Protocol of a score and the splits it was applied to.
+
+    Attributes:
+        protocol: Fields of `Protocol` by name; those of older versions may differ.
+        splits: Number of samples (`samples`) and hash of their names (`sha256`, see `manifest_hash`) of each split.
+        hash: First 16 digits of a sha256 of the other fields; scores with equal hashes can be compared.
+    """
+
+    protocol: dict[str, Any]
+    splits: dict[str, dict[str, Any]]
+    hash: str
+
+    @classmethod
+    def of(cls, protocol: Protocol, names: Mapping[str, Iterable[str]]) -> ProtocolRecord:
+        """Describe a protocol that is applied to splits, given the names of the samples of each split."""
+        listed = {split: list(samples) for split, samples in names.items()}
+        splits = {k: {"samples": len(samples), "sha256": manifest_hash(samples)} for k, samples in listed.items()}
+        fields = dataclasses.asdict(protocol)
+        text = json.dumps({**fields, "splits": splits}, sort_keys=True)
+        return cls(fields, splits, hashlib.sha256(text.encode()).hexdigest()[:16])
+
+    @property
+    def name(self) -> str:
+        """Name of the protocol."""
+        return str(self.protocol["name"])
+
+    def __getitem__(self, key: str) -> Any:
+        return self.to_dict()[key]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values: the fields of the protocol, `splits` and `hash`."""
+        return {**self.protocol, "splits": self.splits, "hash": self.hash}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ProtocolRecord:
+        """Read the output of `to_dict`."""
+        protocol = {key: value for key, value in data.items() if key not in ("splits", "hash")}
+        return cls(protocol, data["splits"], data["hash"])
+
+
+@dataclass(frozen=True)
+class Results:
+    """Scores of a model on a split, and how they came about.
+
+    `results["f1"]` returns a score, `results["split"]` an entry of `results.json`.
+
+    Attributes:
+        model: Registered name of the model.
+        split: Scored split.
+        scores: Scores.
+        protocol: Protocol and splits.
+        environment: Software and hardware.
+        source: Name, folder or repository from which the model was loaded.
+        step: Optimizer step of the weights.
+        epoch: Epoch of the weights.
+        seed: Seed of the training run.
+        training: Settings of the training run, see `cdzoo.engine.TrainCfg`.
+        data: Description of the data, see `cdzoo.data.open.DataCfg`.
+        notes: Remarks on the data.
+        provenance: `"measured"`, or `"quoted"` from a publication.
+        weights_sha256: Hash of the weights file.
+        trained: In the results of an evaluation: entries of the results of the training run.
+        extra: Further entries of `results.json`.
+    """
+
+    model: str
+    split: str
+    scores: Scores
+    protocol: ProtocolRecord | None = None
+    environment: Environment | None = None
+    source: str | None = None
+    step: int | None = None
+    epoch: int | None = None
+    seed: int | None = None
+    training: dict[str, Any] | None = None
+    data: Any = None
+    notes: list[str] | None = None
+    provenance: str = "measured"
+    weights_sha256: str | None = None
+    trained: dict[str, Any] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Any:
+        return {**self.scores.to_dict(), **self.to_dict()}[key]
+
+    def with_entries(self, entries: Mapping[str, Any]) -> Results:
+        """Return a copy with other values of fields; keys that are not fields go to `extra`."""
+        names = [f.name for f in dataclasses.fields(self)]
+        extra = {key: value for key, value in entries.items() if key not in names}
+        values = {key: value for key, value in entries.items() if key in names}
+        return dataclasses.replace(self, **{"extra": {**self.extra, **extra}, **values})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values without fields that are unset."""
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
+        plain = {key: value.to_dict() if hasattr(value, "to_dict") else value for key, value in values.items()}
+        return {**{key: value for key, value in plain.items() if value is not None}, **self.extra}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Results:
+        """Read the output of `to_dict`.
+
+        Raises:
+            ValueError: An entry is missing or invalid.
+        """
+        protocol = ProtocolRecord.from_dict(data["protocol"]) if "protocol" in data else None
+        names = {f.name for f in dataclasses.fields(cls)}
+        known: Results = TypeAdapter(cls).validate_python({**data, "protocol": protocol})
+        return known.with_entries({key: value for key, value in data.items() if key not in names})
+
+    def write(self, file: str | Path) -> None:
+        """Write a JSON file atomically."""
+        write_json(file, self.to_dict())
+
+    @classmethod
+    def read(cls, file: str | Path) -> Results:
+        """Read a JSON file written by `write`.
+
+        Raises:
+            InputError: The file does not exist, or does not contain results.
+        """
+        try:
+            return cls.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
+        except OSError as error:
+            raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{file}: not a results file of cdzoo ({type(error).__name__}: {error})") from error
+
+
+@functools.cache
+def _commit() -> str | None:
+    """Return the commit of the source tree of cdzoo, followed by `+` if it was modified; None for an installed package."""
+    root = Path(__file__).resolve().parents[1]
+    if not (root / ".git").exists():
+        return None
+    commands = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+    try:
+        head, changes = (
+            subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, timeout=10, check=True)
+            for command in commands
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+
+def manifest_hash(names: Iterable[str]) -> str:
+    """Return the first 16 digits of a sha256 of the sample names of a split, independent of their order."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]

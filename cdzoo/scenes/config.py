@@ -1,0 +1,66 @@
+"""`SceneCfg` and `PolygonCfg`: settings of `predict_scene`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cdzoo.errors import ConfigError
+from cdzoo.validation import config_dataclass
+
+_NotNegative = Annotated[float, Field(ge=0)]
+
+
+@config_dataclass
+class SceneCfg:
+    """Settings of the prediction of a scene.
+
+    Attributes:
+        tile: Side of a window in pixels.
+        overlap: Pixels that neighboring windows share: at most half of `tile`, by default a quarter of it.
+        batch_size: Number of windows predicted at once.
+        threshold: Probability from which a pixel counts as changed; by default that of the published weights of the model, or
+            0.5.
+        augment: Test-time augmentation: mean over mirrored images (`flips`), over both orders of the dates (`swap`), or over all.
+        value_range: Values of the rasters that map to 0 and 1; rasters other than 8-bit need it or `percentiles`.
+        percentiles: Percentiles of each band of each raster that map to 0 and 1.
+        probability: Type of the probability map: `uint8`, in steps of 1/200, or `float32`.
+        progress: Show a progress bar.
+    """
+
+    tile: Annotated[int, Field(ge=64)] = 512
+    overlap: Annotated[int, Field(ge=0)] | None = None
+    batch_size: Annotated[int, Field(ge=1)] = 4
+    threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
+    augment: Literal["none", "flips", "swap", "all"] = "none"
+    value_range: tuple[float, float] | None = None
+    percentiles: tuple[float, float] | None = None
+    probability: Literal["uint8", "float32"] = "uint8"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        """Validate the fields."""
+        if self.overlap is None:
+            object.__setattr__(self, "overlap", self.tile // 4)
+        if self.value_range is not None and self.percentiles is not None:
+            raise ConfigError("pass value_range or percentiles, not both")
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise ConfigError(f"value_range must be (min, max) with min < max, got {self.value_range}")
+        if self.percentiles is not None and not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
+            raise ConfigError(f"percentiles must be two ascending numbers from 0 to 100, got {self.percentiles}")
+
+
+@config_dataclass
+class PolygonCfg:
+    """Cleaning of polygons. Areas are in square meters on the ground, or in pixels for rasters without coordinates.
+
+    Attributes:
+        min_area: Smaller polygons are omitted.
+        fill_holes: Smaller holes are filled.
+        simplify: Largest distance in pixels by which simplification may move an outline; 0 keeps every vertex.
+    """
+
+    min_area: _NotNegative = 0.0
+    fill_holes: _NotNegative = 0.0
+    simplify: _NotNegative = 0.0

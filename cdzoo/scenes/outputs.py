@@ -1,0 +1,95 @@
+"""Output files of a scene, checked before anything is predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cdzoo.errors import InputError, require
+
+PathLike = str | Path
+RASTERS = (".tif", ".tiff")
+PAGES = (".html", ".htm")
+POLYGONS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".parquet": "Parquet"}
+"""Formats of polygons by suffix."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Output files of a scene.
+
+    Attributes:
+        mask: GeoTIFF of the change map.
+        probability: GeoTIFF of the probability; None if it is not needed.
+        polygons: File of the changed areas; None if it is not requested.
+        report: HTML page; None if it is not requested.
+        keep_probability: Whether the probability was requested; otherwise only polygons and report need it, and it is removed.
+    """
+
+    mask: Path
+    probability: Path | None
+    polygons: Path | None
+    report: Path | None
+    keep_probability: bool
+
+
+def check_outputs(mask: PathLike, probability: PathLike | None, polygons: PathLike | None, report: PathLike | None) -> Outputs:
+    """Return the output files of a scene.
+
+    Raises:
+        InputError: A file has another suffix than its format, or its folder does not exist.
+        MissingDependencyError: A package that writes polygons is not installed.
+    """
+    target = output_path(mask, RASTERS, "the map of a scene is a GeoTIFF")
+    kept = None if probability is None else output_path(probability, RASTERS, "the probability of a scene is a GeoTIFF")
+    needed = polygons is not None or report is not None
+    hidden = target.with_name(f".{target.stem}.probability.tif") if needed else None
+    return Outputs(
+        target,
+        kept or hidden,
+        None if polygons is None else polygons_path(polygons),
+        None if report is None else report_path(report),
+        kept is not None,
+    )
+
+
+def polygons_path(path: PathLike) -> Path:
+    """Return the path of a file of polygons.
+
+    Raises:
+        InputError: The suffix is not one of `POLYGONS`, or the folder does not exist.
+        MissingDependencyError: geopandas, or pyarrow for Parquet, is not installed.
+    """
+    target = output_path(path, tuple(POLYGONS), "the format of polygons follows from the suffix")
+    for module in ("geopandas", "pyarrow") if target.suffix.lower() == ".parquet" else ("geopandas",):
+        require(module, "geo", f"{target}: writing polygons")
+    return target
+
+
+def report_path(path: PathLike) -> Path:
+    """Return the path of a report.
+
+    Raises:
+        InputError: The suffix is not `.html`, or the folder does not exist.
+    """
+    return output_path(path, PAGES, "a report is an HTML page")
+
+
+def output_path(path: PathLike, suffixes: Sequence[str], purpose: str) -> Path:
+    """Return the path of an output file.
+
+    Args:
+        path: The file; it need not exist.
+        suffixes: Suffixes it may have, in lower case.
+        purpose: What the file is; part of the error message.
+
+    Raises:
+        InputError: The suffix is another one, or the folder does not exist.
+    """
+    target = Path(path)
+    if target.suffix.lower() not in suffixes:
+        raise InputError(f"{target}: {purpose}; use one of {', '.join(suffixes)}")
+    if not target.resolve().parent.is_dir():
+        raise InputError(f"{target}: there is no folder {target.parent}; create it first")
+    return target

@@ -1,0 +1,182 @@
+"""The Hugging Face Hub: fetching files and folders, checking them, and publishing.
+
+Everything goes through `huggingface_hub`, so `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE` and the login of its
+command line work as its users know them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cdzoo.errors import InputError, WeightsError
+from cdzoo.io.files import check_sha256
+from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, PICTURE_FILE, RESULTS_FILE, WEIGHTS_FILE
+
+FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, RESULTS_FILE, PICTURE_FILE)
+"""What a published model consists of; nothing else of a folder is sent or fetched."""
+TRIES = 4
+FIRST_WAIT = 0.5
+"""Seconds before the first repetition; it doubles each time."""
+
+T = TypeVar("T")
+
+
+def download(source: str, file: str, force: bool = False, cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Fetch one file of `owner/name[@revision]` from the Hub, or from its cache.
+
+    A server that fails (5xx), a connection that breaks and a download that is cut off are tried again a few times.
+
+    Raises:
+        WeightsError: The Hub does not give it; the message says what to do.
+    """
+    from huggingface_hub import hf_hub_download
+
+    repo, revision = split_source(source)
+    cache = None if cache_dir is None else Path(cache_dir)
+    return Path(_ask(source, lambda: hf_hub_download(repo, file, revision=revision, force_download=force, cache_dir=cache)))
+
+
+def stored_sha256(file: Path) -> str | None:
+    """Return the sha256 that the Hub gave for a file of its cache; None for small files, which it does not hash so.
+
+    The cache names the contents of a file by its ETag, and that of large files is their sha256.
+    """
+    name = file.resolve().name
+    return name if re.fullmatch(r"[0-9a-f]{64}", name) else None
+
+
+def pull(source: str, folder: str | Path | None = None, force: bool = False) -> Path:
+    """Fetch a model and check it; return the folder that `local-dir:` takes.
+
+    Args:
+        source: `owner/name[@revision]`.
+        folder: Copy it here; it appears complete or not at all. The cache's own folder otherwise.
+        force: Fetch again what is in the cache.
+
+    Raises:
+        InputError: `folder` exists already.
+        WeightsError: The Hub does not give it, or a file is damaged.
+    """
+    from huggingface_hub import constants, list_repo_files
+
+    target = None if folder is None else Path(folder)
+    if target is not None and target.exists():
+        raise InputError(f"{target}: there is something already; choose another folder")
+    repo = split_source(source)[0]
+    config = download(source, CONFIG_FILE, force)
+    commit = config.parent.name  # a branch may move between two requests; the commit does not
+    weights = download(f"{repo}@{commit}", WEIGHTS_FILE, force)
+    if (sha256 := stored_sha256(weights)) is not None:
+        check_sha256(weights, sha256)
+    found = {file.name for file in config.parent.iterdir()}
+    if not constants.HF_HUB_OFFLINE:  # offline, what the cache holds is enough to use the model
+        found |= set(_ask(source, lambda: list_repo_files(repo, revision=commit)))
+    files = [config, weights, *(download(f"{repo}@{commit}", name, force) for name in FILES[2:] if name in found)]
+    if target is None:
+        return config.parent
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+        copy = Path(scratch) / "model"
+        copy.mkdir()
+        for file in files:
+            shutil.copyfile(file, copy / file.name)
+        copy.rename(target)
+    return target
+
+
+def push(folder: str | Path, repo: str, private: bool = False, message: str = "", revision: str | None = None) -> str:
+    """Publish a folder written by `save_pretrained` or `cdzoo train`; return the commit.
+
+    The repository is made if it is not there. Only the files of a model are sent; training logs and checkpoints stay.
+
+    Raises:
+        InputError: The folder holds no model.
+        WeightsError: The Hub refuses.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    folder = Path(folder)
+    for name in FILES[:2]:
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: there is no {name}, so no model to publish; cdzoo train --out {folder} writes one")
+    split_source(repo)
+    api = HfApi()
+    _ask(repo, lambda: api.create_repo(repo, private=private, exist_ok=True))
+    if revision is not None:
+        _ask(repo, lambda: api.create_branch(repo, branch=revision, exist_ok=True))
+    operations = [CommitOperationAdd(name, str(folder / name)) for name in FILES if (folder / name).is_file()]
+    text = message or f"Model {folder.name}, by cdzoo"
+    info = _ask(repo, lambda: api.create_commit(repo, operations, commit_message=text, revision=revision))
+    return str(info.oid)
+
+
+def split_source(source: str) -> tuple[str, str | None]:
+    """Return repository and revision of `owner/name[@revision]`.
+
+    Raises:
+        WeightsError: It is no such name.
+    """
+    repo, _, revision = source.partition("@")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo) or ".." in repo:
+        raise WeightsError(f"hf-hub:{source} could not be downloaded: expected owner/name or owner/name@revision")
+    return repo, revision or None
+
+
+def _ask(source: str, request: Callable[[], T]) -> T:
+    """Make a request, again if the server or the connection failed, and say clearly what went wrong."""
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    what = f"hf-hub:{source}"
+    for left in reversed(range(TRIES)):
+        try:
+            return request()
+        except (GatedRepoError, RepositoryNotFoundError) as error:
+            raise WeightsError(
+                f"{what} could not be downloaded: there is no such repository, or it is not yours to see; log in with: hf auth "
+                f"login ({_first_line(error)})"
+            ) from error
+        except LocalEntryNotFoundError as error:  # the client has tried for a while, or is offline
+            raise WeightsError(f"{what} could not be downloaded and is not in the cache: {_first_line(error)}") from error
+        except (RevisionNotFoundError, EntryNotFoundError, HFValidationError, OfflineModeIsEnabled) as error:
+            raise WeightsError(f"{what} could not be downloaded: {_first_line(error)}") from error
+        except HfHubHTTPError as error:
+            status = getattr(error.response, "status_code", None)
+            if status in (401, 403):
+                raise WeightsError(
+                    f"{what} was refused ({status}): log in with a token that may do this: hf auth login, or set HF_TOKEN"
+                ) from error
+            if not left or (status is not None and status < 500):
+                raise WeightsError(f"{what} failed: {_first_line(error)}") from error
+        except Exception as error:
+            # The client's HTTP library raises its own errors for broken connections and truncated bodies; which one it is
+            # differs between versions of the client.
+            if not _is_connection(error):
+                raise
+            if not left:
+                raise WeightsError(f"{what} could not be downloaded: {_first_line(error)}") from error
+        time.sleep(FIRST_WAIT * 2 ** (TRIES - 1 - left))
+    raise AssertionError("unreachable")
+
+
+def _is_connection(error: Exception) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "requests")
+
+
+def _first_line(error: Any) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,238 @@
+"""State dicts: reading and writing files, and loading into a module with a report of what did not match."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from cdzoo.errors import InputError, WeightsError
+from cdzoo.io.files import check_sha256, replace_atomically
+
+_SHOWN = 6
+_WRAPPERS = ("state_dict", "model_state_dict", "model_G_state_dict", "model", "net", "network")
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """Outcome of loading a state dict, by key.
+
+    Attributes:
+        matched: Loaded unchanged.
+        missing: In the module, not in the file; initial values are kept.
+        unexpected: In the file, not in the module; ignored.
+        reshaped: Of another shape in the file; initial values are kept.
+        adapted: First layers adapted to another number of bands.
+        reinitialized: Layers of the classifier, reinitialized for another number of classes.
+    """
+
+    matched: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    reshaped: list[str] = field(default_factory=list)
+    adapted: list[str] = field(default_factory=list)
+    reinitialized: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Whether file and module have the same keys and shapes, except for layers adapted on request."""
+        return not (self.missing or self.unexpected or self.reshaped)
+
+    def __str__(self) -> str:
+        """Return a one-line summary."""
+        parts = [f"{len(self.matched)} keys match"]
+        for label in ("missing", "unexpected", "reshaped", "adapted", "reinitialized"):
+            if keys := getattr(self, label):
+                shown = ", ".join(keys[:_SHOWN]) + (f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else "")
+                parts.append(f"{len(keys)} {'of another shape' if label == 'reshaped' else label} ({shown})")
+        return ", ".join(parts)
+
+
+def compare(given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> LoadReport:
+    """Compare the keys and shapes of a state dict with the expected ones."""
+    shared = [key for key in expected if key in given]
+    return LoadReport(
+        matched=[key for key in shared if tuple(given[key].shape) == expected[key]],
+        missing=[key for key in expected if key not in given],
+        unexpected=[key for key in given if key not in expected],
+        reshaped=[
+            f"{key} {tuple(given[key].shape)} instead of {expected[key]}"
+            for key in shared
+            if tuple(given[key].shape) != expected[key]
+        ],
+    )
+
+
+def check_state(source: str, given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], target: str) -> None:
+    """Raise unless a state dict has exactly the expected keys and shapes.
+
+    Raises:
+        WeightsError: Keys are missing or unexpected, or shapes differ. The message names them.
+    """
+    report = compare(given, expected)
+    if not report.complete:
+        raise WeightsError(f"{source} does not match '{target}' ({len(expected)} tensors expected): {report}")
+
+
+def load_weights(
+    model: nn.Module,
+    file: str | Path,
+    strict: bool = True,
+    sha256: str | None = None,
+    adapt_bands: bool = False,
+    adapt_classes: bool = False,
+    num_concatenated: int = 1,
+) -> LoadReport:
+    """Load a safetensors file into a model.
+
+    Args:
+        model: Receives the weights, in its own precision.
+        file: Path of the file.
+        strict: Raise unless every key matches; otherwise load the keys that match and warn about the others.
+        sha256: Expected hash of the file.
+        adapt_bands: Adapt the kernels of first layers to another number of bands: they are repeated and scaled so that the
+            response to gray images stays the same.
+        adapt_classes: Keep the initial values of the classifier for another number of classes.
+        num_concatenated: Number of dates whose bands are concatenated in the first layer (early fusion); their kernels are
+            adapted separately.
+
+    Returns:
+        Report of what was loaded.
+
+    Raises:
+        WeightsError: The file is damaged or not the expected one, or, if strict, a key does not match; the model is unchanged.
+    """
+    file = Path(file)
+    if sha256 is not None:
+        check_sha256(file, sha256)
+    state = read_tensors(file)
+    expected = model.state_dict()
+    report = compare(state, {key: tuple(value.shape) for key, value in expected.items()})
+    chosen = {key: state[key] for key in report.matched}
+    reshaped = []
+    for line in report.reshaped:
+        key = line.split(" ")[0]
+        given, wanted = state[key], expected[key]
+        if adapt_bands and _is_first_layer(key, given, wanted):
+            report.adapted.append(key)
+            chosen[key] = _adapt_bands(given.float(), wanted.shape[1], num_concatenated)
+        elif adapt_classes and key.startswith("head."):
+            report.reinitialized.append(key)
+        else:
+            reshaped.append(line)
+    report.reshaped[:] = reshaped
+    if strict and not report.complete:
+        name = getattr(getattr(model, "config", None), "name", type(model).__name__)
+        raise WeightsError(f"{file} does not match the model '{name}': {report}")
+    model.load_state_dict(chosen, strict=False)
+    if report.adapted or report.reinitialized or not report.complete:
+        warnings.warn(f"{file.name}: {report}", stacklevel=2)
+    return report
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        WeightsError: The file is damaged or not a safetensors file.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{file} is not a readable safetensors file: {error}") from error
+
+
+def write_tensors(file: Path, state: Mapping[str, Tensor], **metadata: str) -> None:
+    """Write tensors to a safetensors file, atomically."""
+    from safetensors.torch import save
+
+    contiguous = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    with replace_atomically(file) as temporary:
+        # save_file would make the file readable by its owner only.
+        temporary.write_bytes(save(contiguous, metadata={"format": "pt", **metadata}))
+
+
+def read_checkpoint(path: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """Read a checkpoint of tensors and plain values: `.safetensors`, or a pickle written by PyTorch.
+
+    Pickles are read with `weights_only=True`, which executes no code. NumPy scalars are allowed.
+
+    Raises:
+        InputError: The file does not exist.
+        WeightsError: The file is damaged, not a checkpoint, or contains other objects.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise InputError(f"{file}: no such file")
+    if file.suffix == ".safetensors":
+        return read_tensors(file)
+    try:
+        with torch.serialization.safe_globals(_numpy_scalars()):
+            data = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).split("\n")[0]
+        raise WeightsError(
+            f"{file} was not opened: it is not a checkpoint, or contains objects that execute code when read ({reason}). If you "
+            "trust it, load it in the environment that wrote it and save only its state_dict"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise WeightsError(f"{file} is not a readable PyTorch checkpoint: {reason}") from error
+    if not isinstance(data, Mapping):
+        raise WeightsError(f"{file} contains a {type(data).__name__} instead of a dictionary of tensors")
+    return data
+
+
+def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the state dict inside a training checkpoint, without the `module.` prefix of data parallel training.
+
+    Raises:
+        WeightsError: The checkpoint contains no mapping of names to tensors.
+    """
+    inner: Any = checkpoint
+    for _ in range(len(_WRAPPERS)):
+        found = next((key for key in _WRAPPERS if isinstance(inner, Mapping) and isinstance(inner.get(key), Mapping)), None)
+        if found is None:
+            break
+        inner = inner[found]
+    if not isinstance(inner, Mapping) or not inner or not all(isinstance(value, Tensor) for value in inner.values()):
+        raise WeightsError(f"not a state dict of tensors, and it contains none under {', '.join(_WRAPPERS)}")
+    if all(key.startswith("module.") for key in inner):
+        return {key.removeprefix("module."): value for key, value in inner.items()}
+    return dict(inner)
+
+
+def _is_first_layer(key: str, given: Tensor, wanted: Tensor) -> bool:
+    """Return whether a kernel of the backbone differs only in its number of input channels."""
+    same = given.ndim == wanted.ndim == 4 and given.shape[0] == wanted.shape[0] and given.shape[2:] == wanted.shape[2:]
+    return same and key.startswith(("backbone.", "backbone2."))
+
+
+def _adapt_bands(kernel: Tensor, bands: int, dates: int) -> Tensor:
+    if kernel.shape[1] % dates or bands % dates:
+        raise WeightsError(f"a first layer of {kernel.shape[1]} bands for {dates} dates cannot be adapted to {bands} bands")
+    parts = []
+    for part in kernel.chunk(dates, dim=1):
+        known, wanted = part.shape[1], bands // dates
+        repeated = part.repeat(1, -(-wanted // known), 1, 1)[:, :wanted]
+        parts.append(repeated * (known / wanted))
+    return torch.cat(parts, dim=1)
+
+
+def _numpy_scalars() -> list[Any]:
+    """Return the types of a pickled NumPy scalar; NumPy 2 renamed the module of the first one."""
+    core = getattr(np, "_core", None) or np.core
+    scalar = core.multiarray.scalar
+    kinds = [type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")]
+    return [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *kinds]

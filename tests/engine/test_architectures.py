@@ -1,0 +1,50 @@
+"""All architectures can be trained, and fusions can be exchanged between architectures."""
+
+import dataclasses
+
+import pytest
+import torch
+from architectures import architectures
+
+import cdzoo
+from cdzoo.data.synthetic import SyntheticScenes
+from cdzoo.engine import TrainCfg, train
+from cdzoo.errors import ConfigError
+from cdzoo.registry import FUSIONS, MODELS
+
+QUICK = TrainCfg(epochs=1, batch_size=2, lr=1e-4, crop=64, progress=False, device="cpu")
+HOSTS = ("changeformer", "mambabcd_tiny", "rsm_cd_tiny")
+RGB = [name for name in architectures() if MODELS.get(name)().bands == (3, 3)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RGB)
+def test_every_architecture_trains_an_epoch(name):
+    model = cdzoo.create_model(name)
+    frozen = {key: p.clone() for key, p in model.named_parameters() if not p.requires_grad}
+    before = {key: p.detach().clone() for key, p in model.head.named_parameters()}
+    scenes = SyntheticScenes(2, size=64, seed=0)
+    loss = "ce" if model.config.num_classes > 1 else "bce+dice"
+    results = train(model, scenes, scenes, dataclasses.replace(QUICK, loss=loss))
+    assert 0 <= results["f1"] <= 1
+    assert all(torch.isfinite(value).all() for value in model.state_dict().values())
+    assert all((p != before[key]).any() for key, p in model.head.named_parameters())
+    assert all(torch.equal(p, frozen[key]) for key, p in model.named_parameters() if key in frozen)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize("fusion", FUSIONS.list())
+def test_every_fusion_replaces_that_of_other_architectures(host, fusion):
+    model = cdzoo.create_model(host, fusion=fusion).eval()
+    with torch.no_grad():
+        logits = model(torch.randn(1, 3, 64, 64), torch.randn(1, 3, 64, 64))
+    assert logits.shape == (1, model.config.num_classes, 64, 64)
+    assert model.config.fusion.name == fusion
+
+
+def test_decoders_of_other_architectures_and_what_does_not_fit():
+    model = cdzoo.create_model("glmamba_levir", decoder="unet")
+    assert model.decoder.out_strides == (4,)
+    with pytest.raises(ConfigError, match=r"needs at least two levels.*'concat' or 'abs_diff'"):
+        cdzoo.create_model("bit", fusion="skips")

@@ -1,0 +1,149 @@
+"""Parsers of the command line: help, spellings of options, config files, and suggestions for misspelled words."""
+
+import dataclasses
+import functools
+import subprocess
+import sys
+from typing import Literal
+
+import pytest
+
+from cdzoo.cli.main import COMMANDS, _load, main
+from cdzoo.cli.parse import build_parser, call, parse
+from cdzoo.config import ModelOptions
+from cdzoo.data.open import DataCfg
+from cdzoo.engine.config import TrainCfg
+from cdzoo.errors import ConfigError
+
+
+def train(monkeypatch, *words):
+    """Return the arguments that `cdzoo train` passes to its function."""
+    found = {}
+    function = _load("train")
+
+    @functools.wraps(function)
+    def record(**arguments):
+        found.update(arguments)
+
+    monkeypatch.setattr("cdzoo.cli.train.train", record)
+    assert main(["train", *map(str, words)]) == 0
+    return found
+
+
+def test_the_list_of_commands_imports_no_torch():
+    code = "import sys; from cdzoo.cli.main import main; main(['--help']); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_a_help_text(command, capsys):
+    parser = build_parser(command, _load(command))
+    assert [action.dest for action in parser._actions if not action.help] == []
+    with pytest.raises(SystemExit) as stopped:
+        main([*command.split(), "--help"])
+    out = capsys.readouterr().out
+    assert stopped.value.code == 0 and out.startswith(f"usage: cdzoo {command}")
+    assert not [word for word in out.split() if word.startswith("--") and "_" in word]
+
+
+def test_help_of_train_has_groups(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    out = capsys.readouterr().out
+    positions = [out.index(title) for title in ("\noptions:", "\nmodel:", "\ndata:", "\ntraining:")]
+    assert positions == sorted(positions) and out.index("--fusion ") < positions[2] < out.index("--mask-encoding") < positions[3]
+    assert "--batch-size INT" in out and "Pairs per optimizer step" in out and "(default: 16)" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["tarin"], "unknown command 'tarin'. Did you mean 'train'?"),
+        (["data", "chek"], "unknown command 'data chek'. Did you mean 'data check'?"),
+        (["train", "--model", "x", "--data", "y", "--epcohs", "3"], "unknown option --epcohs. Did you mean '--epochs'?"),
+        (["train", "model=x", "data=y", "epcohs=3"], "unknown option --epcohs. Did you mean '--epochs'?"),
+        (["train", "--model", "x"], "--data required"),
+        (["train", "model=x", "data=y", "epochs=many"], "--epochs: invalid value 'many'"),
+        (["train", "model=x", "data=y", "scheduler=cosine"], "Did you mean '--schedule'?"),
+        (["info"], "MODEL required"),
+        (["info", "glmamba_tiny", "more"], "unrecognized arguments: more"),
+        (["eval", "--model", "x", "--data", "y", "--split", "tset"], "--split: unknown value 'tset'. Did you mean 'test'?"),
+    ],
+)
+def test_misspelled_words(capsys, words, message):
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("cdzoo: error: ") and message in captured.err and captured.out == ""
+
+
+def test_without_a_command_the_commands_are_listed(capsys):
+    assert main([]) == 2 and "predict" in capsys.readouterr().out
+    assert main(["data"]) == 2
+    out = capsys.readouterr().out
+    assert "data check" in out and "predict" not in out
+    assert main(["data", "--help"]) == 0 and capsys.readouterr().out == out
+    assert main(["--version"]) == 0 and capsys.readouterr().out.startswith("cdzoo ")
+
+
+def test_spellings_of_options(monkeypatch):
+    common = ["--model", "glmamba_tiny", "--data", "synthetic"]
+    plain = train(monkeypatch, *common, "--batch-size", 4, "--exclude", "a_*", "b-1", "--value-range", 0, 4095, "--seeds", 1, 2)
+    assert plain["cfg"].batch_size == 4 and plain["seeds"] == [1, 2]
+    assert plain["data"].exclude == ("a_*", "b-1") and plain["data"].value_range == (0, 4095)
+    other = ["--batch_size=4", "exclude=[a_*, b-1]", "--value_range", "[0, 4095]", "--seeds", "[1, 2]"]
+    assert train(monkeypatch, *common, *other) == plain
+    switches = train(monkeypatch, *common, "--overwrite", "--tensorboard", "flips=false", "--siamese", "false")
+    assert switches["overwrite"] and switches["cfg"].tensorboard and not switches["cfg"].flips
+    assert switches["model"].siamese is False and switches["model"].arguments()["siamese"] is False
+    nested = train(monkeypatch, *common, "--backbone_kwargs.d_state", 2, "in_chans=[2, 3]", 'head_kwargs={"channels": 8}')
+    assert nested["model"].backbone_kwargs == {"d_state": 2} and nested["model"].head_kwargs == {"channels": 8}
+    assert nested["model"].in_chans == (2, 3)
+
+
+def test_later_options_win(monkeypatch, tmp_path):
+    (tmp_path / "own.yaml").write_text("epochs: 7\nlr: 1.0e-3\ncrop: 96\n")
+    words = ["epochs=9", "--recipe", "glmamba_levir", "--data", "x", "--config", tmp_path / "own.yaml", "crop=64"]
+    found = train(monkeypatch, *words)
+    assert found["model"].model_name == "glmamba_levir" and found["recipe"] == "glmamba_levir"
+    assert (found["cfg"].lr, found["cfg"].crop, found["cfg"].rotate) == (1e-3, 64, False)
+
+
+def test_run_files_of_earlier_versions_load(monkeypatch, tmp_path):
+    (tmp_path / "run.yaml").write_text(
+        "model: glmamba_tiny\nrecipe: glmamba_levir\nseeds: [0, 1]\ndata: pairs\nexclude: ['x*']\nvalue_range: [0, 4095]\n"
+        "mask_encoding: 0/255\nbackbone: vss\nbackbone_kwargs: {channels: 8}\nneck: none\nin_chans: [3, 3]\nsiamese: false\n"
+        "epochs: 3\nbatch_size: 4\nlr: 0.0001\noptimizer: adam\nflips: true\nworkers: -1\ndevice: auto\n"
+    )
+    found = train(monkeypatch, "--resume", tmp_path, "epochs=5")
+    assert found["resume"] == str(tmp_path) and found["seeds"] == [0, 1] and found["recipe"] == "glmamba_levir"
+    assert found["model"] == ModelOptions(
+        "glmamba_tiny", backbone="vss", backbone_kwargs={"channels": 8}, neck="none", in_chans=(3, 3), siamese=False
+    )
+    assert found["data"] == DataCfg("pairs", exclude=("x*",), value_range=(0.0, 4095.0), mask_encoding="0/255")
+    assert (found["cfg"].epochs, found["cfg"].batch_size) == (5, 4)
+
+
+def test_the_options_of_a_run_are_restored_from_its_file(monkeypatch, tmp_path):
+    from cdzoo.cli.train import _write_run
+
+    model = ModelOptions("bit", in_chans=(3, 4), siamese=False, neck_kwargs={"a": [1]}, mean=(0.5,), pretrained="tag")
+    data, cfg = DataCfg("pairs", exclude=("x",), value_range=(0.0, 2.0), mask_encoding="0/1"), TrainCfg(epochs=3, flips=False)
+    _write_run(tmp_path / "run.yaml", model, data, cfg, recipe=None, seeds=[3, 4])
+    found = train(monkeypatch, "--resume", tmp_path)
+    assert (found["model"], found["data"], found["cfg"], found["seeds"]) == (model, data, cfg, [3, 4])
+
+
+def test_options_have_distinct_names():
+    names = [field.name for kind in (ModelOptions, DataCfg, TrainCfg) for field in dataclasses.fields(kind)]
+    assert len(set(names)) == len(names)
+
+
+def test_commands_reject_values_that_are_not_choices():
+    def command(*, kind: Literal["first", "second"] = "first") -> None:
+        """Test."""
+
+    values = parse(build_parser("test", command), ["--kind", "frist"])
+    with pytest.raises(ConfigError, match=r"--kind: unknown value 'frist'. Did you mean 'first'\? Values: first, second"):
+        call(command, values)

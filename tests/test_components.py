@@ -1,0 +1,285 @@
+"""Tests of all registered components: construction, odd sizes, a training step, serialization."""
+
+import inspect
+import typing
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import cdzoo
+from cdzoo.components import (
+    Backbone,
+    Decoder,
+    Fusion,
+    Head,
+    Identity,
+    LevelDecoder,
+    LevelFusion,
+    Neck,
+    PerLevelDecoder,
+    PerLevelFusion,
+    PyramidComponent,
+)
+from cdzoo.errors import ChannelMismatchError, ConfigError
+from cdzoo.layers.drop_path import drop_path_rates
+from cdzoo.layers.resize import resize
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.registry import COMPONENTS
+
+ENTRIES = [(kind, name) for kind, registry in COMPONENTS.items() for name in registry.list()]
+BLOCKS = [1, 1, 1, 1]
+SMALL = {
+    ("backbone", "vss"): {"channels": 8, "depths": BLOCKS, "d_state": 2},
+    ("backbone", "unet"): {"channels": [4, 8, 16], "depths": [1, 1, 1]},
+    ("backbone", "changeformer"): {"channels": [4, 8, 12, 16], "depths": BLOCKS, "heads": [1, 2, 3, 4]},
+    ("backbone", "vmamba"): {"channels": 8, "depths": BLOCKS},
+    **{("backbone", f"vmamba_{size}"): {"depths": [1, 1, 1]} for size in ("tiny", "small", "base")},
+    ("neck", "linear"): {"channels": 8},
+    ("fusion", "spatio_temporal"): {"width": 8},
+}
+# These heads expect a single level, so the model needs a decoder that merges the pyramid.
+ONE_LEVEL_HEADS = ("conv", "fcn", "stepwise")
+VARIANTS = [
+    ("backbone", "vss", {"scan": "corners"}),
+    ("backbone", "vss", {"depths": [1, 1], "drop_path": 0.1}),
+    ("fusion", "cbam", {"norm": False}),
+    ("fusion", "bfa", {"norm": False, "reduction": 4}),
+    ("fusion", "cross_attention", {"tokens": 4, "head_channels": 4}),
+    ("backbone", "vmamba", {"scan": "omni", "gated": True, "conv_bias": True, "out_norm": False, "d_state": 2}),
+    ("fusion", "skips", {"mode": "concat"}),
+    ("fusion", "spatio_temporal", {"arrangements": ["cross"], "d_state": 2}),
+    ("fusion", "changeformer", {"channels": 4}),
+    ("decoder", "concat_up", {"early_projection": True}),
+    ("decoder", "top_down", {"channels": 6}),
+    ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
+    ("decoder", "csie", {"interaction": "spatial"}),
+    ("decoder", "csie", {"groups": 2}),
+    ("head", "summation", {"channels": 6}),
+    ("head", "changeformer", {"channels": 6}),
+    ("head", "conv", {"kernel_size": 3, "transposed": True}),
+]
+
+
+def build(kind, name, **kwargs):
+    kwargs = {**SMALL.get((kind, name), {}), **kwargs}
+    options = {kind: (name, kwargs)}
+    if kind != "backbone":
+        options["backbone"] = ("vss", SMALL["backbone", "vss"])
+    elif name == "bit_resnet18" or len(kwargs.get("depths", BLOCKS)) < 3:
+        options["neck"] = None
+    if kind == "head" and name in ONE_LEVEL_HEADS:
+        options["decoder"] = "unet"
+    return cdzoo.create_model("glmamba_tiny", **options)
+
+
+@pytest.mark.parametrize(("kind", "name", "kwargs"), [(*entry, {}) for entry in ENTRIES] + VARIANTS)
+class TestComponent:
+    def test_training_step_at_odd_size(self, kind, name, kwargs, pair):
+        model = build(kind, name, **kwargs)
+        logits, auxiliary = model.forward_supervised(*pair)
+        assert logits.shape == (2, 1, 33, 47) and len(auxiliary) == len(model.head.auxiliary_weights)
+        assert all(torch.isfinite(values).all() and values.shape[:2] == (2, 1) for values in (logits, *auxiliary))
+        sum(values.square().mean() for values in (logits, *auxiliary)).backward()
+        missing = [n for n, p in getattr(model, kind).named_parameters() if p.requires_grad and p.grad is None]
+        assert not missing, f"parameters without gradient: {missing}"
+        before = [p.detach().clone() for p in model.parameters()]
+        torch.optim.SGD(model.parameters(), lr=0.1).step()
+        assert any((a != b).any() for a, b in zip(before, model.parameters(), strict=True))
+
+    def test_inference_is_deterministic_and_independent_of_the_batch(self, kind, name, kwargs, pair):
+        model = build(kind, name, **kwargs).eval()
+        with torch.no_grad():
+            batched = model(*pair)
+            assert torch.equal(batched, model(*pair))
+            single = model(pair[0][1:], pair[1][1:])
+        assert (single - batched[1:]).abs().max() < 1e-5 * batched.abs().max()
+
+    def test_state_dict_and_config_round_trip(self, kind, name, kwargs, pair):
+        model = build(kind, name, **kwargs).eval()
+        copy = cdzoo.ChangeDetector.from_config(cdzoo.ModelCfg.from_json(model.config.to_json())).eval()
+        assert copy.config == model.config
+        copy.load_state_dict(model.state_dict(), strict=True)
+        with torch.no_grad():
+            assert torch.equal(copy(*pair), model(*pair))
+
+    def test_output_channels_and_strides(self, kind, name, kwargs, pair):
+        model = build(kind, name, **kwargs).eval()
+        component = getattr(model, kind)
+        if kind == "head":
+            assert component.num_classes == 1
+            return
+        outputs = []
+        component.register_forward_hook(lambda _m, _i, out: outputs.append(out))
+        t1, t2 = (t[:, :, :32, :32] for t in pair)
+        with torch.no_grad():
+            model(t1, t2)
+        assert tuple(f.shape[1] for f in outputs[0]) == component.out_channels
+        strides = component.out_strides or model.backbone.out_strides
+        assert tuple(32 // f.shape[2] for f in outputs[0]) == tuple(strides)
+
+
+@pytest.mark.parametrize(("kind", "name"), ENTRIES)
+def test_base_class_docstring_and_signature(kind, name):
+    entry = COMPONENTS[kind].get(name)
+    bases = {
+        "backbone": Backbone,
+        "neck": Neck,
+        "fusion": (Fusion, LevelFusion),
+        "decoder": (Decoder, LevelDecoder),
+        "head": Head,
+    }
+    returned = entry if inspect.isclass(entry) else typing.get_type_hints(entry)["return"]
+    assert issubclass(returned, bases[kind])
+    assert entry.__doc__
+    assert not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(entry).parameters.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("decoder", ("csie", {"groups": 3})),
+        ("decoder", ("csie", {"interaction": "both"})),
+        ("decoder", ("csie", {"reduction": 0})),
+        ("fusion", ("cbam", {"reduction": 0})),
+        ("fusion", ("cross_attention", {"tokens": 0})),
+        ("backbone", ("vss", {"channels": 0})),
+        ("backbone", ("vss", {"depths": []})),
+        ("backbone", ("vss", {"depths": [1, 0]})),
+        ("backbone", ("vss", {"drop_path": 1.0})),
+        ("backbone", ("vmamba", {"channels": 7})),
+        ("backbone", ("vmamba", {"depths": [1, 0]})),
+        ("backbone", ("vmamba", {"drop_path": 1.0})),
+        ("backbone", ("unet", {"channels": [8], "depths": [1, 1]})),
+        ("backbone", ("unet", {"channels": [2] * 6, "depths": [1] * 6})),
+        ("backbone", ("changeformer", {"depths": [1, 1]})),
+        ("backbone", ("changeformer", {"heads": [3, 2, 4, 8]})),
+        ("backbone", ("changeformer", {"heads": []})),
+        ("backbone", ("changeformer", {"drop_path": 1.0})),
+        ("backbone", ("vmamba_tiny", {"drop_path": -0.1})),
+        ("neck", ("linear", {"channels": 0})),
+        ("neck", ("upsample", {"channels": 0})),
+        ("fusion", ("skips", {"mode": "both"})),
+        ("fusion", ("mf_mamba", {"reduction": 0})),
+        ("fusion", ("spatio_temporal", {"arrangements": ["diagonal"]})),
+        ("decoder", ("top_down", {"channels": -1})),
+        ("decoder", ("unet", {"widths": [8]})),
+        ("head", ("conv", {"kernel_size": 2})),
+    ],
+)
+def test_arguments_out_of_range(kind, value):
+    with pytest.raises(ConfigError, match=f"(?i){value[0].removesuffix('_tiny')}"):
+        cdzoo.create_model("glmamba_tiny", **{kind: value})
+
+
+def test_csam_levels_and_strides():
+    with pytest.raises(ConfigError, match=r"neck csam: at least three levels.*neck=None"):
+        cdzoo.create_model("glmamba_tiny", backbone=("vss", {"channels": 8, "depths": [1, 1]}))
+    with pytest.raises(ConfigError, match="strides that double"):
+        COMPONENTS["neck"].get("csam")([8, 8, 8], [4, 8, 8])
+
+
+@pytest.mark.parametrize("head", ONE_LEVEL_HEADS)
+def test_single_level_heads_suggest_a_decoder(head):
+    with pytest.raises(ConfigError, match=rf"{head} expects one level.*4 levels.*decoder=\"unet\""):
+        cdzoo.create_model("glmamba_tiny", head=head)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("fusion", "skips"), ("decoder", "unet"), ("decoder", "concat_up"), ("neck", "csam")])
+def test_single_level_is_rejected(kind, name):
+    with pytest.raises(ConfigError, match=rf"{kind} {name}.*levels"):
+        cdzoo.create_model("bit", **{kind: name})
+
+
+@pytest.mark.parametrize("decoder", ["unet", "concat_up"])
+def test_strides_that_do_not_double_are_rejected(decoder):
+    with pytest.raises(ConfigError, match=f"decoder {decoder} requires strides that double"):
+        COMPONENTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])
+
+
+class _FixedBackbone(Backbone):
+    def __init__(self, channels=(4, 8), strides=(4, 8), in_chans=3):
+        super().__init__(in_chans, channels, strides)
+
+
+class _Head(Head):
+    pass
+
+
+def _components(fusion_channels=(4, 8), head_channels=(4, 8), decoder=None, neck=None):
+    return {
+        "backbone": _FixedBackbone(),
+        "neck": neck,
+        "fusion": PerLevelFusion([LevelFusion(c) for c in fusion_channels]),
+        "decoder": decoder,
+        "head": _Head(head_channels),
+    }
+
+
+class TestMismatch:
+    def test_matching_components(self):
+        ChangeDetector(**_components())
+
+    def test_fusion_and_backbone(self):
+        with pytest.raises(
+            ChannelMismatchError, match=r"backbone _FixedBackbone returns channels \(4, 8\).*LevelFusion expects \(4, 6\)"
+        ):
+            ChangeDetector(**_components(fusion_channels=(4, 6)))
+
+    def test_head_and_fusion_without_decoder(self):
+        with pytest.raises(
+            ChannelMismatchError, match=r"fusion LevelFusion returns channels \(4, 8\).*head _Head expects \(4,\)"
+        ):
+            ChangeDetector(**_components(head_channels=(4,)))
+
+    def test_decoder_and_fusion(self):
+        decoder = PerLevelDecoder([LevelDecoder(4), LevelDecoder(9)])
+        with pytest.raises(ChannelMismatchError, match=r"decoder LevelDecoder expects \(4, 9\)"):
+            ChangeDetector(**_components(decoder=decoder))
+
+    def test_strides(self):
+        class Refine(Neck):
+            pass
+
+        with pytest.raises(ChannelMismatchError, match=r"returns strides \(4, 8\), but neck Refine expects \(4, 16\)"):
+            ChangeDetector(**_components(neck=Refine((4, 8), (4, 16))))
+
+    def test_module_of_another_kind(self):
+        with pytest.raises(ConfigError, match=r"fusion must be a cdzoo.components.Fusion, got Conv2d"):
+            ChangeDetector(**{**_components(), "fusion": torch.nn.Conv2d(1, 1, 1)})
+
+    def test_backbones_with_different_pyramids(self):
+        with pytest.raises(ChannelMismatchError, match="different pyramids"):
+            ChangeDetector(**_components(), backbone2=_FixedBackbone((4, 9)))
+
+
+def test_identity_keeps_channels_and_strides():
+    identity = Identity((1, 2), (4, 8))
+    assert isinstance(identity, PyramidComponent)
+    assert (identity.out_channels, identity.out_strides) == ((1, 2), (4, 8))
+
+
+@pytest.mark.parametrize(("name", "channels"), [("vmamba_tiny", 96), ("vmamba_small", 96), ("vmamba_base", 128)])
+def test_vmamba_sizes(name, channels):
+    function = COMPONENTS["backbone"].get(name)
+    assert list(inspect.signature(function).parameters) == ["in_chans", "depths", "drop_path"]
+    with torch.device("meta"):
+        backbone = function(depths=[1, 1])
+    assert backbone.out_channels == (channels, 2 * channels)
+
+
+def test_upsample_alias():
+    assert COMPONENTS["neck"].get("enlarge") is COMPONENTS["neck"].get("upsample")
+    assert "enlarge" not in COMPONENTS["neck"].list()
+
+
+def test_drop_path_rates():
+    assert drop_path_rates(0.2, [1, 2]) == [[0.0], [0.1, 0.2]]
+    assert drop_path_rates(0.2, [1]) == [[0.0]]
+
+
+def test_resize_returns_maps_of_the_same_size_unchanged():
+    x = torch.randn(1, 2, 3, 5)
+    assert resize(x, (3, 5)) is x
+    torch.testing.assert_close(resize(x, (3, 5)), F.interpolate(x, size=(3, 5), mode="bilinear"))
+    assert torch.equal(resize(x, (6, 7)), F.interpolate(x, size=(6, 7), mode="bilinear"))

@@ -1,0 +1,79 @@
+"""Results: JSON in both directions, files of earlier versions, and access by the keys of the files."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from cdzoo.ablate.report import Row
+from cdzoo.data.protocols import get_protocol
+from cdzoo.errors import InputError
+from cdzoo.metrics import ChangeCounts
+from cdzoo.results import Environment, ProtocolRecord, Results
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def results():
+    record = ProtocolRecord.of(get_protocol("levir_256"), {"val": ["b", "a"]})
+    return Results("glmamba_tiny", "val", ChangeCounts().summary(), record, Environment.current(), step=3, data={"data": "x"})
+
+
+def test_files_round_trip(results, tmp_path):
+    results = results.with_entries({"seed": 4, "remark": [1]})
+    assert results.seed == 4 and results.extra == {"remark": [1]}
+    results.write(tmp_path / "results.json")
+    assert Results.read(tmp_path / "results.json") == results
+    data = json.loads((tmp_path / "results.json").read_text())
+    assert data == results.to_dict() and data["remark"] == [1] and "trained" not in data
+    assert data["protocol"]["name"] == "levir_256" and data["protocol"]["splits"]["val"]["samples"] == 2
+
+
+def test_access_by_key(results):
+    assert results["f1"] == results.scores.f1 and results["threshold"] == 0.5
+    assert results["split"] == "val" and results["scores"]["sweep"][0]["threshold"] == 0.05
+    assert results["protocol"]["hash"] == results.protocol.hash == results.protocol["hash"]
+    with pytest.raises(KeyError):
+        results["nothing"]
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "cdzoo/weights/bundled").glob("*/results.json")), ids=lambda file: file.parent.name
+)
+def test_bundled_results_are_read_completely(file):
+    data = json.loads(file.read_text())
+    data["environment"]["processes"] = 1  # added later
+    assert Results.read(file).to_dict() == data
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "results").glob("measured_*.json")), ids=lambda file: file.stem)
+def test_tracked_ablation_rows_are_read_completely(file):
+    rows = json.loads(file.read_text())["rows"]
+    for row in rows:
+        row["environment"]["processes"] = 1  # added later
+    assert rows and [Row.from_dict(row).to_dict() for row in rows] == rows
+
+
+def test_protocol_fields_of_other_versions_are_kept(results):
+    data = results.to_dict()
+    data["protocol"]["former"] = 1
+    assert Results.from_dict(data).to_dict() == data
+
+
+def test_invalid_files(results, tmp_path):
+    file = tmp_path / "results.json"
+    with pytest.raises(InputError, match=r"results\.json: cannot be read"):
+        Results.read(file)
+    for content in ("[1]", "{", json.dumps({**results.to_dict(), "scores": {"f1": 1}})):
+        file.write_text(content)
+        with pytest.raises(InputError, match=r"results\.json: not a results file"):
+            Results.read(file)
+
+
+def test_environment_contains_the_number_of_processes():
+    environment = Environment.current("cpu", 2)
+    assert environment.to_dict()["processes"] == 2 and "torch" in environment.versions
+    assert Environment.from_dict(environment.to_dict()) == environment
+    assert dataclasses.replace(environment, commit=None).to_dict()["commit"] is None
