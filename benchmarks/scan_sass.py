@@ -2,8 +2,8 @@
 
 Registers, spills and shared memory come from ``cuobjdump --dump-resource-usage``, instructions from ``cuobjdump -sass``; both
 programs are part of the Triton package. A loop of the machine code is matched to a loop of the source by its number of
-``MUFU.EX2`` instructions (one per exponential), which also gives the factor by which the compiler unrolled it. Instructions outside
-of loops count once and both sides of a forward branch count, so a count is an upper bound.
+``MUFU.EX2`` instructions (one per exponential), which also gives the factor by which the compiler unrolled it. Instructions
+outside of loops count once and both sides of a forward branch count, so a count is an upper bound.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ class Loop:
         turns: Number of iterations per entry.
         exponentials: Exponentials that one thread computes in one iteration, without those of inner loops.
         inner: Loops inside, in program order.
+        fewest: Smallest number of exponentials that the compiler may leave by reusing results; None for `exponentials`.
     """
 
     turns: int
     exponentials: int
     inner: tuple[Loop, ...] = ()
+    fewest: int | None = None
 
 
 @dataclass
@@ -108,8 +110,9 @@ def _tool(name: str, *words: str) -> str:
 
 def machine_loops(instructions: list[tuple[int, str, str]]) -> MachineLoop:
     """Return the whole program as a loop of one turn whose inner loops are nested as in the machine code."""
-    last = max(at for at, op, _ in instructions if op == "EXIT")
-    body = [(at, op, rest) for at, op, rest in instructions if at <= last]  # what follows pads the code
+    # A branch to itself ends the code; only padding follows.
+    last = next(at for at, op, rest in instructions if op == "BRA" and rest.strip() == f"{at:#x}")
+    body = [(at, op, rest) for at, op, rest in instructions if at < last]
     ends: dict[int, int] = {}
     for at, op, rest in body:
         target = re.search(r"0x([0-9a-f]+)", rest)
@@ -145,8 +148,8 @@ def executed(program: MachineLoop, loops: tuple[Loop, ...]) -> Counter[str]:
 def _match(found: list[MachineLoop], loops: tuple[Loop, ...]) -> Iterator[Counter[str]]:
     """Yield the counts of every way to assign sibling machine loops, in order, to source loops.
 
-    A source loop becomes one machine loop; or an unrolled one and one for the remaining turns; or none, if it was unrolled in full.
-    A machine loop without exponentials that no source loop accounts for, such as one around a wait, counts once.
+    A source loop becomes one machine loop; or an unrolled one and one for the remaining turns; or none, if it was unrolled in
+    full. A machine loop without exponentials that no source loop accounts for, such as one around a wait, counts once.
     """
     if not loops:
         if all(loop.own["MUFU.EX2"] == 0 and not loop.inner for loop in found):
@@ -175,4 +178,6 @@ def _factor(part: MachineLoop, loop: Loop) -> int | None:
     exponentials = part.own["MUFU.EX2"]
     if loop.exponentials == 0:
         return 1 if exponentials == 0 else None
+    if loop.fewest is not None and loop.fewest <= exponentials <= loop.exponentials:
+        return 1
     return exponentials // loop.exponentials if exponentials and exponentials % loop.exponentials == 0 else None

@@ -2,8 +2,8 @@
 
 Every kernel is compiled for five GPU architectures and for 1, 4 and 16 states. The report has registers, spills, shared memory,
 resident programs per multiprocessor, executed instructions per element and state, the bytes that each kernel moves, and two lower
-bounds of the time: of the instruction pipelines and of the memory. An element is one channel of one position in one direction. The
-bounds assume perfect overlap; they rank kernels and say what limits them, they do not predict a time.
+bounds of the time: of the instruction pipelines and of the memory. An element is one channel of one position in one direction.
+The bounds assume perfect overlap; they rank kernels and say what limits them, they do not predict a time.
 
 ``--table`` prints the table of docs/scan.md from a report.
 """
