@@ -23,10 +23,13 @@ import torch
 import triton
 from scan_sass import Loop, compile_kernel, executed, machine_loops
 
+from cdzoo.ops import scan_triton, triton_tiles
 from cdzoo.ops import triton_kernels as kernels
+from cdzoo.ops.scan_triton import CHUNK
 
-BATCH, DIRECTIONS, LENGTH, CHANNELS = 2, 4, 4096, 192
+BATCH, DIRECTIONS, LENGTH, CHANNELS = 2, 4, 4096, 384
 STATES = (1, 4, 16)
+SIZES = {"fp32": 4, "bf16": 2, "fp16": 2}
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Target:
         max_warps: Resident warps per multiprocessor.
         max_blocks: Resident programs per multiprocessor.
         shared: Shared memory per multiprocessor in bytes.
+        cache: Second-level cache in bytes.
     """
 
     name: str
@@ -54,14 +58,15 @@ class Target:
     max_warps: int
     max_blocks: int
     shared: int
+    cache: int
 
 
 TARGETS = {
-    80: Target("A100 80GB", 108, 1.41, 2.04e12, 64, 64, 64, 32, 164 << 10),
-    86: Target("RTX 3090", 82, 1.70, 0.936e12, 128, 64, 48, 16, 100 << 10),
-    89: Target("RTX 4090", 128, 2.52, 1.008e12, 128, 64, 48, 24, 100 << 10),
-    90: Target("H100 SXM", 132, 1.83, 3.35e12, 128, 64, 64, 32, 228 << 10),
-    100: Target("B200", 148, 1.85, 8.0e12, 128, 64, 64, 32, 228 << 10),
+    80: Target("A100 80GB", 108, 1.41, 2.04e12, 64, 64, 64, 32, 164 << 10, 40 << 20),
+    86: Target("RTX 3090", 82, 1.70, 0.936e12, 128, 64, 48, 16, 100 << 10, 6 << 20),
+    89: Target("RTX 4090", 128, 2.52, 1.008e12, 128, 64, 48, 24, 100 << 10, 72 << 20),
+    90: Target("H100 SXM", 132, 1.83, 3.35e12, 128, 64, 64, 32, 228 << 10, 50 << 20),
+    100: Target("B200", 148, 1.85, 8.0e12, 128, 64, 64, 32, 228 << 10, 126 << 20),
 }
 SPECIAL_LANES, MEMORY_LANES, ISSUE_LANES = 16, 32, 128
 
@@ -77,7 +82,9 @@ class Kernel:
         programs: Number of programs.
         loops: Loops of the source.
         bytes: Bytes per element that are read or written, each array once per kernel.
-        aligned: Integer arguments divisible by 16.
+        tile: Sizes of a program; None for the chain of segments.
+        scratch: Bytes of scratch memory per program.
+        scratch_traffic: Bytes per element that are written to scratch memory and read back.
     """
 
     name: str
@@ -86,47 +93,107 @@ class Kernel:
     programs: int
     loops: tuple[Loop, ...]
     bytes: float
-    aligned: tuple[str, ...] = ()
+    tile: triton_tiles.Tile | None = None
+    scratch: int = 0
+    scratch_traffic: float = 0.0
 
 
-def passes(state: int) -> dict[str, list[Kernel]]:
-    """Return the kernels of a forward pass with saved states and of a backward pass, in order."""
-    chunk, block, threads = 64, 32, 128
-    chunks, rows, blocks = LENGTH // chunk, BATCH * DIRECTIONS, CHANNELS // block
-    constants = {"T": chunk, "BLOCK_D": block, "HAS_BIAS": True, "SOFTPLUS": True} | ({"N": 1} if state == 1 else {})
-    aligned = ("L", "D", *(("N",) if state % 16 == 0 else ()))
-    own = chunk * block // threads
-    borders, sums, projection = 4 * state / chunk, 4 / chunk, 4 * state / CHANNELS
+def passes(state: int, dtype: str, target: Target) -> dict[str, list[Kernel]]:
+    """Return the kernels of a forward pass with saved states and of a backward pass, in order, as a card would launch them."""
+    return {"forward": _forward(state, SIZES[dtype], target), "backward": _backward(state, SIZES[dtype], target)}
 
-    def tiled(name: str, exponentials: int, moved: float, skip: bool) -> Kernel:
-        fixed = constants | ({"HAS_D": True} if skip else {})
-        return Kernel(name, fixed, 4, chunks * rows * blocks, (Loop(state, exponentials),), moved, aligned)
 
-    def chain(reverse: bool) -> Kernel:
-        fixed = {"BLOCK_D": block, "BLOCK_N": state, "REVERSE": reverse} | ({"N": 1} if state == 1 else {})
-        return Kernel(
-            "carry", fixed, 4, rows * blocks, (Loop(chunks, max(1, block * state // threads)),), 2 * borders + sums, aligned
-        )
+def _plan(tile: triton_tiles.Tile, target: Target) -> scan_triton.Plan:
+    programs = target.multiprocessors * scan_triton.WARPS_PER_MULTIPROCESSOR
+    return scan_triton.plan(BATCH, DIRECTIONS, LENGTH, CHANNELS, tile, programs)
 
-    summary = 8 + projection + borders + sums
-    partial = 8 * state / block
-    return {
-        "forward": [
-            tiled("summarize", own, summary, False),
-            chain(False),
-            tiled("outputs", own, 12 + 2 * projection + borders, True),
-        ],
-        "backward": [
-            tiled("summarize_adjoint", own, summary, False),
-            chain(True),
-            tiled("gradients", 2 * own, 20 + 2 * projection + 3 * borders + partial, True),
-        ],
-    }
+
+def _constants(tile: triton_tiles.Tile, state: int) -> dict[str, Any]:
+    return {"N": state, **tile.constants(), "HAS_BIAS": True, "SOFTPLUS": True, "FAST": True}
+
+
+def _programs(tile: triton_tiles.Tile, segments: int) -> int:
+    return segments * BATCH * DIRECTIONS * math.ceil(CHANNELS / tile.channels)
+
+
+def _summaries(state: int, size: int, plan: scan_triton.Plan, adjoint: bool) -> list[Kernel]:
+    """Return the kernels that find what each segment starts from."""
+    if plan.segments == 1:
+        return []
+    tile = triton_tiles.candidates("segment_ends", state, CHANNELS)[0]
+    own = tile.rd * (1 + tile.rq * tile.rn)
+    borders = 4 * (state + 1) * plan.segments / LENGTH
+    loops = (Loop(plan.span // tile.steps, tile.steps * own),)
+    block = min(32, triton_tiles.power_of_two(CHANNELS))
+    padded = triton_tiles.power_of_two(state)
+    chain = {"BLOCK_D": block, "BLOCK_N": padded, "REVERSE": adjoint} | ({"N": 1} if state == 1 else {})
+    rows = BATCH * DIRECTIONS * CHANNELS // block
+    return [
+        Kernel(
+            "segment_ends",
+            _constants(tile, state) | {"ADJOINT": adjoint},
+            1,
+            _programs(tile, plan.segments - 1),
+            loops,
+            2 * size + size * state / CHANNELS + borders,
+            tile,
+        ),
+        Kernel("carry", chain, 4, rows, (Loop(plan.segments, max(1, block * padded // 128)),), 3 * borders),
+    ]
+
+
+def _map_bytes(plan: scan_triton.Plan) -> float:
+    """Bytes per element to sum a map over directions: into one map, or through a map per direction."""
+    return 8 - 4 / DIRECTIONS if plan.one_by_one else 8 + 4 / DIRECTIONS
+
+
+def _map_flags(plan: scan_triton.Plan) -> dict[str, bool]:
+    return {"MAPS": not plan.one_by_one, "ADD": plan.one_by_one}
+
+
+def _forward(state: int, size: int, target: Target) -> list[Kernel]:
+    tile = triton_tiles.candidates("outputs", state, CHANNELS)[0]
+    plan = _plan(tile, target)
+    steps = Loop(CHUNK // tile.steps, tile.steps * tile.rd * (1 + tile.rq * tile.rn))
+    moved = 2 * size + _map_bytes(plan) + 2 * size * state / CHANNELS + 4 * state / CHUNK
+    flags = {"STARTS": plan.segments > 1, "SAVE": True, "HAS_D": True} | _map_flags(plan)
+    loops = (Loop(plan.span // CHUNK, 0, (steps,)),)
+    main = Kernel("outputs", _constants(tile, state) | flags, 1, _programs(tile, plan.segments), loops, moved, tile)
+    return [*_summaries(state, size, plan, False), main]
+
+
+def _backward(state: int, size: int, target: Target) -> list[Kernel]:
+    tile = triton_tiles.candidates("gradients", state, CHANNELS)[0]
+    plan, stage = _plan(tile, target), tile.ln > 1
+    own, skips = tile.rd * tile.rq * tile.rn, 0 if stage else tile.rd
+    steps, blocks = tile.steps, CHUNK // tile.steps
+    walk = Loop(blocks - 1, steps * (own + skips), (), 1)
+    # The decays are computed again in the second half of a block, but for those of its last step, which are still at hand.
+    back = Loop(blocks, steps * (own * (2 if stage else 1) + skips), (), (2 * steps - 1) * own - own // 2 if stage else None)
+    inner = (Loop(CHUNK // tile.ln, tile.rd), walk, back) if stage else (walk, back)
+    partial = 2 * 8 * state / tile.channels
+    moved = 4 * size + _map_bytes(plan) + 2 * size * state / CHANNELS + 4 * state / CHUNK + partial
+    moved += 4 * (state + 2) * plan.segments / LENGTH
+    flags = {"KEEP": not stage, "STAGE": stage, "BACK": plan.segments > 1, "HAS_D": True} | _map_flags(plan)
+    scratch = 4 * scan_triton.scratch_floats(tile, stage)
+    reused = 8 * state / steps + (20 if stage else 0)
+    main = Kernel(
+        "gradients",
+        _constants(tile, state) | flags,
+        1,
+        _programs(tile, plan.segments),
+        (Loop(plan.span // CHUNK, 0, inner),),
+        moved,
+        tile,
+        scratch,
+        reused,
+    )
+    return [*_summaries(state, size, plan, True), main]
 
 
 def types_of(function: Any, dtype: str) -> dict[str, str]:
     """Return the type of each argument: integers, the index table, maps of a storage type, and fp32 elsewhere."""
-    integers = {"L", "D", "N", "B", "K", "chunks"}
+    integers = {"L", "D", "N", "B", "K", "k0", "span", "segments", "chunks"}
     maps = {"x", "delta", "Bm", "Cm", "grad", "ddelta"}
     return {
         name: "i32" if name in integers else "*i32" if name == "index" else f"*{dtype}" if name in maps else "*fp32"
@@ -160,25 +227,27 @@ def occupancy(target: Target, registers: int, shared: int, warps: int) -> int:
     return min(*limits, target.shared // max(1024, shared))
 
 
-def measure(kernel: Kernel, capability: int, state: int, dtype: str, limit: int | None = None) -> dict[str, Any]:
+def measure(kernel: Kernel, capability: int, state: int, dtype: str) -> dict[str, Any]:
     """Compile one kernel for one target and return its row of the report."""
+    limit = kernel.tile.registers if kernel.tile and kernel.tile.registers else None
+    row = _row(kernel, capability, state, dtype, limit)
+    if row["registers"] > 128:
+        row["at_128_registers"] = _row(kernel, capability, state, dtype, 128)
+    return row
+
+
+def _row(kernel: Kernel, capability: int, state: int, dtype: str, limit: int | None) -> dict[str, Any]:
     target, function = TARGETS[capability], getattr(kernels, kernel.name)
-    types = types_of(function, dtype)
-    made = compile_kernel(function, types, kernel.constants, capability, kernel.warps, kernel.aligned, limit)
+    made = compile_kernel(function, types_of(function, dtype), kernel.constants, capability, kernel.warps, (), limit)
     counts = executed(machine_loops(made.instructions), kernel.loops)
-    elements = BATCH * DIRECTIONS * LENGTH * CHANNELS
-    share = kernel.programs * kernel.warps * 32 / (elements * state)  # threads per element and state
+    threads = kernel.programs * kernel.warps * 32
+    share = threads / (BATCH * DIRECTIONS * LENGTH * CHANNELS * state)  # threads per element and state
     groups = {name: number * share for name, number in pipes(counts).items()}
     total = sum(counts.values()) * share
-    clocks = {
-        "issue": total / ISSUE_LANES,
-        "special": groups["special"] / SPECIAL_LANES,
-        "memory": groups["memory"] / MEMORY_LANES,
-        "float": groups["float"] / target.float_lanes,
-        "integer": groups["integer"] / target.integer_lanes,
-    }
-    limited_by = max(clocks, key=lambda name: clocks[name])
     blocks = occupancy(target, made.registers, made.shared, kernel.warps)
+    resident = min(kernel.programs, blocks * target.multiprocessors) * kernel.scratch
+    cached = resident <= target.cache
+    moved = kernel.bytes + (0 if cached else kernel.scratch_traffic)
     return {
         "kernel": kernel.name,
         "target": f"sm_{capability}",
@@ -186,6 +255,8 @@ def measure(kernel: Kernel, capability: int, state: int, dtype: str, limit: int 
         "dtype": dtype,
         "constants": kernel.constants,
         "warps": kernel.warps,
+        "programs": kernel.programs,
+        "register_limit": limit,
         "registers": made.registers,
         "spill_instructions": made.spills,
         "stack_bytes": made.stack,
@@ -198,12 +269,27 @@ def measure(kernel: Kernel, capability: int, state: int, dtype: str, limit: int 
             "memory_instructions": groups["memory"],
             "barriers": groups["barriers"],
         },
-        "bytes_per_element": kernel.bytes,
-        "bound_ps_per_element_and_state": {
-            "instructions": clocks[limited_by] / target.multiprocessors / target.gigahertz * 1e3,
-            "pipeline": limited_by,
-            "memory": kernel.bytes / state / target.bandwidth * 1e12,
-        },
+        "bytes_per_element": moved,
+        "scratch_bytes_per_element": kernel.scratch_traffic,
+        "scratch_fits_cache": cached,
+        "bound_ps_per_element_and_state": _bounds(target, total, groups, moved / state),
+    }
+
+
+def _bounds(target: Target, instructions: float, groups: dict[str, float], moved: float) -> dict[str, Any]:
+    """Return lower bounds of the time in picoseconds: of the busiest pipeline, which is named, and of the memory."""
+    clocks = {
+        "issue": instructions / ISSUE_LANES,
+        "special": groups["special"] / SPECIAL_LANES,
+        "memory": groups["memory"] / MEMORY_LANES,
+        "float": groups["float"] / target.float_lanes,
+        "integer": groups["integer"] / target.integer_lanes,
+    }
+    pipeline = max(clocks, key=lambda name: clocks[name])
+    return {
+        "instructions": clocks[pipeline] / target.multiprocessors / target.gigahertz * 1e3,
+        "pipeline": pipeline,
+        "memory": moved / target.bandwidth * 1e12,
     }
 
 
@@ -223,7 +309,7 @@ def report(capabilities: list[int], states: tuple[int, ...], dtypes: list[str]) 
     for capability in capabilities:
         for state in states:
             for dtype in dtypes:
-                for name, members in passes(state).items():
+                for name, members in passes(state, dtype, TARGETS[capability]).items():
                     rows = [measure(kernel, capability, state, dtype) for kernel in members]
                     yield {
                         "pass": name,

@@ -124,8 +124,8 @@ class _Launch:
         self.batch, self.length, self.channels = x.shape
         self.directions, _, self.state = A.shape
         self.chunks = -(-self.length // CHUNK)
-        self.tile = choose(kernel, self.state, x.dtype, x.device)
-        self.ends_tile = choose("segment_ends", self.state, x.dtype, x.device)
+        self.tile = choose(kernel, self.state, self.channels, x.dtype, x.device)
+        self.ends_tile = choose("segment_ends", self.state, self.channels, x.dtype, x.device)
         sizes = (self.batch, self.directions, self.length, self.channels)
         self.plan = plan(*sizes, self.tile, _wanted_programs(x.device))
         self.rates = A * math.log2(math.e)

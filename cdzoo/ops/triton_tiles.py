@@ -59,16 +59,21 @@ def power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-def candidates(kernel: str, state: int) -> list[Tile]:
-    """Return the tiles that a kernel may run with for N states, the default first.
+def candidates(kernel: str, state: int, channels: int) -> list[Tile]:
+    """Return the tiles that a kernel may run with, the default first.
 
     Args:
         kernel: ``"segment_ends"``, ``"outputs"`` or ``"gradients"``.
-        state: N, at least 1.
+        state: States N, at least 1.
+        channels: Channels of the map, at least 1. Programs of many channels need fewer instructions per channel, unless most of
+            the last program's channels do not exist.
     """
     padded = power_of_two(state)
-    if kernel == "gradients":
-        return _backward_tiles(padded)
+    tiles = _backward_tiles(padded) if kernel == "gradients" else _forward_tiles(padded)
+    return sorted(tiles, key=lambda tile: -(-channels // tile.channels) * tile.channels > 1.2 * max(channels, LANES))
+
+
+def _forward_tiles(padded: int) -> list[Tile]:
     if padded <= 2:
         shapes = [(1, padded, 4, 2), (1, padded, 2, 4), (1, padded, 1, 8)]
     elif padded == 4:
@@ -110,16 +115,16 @@ def _measured(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def choose(kernel: str, state: int, dtype: torch.dtype, device: torch.device) -> Tile:
+def choose(kernel: str, state: int, channels: int, dtype: torch.dtype, device: torch.device) -> Tile:
     """Return the tile measured fastest on a card, if it was tuned, else the default."""
-    index = _measured(cache_file(device)).get(key(kernel, state, dtype), 0)
-    known = candidates(kernel, state)
+    index = _measured(cache_file(device)).get(key(kernel, state, channels, dtype), 0)
+    known = candidates(kernel, state, channels)
     return known[index] if isinstance(index, int) and 0 <= index < len(known) else known[0]
 
 
-def key(kernel: str, state: int, dtype: torch.dtype) -> str:
+def key(kernel: str, state: int, channels: int, dtype: torch.dtype) -> str:
     """Return the name of an entry of the cache file."""
-    return f"{kernel} N={state} {str(dtype).removeprefix('torch.')}"
+    return f"{kernel} N={state} D={channels} {str(dtype).removeprefix('torch.')}"
 
 
 def forget() -> None:
