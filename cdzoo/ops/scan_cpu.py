@@ -11,14 +11,13 @@ import ctypes
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from cdzoo.ops.args import CHUNK, Gradients, ScanArgs, check_flat
 from cdzoo.ops.build import LIBRARIES, library_path
 
-CHUNK = 64
 _ABI = 2  # CDZOO_SCAN_ABI in csrc/scan.cpp
 _LANES = {"avx512": 16, "avx2": 8, "base": 4}
 _REBUILD = "run `python -m cdzoo.ops.build`"
@@ -104,43 +103,24 @@ def _address(tensor: Tensor | None) -> int | None:
 
 
 def _describe(
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-) -> Any:
-    batch, length, channels = x.shape
-    directions, _, state = A.shape
-    for tensor in (x, delta, A, B, C, D, delta_bias):  # the kernel trusts what it is given: an error here, not a crash there
-        if tensor is not None and (tensor.dtype != torch.float32 or not tensor.is_contiguous() or tensor.device.type != "cpu"):
-            raise ValueError("the native scan takes contiguous float32 tensors on the CPU")
-    if index.dtype != torch.int32 or not index.is_contiguous() or index.shape != (directions, length):
-        raise ValueError("the scan index must be a contiguous int32 tensor (K, L)")
-    if delta.numel() != directions * x.numel() or B.numel() != batch * length * directions * state or C.shape != B.shape:
-        raise ValueError(f"shapes do not fit: x {tuple(x.shape)}, delta {tuple(delta.shape)}, A {tuple(A.shape)}")
-    sizes = (batch, length, channels, directions, state, int(delta_softplus), torch.get_num_threads())
-    return _Problem(*sizes, _region(), *map(_address, (x, delta, A, B, C, D, delta_bias, index)))
+    args: ScanArgs, index: Tensor, softplus: bool, grad_y: Tensor | None = None, states: Tensor | None = None
+) -> _Problem:
+    """Check what the kernel would otherwise read as it is, and return its description of the problem."""
+    check_flat(args, index, grad_y, states)
+    given = [*args.present(), *((name, t) for name, t in (("grad_y", grad_y), ("states", states)) if t is not None)]
+    for name, tensor in given:
+        if tensor.dtype != torch.float32 or not tensor.is_contiguous() or tensor.device.type != "cpu":
+            raise ValueError(f"the native scan takes contiguous float32 tensors on the CPU, {name} is not one")
+    batch, length, channels = args.x.shape
+    directions, _, state = args.A.shape
+    sizes = (batch, length, channels, directions, state, int(softplus), torch.get_num_threads())
+    return _Problem(*sizes, _region(), *map(_address, (*args, index)))
 
 
-def forward(
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    save_states: bool,
-) -> tuple[Tensor, Tensor]:
+def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bool) -> tuple[Tensor, Tensor]:
     """Scan K directions and sum them in place; shapes as in :mod:`cdzoo.ops.backends`, float32."""
-    problem = _describe(x, delta, A, B, C, D, delta_bias, index, delta_softplus)
+    x, A = args.x, args.A
+    problem = _describe(args, index, delta_softplus)
     chunks = -(-x.shape[1] // CHUNK)
     y = torch.empty_like(x)
     states = x.new_empty((A.shape[0], x.shape[0], chunks, x.shape[2], A.shape[2]) if save_states else (0,))
@@ -149,23 +129,10 @@ def forward(
     return y, states
 
 
-def backward(
-    grad_y: Tensor,
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    states: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+def backward(grad_y: Tensor, args: ScanArgs, index: Tensor, delta_softplus: bool, states: Tensor) -> Gradients:
     """Gradients of :func:`forward` with respect to x, delta, A, B, C, D and delta_bias, in that order."""
-    problem = _describe(x, delta, A, B, C, D, delta_bias, index, delta_softplus)
-    if grad_y.shape != x.shape or grad_y.dtype != torch.float32 or not grad_y.is_contiguous():
-        raise ValueError("grad_y must be contiguous float32 and shaped as x")
+    x, delta, A, B, C, D, delta_bias = args
+    problem = _describe(args, index, delta_softplus, grad_y, states)
     grads = [torch.empty_like(t) for t in (x, delta, A, B, C)] + [x.new_empty(A.shape[:2]) for _ in range(2)]
     if not x.numel():
         grads = [g.zero_() for g in grads]

@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK = 64
+from cdzoo.ops.args import CHUNK, Gradients, ScanArgs
+
 _FIX = (
     "build it with `MAMBA_KEEP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE pip install --no-build-isolation --no-binary mamba-ssm "
     "mamba-ssm` (needs nvcc), or use the triton backend"
@@ -51,9 +52,9 @@ def _sequences(maps: Tensor, index: Tensor) -> Tensor:
     return picked.permute(0, 1, 3, 2).flatten(1, 2).contiguous()
 
 
-def _prepare(
-    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, bias: Tensor | None, index: Tensor
-) -> list[Any]:
+def _prepare(args: ScanArgs, index: Tensor) -> list[Any]:
+    """Return u, delta, A, B, C, D and delta_bias as the extension takes them: directions are groups of channels."""
+    x, delta, A, B, C, D, bias = args
     path = index.long()
     raw = torch.stack([delta[k][:, path[k]] for k in range(len(path))], 1)  # (B, K, L, Dm)
 
@@ -65,26 +66,16 @@ def _prepare(
     return [_sequences(x, index), steps, A.flatten(0, 1).contiguous(), projection(B), projection(C), *flat]
 
 
-def forward(
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    save_states: bool,
-) -> tuple[Tensor, Tensor]:
+def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bool) -> tuple[Tensor, Tensor]:
     """Scan K directions and sum them in place; shapes as in :mod:`cdzoo.ops.backends`.
 
     The extension keeps states of its own shape, so the saved states are NaN: no other backend could go on from them
     unnoticed, and :func:`backward` scans once more.
     """
+    x = args.x
     batch, length, channels = x.shape
-    directions, state = A.shape[0], A.shape[2]
-    u, steps, decay, b, c, d, bias = _prepare(x, delta, A, B, C, D, delta_bias, index)
+    directions, _, state = args.A.shape
+    u, steps, decay, b, c, d, bias = _prepare(args, index)
     out = _extension().fwd(u, steps, decay, b, c, d, None, bias, delta_softplus)[0].view(batch, directions, channels, length)
     y = torch.zeros_like(x)
     for k in range(directions):
@@ -93,23 +84,12 @@ def forward(
     return y, x.new_full(shape, float("nan"))
 
 
-def backward(
-    grad_y: Tensor,
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    states: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+def backward(grad_y: Tensor, args: ScanArgs, index: Tensor, delta_softplus: bool, states: Tensor) -> Gradients:
     """Gradients of :func:`forward` with respect to x, delta, A, B, C, D and delta_bias, in that order."""
+    x, delta, A, B, C, D, delta_bias = args
     batch, length, channels = x.shape
     directions = A.shape[0]
-    u, steps, decay, b, c, d, bias = _prepare(x, delta, A, B, C, D, delta_bias, index)
+    u, steps, decay, b, c, d, bias = _prepare(args, index)
     kept = _extension().fwd(u, steps, decay, b, c, d, None, bias, delta_softplus)[1]
     du, dsteps, dA, db, dc, dD, dbias, *_ = _extension().bwd(
         u, steps, decay, b, c, d, None, bias, _sequences(grad_y, index), kept, None, None, delta_softplus, False

@@ -1,16 +1,16 @@
 """Backend ``triton``: the scan on CUDA devices, compiled at first use by the Triton that comes with PyTorch; no nvcc.
 
-States stay in registers and a program walks over the steps one by one, so a step costs one exponential and four multiply-adds per
-state and nothing is exchanged between threads but sums over states or channels. One direction of one image has too few channels to
-fill a GPU, so its path is cut into segments, as many as fill the card and no more:
+States stay in registers and a program walks over the steps one by one, so a step costs one exponential and four multiply-adds
+per state, and nothing is exchanged between threads but sums over states or channels. One direction of one image has too few
+channels to fill a GPU, so its path is cut into segments, as many as fill the card and no more:
 
 1. every segment but the last from a zero state: its end state and its sum of dt;
 2. the chain of segments, h_next = exp(A sum dt) h + end, which leaves the state before each segment;
 3. every segment from its true state: the outputs, and the state before every 64 steps for the backward pass.
 
-With enough images to fill the card there is one segment and only step 3 remains. The backward pass mirrors this with the gradients
-of the states, from the last segment to the first, and recomputes the states of 64 steps at a time from the saved ones. Directions
-are rows of the index table: x, dt, B and C are read from the map in the type they are stored in; arithmetic is fp32.
+With enough images to fill the card there is one segment and only step 3 remains. The backward pass mirrors this with the
+gradients of the states, from the last segment to the first, and recomputes the states of 64 steps at a time from the saved ones.
+Directions are rows of the index table: x, dt, B and C are read from the map in the type they are stored in; arithmetic is fp32.
 
 Results are the same bit for bit from run to run on the same kind of card, for there are no atomic operations: y and dx are summed
 over directions either by one launch per direction, in order, or, where one direction alone cannot fill the card and the map is
@@ -30,9 +30,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cdzoo.ops.args import CHUNK, Gradients, ScanArgs
 from cdzoo.ops.triton_tiles import Tile, choose, power_of_two
 
-CHUNK = 64
 READS_HALF = True
 WARPS_PER_MULTIPROCESSOR = 8  # two per scheduler: each warp has 8 to 16 independent chains of multiply-adds
 MAPS_LIMIT = 256 << 20  # bytes of a map per direction above which directions are launched one after the other
@@ -110,17 +110,8 @@ def plan(batch: int, directions: int, length: int, channels: int, tile: Tile, pr
 class _Launch:
     """Sizes and arguments that the kernels of one pass share."""
 
-    def __init__(
-        self,
-        kernel: str,
-        x: Tensor,
-        delta: Tensor,
-        A: Tensor,
-        D: Tensor | None,
-        bias: Tensor | None,
-        index: Tensor,
-        softplus: bool,
-    ) -> None:
+    def __init__(self, kernel: str, args: ScanArgs, index: Tensor, softplus: bool) -> None:
+        x, delta, A, _, _, D, bias = args
         self.batch, self.length, self.channels = x.shape
         self.directions, _, self.state = A.shape
         self.chunks = -(-self.length // CHUNK)
@@ -187,22 +178,12 @@ class _Launch:
         return result
 
 
-def forward(
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    save_states: bool,
-) -> tuple[Tensor, Tensor]:
+def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bool) -> tuple[Tensor, Tensor]:
     """Scan K directions and sum the results; shapes as in :mod:`cdzoo.ops.backends`, x, delta, B and C float32 or half types."""
+    x, delta, A, B, C = args[:5]
     if x.numel() == 0:
         return torch.empty_like(x), A.new_zeros((A.shape[0], x.shape[0], 0, x.shape[2], A.shape[2]) if save_states else (0,))
-    run = _Launch("outputs", x, delta, A, D, delta_bias, index, delta_softplus)
+    run = _Launch("outputs", args, index, delta_softplus)
     starts = run.starts(x, B, adjoint=False)
     shape = (run.directions, run.batch, run.chunks, run.channels, run.state)
     states = A.new_empty(shape if save_states else (0,))
@@ -217,25 +198,14 @@ def forward(
     return run.summed(launch), states
 
 
-def backward(
-    grad_y: Tensor,
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    states: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+def backward(grad_y: Tensor, args: ScanArgs, index: Tensor, delta_softplus: bool, states: Tensor) -> Gradients:
     """Gradients of :func:`forward` with respect to x, delta, A, B, C, D and delta_bias, in that order."""
+    x, delta, A, B, C, D, delta_bias = args
     if x.numel() == 0:
         rest = [None if t is None else torch.zeros_like(t) for t in (D, delta_bias)]
         dx, ddelta, dA, dB, dC = (torch.zeros_like(t) for t in (x, delta, A, B, C))
         return dx, ddelta, dA, dB, dC, rest[0], rest[1]
-    run = _Launch("gradients", x, delta, A, D, delta_bias, index, delta_softplus)
+    run = _Launch("gradients", args, index, delta_softplus)
     back = run.starts(grad_y, C, adjoint=True)
     ddelta = torch.empty_like(delta)
     dA, dD, dbias = A.new_empty((*run.rows(), run.state)), A.new_empty(run.rows()), A.new_empty(run.rows())

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from cdzoo.ops import scan_reference
+from cdzoo.ops.args import ScanArgs
 from cdzoo.ops.orders import scan_index
 
 FORWARD_TOLERANCE = 1e-5
 BACKWARD_TOLERANCE = 1e-4
-_GRADIENTS = ("x", "delta", "A", "B", "C", "D", "delta_bias")
 
 
 def relative_error(value: Tensor, expected: Tensor) -> float:
@@ -58,15 +58,17 @@ def disagreement(backend: ModuleType, device: torch.device) -> str | None:
     height, width, channels = (2, 3, 5) if interpreted else (9, 11, 19)
     for state in (4,) if interpreted else (1, 16):
         x, delta, A, B, C, D, bias, grad_y = problem(state, height, width, channels, device)
-        inputs = (x, delta, A, B, C, D, bias)
+        inputs = ScanArgs(x, delta, A, B, C, D, bias)
         index = scan_index("cross", height, width, str(device))
-        expected_y, expected_states = scan_reference.forward(*inputs, index, True, True)
-        expected = scan_reference.backward(grad_y, *inputs, index, True, expected_states)
-        y, states = backend.forward(*inputs, index, True, True)
+        expected_y, expected_states = scan_reference.forward(inputs, index, True, True)
+        expected = scan_reference.backward(grad_y, inputs, index, True, expected_states)
+        y, states = backend.forward(inputs, index, True, True)
         error = relative_error(y, expected_y)
         if error > FORWARD_TOLERANCE:
             return f"forward differs from reference by {error:.1e} (N = {state})"
-        for name, value, right in zip(_GRADIENTS, backend.backward(grad_y, *inputs, index, True, states), expected, strict=True):
+        for name, value, right in zip(
+            ScanArgs._fields, backend.backward(grad_y, inputs, index, True, states), expected, strict=True
+        ):
             error = relative_error(value, right) if value is not None and right is not None else float("inf")
             if error > BACKWARD_TOLERANCE:
                 return f"gradient of {name} differs from reference by {error:.1e} (N = {state})"

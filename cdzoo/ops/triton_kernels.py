@@ -1,17 +1,18 @@
 """Triton kernels of the multi-direction selective scan; :mod:`cdzoo.ops.scan_triton` launches them and describes the design.
 
-A program is one warp. It walks over a segment of one direction of one image, one step at a time, with the states of its channels in
-registers. States are tiles of shape (RQ, RN, RD, LN, LD): the 32 lanes of the warp are LN groups of states times LD channels, and
-each lane holds RQ * RN states of RD channels. Per-channel values are tiles (RD, LN, LD), projections are tiles (RQ, RN, LN, LD).
-These shapes make Triton's default layout place the last two axes on the lanes and the others in registers, so that a tile is never
-exchanged through shared memory. RN is at most 4, so that a lane loads its projections with one 16-byte instruction.
+A program is one warp. It walks over a segment of one direction of one image, one step at a time, with the states of its channels
+in registers. States are tiles of shape (RQ, RN, RD, LN, LD): the 32 lanes of the warp are LN groups of states times LD channels,
+and each lane holds RQ * RN states of RD channels. Per-channel values are tiles (RD, LN, LD), projections are tiles
+(RQ, RN, LN, LD). These shapes make Triton's default layout place the last two axes on the lanes and the others in registers, so
+that a tile is never exchanged through shared memory. RN is at most 4, so that a lane loads its projections 16 bytes at a time.
 
 Names: K directions, B images, L positions, D channels, N states, T steps of an unrolled block, CHUNK steps between saved states.
 """
 
 # Triton's language has no types that mypy knows, and the arguments of a kernel are pointers and numbers.
 # mypy: ignore-errors
-# ruff: noqa: ANN001, ANN201, ANN202
+# Tuples are extended by sums: Triton does not unpack them in a tuple display.
+# ruff: noqa: ANN001, ANN201, ANN202, RUF005
 
 from __future__ import annotations
 
@@ -157,8 +158,8 @@ def segment_ends(
 ):  # fmt: skip
     """Store what a segment leaves behind when it starts from zero, into `ends`, and its sum of step sizes, into `sums`.
 
-    That is the state after its last step or, with ADJOINT, the gradient of the state before its first step; `x` and `Bm` are then the
-    gradient of the output and C. Shapes: `ends` (K, B, segments, D, N), `sums` (K, B, segments, D).
+    That is the state after its last step or, with ADJOINT, the gradient of the state before its first step; `x` and `Bm` are then
+    the gradient of the output and C. Shapes: `ends` (K, B, segments, D, N), `sums` (K, B, segments, D).
     """
     segment, row = tl.program_id(0) + ADJOINT, tl.program_id(1)
     k, b, row = (row // B).to(tl.int64), (row % B).to(tl.int64), row.to(tl.int64)
@@ -287,9 +288,9 @@ def gradients(
     """Walk back over a segment, from the gradient that comes back into its end, and write all gradients.
 
     The states of a chunk are recomputed twice: once to leave the state before every T steps in `scratch`, which only the lane
-    that wrote it reads, then block by block from the last to the first, in registers. KEEP: keep the decays of a block too instead
-    of computing them again. dx is written as `outputs` writes y; dB and dC go to a map per block of channels (blocks, B, L, K, N),
-    dA (K, B, segments, D, N), dD and dbias (K, B, segments, D) to a row per program.
+    that wrote it reads, then block by block from the last to the first, in registers. KEEP: keep the decays of a block too
+    instead of computing them again. dx is written as `outputs` writes y; dB and dC go to a map per block of channels
+    (blocks, B, L, K, N), dA (K, B, segments, D, N), dD and dbias (K, B, segments, D) to a row per program.
     """
     segment, row = tl.program_id(0), k0 * B + tl.program_id(1)
     k, b, row = (row // B).to(tl.int64), (row % B).to(tl.int64), row.to(tl.int64)
@@ -403,7 +404,7 @@ def gradients(
                 if KEEP:
                     rate_again, decay = rate, decays[i]
                 else:
-                    # Read after a store, so that the compiler does not keep these and the decays in registers since the first time.
+                    # Read after a store, so that the compiler does not keep these and the decays in registers.
                     rate_again = tl.load(A + k * D * N + both, mask=in_both, other=0.0)
                     decay = _exp2(_spread(dt, RQ) * rate_again, FAST)
                 g = g * decay

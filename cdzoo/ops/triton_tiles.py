@@ -89,7 +89,7 @@ def _backward_tiles(padded: int) -> list[Tile]:
     elif padded == 4:
         shapes = [(1, 4, 2, 2, 128), (1, 4, 1, 4, 128)]
     else:
-        shapes = [(1, 4, 2, 4, 168), (1, 4, 2, 2, 128), (1, 4, 1, 4, 128)]
+        shapes = [(1, 4, 2, 4, 184), (1, 4, 2, 2, 128), (1, 4, 1, 4, 128)]
     return [_fitted(padded, *shape) for shape in shapes]
 
 
