@@ -35,6 +35,7 @@ CASES = [
     "float16",
     "special values",
     "tiles",
+    "tuning",
 ]
 
 

@@ -4,7 +4,9 @@ Triton decides when it is imported whether kernels are interpreted, hence a proc
 """
 
 import json
+import os
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 from scan_cases import NAMES, flat, map_problem, step_by_step
 
-from cdzoo.ops import scan_index, scan_reference, scan_triton, triton_tiles
+from cdzoo.ops import scan_index, scan_reference, scan_triton, triton_tiles, tune
 from cdzoo.ops.args import ScanArgs
 from cdzoo.ops.selfcheck import BACKWARD_TOLERANCE, FORWARD_TOLERANCE, relative_error
 
@@ -149,6 +151,29 @@ def tiles_case():
     return wrong
 
 
+def tuning_case():
+    """The fastest candidate is stored and used; what is left of the measurement is nothing."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["XDG_CACHE_HOME"] = folder
+        device, times = torch.device("cpu"), iter([3.0, 1.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0])
+        scan_triton._wanted_programs = lambda device: 1
+
+        def clock(run):
+            run()
+            return next(times)
+
+        best = tune.tune(4, 3, torch.float32, device, batch=1, side=1, clock=clock)
+        chosen = [triton_tiles.choose(kernel, 4, 3, torch.float32, device) for kernel in tune.KERNELS]
+        known = [triton_tiles.candidates(kernel, 4, 3) for kernel in tune.KERNELS]
+        triton_tiles.cache_file(device).write_text("not JSON")
+        triton_tiles.forget()
+        damaged = triton_tiles.choose("outputs", 4, 3, torch.float32, device)
+        del os.environ["XDG_CACHE_HOME"]
+        triton_tiles.forget()
+    good = list(best.values()) == [1, 0, 1] and chosen == [known[0][1], known[1][0], known[2][1]] and not triton_tiles.trial
+    return [] if good and damaged == known[1][0] else [str(best), str(chosen), str(damaged)]
+
+
 CASES = {
     **{name: (lambda name=name: shape_case(name)) for name in SHAPES},
     "literal loop": loop_case,
@@ -157,6 +182,7 @@ CASES = {
     "float16": lambda: storage_case(torch.float16),
     "special values": special_case,
     "tiles": tiles_case,
+    "tuning": tuning_case,
 }
 
 
