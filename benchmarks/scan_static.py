@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 import torch
 import triton
 from scan_sass import Loop, compile_kernel, executed, machine_loops
+from scan_targets import TARGETS, Target, bounds, occupancy, pipes
 
 from cdzoo.ops import scan_triton, triton_tiles
 from cdzoo.ops import triton_kernels as kernels
@@ -30,45 +30,6 @@ from cdzoo.ops.scan_triton import CHUNK
 BATCH, DIRECTIONS, LENGTH, CHANNELS = 2, 4, 4096, 384
 STATES = (1, 4, 16)
 SIZES = {"fp32": 4, "bf16": 2, "fp16": 2}
-
-
-@dataclass(frozen=True)
-class Target:
-    """A GPU architecture, with the figures of NVIDIA's data sheets and the throughput table of the CUDA programming guide.
-
-    Attributes:
-        name: Product that the clock, the number of multiprocessors and the bandwidth belong to.
-        multiprocessors: Number of multiprocessors.
-        gigahertz: Boost clock.
-        bandwidth: Memory bandwidth in bytes per second.
-        float_lanes: Single-precision operations per clock and multiprocessor.
-        integer_lanes: 32-bit integer operations per clock and multiprocessor.
-        max_warps: Resident warps per multiprocessor.
-        max_blocks: Resident programs per multiprocessor.
-        shared: Shared memory per multiprocessor in bytes.
-        cache: Second-level cache in bytes.
-    """
-
-    name: str
-    multiprocessors: int
-    gigahertz: float
-    bandwidth: float
-    float_lanes: int
-    integer_lanes: int
-    max_warps: int
-    max_blocks: int
-    shared: int
-    cache: int
-
-
-TARGETS = {
-    80: Target("A100 80GB", 108, 1.41, 2.04e12, 64, 64, 64, 32, 164 << 10, 40 << 20),
-    86: Target("RTX 3090", 82, 1.70, 0.936e12, 128, 64, 48, 16, 100 << 10, 6 << 20),
-    89: Target("RTX 4090", 128, 2.52, 1.008e12, 128, 64, 48, 24, 100 << 10, 72 << 20),
-    90: Target("H100 SXM", 132, 1.83, 3.35e12, 128, 64, 64, 32, 228 << 10, 50 << 20),
-    100: Target("B200", 148, 1.85, 8.0e12, 128, 64, 64, 32, 228 << 10, 126 << 20),
-}
-SPECIAL_LANES, MEMORY_LANES, ISSUE_LANES = 16, 32, 128
 
 
 @dataclass(frozen=True)
@@ -201,32 +162,6 @@ def types_of(function: Any, dtype: str) -> dict[str, str]:
     }
 
 
-def pipes(counts: Counter[str]) -> dict[str, int]:
-    """Sort instructions into the pipelines that execute them."""
-    groups: dict[str, int] = dict.fromkeys(("special", "memory", "float", "integer", "barriers"), 0)
-    for op, number in counts.items():
-        name = op.split(".")[0]
-        if name in ("MUFU", "I2F", "F2I", "I2FP", "F2FP") and not op.startswith(("I2FP", "F2FP")):
-            groups["special"] += number
-        elif name in ("LDG", "STG", "LDS", "STS", "LDL", "STL", "SHFL", "ATOMG", "RED", "LDC", "LDSM"):
-            groups["memory"] += number
-        elif name in ("FFMA", "FMUL", "FADD", "FMNMX", "FSEL", "FSETP", "FFMA2", "FMUL2", "FADD2", "HFMA2", "IMAD"):
-            groups["float"] += number  # IMAD runs on the multiply-add pipeline
-        elif name in ("BAR", "WARPSYNC"):
-            groups["barriers"] += number
-        elif not name.startswith("U") and name not in ("BRA", "EXIT", "NOP"):
-            groups["integer"] += number
-    return groups
-
-
-def occupancy(target: Target, registers: int, shared: int, warps: int) -> int:
-    """Return the programs that fit one multiprocessor at once."""
-    per_warp = math.ceil(registers * 32 / 256) * 256
-    limits = [target.max_blocks, target.max_warps // warps, 65536 // per_warp // warps]
-    # A program without shared memory of its own still reserves one kilobyte.
-    return min(*limits, target.shared // max(1024, shared))
-
-
 def measure(kernel: Kernel, capability: int, state: int, dtype: str) -> dict[str, Any]:
     """Compile one kernel for one target and return its row of the report."""
     limit = kernel.tile.registers if kernel.tile and kernel.tile.registers else None
@@ -272,24 +207,7 @@ def _row(kernel: Kernel, capability: int, state: int, dtype: str, limit: int | N
         "bytes_per_element": moved,
         "scratch_bytes_per_element": kernel.scratch_traffic,
         "scratch_fits_cache": cached,
-        "bound_ps_per_element_and_state": _bounds(target, total, groups, moved / state),
-    }
-
-
-def _bounds(target: Target, instructions: float, groups: dict[str, float], moved: float) -> dict[str, Any]:
-    """Return lower bounds of the time in picoseconds: of the busiest pipeline, which is named, and of the memory."""
-    clocks = {
-        "issue": instructions / ISSUE_LANES,
-        "special": groups["special"] / SPECIAL_LANES,
-        "memory": groups["memory"] / MEMORY_LANES,
-        "float": groups["float"] / target.float_lanes,
-        "integer": groups["integer"] / target.integer_lanes,
-    }
-    pipeline = max(clocks, key=lambda name: clocks[name])
-    return {
-        "instructions": clocks[pipeline] / target.multiprocessors / target.gigahertz * 1e3,
-        "pipeline": pipeline,
-        "memory": moved / target.bandwidth * 1e12,
+        "bound_ps_per_element_and_state": bounds(target, total, groups, moved / state),
     }
 
 
@@ -321,13 +239,48 @@ def report(capabilities: list[int], states: tuple[int, ...], dtypes: list[str]) 
                     }
 
 
+def table(report: dict[str, Any], baseline: dict[str, Any]) -> str:
+    """Return a Markdown table of a report beside that of earlier kernels."""
+    before = {(e["pass"], e["target"], e["states"]): e for e in baseline["passes"]}
+    lines = [
+        "| pass | target | N | registers | spills | programs per SM | instructions | special | barriers | bytes | bound, ps "
+        "| before |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for entry in report["passes"]:
+        if entry["dtype"] != "fp32":
+            continue
+        rows = [row for row in entry["kernels"] if row["kernel"] != "carry"]
+        old = before[entry["pass"], entry["target"], entry["states"]]
+        cells = [
+            entry["pass"],
+            entry["target"],
+            entry["states"],
+            ", ".join(str(row["registers"]) for row in rows),
+            max(row["spill_instructions"] for row in rows),
+            ", ".join(str(row["programs_per_multiprocessor"]) for row in rows),
+            f"{entry['instructions_per_element_and_state']:.1f}",
+            f"{entry['special_functions_per_element_and_state']:.1f}",
+            f"{sum(row['per_element_and_state']['barriers'] for row in rows):.2f}",
+            f"{entry['bytes_per_element']:.0f}",
+            f"{entry['bound_ps_per_element_and_state']:.2f}",
+            f"{old['instructions_per_element_and_state']:.0f}; {old['bound_ps_per_element_and_state']:.2f} ps",
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--targets", type=int, nargs="+", default=list(TARGETS), choices=list(TARGETS))
     parser.add_argument("--dtypes", nargs="+", default=["fp32"], choices=["fp32", "bf16", "fp16"])
+    parser.add_argument("--table", type=Path, nargs=2, metavar=("REPORT", "BASELINE"), help="print a table of two reports")
     chosen = parser.parse_args()
+    if chosen.table:
+        print(table(*(json.loads(file.read_text()) for file in chosen.table)))
+        return
     entries = []
     for entry in report(chosen.targets, STATES, chosen.dtypes):
         entries.append(entry)

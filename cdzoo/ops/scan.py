@@ -1,4 +1,4 @@
-"""The public scan functions: shapes are checked here, in the caller's terms, before an operator is called."""
+"""The public scan functions. They check shapes in the terms of the caller before they call an operator."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ss2d_scan(
     order: str = "cross",
     channels_last: bool = True,
 ) -> Tensor:
-    """Scan a map along K directions and sum the K results, each put back in its place.
+    """Scan a map along K directions and sum the K results at their positions.
 
     For each direction and channel, with t running along the direction's path over the map::
 
@@ -38,19 +38,19 @@ def ss2d_scan(
         y_t = C_t . h_t + D x_t
 
     This is the SS2D block of VMamba (Liu et al. 2024, arXiv 2401.10166) over the recurrence of Mamba (Gu and Dao 2023,
-    arXiv 2312.00752) without its four permuted copies: ``delta``, ``B`` and ``C`` stay at map positions, since the
+    arXiv 2312.00752) without four permuted copies of the map: ``delta``, ``B`` and ``C`` stay at map positions, since the
     projections that make them are pointwise, and directions are index arithmetic inside the operator.
 
     Args:
         x: map (B, H, W, Dm); (B, Dm, H, W) when ``channels_last`` is False.
         delta: raw step sizes per direction (K, B, H, W, Dm), position-indexed; else (K, B, Dm, H, W).
         A: (K, Dm, N), at most 0 (positive values make an unstable scan).
-        B: input projection (B, H, W, K, N), views welcome; else (B, K, N, H, W).
+        B: input projection (B, H, W, K, N), which may be a view; else (B, K, N, H, W).
         C: output projection, shaped as B.
         D: skip weights (K, Dm).
         delta_bias: added to ``delta`` before softplus, (K, Dm).
         delta_softplus: whether step sizes go through softplus.
-        order: the paths, see :func:`cdzoo.ops.list_scan_orders`; they fix K.
+        order: scan order, one of :func:`cdzoo.ops.list_scan_orders`; it determines K.
         channels_last: layout of all maps.
 
     Returns:
@@ -134,7 +134,7 @@ def selective_scan(
 
 
 def _grouped(name: str, tensor: Tensor, u: Tensor, state: int) -> Tensor:
-    """Any accepted form of B or C as (B, G, N, L)."""
+    """Return any accepted form of B or C as (B, G, N, L)."""
     batch, channels, length = u.shape
     if tensor.dim() == 2:
         expect(name, tensor, (channels, state), "(D, N)")

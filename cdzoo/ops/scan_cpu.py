@@ -1,8 +1,8 @@
-"""Backend ``cpu``: the native kernel of ``csrc``, SIMD over channels, threads over blocks of channels.
+"""Backend ``cpu``: the native C++ kernel in ``csrc``, with SIMD over channels and threads over blocks of channels.
 
-The library is chosen by PyTorch's own reading of the CPU, or by ``CDZOO_SCAN_ISA`` (avx512, avx2 or base), among those the
-build made. It uses ``torch.get_num_threads()`` threads, PyTorch's own where they can be had; results do not depend on their
-number, bit for bit.
+The library is chosen by the CPU capability that PyTorch reports, or by ``CDZOO_SCAN_ISA`` (avx512, avx2 or base), among those
+that were built. It uses ``torch.get_num_threads()`` threads, those of PyTorch if possible. Results are bitwise independent of
+the number of threads.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _HOME = os.getpid()
 
 
 class _Problem(ctypes.Structure):
-    """Field by field the struct ``Problem`` of csrc/problem.hpp."""
+    """The struct ``Problem`` of csrc/problem.hpp; the fields must match."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("batch", "length", "channels", "directions", "state", "softplus", "threads")),
@@ -64,7 +64,11 @@ def _open(path: Path, isa: str) -> ctypes.CDLL:
 
 
 def _library() -> ctypes.CDLL:
-    """The library to use now; RuntimeError with the remedy when there is none."""
+    """Return the library to use.
+
+    Raises:
+        RuntimeError: No library fits; the message has the command that builds one.
+    """
     wanted = os.environ.get("CDZOO_SCAN_ISA", "").strip().lower()
     if wanted and wanted not in supported():
         raise RuntimeError(f"CDZOO_SCAN_ISA={wanted}: this CPU runs {', '.join(supported())}; unset it or name one of these")
@@ -76,7 +80,7 @@ def _library() -> ctypes.CDLL:
 
 
 def unavailable() -> str | None:
-    """Return None when a library fits this CPU, else the reason and the command that would help."""
+    """Return None when a library fits this CPU, else the reason and a remedy."""
     try:
         _library()
     except RuntimeError as error:
@@ -86,7 +90,7 @@ def unavailable() -> str | None:
 
 @cache
 def _openmp() -> int | None:
-    """Address of the entry into the OpenMP team of PyTorch's own operators; None where there is none, as on Windows."""
+    """Return the address of the entry point of the OpenMP library that PyTorch uses; None if there is none, as on Windows."""
     try:
         return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value
     except (AttributeError, OSError, TypeError):
@@ -94,7 +98,7 @@ def _openmp() -> int | None:
 
 
 def _region() -> int | None:
-    """Address for the kernel's threads; None in a forked process, where a team of before the fork would never answer."""
+    """Return the address that starts threads; None in a forked process, which has none of the threads from before the fork."""
     return _openmp() if os.getpid() == _HOME else None
 
 

@@ -1,8 +1,8 @@
-"""Backend ``mamba_ssm``: the CUDA extension that mamba-ssm compiles, when it is really there.
+"""Backend ``mamba_ssm``: the compiled CUDA extension of mamba-ssm, if it is installed and works.
 
 Only the bare extension module ``selective_scan_cuda`` is used; importing ``mamba_ssm`` itself pulls in language-model
 dependencies and fails without them. The extension takes sequences in scan order, so directions are copied into it as groups
-of channels; that costs memory traffic which the fused backends avoid.
+of channels, which costs memory traffic that the other backends avoid.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def _extension() -> Any:
 
 @lru_cache(maxsize=1)
 def unavailable() -> str | None:
-    """Return None when the compiled operation runs, else the reason and the command that would help.
+    """Return None when the compiled operation runs, else the reason and a remedy.
 
-    The operation is called once: an import may succeed where a kernel does not (another architecture, another torch).
+    The operation is called once, because a module built for another architecture or another torch may import and then fail.
     """
     if not torch.cuda.is_available():
         return "it needs a CUDA device; none is visible to torch"
@@ -47,7 +47,7 @@ def unavailable() -> str | None:
 
 
 def _sequences(maps: Tensor, index: Tensor) -> Tensor:
-    """(B, L, Dm) -> (B, K * Dm, L), each direction's path written out."""
+    """Return maps (B, L, Dm) as sequences (B, K * Dm, L) in the order of each direction."""
     picked = maps[:, index.long()]  # (B, K, L, Dm)
     return picked.permute(0, 1, 3, 2).flatten(1, 2).contiguous()
 
@@ -69,8 +69,8 @@ def _prepare(args: ScanArgs, index: Tensor) -> list[Any]:
 def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bool) -> tuple[Tensor, Tensor]:
     """Scan K directions and sum them in place; shapes as in :mod:`cdzoo.ops.backends`.
 
-    The extension keeps states of its own shape, so the saved states are NaN: no other backend could go on from them
-    unnoticed, and :func:`backward` scans once more.
+    The extension keeps states of another shape. The saved states are NaN, so that no other backend can use them by mistake, and
+    :func:`backward` scans once more.
     """
     x = args.x
     batch, length, channels = x.shape

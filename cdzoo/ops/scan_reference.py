@@ -1,9 +1,9 @@
 """Backend ``reference``: the selective scan in plain PyTorch, on any device and in any floating type.
 
-The recurrence ``h_t = exp(dt_t A) h_{t-1} + dt_t B_t u_t`` is linear, so a sequence cut in chunks of ``CHUNK`` steps can be
-scanned for all chunks at once: once from zero to learn what each chunk adds, a short loop over the chunk borders, and
-once more from the true border states. That is 2 * CHUNK vectorised steps instead of L small ones. Every exponent is a
-sum of ``dt * A`` with ``A <= 0``, never a difference, so nothing overflows however large dt is.
+The recurrence ``h_t = exp(dt_t A) h_{t-1} + dt_t B_t u_t`` is linear, so all chunks of ``CHUNK`` steps can be scanned at
+once: from a zero state to find what each chunk adds, then a loop over the chunk borders, and once more from the true states.
+That is 2 * CHUNK vectorized steps instead of L small ones. Every exponent is a sum of ``dt * A`` with ``A <= 0``, never a
+difference, so nothing overflows however large dt is.
 
 The backward pass is the same scan run in reverse for the adjoint of h, restarted from the saved border states; it is
 written out (no autograd inside), because it runs inside a custom operator.

@@ -1,4 +1,4 @@
-"""The small computation that a backend must get right before it is trusted."""
+"""The self-check of a backend: a small problem on which it must agree with ``reference``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BACKWARD_TOLERANCE = 1e-4
 
 
 def relative_error(value: Tensor, expected: Tensor) -> float:
-    """Largest difference over the largest magnitude of the expected tensor; NaN anywhere counts as infinite."""
+    """Return the largest difference divided by the largest magnitude of the expected tensor; infinity if there is a NaN."""
     if value.shape != expected.shape:
         return float("inf")
     if expected.numel() == 0:
@@ -53,7 +53,7 @@ def disagreement(backend: ModuleType, device: torch.device) -> str | None:
 
     The map is odd-sized and longer than one chunk; the channel count is no multiple of a SIMD width.
     """
-    # Under the interpreter a program step costs milliseconds, so only there a smaller case than a full chunk is used.
+    # A step takes milliseconds in the interpreter, where a problem smaller than a chunk is used.
     interpreted = device.type == "cpu" and backend.__name__.endswith("triton")
     height, width, channels = (2, 3, 5) if interpreted else (9, 11, 19)
     for state in (4,) if interpreted else (1, 16):
