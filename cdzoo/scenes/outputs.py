@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cdzoo.errors import InputError, require
+from cdzoo.io import files
 
 PathLike = str | Path
 RASTERS = (".tif", ".tiff")
@@ -77,19 +78,16 @@ def report_path(path: PathLike) -> Path:
 
 
 def output_path(path: PathLike, suffixes: Sequence[str], purpose: str) -> Path:
-    """Return the path of an output file.
+    """Return the path of a file to write, after checking its suffix and that its folder exists.
 
     Args:
-        path: The file; it need not exist.
+        path: File to write.
         suffixes: Suffixes it may have, in lower case.
         purpose: What the file is; part of the error message.
 
     Raises:
         InputError: The suffix is another one, or the folder does not exist.
     """
-    target = Path(path)
-    if target.suffix.lower() not in suffixes:
-        raise InputError(f"{target}: {purpose}; use one of {', '.join(suffixes)}")
-    if not target.resolve().parent.is_dir():
-        raise InputError(f"{target}: there is no folder {target.parent}; create it first")
-    return target
+    if Path(path).suffix.lower() not in suffixes:
+        raise InputError(f"{path}: {purpose}; use one of {', '.join(suffixes)}")
+    return files.output_path(path)
