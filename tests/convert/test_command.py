@@ -117,8 +117,8 @@ class TestRejected:
             ([file, out], "name the model of the checkpoint"),
             (["--model", "fc_ef", "--backbone", "vmamba_tiny", file, out], "name the model of the checkpoint"),
             (["--model", "fc_ef", "none.pth", str(tmp_path / "new")], "none.pth: no such file"),
-            (["--model", "fc_ef", file, str(tmp_path / "new")], "state dict"),
-            (["--model", "glmamba_tiny", file, str(tmp_path / "new")], "official"),
+            (["--model", "fc_ef", file, str(tmp_path / "new")], "not a state dict of tensors"),
+            (["--model", "glmamba_tiny", file, str(tmp_path / "new")], "no official checkpoint format is known"),
         ):
             assert main(["convert", *words]) == 2
             assert message in capsys.readouterr().err
