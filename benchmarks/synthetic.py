@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sheet", help="picture of the first pairs")
-    parser.add_argument("--pairs", type=int, default=8, help="how many of them, an even number")
+    parser.add_argument("--pairs", type=int, default=8, help="even number of pairs")
     options = parser.parse_args()
     torch.set_num_threads(1)
     scenes = SyntheticScenes(options.count, options.size, options.seed)

@@ -2,7 +2,7 @@
 
 Source: R. C. Daudt, B. Le Saux, A. Boulch, "Fully convolutional Siamese networks for change detection", ICIP 2018, doi
 10.1109/ICIP.2018.8451652, arXiv 1810.08462. The logits are those before the log-softmax that ends the authors' code. That code
-normalises each image by its own mean and deviation; here values in [0, 1] are centred with one mean and deviation for all.
+normalizes each image by its own mean and deviation; here values in [0, 1] are centered with one mean and deviation for all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map
 
 PAPER = "Daudt et al., Fully convolutional Siamese networks for change detection, ICIP 2018, doi 10.1109/ICIP.2018.8451652"
-ORIGINAL = "rcdaudt/fully_convolutional_change_detection (no licence stated)"
+ORIGINAL = "rcdaudt/fully_convolutional_change_detection (no license stated)"
 CITATION = """@inproceedings{daudt2018fully,
   title={Fully convolutional Siamese networks for change detection},
   author={Caye Daudt, Rodrigo and Le Saux, Bertrand and Boulch, Alexandre},

@@ -17,7 +17,7 @@ from cdzoo.registry import MODELS, register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Chen et al., ChangeMamba, IEEE TGRS 62 (2024), doi 10.1109/TGRS.2024.3417253"
-ORIGINAL = "ChenHongruixuan/MambaCD (no licence file seen)"
+ORIGINAL = "ChenHongruixuan/MambaCD (no license file seen)"
 CITATION = """@article{chen2024changemamba,
   title={ChangeMamba: Remote Sensing Change Detection With Spatiotemporal State Space Model},
   author={Chen, Hongruixuan and Song, Jian and Han, Chengxi and Xia, Junshi and Yokoya, Naoto},

@@ -19,7 +19,7 @@ from cdzoo.registry import MODELS, register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Zhang et al., Multilevel State Space Model, IEEE TGRS 2024, doi 10.1109/TGRS.2024.3501303 (decoder of the public code)"
-ORIGINAL = "121zzy/MF-Mamba (no licence)"
+ORIGINAL = "121zzy/MF-Mamba (no license)"
 CITATION = """@article{zhang2024multilevel,
   title={A Novel Remote Sensing Image Change Detection Approach Based on Multilevel State Space Model},
   author={Zhang, Z. and Fan, X. and Wang, X. and Qin, Y. and Xia, J.},

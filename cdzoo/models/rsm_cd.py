@@ -18,7 +18,7 @@ from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 PAPER = (
     "Zhao et al., RS-Mamba for Large Remote Sensing Image Dense Prediction, IEEE TGRS 62 (2024), doi 10.1109/TGRS.2024.3425540"
 )
-ORIGINAL = "walking-shadow/Official_Remote_Sensing_Mamba (no licence file seen)"
+ORIGINAL = "walking-shadow/Official_Remote_Sensing_Mamba (no license file seen)"
 CITATION = """@article{zhao2024rsmamba,
   title={RS-Mamba for Large Remote Sensing Image Dense Prediction},
   author={Zhao, Sijie and Chen, Hao and Zhang, Xueliang and Xiao, Pengfeng and Bai, Lei and Ouyang, Wanli},

@@ -108,7 +108,7 @@ def _interface(config: ModelCfg) -> str:
     bands = f"{config.bands[0]} bands" if config.bands[0] == config.bands[1] else f"{config.bands[0]} and {config.bands[1]} bands"
     logits = "one logit, sigmoid" if config.num_classes == 1 else f"{config.num_classes} logits, softmax, class 0 is no change"
     return (
-        f"Two images (B, {bands}, H, W) with values in [0, 1], H and W from 32 pixels on, normalised with mean "
+        f"Two images (B, {bands}, H, W) with values in [0, 1], H and W from 32 pixels on, normalized with mean "
         f"{list(config.mean)} and standard deviation {list(config.std)}. Output: {logits}, at the size of the images."
     )
 

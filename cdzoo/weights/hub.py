@@ -57,7 +57,7 @@ def pull(source: str, folder: str | Path | None = None, force: bool = False) -> 
 
     Args:
         source: `owner/name[@revision]`.
-        folder: Copy it here; it appears complete or not at all. The cache's own folder otherwise.
+        folder: Folder to copy the files to, atomically; the cache folder by default.
         force: Fetch again what is in the cache.
 
     Raises:
@@ -68,7 +68,7 @@ def pull(source: str, folder: str | Path | None = None, force: bool = False) -> 
 
     target = None if folder is None else Path(folder)
     if target is not None and target.exists():
-        raise InputError(f"{target}: there is something already; choose another folder")
+        raise InputError(f"{target}: the folder already exists; choose another one")
     repo = split_source(source)[0]
     config = download(source, CONFIG_FILE, force)
     commit = config.parent.name  # a branch may move between two requests; the commit does not

@@ -76,7 +76,7 @@ def test_reference_in_place_of_native_says_so_once(monkeypatch, caplog):
     assert "reference" in caplog.text and "python -m cdzoo.ops.build" in caplog.text
 
 
-def test_the_slow_one_on_a_gpu_is_loud(monkeypatch):
+def test_reference_scan_warns_on_cuda(monkeypatch):
     monkeypatch.setattr(backends, "why_not", lambda name, device: None if name == "reference" else "broken")
     with pytest.warns(RuntimeWarning, match=r"MANY TIMES SLOWER.*triton: broken"):
         assert backends.choose("cuda") == "reference"

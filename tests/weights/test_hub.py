@@ -176,7 +176,7 @@ class TestCommands:
         with torch.no_grad():
             assert torch.equal(cdzoo.create_model(f"local-dir:{tmp_path / 'copy'}").eval()(*pair), model(*pair))
         assert main(["pull", NAME, "-o", str(tmp_path / "copy")]) == 2
-        assert "there is something already" in capsys.readouterr().err
+        assert "already exists" in capsys.readouterr().err
 
     def test_a_private_one(self, hub, tiny, tmp_path):
         tiny().save_pretrained(tmp_path / "run")
