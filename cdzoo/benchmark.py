@@ -87,15 +87,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Medians of a case in two runs.
-
-    Attributes:
-        case: The case.
-        first_ms: Median of the first run in milliseconds.
-        second_ms: Median of the second run.
-        speedup: First median divided by the second.
-        memory: Second peak memory divided by the first.
-    """
+    """Medians of a case in two runs in milliseconds, the first divided by the second, and the second peak memory by the first."""
 
     case: Case
     first_ms: float

@@ -75,13 +75,7 @@ def show_model(model: str, *, options: ModelOptions) -> None:
         if cfg is not None:
             shown = ", ".join(f"{key}={value!r}" for key, value in {**_defaults(kind, name), **cfg.kwargs}.items())
             arguments.append(f"  {kind:<10}{describe(component)}({shown})")
-    columns = {
-        "kind": "component",
-        "name": "name",
-        "parameters": "parameters:,",
-        "share": "share:.1%",
-        "channels": "channels out",
-    }
+    columns = {"kind": "component", "name": "name", "parameters": "parameters:,", "share": "share:.1%", "channels": "channels"}
     print(render(rows, columns) + "\narguments\n" + "\n".join(arguments))
 
 

@@ -94,7 +94,7 @@ def test_opens_under_its_protocol(placed):
     assert not set(opened.names["train"]) & set(opened.names["val"])
     assert opened.splits["train"][0].images[0].dtype == torch.uint8
     if "val" not in info.splits and not info.split_at_random:
-        assert any("set aside" in note for note in opened.notes)
+        assert any("held out" in note for note in opened.notes)
     tested = open_data(DataCfg(info.name), ("test",))
     assert len(tested.splits["test"]) >= 1
 

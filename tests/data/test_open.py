@@ -57,7 +57,7 @@ def test_a_missing_validation_split_is_held_out_of_train_and_stays_the_same(spli
     opened = open_data(DataCfg(str(split_folder)), ("train", "val"))
     assert len(opened.splits["train"]) == 5 and len(opened.splits["val"]) == 1
     assert not set(opened.names["train"]) & set(opened.names["val"])
-    assert "1 of 6 training pairs are set aside" in opened.notes[0]
+    assert "1 of 6 training pairs are held out" in opened.notes[0]
     assert open_data(DataCfg(str(split_folder)), ("val",)).names["val"] == opened.names["val"]
     assert open_data(DataCfg(str(split_folder)), ("train",)).names["train"] == opened.names["train"]
 
