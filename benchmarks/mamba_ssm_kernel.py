@@ -4,14 +4,19 @@ The source distribution builds for nine architectures, with a C++ standard that 
 for a prebuilt file first. Here its kernel alone is compiled, by PyTorch's own extension builder, for the architecture of this GPU
 (or of ``TORCH_CUDA_ARCH_LIST``). It needs nvcc and ninja, and gigabytes of memory per job (``MAX_JOBS``). The backend
 ``mamba_ssm`` finds the result with the folder on ``PYTHONPATH``.
+
+Nothing is compiled when the folder already has the module, or when a wheel of mamba-ssm or the module itself lies in the folder
+``--wheels``, from which it is then taken.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 # As in the distribution's setup.py; without them the kernel is another one and a comparison would be unfair.
@@ -28,6 +33,25 @@ NVCC_FLAGS = [
     "--use_fast_math",
     "-lineinfo",
 ]
+
+
+MODULE = "selective_scan_cuda"
+
+
+def take_compiled(wheels: Path, folder: Path) -> bool:
+    """Put a compiled module that is at hand into a folder; return whether there is one."""
+    if any(folder.glob(f"{MODULE}*.so")):
+        return True
+    for file in sorted(wheels.glob(f"{MODULE}*.so")):
+        shutil.copy(file, folder)
+        return True
+    for wheel in sorted(wheels.glob("mamba_ssm-*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            names = [name for name in archive.namelist() if name.startswith(MODULE) and name.endswith(".so")]
+            archive.extractall(folder, names)
+        if names:
+            return True
+    return False
 
 
 def source_distribution(folder: Path) -> Path:
@@ -59,8 +83,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--into", type=Path, required=True, help="folder for the compiled module")
     parser.add_argument("--sdist", type=Path, help="mamba_ssm-*.tar.gz, for machines without a network; fetched by default")
+    parser.add_argument("--wheels", type=Path, default=Path("wheels"), help="folder with a wheel of mamba-ssm or the module")
+    parser.add_argument("--only-find", action="store_true", help="do not compile; exit with 1 when no compiled module is at hand")
     chosen = parser.parse_args()
     chosen.into.mkdir(parents=True, exist_ok=True)
+    if take_compiled(chosen.wheels, chosen.into):
+        print(f"compiled already; use it with PYTHONPATH={chosen.into}")
+        return
+    if chosen.only_find:
+        sys.exit(f"no compiled {MODULE} in {chosen.into} or {chosen.wheels}")
     archive = chosen.sdist or source_distribution(chosen.into)
     compile_kernel(unpack(archive, chosen.into), chosen.into)
     print(f"compiled; use it with PYTHONPATH={chosen.into}")

@@ -268,6 +268,7 @@ class PerLevelFusion(Fusion):
         super().__init__([m.in_channels for m in modules], strides, [m.out_channels for m in modules])
         self.num_dates = modules[0].num_dates if modules else 2
         self.levels = nn.ModuleList(modules)
+        _inherit_flags(self, modules)
 
     def forward(self, *features: Pyramid) -> Pyramid:
         """Fuse level by level."""
@@ -281,7 +282,13 @@ class PerLevelDecoder(Decoder):
         modules = list(levels)
         super().__init__([m.in_channels for m in modules], strides, [m.out_channels for m in modules])
         self.levels = nn.ModuleList(modules)
+        _inherit_flags(self, modules)
 
     def forward(self, features: Pyramid) -> Pyramid:
         """Decode level by level."""
         return [decode(x) for decode, x in zip(self.levels, features, strict=True)]
+
+
+def _inherit_flags(component: PyramidComponent, levels: Iterable[LevelComponent]) -> None:
+    for flag in ("is_local", "exportable", "compilable"):
+        setattr(component, flag, all(getattr(level, flag) for level in levels))

@@ -64,7 +64,7 @@ def test_info_shows_the_parameters_of_each_component(capsys):
     rows = {line.split()[0]: line.split() for line in out.split("\n\n")[1].splitlines()[1:]}
     assert list(rows) == ["backbone", "neck", "fusion", "decoder", "head"]
     assert sum(int(row[2].replace(",", "")) for row in rows.values()) == total
-    assert sum(float(row[3]) for row in rows.values()) == pytest.approx(100, abs=0.3)
+    assert sum(float(row[3].rstrip("%")) for row in rows.values()) == pytest.approx(100, abs=0.3)
 
 
 def test_info_accepts_options_of_create_model_in_both_spellings(capsys):
@@ -72,7 +72,7 @@ def test_info_accepts_options_of_create_model_in_both_spellings(capsys):
         capsys, "info", "glmamba_tiny", "--fusion", "cbam", "--neck", "none", "--backbone-kwargs", '{"scan": "corners"}'
     )
     assert code == 0 and "CBAMFusion" in out and "scan='corners'" in out
-    assert ["neck", "none", "0", "0.0"] in [line.split()[:4] for line in out.splitlines()]
+    assert ["neck", "none", "0", "0.0%"] in [line.split()[:4] for line in out.splitlines()]
     code, out, _ = run(capsys, "info", "glmamba_tiny", "--in_chans", "[2, 3]", "--siamese", "false")
     assert code == 0 and "2 and 3 bands, not Siamese" in out
 

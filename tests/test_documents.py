@@ -51,7 +51,7 @@ def test_shell_examples_of_the_readme_run(tmp_path, pair_folder):
     """Install and test commands are run by CI; the others here, in their order, with training cut to one epoch."""
     pair_folder(3, 48, name="pairs")
     shown = [c for c in commands("README.md") if c.startswith("cdzoo ")]
-    assert {c.split()[1] for c in shown} >= {"demo", "list", "info", "env", "train", "predict"}
+    assert {c.split()[1] for c in shown} >= {"demo", "list", "info", "env", "data", "train", "eval", "predict"}
     for command in shown:
         words = shlex.split(command, comments=True)
         if words[1] == "demo":

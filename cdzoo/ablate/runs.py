@@ -21,7 +21,7 @@ RUNS = "runs"
 _UNFINISHED = "unfinished"
 
 
-def run_grid(grid: Grid, out: str | Path, processes: int = 1, say: Callable[[str], None] = print) -> list[str]:
+def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[str], None] = print) -> list[str]:
     """Make all runs of the grid that have no result yet.
 
     Results are `out/runs/KEY.json`, written when a run is complete. An interrupted run is resumed from its last epoch by the next
@@ -31,7 +31,7 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, say: Callable[[str
         grid: Grid.
         out: Folder of the results.
         processes: Number of parallel runs.
-        say: Called with a line for each run that ends or fails.
+        report: Called with a line for each run that ends or fails.
 
     Returns:
         One line per failed run; the others are made nevertheless.
@@ -44,7 +44,7 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, say: Callable[[str
     (Path(out) / RUNS).mkdir(parents=True, exist_ok=True)
     jobs = grid.jobs()
     missing = [job for job in jobs if not result_file(out, job).is_file()]
-    say(f"{grid.title}: {len(jobs)} runs, {len(jobs) - len(missing)} of them complete")
+    report(f"{grid.title}: {len(jobs)} runs, {len(jobs) - len(missing)} of them complete")
     failures: list[str] = []
     start, done = time.monotonic(), 0
     # Inherited by the processes, which read it when they load OpenMP: spinning threads would occupy the cores of other runs.
@@ -64,10 +64,10 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, say: Callable[[str
                     left = (time.monotonic() - start) / done * (len(missing) - done)
                     try:
                         f1 = future.result().scores.f1
-                        say(f"[{done}/{len(missing)}] {job.key}: F1 {100 * f1:.2f}, {left / 60:.0f} min left")
+                        report(f"[{done}/{len(missing)}] {job.key}: F1 {100 * f1:.2f}, {left / 60:.0f} min left")
                     except Exception as error:
                         failures.append(f"{job.key}: {error}")
-                        say(f"[{done}/{len(missing)}] {job.key} failed: {error}")
+                        report(f"[{done}/{len(missing)}] {job.key} failed: {error}")
         except KeyboardInterrupt:
             for process in list((pool._processes or {}).values()):
                 process.terminate()

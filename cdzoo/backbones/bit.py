@@ -24,6 +24,8 @@ class BITResNet18(Backbone):
         in_chans: Number of input channels.
     """
 
+    is_local = True
+
     def __init__(self, in_chans: int = 3) -> None:
         import timm  # imported here because it takes seconds to import
 

@@ -34,6 +34,8 @@ class UNetEncoder(Backbone):
         ConfigError: The lists differ in length, are empty, have values below 1, or have more than 5 values.
     """
 
+    is_local = True
+
     def __init__(
         self,
         in_chans: int = 3,

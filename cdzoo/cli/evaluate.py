@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -65,9 +64,7 @@ def evaluate(
     if len(results) > 1:
         print(spread_table(split, scores))
     if out is not None:
-        runs, over_runs = [result.to_dict() for result in results], spread(scores)
-        several = {"runs": runs, "spread": {name: dataclasses.asdict(one) for name, one in over_runs.items()}}
-        write_json(out, runs[0] if len(runs) == 1 else several)
+        write_json(out, results[0] if len(results) == 1 else {"runs": results, "spread": spread(scores)})
         print(f"written to {out}")
     if pictures is not None:
         print(f"pictures of the worst samples: {pictures}")

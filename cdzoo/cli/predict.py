@@ -57,12 +57,12 @@ def predict(
     job = _Job(model, device, cfg, polygon_cfg)
     if manifest is not None:
         if before is not None or output is not None or any(products.values()):
-            raise InputError("--manifest names the images and outputs: give no others")
+            raise InputError("--manifest names the images and outputs: pass no others")
         return job.predict_list(manifest, ray, workers)
     if before is None or after is None or output is None:
-        raise InputError("name two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
+        raise InputError("pass two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
     if ray:
-        raise InputError("--ray predicts a list of scenes: give --manifest FILE")
+        raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
     target = output_path(output, (".png", *RASTERS), "a mask needs a lossless format")
     for file in (before, after):  # before the model is loaded, which takes seconds
         if not Path(file).is_file():
@@ -134,7 +134,7 @@ class _Job:
 
         scenes = read_manifest(manifest)
         missing = unfinished(scenes)
-        print(f"{len(scenes)} scenes, {len(scenes) - len(missing)} of them done before", flush=True)
+        print(f"{len(scenes)} scenes, {len(scenes) - len(missing)} of them finished before", flush=True)
         if not missing:
             return 0
         count = len(missing)

@@ -74,7 +74,7 @@ def train(
     if leader and seeds is not None:
         write_json(
             folder / "seeds.json",
-            {"seeds": seeds, "scores": {name: dataclasses.asdict(one) for name, one in spread(scores).items()}},
+            {"seeds": seeds, "scores": spread(scores)},
         )
         print(spread_table("validation", scores))
     if leader:

@@ -71,11 +71,11 @@ def show_model(model: str, *, options: ModelOptions) -> None:
         cfg, component = getattr(config, kind), getattr(detector, kind)
         channels = ", ".join(map(str, getattr(component, "out_channels", (config.num_classes,))))
         name = cfg.name if cfg else "none"
-        rows.append({"kind": kind, "name": name, "parameters": count, "share": 100 * count / total, "channels": channels})
+        rows.append({"kind": kind, "name": name, "parameters": count, "share": count / total, "channels": channels})
         if cfg is not None:
             shown = ", ".join(f"{key}={value!r}" for key, value in {**_defaults(kind, name), **cfg.kwargs}.items())
             arguments.append(f"  {kind:<10}{describe(component)}({shown})")
-    columns = {"kind": "component", "name": "name", "parameters": "parameters:,", "share": "%:.1f", "channels": "channels out"}
+    columns = {"kind": "component", "name": "name", "parameters": "parameters:,", "share": "share:.1%", "channels": "channels out"}
     print(render(rows, columns) + "\narguments\n" + "\n".join(arguments))
 
 

@@ -34,6 +34,8 @@ class CSIE(LevelDecoder):
         ConfigError: An argument is out of range, or `interaction` is unknown.
     """
 
+    is_local = False
+
     def __init__(self, channels: int, groups: int = 4, interaction: str = "group", reduction: int = 4) -> None:
         super().__init__(channels)
         if groups < 1 or channels % groups:

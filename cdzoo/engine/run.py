@@ -152,7 +152,7 @@ def _results_file(name: str) -> Path | None:
 
 
 def _training_entries(file: Path) -> dict[str, Any] | None:
-    """Return what the results of a training run say about it; None if there are none."""
+    """Return the entries of the results of a training run that describe it; None without such a file."""
     if not file.is_file():
         return None
     results = Results.read(file)

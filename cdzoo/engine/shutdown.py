@@ -40,7 +40,7 @@ class GracefulShutdown:
         return self._received is not None
 
     def raise_interrupted(self, step: int, out: Path | None) -> NoReturn:
-        """Raise `TrainingError`; the message says how to resume."""
+        """Raise `TrainingError` with a message that explains how to resume."""
         hint = f"continue with: cdzoo train --resume {out}" if out else "nothing was saved, as no folder was given"
         raise TrainingError(f"interrupted by {self._received or 'another process'} after step {step}; {hint}")
 

@@ -108,6 +108,8 @@ class BIT(LevelFusion):
         ConfigError: An argument is not positive.
     """
 
+    is_local = False
+
     def __init__(
         self,
         channels: int,

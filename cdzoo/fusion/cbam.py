@@ -87,6 +87,8 @@ class CBAMFusion(LevelFusion):
         ConfigError: `reduction` is below 1.
     """
 
+    is_local = False
+
     def __init__(self, channels: int, reduction: int = 16, norm: bool = True) -> None:
         super().__init__(channels)
         self.cbam = CBAM(channels, reduction, norm)

@@ -31,6 +31,8 @@ class CrossAttention(LevelFusion):
         ConfigError: `head_channels` or `tokens` is below 1.
     """
 
+    is_local = False
+
     def __init__(self, channels: int, head_channels: int = 32, tokens: int = 256) -> None:
         super().__init__(channels)
         if tokens < 1 or head_channels < 1:

@@ -53,6 +53,8 @@ class MFMamba(LevelFusion):
         ConfigError: `reduction` is below 1.
     """
 
+    is_local = False
+
     def __init__(self, channels: int, reduction: int = 16) -> None:
         if reduction < 1:
             raise ConfigError(f"fusion mf_mamba: reduction must be at least 1, got {reduction}")

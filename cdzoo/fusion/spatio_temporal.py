@@ -70,6 +70,8 @@ class SpatioTemporal(LevelFusion):
         ConfigError: `arrangements` is empty or has an unknown name, or `width` is below 1.
     """
 
+    is_local = False
+
     def __init__(
         self,
         channels: int,

@@ -58,6 +58,8 @@ class CSAM(Neck):
         ConfigError: There are fewer than three levels, or the strides do not double.
     """
 
+    is_local = False
+
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int]) -> None:
         super().__init__(in_channels, in_strides, pad_multiple=max(in_strides))
         if len(in_channels) < 3:

@@ -1,7 +1,7 @@
-"""Selective scans with a proved reference and fast backends behind one function.
+"""Selective scans of maps and sequences, with several backends.
 
-``ss2d_scan`` scans maps along several directions at once, ``selective_scan`` scans sequences as mamba-ssm does. Importing
-this package costs no more than torch: a backend is loaded when the first scan runs.
+``ss2d_scan`` scans maps along several directions, ``selective_scan`` scans sequences with the interface of mamba-ssm. Importing
+this package imports torch only; a backend is loaded when the first scan runs.
 """
 
 from cdzoo.ops.backends import ScanBackend, scan_backends, set_scan_backend

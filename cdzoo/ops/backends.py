@@ -1,13 +1,14 @@
-"""Which implementation runs a scan: chosen once per device type, checked before it is trusted, easy to override.
+"""Backends of the scan: how one is chosen for a device type, checked, and overridden.
 
-A backend is a module with three functions; all tensors are contiguous, on one device and of one floating type:
+A backend is a module with three functions and, optionally, the flag ``READS_HALF``. All tensors are contiguous, on one device and
+of one floating type; where ``READS_HALF`` is true, x, delta, B and C may also be float16 or bfloat16 and the others float32:
 
 * ``unavailable() -> str | None``: None, or why it cannot run here and the exact command that would change that;
-* ``forward(x, delta, A, B, C, D, delta_bias, index, delta_softplus, save_states) -> (y, states)``;
-* ``backward(grad_y, x, delta, A, B, C, D, delta_bias, index, delta_softplus, states)
-  -> (dx, ddelta, dA, dB, dC, dD | None, ddelta_bias | None)``;
+* ``forward(args, index, delta_softplus, save_states) -> (y, states)``;
+* ``backward(grad_y, args, index, delta_softplus, states) -> (dx, ddelta, dA, dB, dC, dD | None, ddelta_bias | None)``;
 
-with x, y (B, L, Dm); delta (K, B, L, Dm) at map positions, not in scan order; A (K, Dm, N); B, C (B, L, K, N);
+with args a :class:`cdzoo.ops.args.ScanArgs`; x, y (B, L, Dm); delta (K, B, L, Dm) at map positions, not in scan order;
+A (K, Dm, N); B, C (B, L, K, N);
 D, delta_bias (K, Dm) or None; index (K, L) int32 permutations; states (K, B, ceil(L / 64), Dm, N), the state before the
 first step of each 64, or (0,) when not saved.
 """
@@ -50,7 +51,7 @@ _verdicts: dict[tuple[str, str], str | None] = {}  # (backend, device type) -> N
 
 @dataclass(frozen=True)
 class ScanBackend:
-    """One line of ``cdzoo env`` about a scan backend.
+    """State of a scan backend on this machine, a line of ``cdzoo env``.
 
     Attributes:
         name: what ``CDZOO_SCAN`` and :func:`set_scan_backend` accept.
@@ -71,7 +72,7 @@ def _serves(name: str, device_type: str) -> bool:
     devices = _DEVICES[name]
     if devices is None or device_type in devices:
         return True
-    # Triton's interpreter runs the very same kernel on CPU tensors: slow, but that is how it is tested without a GPU.
+    # Triton's interpreter runs the same kernels on CPU tensors; it is slow and serves tests without a GPU.
     return name == "triton" and device_type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"
 
 
@@ -81,7 +82,7 @@ def load(name: str) -> ModuleType:
 
 
 def why_not(name: str, device_type: str) -> str | None:
-    """Return None if a backend may be trusted on a device type, else the reason. The answer is cached."""
+    """Return None if a backend works on a device type, else the reason. The answer is cached."""
     if not _serves(name, device_type):
         return f"it does not run on {device_type} tensors, only on {'/'.join(_DEVICES[name] or ())}"
     if name == "reference":
@@ -102,8 +103,8 @@ def _examine(name: str, device_type: str) -> str | None:
         if reason is not None:
             return reason
         wrong = disagreement(module, torch.device(device_type))
-    except Exception as error:  # a half-installed extension fails in every way there is; none may stop the others
-        return f"{type(error).__name__}: {str(error).strip() or 'no message'} (set CDZOO_SCAN=reference to do without it)"
+    except Exception as error:  # a broken extension can raise anything, and the other backends must still be tried
+        return f"{type(error).__name__}: {str(error).strip() or 'no message'} (set CDZOO_SCAN=reference to run without it)"
     if wrong is not None:
         return f"self-check failed: {wrong}; reinstall with `pip install --force-reinstall --no-deps cdzoo`"
     return None
@@ -127,7 +128,7 @@ def choose(device_type: str) -> str:
 
     Raises:
         ValueError: ``CDZOO_SCAN`` names an unknown backend.
-        RuntimeError: the backend asked for cannot be used here; the message says why and what would help.
+        RuntimeError: the requested backend cannot be used; the message has the reason and a remedy.
     """
     wanted = _requested()
     if wanted is not None:
@@ -137,7 +138,7 @@ def choose(device_type: str) -> str:
         return wanted
     with _lock:
         if device_type not in _chosen:
-            # The interpreter is never chosen by itself, hence the table and not _serves.
+            # The interpreter is used on request only, hence the table and not _serves.
             order = [n for n, devices in _DEVICES.items() if devices is None or device_type in devices]
             _chosen[device_type] = next(n for n in order if why_not(n, device_type) is None)
             _announce(device_type, order)
@@ -160,12 +161,12 @@ def _announce(device_type: str, order: list[str]) -> None:
 
 
 def backend_for(device_type: str, dtype: torch.dtype) -> ModuleType:
-    """Return the module to run; float64 always runs on ``reference``, the others are fp32 kernels."""
+    """Return the module to run: ``reference`` for float64, because the others compute in fp32."""
     return load("reference" if dtype == torch.float64 else choose(device_type))
 
 
 class _Restore:
-    """Undo of :func:`set_scan_backend`, so that it can be used in a ``with`` statement too."""
+    """Context manager that restores the setting from before :func:`set_scan_backend`."""
 
     def __init__(self, previous: str | None) -> None:
         self._previous = previous
@@ -179,7 +180,7 @@ class _Restore:
 
 
 def set_scan_backend(name: str | None) -> _Restore:
-    """Use one backend for every scan from now on, or until the end of a ``with`` block.
+    """Use one backend for all scans, from this call on or until the end of a ``with`` block.
 
     Args:
         name: ``"reference"``, ``"cpu"``, ``"triton"`` or ``"mamba_ssm"``; None goes back to ``CDZOO_SCAN`` or, when that
@@ -204,7 +205,7 @@ def set_scan_backend(name: str | None) -> _Restore:
 
 
 def _why(name: str) -> str | None:
-    """The module's own reason, also for a device type that this machine lacks."""
+    """Return the reason that the module gives, also for a device type that this machine does not have."""
     try:
         reason: str | None = load(name).unavailable()
     except Exception as error:

@@ -1,7 +1,7 @@
 """Compile the native scan: ``python -m cdzoo.ops.build``.
 
 The libraries are plain shared objects with a C interface, one per instruction set, made from one source without PyTorch or
-Python headers; they are loaded with ctypes, so they fit every Python and PyTorch version. The package's ``setup.py`` runs
+Python headers; they are loaded with ctypes and work with every version of Python and PyTorch. The package's ``setup.py`` runs
 this file by path before anything is installed: it must import nothing but the standard library.
 """
 
@@ -47,13 +47,13 @@ def find_compiler() -> list[str] | None:
 
 
 def library_path(isa: str, folder: Path = LIBRARIES) -> Path:
-    """Return where the library of an instruction set lies; it need not exist."""
+    """Return the path of the library of an instruction set; it need not exist."""
     suffix = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
     return folder / f"cdzoo_scan_{isa}{suffix}"
 
 
 def _target() -> tuple[dict[str, str], list[str]]:
-    """Flags per instruction set and architecture flags, minding ARCHFLAGS of macOS wheel builds."""
+    """Return flags per instruction set, and architecture flags from ARCHFLAGS in macOS wheel builds."""
     arch = shlex.split(os.environ.get("ARCHFLAGS", "")) if sys.platform == "darwin" else []
     machine = arch[1] if len(arch) == 2 else platform.machine()
     if len(arch) > 2:
@@ -62,7 +62,7 @@ def _target() -> tuple[dict[str, str], list[str]]:
 
 
 def flags(isa: str) -> list[str]:
-    """Return the compiler's flags for an instruction set of this architecture."""
+    """Return the compiler flags of an instruction set."""
     sets, arch = _target()
     found = _FLAGS.split() + sets[isa].split() + arch
     return [flag for flag in found if not (sys.platform == "win32" and flag == "-fPIC")]
@@ -107,7 +107,7 @@ def build(folder: Path = LIBRARIES, verbose: bool = False, only: list[str] | Non
 
 
 def main() -> int:
-    """Build in place, verbosely; the exit status tells whether it worked."""
+    """Build in place, print the commands, and return the exit status."""
     try:
         for path in build(verbose=True):
             print(path)

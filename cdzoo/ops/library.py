@@ -8,237 +8,169 @@ dimension for the number of chunks would tie an exported program to maps of one 
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from cdzoo.ops.args import CHUNK, Gradients, ScanArgs, check_flat, check_map, check_sequence, check_tensors, expect
 from cdzoo.ops.backends import backend_for
 from cdzoo.ops.orders import line_index, num_directions, scan_index
 
-CHUNK = 64
-# Spelled out where an operator returns it: torch before 2.7 cannot read an alias in a schema.
-Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-
-
-def compute_dtype(*tensors: Tensor | None) -> torch.dtype:
-    """Return float64 if any tensor is float64, else float32: half types are only a storage format here."""
-    return torch.float64 if any(t is not None and t.dtype == torch.float64 for t in tensors) else torch.float32
-
-
-def _cast(dtype: torch.dtype, *tensors: Tensor | None) -> list[Any]:
-    return [None if t is None else t.to(dtype).contiguous() for t in tensors]
+_MAPS = ("x", "delta", "B", "C")
+# Schemas are written out once here; torch could derive them only from signatures that repeat every tensor.
+_TENSORS = "Tensor {x}, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? delta_bias, bool delta_softplus"
+_GRADIENTS = "(" + ", ".join(["Tensor"] * 7) + ")"
 
 
 def _plain(device: torch.device) -> torch.autocast:
-    # Autocast stays switched on inside an operator's body and would turn the reference's products into half precision.
+    # Autocast stays enabled inside an operator's body and would turn the reference's products into half precision.
     return torch.autocast(device.type, enabled=False)
 
 
-def _run_forward(tensors: list[Any], index: Tensor, softplus: bool, save: bool) -> tuple[Tensor, Tensor]:
-    x = tensors[0]
-    with _plain(x.device):
-        return backend_for(x.device.type, x.dtype).forward(*tensors, index, softplus, save)
+def _prepare(args: ScanArgs) -> tuple[ScanArgs, ModuleType]:
+    """Return contiguous tensors in the types that the backend reads, and the backend."""
+    dtype = args.compute_dtype()
+    module = backend_for(args.x.device.type, dtype)
+    half = getattr(module, "READS_HALF", False) and dtype == torch.float32
+
+    def cast(name: str, tensor: Tensor | None) -> Any:
+        if tensor is None:
+            return None
+        keep = half and name in _MAPS and tensor.dtype in (torch.float16, torch.bfloat16)
+        return (tensor if keep else tensor.to(dtype)).contiguous()
+
+    return ScanArgs(*(cast(name, tensor) for name, tensor in zip(args._fields, args, strict=True))), module
 
 
-def _run_backward(grad_y: Tensor, tensors: list[Any], index: Tensor, softplus: bool, states: Tensor) -> list[Any]:
-    x = tensors[0]
-    module = backend_for(x.device.type, x.dtype)
+def _run_forward(args: ScanArgs, index: Tensor, softplus: bool, save: bool) -> tuple[Tensor, Tensor]:
+    tensors, module = _prepare(args)
+    check_flat(tensors, index)
+    with _plain(args.x.device):
+        return module.forward(tensors, index, softplus, save)
+
+
+def _run_backward(grad_y: Tensor, args: ScanArgs, index: Tensor, softplus: bool, states: Tensor) -> Gradients:
+    tensors, module = _prepare(args)
+    x = tensors.x
+    batch, length, channels = x.shape
+    shape = (len(index), batch, -(-length // CHUNK), channels, tensors.A.shape[2])
     with _plain(x.device):
         if states.numel() == 0 and x.numel() > 0:  # the operator was called without save_states: scan once more
-            states = module.forward(*tensors, index, softplus, True)[1]
-        batch, length, channels = x.shape
-        states = states.view(len(index), batch, -(-length // CHUNK), channels, tensors[2].shape[2])
-        return list(module.backward(grad_y, *tensors, index, softplus, states))
+            states = module.forward(tensors, index, softplus, True)[1]
+        if states.numel() != torch.Size(shape).numel():
+            raise ValueError(f"states must have {torch.Size(shape).numel()} elements, got {states.numel()}")
+        states = states.view(shape)
+        check_flat(tensors, index, grad_y, states)
+        return module.backward(grad_y.to(x.dtype).contiguous(), tensors, index, softplus, states)
 
 
-def _as_outputs(grads: list[Tensor | None], x: Tensor) -> Gradients:
-    """An operator returns tensors only: an empty one stands for the gradient of an absent D or delta_bias."""
-    g = [x.new_empty(0) if t is None else t for t in grads]
-    return g[0], g[1], g[2], g[3], g[4], g[5], g[6]
+def _finish(grads: list[Tensor | None], like: ScanArgs) -> tuple[Tensor, ...]:
+    """Return gradients in the shapes and types of their inputs; an empty tensor for an absent D or delta_bias."""
+    pairs = zip(grads, like, strict=True)
+    return tuple(like.x.new_empty(0) if g is None or t is None else g.to(t.dtype).reshape(t.shape) for g, t in pairs)
 
 
-def _finish(grads: list[Tensor | None], like: list[Tensor | None], x: Tensor) -> Gradients:
-    """Gradients in the type of their inputs."""
-    typed = [None if g is None or t is None else g.to(t.dtype) for g, t in zip(grads, like, strict=True)]
-    return _as_outputs(typed, x)
+def _fake_outputs(args: ScanArgs, steps: Any, directions: int, save: bool) -> tuple[Tensor, Tensor]:
+    chunks = (steps + CHUNK - 1) // CHUNK
+    channels = args.x.shape[3] if args.x.dim() == 4 else args.x.shape[1]
+    size = directions * args.x.shape[0] * chunks * channels * args.A.shape[-1] if save else 0
+    return args.x.new_empty(args.x.shape), args.x.new_empty(size, dtype=args.compute_dtype())
+
+
+def _fake_gradients(grad_y: Tensor, *values: Any) -> tuple[Tensor, ...]:
+    args = ScanArgs(*values[:7])
+    return tuple(args.x.new_empty(0) if t is None else t.new_empty(t.shape) for t in args)
 
 
 # ---------------------------------------------------------------------------------------------------- maps
 
 
-@torch.library.custom_op("cdzoo::ss2d_scan", mutates_args=())
-def ss2d_scan_op(
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    order: str,
-    save_states: bool,
-) -> tuple[Tensor, Tensor]:
-    """Operator behind :func:`cdzoo.ops.ss2d_scan`, channels last."""
-    index, flat = _map_problem(x, delta, A, B, C, D, delta_bias, order)
-    y, states = _run_forward(flat, index, delta_softplus, save_states)
-    return y.view(x.shape).to(x.dtype), states.flatten()
+def _flatten_map(args: ScanArgs, order: str) -> tuple[Tensor, ScanArgs]:
+    """Check a map and return the scan index and the tensors with one axis of positions."""
+    check_tensors(args)
+    check_map(args, num_directions(order))
+    height, width = args.x.shape[1:3]
+    flat = args._replace(x=args.x.flatten(1, 2), delta=args.delta.flatten(2, 3), B=args.B.flatten(1, 2), C=args.C.flatten(1, 2))
+    return scan_index(order, height, width, str(args.x.device)), flat
 
 
-def _map_problem(
-    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, delta_bias: Tensor | None, order: str
-) -> tuple[Tensor, list[Any]]:
-    height, width = x.shape[1], x.shape[2]
-    dtype = compute_dtype(x, delta, A, B, C, D, delta_bias)
-    tensors = _cast(dtype, x, delta, A, B, C, D, delta_bias)
-    tensors[0] = tensors[0].flatten(1, 2)  # (B, L, Dm)
-    tensors[1] = tensors[1].flatten(2, 3)  # (K, B, L, Dm)
-    tensors[3], tensors[4] = tensors[3].flatten(1, 2), tensors[4].flatten(1, 2)  # (B, L, K, N)
-    return scan_index(order, height, width, str(x.device)), tensors
+def _map_forward(*values: Any) -> tuple[Tensor, Tensor]:
+    args, (softplus, order, save) = ScanArgs(*values[:7]), values[7:]
+    index, flat = _flatten_map(args, order)
+    y, states = _run_forward(flat, index, softplus, save)
+    return y.view(args.x.shape).to(args.x.dtype), states.flatten()
+
+
+def _map_backward(grad_y: Tensor, *values: Any) -> tuple[Tensor, ...]:
+    args, (softplus, order, states) = ScanArgs(*values[:7]), values[7:]
+    index, flat = _flatten_map(args, order)
+    expect("grad_y", grad_y, tuple(args.x.shape), "(B, H, W, Dm)")
+    return _finish(list(_run_backward(grad_y.flatten(1, 2), flat, index, softplus, states)), args)
+
+
+ss2d_scan_op = torch.library.custom_op(
+    "cdzoo::ss2d_scan",
+    _map_forward,
+    mutates_args=(),
+    schema=f"({_TENSORS.format(x='x')}, str order, bool save_states) -> (Tensor, Tensor)",
+)
+ss2d_scan_backward_op = torch.library.custom_op(
+    "cdzoo::ss2d_scan_backward",
+    _map_backward,
+    mutates_args=(),
+    schema=f"(Tensor grad_y, {_TENSORS.format(x='x')}, str order, Tensor states) -> {_GRADIENTS}",
+)
 
 
 @ss2d_scan_op.register_fake
-def _(
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    order: str,
-    save_states: bool,
-) -> tuple[Tensor, Tensor]:
-    chunks = (x.shape[1] * x.shape[2] + CHUNK - 1) // CHUNK
-    size = num_directions(order) * x.shape[0] * chunks * x.shape[3] * A.shape[2] if save_states else 0
-    return x.new_empty(x.shape), x.new_empty(size, dtype=compute_dtype(x, delta, A, B, C, D, delta_bias))
+def _(*values: Any) -> tuple[Tensor, Tensor]:
+    args, (_, order, save) = ScanArgs(*values[:7]), values[7:]
+    return _fake_outputs(args, args.x.shape[1] * args.x.shape[2], num_directions(order), save)
 
 
-@torch.library.custom_op("cdzoo::ss2d_scan_backward", mutates_args=())
-def ss2d_scan_backward_op(
-    grad_y: Tensor,
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    order: str,
-    states: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of ``cdzoo::ss2d_scan``; empty tensors for an absent D and delta_bias."""
-    index, flat = _map_problem(x, delta, A, B, C, D, delta_bias, order)
-    grad = grad_y.to(flat[0].dtype).contiguous().flatten(1, 2)
-    grads = _run_backward(grad, flat, index, delta_softplus, states)
-    like = [x, delta, A, B, C, D, delta_bias]
-    shaped = [None if g is None or t is None else g.view(t.shape) for g, t in zip(grads, like, strict=True)]
-    return _finish(shaped, like, x)
-
-
-@ss2d_scan_backward_op.register_fake
-def _(
-    grad_y: Tensor,
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    order: str,
-    states: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return _fake_gradients([x, delta, A, B, C, D, delta_bias], x)
-
-
-def _fake_gradients(like: list[Tensor | None], x: Tensor) -> Gradients:
-    return _as_outputs([None if t is None else t.new_empty(t.shape) for t in like], x)
+ss2d_scan_backward_op.register_fake(_fake_gradients)
 
 
 # ------------------------------------------------------------------------------------------------ sequences
 
 
-@torch.library.custom_op("cdzoo::selective_scan", mutates_args=())
-def selective_scan_op(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    save_states: bool,
-) -> tuple[Tensor, Tensor]:
-    """Operator behind :func:`cdzoo.ops.selective_scan`; B and C are (B, G, N, L), the states G times (B, chunks, D / G, N)."""
-    outs, states = [], []
-    for group in _sequence_problems(u, delta, A, B, C, D, delta_bias):
-        y, s = _run_forward(group, line_index(u.shape[2], str(u.device)), delta_softplus, save_states)
-        outs.append(y)
-        states.append(s)
-    y = torch.cat(outs, dim=2).transpose(1, 2).to(u.dtype).contiguous()
-    return y, torch.cat(states).flatten()
-
-
-def _sequence_problems(
-    u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, delta_bias: Tensor | None
-) -> list[list[Any]]:
-    """One K = 1 problem per group of channels that share B and C."""
-    dtype = compute_dtype(u, delta, A, B, C, D, delta_bias)
-    groups, width = B.shape[1], u.shape[1] // B.shape[1]
+def _groups(args: ScanArgs) -> list[ScanArgs]:
+    """Check sequences and return one problem of one direction per group of channels that share B and C."""
+    check_tensors(args)
+    check_sequence(args)
+    count = args.B.shape[1]
+    width = args.x.shape[1] // count
     problems = []
-    for g in range(groups):
+    for g in range(count):
         part = slice(g * width, (g + 1) * width)
-        rows = [u[:, part].transpose(1, 2), delta[:, part].transpose(1, 2).unsqueeze(0), A[part].unsqueeze(0)]
-        inner = [B[:, g].transpose(1, 2).unsqueeze(2), C[:, g].transpose(1, 2).unsqueeze(2)]  # (B, L, 1, N)
-        skips = [None if v is None else v[part].unsqueeze(0) for v in (D, delta_bias)]
-        problems.append(_cast(dtype, *rows, *inner, *skips))
+        rows = [args.x[:, part].transpose(1, 2), args.delta[:, part].transpose(1, 2).unsqueeze(0), args.A[part].unsqueeze(0)]
+        inner = [args.B[:, g].transpose(1, 2).unsqueeze(2), args.C[:, g].transpose(1, 2).unsqueeze(2)]  # (B, L, 1, N)
+        skips = [None if v is None else v[part].unsqueeze(0) for v in (args.D, args.delta_bias)]
+        problems.append(ScanArgs(*rows, *inner, *skips))
     return problems
 
 
-@selective_scan_op.register_fake
-def _(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    save_states: bool,
-) -> tuple[Tensor, Tensor]:
-    chunks = (u.shape[2] + CHUNK - 1) // CHUNK
-    size = u.shape[0] * chunks * u.shape[1] * A.shape[1] if save_states else 0
-    return u.new_empty(u.shape), u.new_empty(size, dtype=compute_dtype(u, delta, A, B, C, D, delta_bias))
+def _sequence_forward(*values: Any) -> tuple[Tensor, Tensor]:
+    args, (softplus, save) = ScanArgs(*values[:7]), values[7:]
+    problems = _groups(args)
+    index = line_index(args.x.shape[2], str(args.x.device))
+    outs, states = zip(*(_run_forward(problem, index, softplus, save) for problem in problems), strict=True)
+    y = torch.cat(outs, dim=2).transpose(1, 2).to(args.x.dtype).contiguous()
+    return y, torch.cat(states).flatten()  # the states of a group: (B, chunks, D / G, N)
 
 
-@torch.library.custom_op("cdzoo::selective_scan_backward", mutates_args=())
-def selective_scan_backward_op(
-    grad_y: Tensor,
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    states: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of ``cdzoo::selective_scan``; empty tensors for an absent D and delta_bias."""
-    problems = _sequence_problems(u, delta, A, B, C, D, delta_bias)
-    index, dtype, width = line_index(u.shape[2], str(u.device)), problems[0][0].dtype, u.shape[1] // B.shape[1]
+def _sequence_backward(grad_y: Tensor, *values: Any) -> tuple[Tensor, ...]:
+    args, (softplus, states) = ScanArgs(*values[:7]), values[7:]
+    problems = _groups(args)
+    expect("grad_y", grad_y, tuple(args.x.shape), "(B, D, L)")
+    index, width = line_index(args.x.shape[2], str(args.x.device)), args.x.shape[1] // len(problems)
     groups = []
     for g, problem in enumerate(problems):
-        grad = grad_y[:, g * width : (g + 1) * width].transpose(1, 2).to(dtype).contiguous()
-        own = states.view(B.shape[1], -1)[g] if states.numel() else states
-        groups.append(_run_backward(grad, problem, index, delta_softplus, own))
+        grad = grad_y[:, g * width : (g + 1) * width].transpose(1, 2)
+        own = states.view(len(problems), -1)[g] if states.numel() else states
+        groups.append(_run_backward(grad, problem, index, softplus, own))
     du, ddelta, dA, dB, dC, dD, dbias = zip(*groups, strict=True)
     grads = [
         torch.cat(du, 2).transpose(1, 2),
@@ -246,26 +178,33 @@ def selective_scan_backward_op(
         torch.cat(dA, 1).squeeze(0),
         torch.cat(dB, 2).permute(0, 2, 3, 1),  # (B, L, G, N) -> (B, G, N, L)
         torch.cat(dC, 2).permute(0, 2, 3, 1),
-        None if D is None else torch.cat(dD, 1).squeeze(0),
-        None if delta_bias is None else torch.cat(dbias, 1).squeeze(0),
+        None if args.D is None else torch.cat(dD, 1).squeeze(0),
+        None if args.delta_bias is None else torch.cat(dbias, 1).squeeze(0),
     ]
-    return _finish([None if g is None else g.contiguous() for g in grads], [u, delta, A, B, C, D, delta_bias], u)
+    return _finish([None if g is None else g.contiguous() for g in grads], args)
 
 
-@selective_scan_backward_op.register_fake
-def _(
-    grad_y: Tensor,
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    states: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    return _fake_gradients([u, delta, A, B, C, D, delta_bias], u)
+selective_scan_op = torch.library.custom_op(
+    "cdzoo::selective_scan",
+    _sequence_forward,
+    mutates_args=(),
+    schema=f"({_TENSORS.format(x='u')}, bool save_states) -> (Tensor, Tensor)",
+)
+selective_scan_backward_op = torch.library.custom_op(
+    "cdzoo::selective_scan_backward",
+    _sequence_backward,
+    mutates_args=(),
+    schema=f"(Tensor grad_y, {_TENSORS.format(x='u')}, Tensor states) -> {_GRADIENTS}",
+)
+
+
+@selective_scan_op.register_fake
+def _(*values: Any) -> tuple[Tensor, Tensor]:
+    args = ScanArgs(*values[:7])
+    return _fake_outputs(args, args.x.shape[2], 1, values[8])
+
+
+selective_scan_backward_op.register_fake(_fake_gradients)
 
 
 # ------------------------------------------------------------------------------------------------- autograd

@@ -1,7 +1,7 @@
-"""Scan orders: in which sequence a selective scan visits the positions of an H x W map.
+"""Scan orders: the sequences in which a selective scan visits the positions of an H x W map.
 
-An order is a table of permutations and nothing else: step ``t`` of direction ``k`` reads map position
-``index[k, t] = h * W + w``. Kernels read the table, so a new order is one more function in ``_ORDERS``.
+An order is a table of permutations: step ``t`` of direction ``k`` reads map position
+``index[k, t] = h * W + w``. Kernels read the table, so a new order needs only a function in ``_ORDERS``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _omni(height: int, width: int) -> Tensor:
     return torch.cat([_cross(height, width), torch.stack([*diagonals, *(d.flip(0) for d in diagonals)])])
 
 
-# Name -> number of directions K and the table's maker.
+# Name -> number of directions K and the function that makes the table.
 _ORDERS: dict[str, tuple[int, Callable[[int, int], Tensor]]] = {
     "cross": (4, _cross),
     "corners": (4, _corners),
@@ -66,7 +66,7 @@ def scan_index(order: str, height: int, width: int, device: str = "cpu") -> Tens
         order: one of :func:`list_scan_orders`.
         height: rows of the map, at least 1.
         width: columns of the map, at least 1.
-        device: where the table lives, as a string such as ``"cuda:0"``.
+        device: device of the table, as a string such as ``"cuda:0"``.
 
     Returns:
         int32 tensor (K, H*W); row k is a permutation of ``0 .. H*W-1``. It is cached and shared: do not write to it.

@@ -1,4 +1,4 @@
-"""The public scan functions: shapes are checked here, in the caller's terms, before an operator is called."""
+"""The public scan functions. They check shapes in the terms of the caller before they call an operator."""
 
 from __future__ import annotations
 
@@ -6,19 +6,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from cdzoo.ops.args import ScanArgs, check_map, check_sequence, check_tensors, expect
 from cdzoo.ops.library import selective_scan_op, ss2d_scan_op
 from cdzoo.ops.orders import num_directions
 
 __all__ = ["selective_scan", "ss2d_scan"]
 
 
-def _needs_states(*tensors: Tensor | None) -> bool:
-    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors)
-
-
-def _expect(name: str, tensor: Tensor | None, shape: tuple[int, ...], letters: str) -> None:
-    if tensor is not None and tuple(tensor.shape) != shape:
-        raise ValueError(f"{name} must be {letters} = {tuple(shape)}, got {tuple(tensor.shape)}")
+def _needs_states(args: ScanArgs) -> bool:
+    return torch.is_grad_enabled() and any(tensor.requires_grad for _, tensor in args.present())
 
 
 def ss2d_scan(
@@ -33,7 +29,7 @@ def ss2d_scan(
     order: str = "cross",
     channels_last: bool = True,
 ) -> Tensor:
-    """Scan a map along K directions and sum the K results, each put back in its place.
+    """Scan a map along K directions and sum the K results at their positions.
 
     For each direction and channel, with t running along the direction's path over the map::
 
@@ -42,19 +38,19 @@ def ss2d_scan(
         y_t = C_t . h_t + D x_t
 
     This is the SS2D block of VMamba (Liu et al. 2024, arXiv 2401.10166) over the recurrence of Mamba (Gu and Dao 2023,
-    arXiv 2312.00752) without its four permuted copies: ``delta``, ``B`` and ``C`` stay at map positions, since the
+    arXiv 2312.00752) without four permuted copies of the map: ``delta``, ``B`` and ``C`` stay at map positions, since the
     projections that make them are pointwise, and directions are index arithmetic inside the operator.
 
     Args:
         x: map (B, H, W, Dm); (B, Dm, H, W) when ``channels_last`` is False.
         delta: raw step sizes per direction (K, B, H, W, Dm), position-indexed; else (K, B, Dm, H, W).
         A: (K, Dm, N), at most 0 (positive values make an unstable scan).
-        B: input projection (B, H, W, K, N), views welcome; else (B, K, N, H, W).
+        B: input projection (B, H, W, K, N), which may be a view; else (B, K, N, H, W).
         C: output projection, shaped as B.
         D: skip weights (K, Dm).
         delta_bias: added to ``delta`` before softplus, (K, Dm).
         delta_softplus: whether step sizes go through softplus.
-        order: the paths, see :func:`cdzoo.ops.list_scan_orders`; they fix K.
+        order: scan order, one of :func:`cdzoo.ops.list_scan_orders`; it determines K.
         channels_last: layout of all maps.
 
     Returns:
@@ -65,27 +61,30 @@ def ss2d_scan(
         ValueError: a shape does not fit, or the order is unknown.
         RuntimeError: the backend asked for by ``CDZOO_SCAN`` cannot be used.
     """
-    if x.dim() != 4 or A.dim() != 3:
-        raise ValueError(f"x must be a 4-d map and A (K, Dm, N), got {tuple(x.shape)} and {tuple(A.shape)}")
-    directions, state = num_directions(order), A.shape[2]
-    if channels_last:
-        batch, height, width, channels = x.shape
-        _expect("delta", delta, (directions, batch, height, width, channels), "(K, B, H, W, Dm)")
-        for name, t in (("B", B), ("C", C)):
-            _expect(name, t, (batch, height, width, directions, state), "(B, H, W, K, N)")
-    else:
-        batch, channels, height, width = x.shape
-        _expect("delta", delta, (directions, batch, channels, height, width), "(K, B, Dm, H, W)")
-        for name, t in (("B", B), ("C", C)):
-            _expect(name, t, (batch, directions, state, height, width), "(B, K, N, H, W)")
-        x, delta = x.permute(0, 2, 3, 1), delta.permute(0, 1, 3, 4, 2)
-        B, C = B.permute(0, 3, 4, 1, 2), C.permute(0, 3, 4, 1, 2)
-    _expect("A", A, (directions, channels, state), "(K, Dm, N)")
-    _expect("D", D, (directions, channels), "(K, Dm)")
-    _expect("delta_bias", delta_bias, (directions, channels), "(K, Dm)")
-    save = _needs_states(x, delta, A, B, C, D, delta_bias)
-    y = ss2d_scan_op(x, delta, A, B, C, D, delta_bias, delta_softplus, order, save)[0]
+    directions = num_directions(order)
+    args = ScanArgs(x, delta, A, B, C, D, delta_bias)
+    check_tensors(args)
+    if not channels_last:
+        args = _channels_last(args, directions)
+    check_map(args, directions)
+    y = ss2d_scan_op(*args, delta_softplus, order, _needs_states(args))[0]
     return y if channels_last else y.permute(0, 3, 1, 2)
+
+
+def _channels_last(args: ScanArgs, directions: int) -> ScanArgs:
+    """Return channels-last views of channels-first maps, whose shapes are checked in the caller's order of axes."""
+    if args.x.dim() != 4 or args.A.dim() != 3:
+        raise ValueError(f"x must be (B, Dm, H, W) and A (K, Dm, N), got {tuple(args.x.shape)} and {tuple(args.A.shape)}")
+    batch, channels, height, width = args.x.shape
+    expect("delta", args.delta, (directions, batch, channels, height, width), "(K, B, Dm, H, W)")
+    for name, tensor in (("B", args.B), ("C", args.C)):
+        expect(name, tensor, (batch, directions, args.A.shape[2], height, width), "(B, K, N, H, W)")
+    return args._replace(
+        x=args.x.permute(0, 2, 3, 1),
+        delta=args.delta.permute(0, 1, 3, 4, 2),
+        B=args.B.permute(0, 3, 4, 1, 2),
+        C=args.C.permute(0, 3, 4, 1, 2),
+    )
 
 
 def selective_scan(
@@ -120,37 +119,32 @@ def selective_scan(
     Raises:
         ValueError: a shape does not fit, or A is complex, which mamba-ssm allows and no vision model uses.
     """
-    if A.is_complex():
-        raise ValueError("A must be real, of shape (D, N), got complex numbers; take mamba-ssm's own function for these")
+    check_tensors(ScanArgs(u, delta, A, B, C, D, delta_bias))
     if u.dim() != 3 or A.dim() != 2:
         raise ValueError(f"u must be (B, D, L) and A (D, N), got {tuple(u.shape)} and {tuple(A.shape)}")
-    batch, channels, length = u.shape
-    state = A.shape[1]
-    _expect("delta", delta, (batch, channels, length), "(B, D, L)")
-    _expect("A", A, (channels, state), "(D, N)")
-    _expect("D", D, (channels,), "(D,)")
-    _expect("delta_bias", delta_bias, (channels,), "(D,)")
-    _expect("z", z, (batch, channels, length), "(B, D, L)")
-    B, C = _grouped("B", B, u, state), _grouped("C", C, u, state)
+    expect("z", z, tuple(u.shape), "(B, D, L)")
+    B, C = _grouped("B", B, u, A.shape[1]), _grouped("C", C, u, A.shape[1])
     groups = max(B.shape[1], C.shape[1])
-    B, C = _spread(B, groups), _spread(C, groups)
-    save = _needs_states(u, delta, A, B, C, D, delta_bias)
-    y = selective_scan_op(u, delta, A, B, C, D, delta_bias, delta_softplus, save)[0]
-    return y if z is None else (y.float() * F.silu(z.float())).to(u.dtype) if u.dtype != torch.float64 else y * F.silu(z)
+    args = ScanArgs(u, delta, A, _spread(B, groups), _spread(C, groups), D, delta_bias)
+    check_sequence(args)
+    y = selective_scan_op(*args, delta_softplus, _needs_states(args))[0]
+    if z is None:
+        return y
+    return y * F.silu(z) if u.dtype == torch.float64 else (y.float() * F.silu(z.float())).to(u.dtype)
 
 
 def _grouped(name: str, tensor: Tensor, u: Tensor, state: int) -> Tensor:
-    """Any accepted form of B or C as (B, G, N, L)."""
+    """Return any accepted form of B or C as (B, G, N, L)."""
     batch, channels, length = u.shape
     if tensor.dim() == 2:
-        _expect(name, tensor, (channels, state), "(D, N)")
+        expect(name, tensor, (channels, state), "(D, N)")
         return tensor.view(1, channels, state, 1).expand(batch, channels, state, length)
     if tensor.dim() == 3:
         tensor = tensor.unsqueeze(1)
     groups = tensor.shape[1] if tensor.dim() == 4 else 1
     if channels % groups:
         raise ValueError(f"{name} has {groups} groups, which do not divide the {channels} channels")
-    _expect(name, tensor, (batch, groups, state, length), "(B, N, L) or (B, G, N, L)")
+    expect(name, tensor, (batch, groups, state, length), "(B, N, L) or (B, G, N, L)")
     return tensor
 
 

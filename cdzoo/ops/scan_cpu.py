@@ -1,8 +1,8 @@
-"""Backend ``cpu``: the native kernel of ``csrc``, SIMD over channels, threads over blocks of channels.
+"""Backend ``cpu``: the native C++ kernel in ``csrc``, with SIMD over channels and threads over blocks of channels.
 
-The library is chosen by PyTorch's own reading of the CPU, or by ``CDZOO_SCAN_ISA`` (avx512, avx2 or base), among those the
-build made. It uses ``torch.get_num_threads()`` threads, PyTorch's own where they can be had; results do not depend on their
-number, bit for bit.
+The library is chosen by the CPU capability that PyTorch reports, or by ``CDZOO_SCAN_ISA`` (avx512, avx2 or base), among those
+that were built. It uses ``torch.get_num_threads()`` threads, those of PyTorch if possible. Results are bitwise independent of
+the number of threads.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ import ctypes
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from cdzoo.ops.args import CHUNK, Gradients, ScanArgs, check_flat
 from cdzoo.ops.build import LIBRARIES, library_path
 
-CHUNK = 64
 _ABI = 2  # CDZOO_SCAN_ABI in csrc/scan.cpp
 _LANES = {"avx512": 16, "avx2": 8, "base": 4}
 _REBUILD = "run `python -m cdzoo.ops.build`"
@@ -26,7 +25,7 @@ _HOME = os.getpid()
 
 
 class _Problem(ctypes.Structure):
-    """Field by field the struct ``Problem`` of csrc/problem.hpp."""
+    """The struct ``Problem`` of csrc/problem.hpp; the fields must match."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("batch", "length", "channels", "directions", "state", "softplus", "threads")),
@@ -65,7 +64,11 @@ def _open(path: Path, isa: str) -> ctypes.CDLL:
 
 
 def _library() -> ctypes.CDLL:
-    """The library to use now; RuntimeError with the remedy when there is none."""
+    """Return the library to use.
+
+    Raises:
+        RuntimeError: No library fits; the message has the command that builds one.
+    """
     wanted = os.environ.get("CDZOO_SCAN_ISA", "").strip().lower()
     if wanted and wanted not in supported():
         raise RuntimeError(f"CDZOO_SCAN_ISA={wanted}: this CPU runs {', '.join(supported())}; unset it or name one of these")
@@ -77,7 +80,7 @@ def _library() -> ctypes.CDLL:
 
 
 def unavailable() -> str | None:
-    """Return None when a library fits this CPU, else the reason and the command that would help."""
+    """Return None when a library fits this CPU, else the reason and a remedy."""
     try:
         _library()
     except RuntimeError as error:
@@ -87,7 +90,7 @@ def unavailable() -> str | None:
 
 @cache
 def _openmp() -> int | None:
-    """Address of the entry into the OpenMP team of PyTorch's own operators; None where there is none, as on Windows."""
+    """Return the address of the entry point of the OpenMP library that PyTorch uses; None if there is none, as on Windows."""
     try:
         return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value
     except (AttributeError, OSError, TypeError):
@@ -95,7 +98,7 @@ def _openmp() -> int | None:
 
 
 def _region() -> int | None:
-    """Address for the kernel's threads; None in a forked process, where a team of before the fork would never answer."""
+    """Return the address that starts threads; None in a forked process, which has none of the threads from before the fork."""
     return _openmp() if os.getpid() == _HOME else None
 
 
@@ -104,43 +107,24 @@ def _address(tensor: Tensor | None) -> int | None:
 
 
 def _describe(
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-) -> Any:
-    batch, length, channels = x.shape
-    directions, _, state = A.shape
-    for tensor in (x, delta, A, B, C, D, delta_bias):  # the kernel trusts what it is given: an error here, not a crash there
-        if tensor is not None and (tensor.dtype != torch.float32 or not tensor.is_contiguous() or tensor.device.type != "cpu"):
-            raise ValueError("the native scan takes contiguous float32 tensors on the CPU")
-    if index.dtype != torch.int32 or not index.is_contiguous() or index.shape != (directions, length):
-        raise ValueError("the scan index must be a contiguous int32 tensor (K, L)")
-    if delta.numel() != directions * x.numel() or B.numel() != batch * length * directions * state or C.shape != B.shape:
-        raise ValueError(f"shapes do not fit: x {tuple(x.shape)}, delta {tuple(delta.shape)}, A {tuple(A.shape)}")
-    sizes = (batch, length, channels, directions, state, int(delta_softplus), torch.get_num_threads())
-    return _Problem(*sizes, _region(), *map(_address, (x, delta, A, B, C, D, delta_bias, index)))
+    args: ScanArgs, index: Tensor, softplus: bool, grad_y: Tensor | None = None, states: Tensor | None = None
+) -> _Problem:
+    """Check what the kernel would otherwise read as it is, and return its description of the problem."""
+    check_flat(args, index, grad_y, states)
+    given = [*args.present(), *((name, t) for name, t in (("grad_y", grad_y), ("states", states)) if t is not None)]
+    for name, tensor in given:
+        if tensor.dtype != torch.float32 or not tensor.is_contiguous() or tensor.device.type != "cpu":
+            raise ValueError(f"the native scan takes contiguous float32 tensors on the CPU, {name} is not one")
+    batch, length, channels = args.x.shape
+    directions, _, state = args.A.shape
+    sizes = (batch, length, channels, directions, state, int(softplus), torch.get_num_threads())
+    return _Problem(*sizes, _region(), *map(_address, (*args, index)))
 
 
-def forward(
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    save_states: bool,
-) -> tuple[Tensor, Tensor]:
+def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bool) -> tuple[Tensor, Tensor]:
     """Scan K directions and sum them in place; shapes as in :mod:`cdzoo.ops.backends`, float32."""
-    problem = _describe(x, delta, A, B, C, D, delta_bias, index, delta_softplus)
+    x, A = args.x, args.A
+    problem = _describe(args, index, delta_softplus)
     chunks = -(-x.shape[1] // CHUNK)
     y = torch.empty_like(x)
     states = x.new_empty((A.shape[0], x.shape[0], chunks, x.shape[2], A.shape[2]) if save_states else (0,))
@@ -149,23 +133,10 @@ def forward(
     return y, states
 
 
-def backward(
-    grad_y: Tensor,
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    states: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+def backward(grad_y: Tensor, args: ScanArgs, index: Tensor, delta_softplus: bool, states: Tensor) -> Gradients:
     """Gradients of :func:`forward` with respect to x, delta, A, B, C, D and delta_bias, in that order."""
-    problem = _describe(x, delta, A, B, C, D, delta_bias, index, delta_softplus)
-    if grad_y.shape != x.shape or grad_y.dtype != torch.float32 or not grad_y.is_contiguous():
-        raise ValueError("grad_y must be contiguous float32 and shaped as x")
+    x, delta, A, B, C, D, delta_bias = args
+    problem = _describe(args, index, delta_softplus, grad_y, states)
     grads = [torch.empty_like(t) for t in (x, delta, A, B, C)] + [x.new_empty(A.shape[:2]) for _ in range(2)]
     if not x.numel():
         grads = [g.zero_() for g in grads]

@@ -1,8 +1,8 @@
-"""Backend ``mamba_ssm``: the CUDA extension that mamba-ssm compiles, when it is really there.
+"""Backend ``mamba_ssm``: the compiled CUDA extension of mamba-ssm, if it is installed and works.
 
 Only the bare extension module ``selective_scan_cuda`` is used; importing ``mamba_ssm`` itself pulls in language-model
 dependencies and fails without them. The extension takes sequences in scan order, so directions are copied into it as groups
-of channels; that costs memory traffic which the fused backends avoid.
+of channels, which costs memory traffic that the other backends avoid.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK = 64
+from cdzoo.ops.args import CHUNK, Gradients, ScanArgs
+
 _FIX = (
     "build it with `MAMBA_KEEP_CUDA_BUILD=TRUE MAMBA_FORCE_BUILD=TRUE pip install --no-build-isolation --no-binary mamba-ssm "
     "mamba-ssm` (needs nvcc), or use the triton backend"
@@ -29,9 +30,9 @@ def _extension() -> Any:
 
 @lru_cache(maxsize=1)
 def unavailable() -> str | None:
-    """Return None when the compiled operation runs, else the reason and the command that would help.
+    """Return None when the compiled operation runs, else the reason and a remedy.
 
-    The operation is called once: an import may succeed where a kernel does not (another architecture, another torch).
+    The operation is called once, because a module built for another architecture or another torch may import and then fail.
     """
     if not torch.cuda.is_available():
         return "it needs a CUDA device; none is visible to torch"
@@ -46,14 +47,14 @@ def unavailable() -> str | None:
 
 
 def _sequences(maps: Tensor, index: Tensor) -> Tensor:
-    """(B, L, Dm) -> (B, K * Dm, L), each direction's path written out."""
+    """Return maps (B, L, Dm) as sequences (B, K * Dm, L) in the order of each direction."""
     picked = maps[:, index.long()]  # (B, K, L, Dm)
     return picked.permute(0, 1, 3, 2).flatten(1, 2).contiguous()
 
 
-def _prepare(
-    x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor | None, bias: Tensor | None, index: Tensor
-) -> list[Any]:
+def _prepare(args: ScanArgs, index: Tensor) -> list[Any]:
+    """Return u, delta, A, B, C, D and delta_bias as the extension takes them: directions are groups of channels."""
+    x, delta, A, B, C, D, bias = args
     path = index.long()
     raw = torch.stack([delta[k][:, path[k]] for k in range(len(path))], 1)  # (B, K, L, Dm)
 
@@ -65,26 +66,16 @@ def _prepare(
     return [_sequences(x, index), steps, A.flatten(0, 1).contiguous(), projection(B), projection(C), *flat]
 
 
-def forward(
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    save_states: bool,
-) -> tuple[Tensor, Tensor]:
+def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bool) -> tuple[Tensor, Tensor]:
     """Scan K directions and sum them in place; shapes as in :mod:`cdzoo.ops.backends`.
 
-    The extension keeps states of its own shape, so the saved states are NaN: no other backend could go on from them
-    unnoticed, and :func:`backward` scans once more.
+    The extension keeps states of another shape. The saved states are NaN, so that no other backend can use them by mistake, and
+    :func:`backward` scans once more.
     """
+    x = args.x
     batch, length, channels = x.shape
-    directions, state = A.shape[0], A.shape[2]
-    u, steps, decay, b, c, d, bias = _prepare(x, delta, A, B, C, D, delta_bias, index)
+    directions, _, state = args.A.shape
+    u, steps, decay, b, c, d, bias = _prepare(args, index)
     out = _extension().fwd(u, steps, decay, b, c, d, None, bias, delta_softplus)[0].view(batch, directions, channels, length)
     y = torch.zeros_like(x)
     for k in range(directions):
@@ -93,23 +84,12 @@ def forward(
     return y, x.new_full(shape, float("nan"))
 
 
-def backward(
-    grad_y: Tensor,
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    states: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+def backward(grad_y: Tensor, args: ScanArgs, index: Tensor, delta_softplus: bool, states: Tensor) -> Gradients:
     """Gradients of :func:`forward` with respect to x, delta, A, B, C, D and delta_bias, in that order."""
+    x, delta, A, B, C, D, delta_bias = args
     batch, length, channels = x.shape
     directions = A.shape[0]
-    u, steps, decay, b, c, d, bias = _prepare(x, delta, A, B, C, D, delta_bias, index)
+    u, steps, decay, b, c, d, bias = _prepare(args, index)
     kept = _extension().fwd(u, steps, decay, b, c, d, None, bias, delta_softplus)[1]
     du, dsteps, dA, db, dc, dD, dbias, *_ = _extension().bwd(
         u, steps, decay, b, c, d, None, bias, _sequences(grad_y, index), kept, None, None, delta_softplus, False

@@ -1,9 +1,9 @@
 """Backend ``reference``: the selective scan in plain PyTorch, on any device and in any floating type.
 
-The recurrence ``h_t = exp(dt_t A) h_{t-1} + dt_t B_t u_t`` is linear, so a sequence cut in chunks of ``CHUNK`` steps can be
-scanned for all chunks at once: once from zero to learn what each chunk adds, a short loop over the chunk borders, and
-once more from the true border states. That is 2 * CHUNK vectorised steps instead of L small ones. Every exponent is a
-sum of ``dt * A`` with ``A <= 0``, never a difference, so nothing overflows however large dt is.
+The recurrence ``h_t = exp(dt_t A) h_{t-1} + dt_t B_t u_t`` is linear, so all chunks of ``CHUNK`` steps can be scanned at
+once: from a zero state to find what each chunk adds, then a loop over the chunk borders, and once more from the true states.
+That is 2 * CHUNK vectorized steps instead of L small ones. Every exponent is a sum of ``dt * A`` with ``A <= 0``, never a
+difference, so nothing overflows however large dt is.
 
 The backward pass is the same scan run in reverse for the adjoint of h, restarted from the saved border states; it is
 written out (no autograd inside), because it runs inside a custom operator.
@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CHUNK = 64
+from cdzoo.ops.args import CHUNK, Gradients, ScanArgs
+
 _FORWARD_BUDGET = 1 << 19  # elements of one state tensor; about the size at which CPU caches stop helping
 _BACKWARD_BUDGET = 1 << 17  # smaller: 2 * CHUNK such tensors are alive at once
 
@@ -69,13 +70,11 @@ def _unsteps(seq: Tensor, length: int) -> Tensor:
 class _Rows:
     """Views of the inputs as rows of the flattened (direction, batch) axis, in scan order."""
 
-    def __init__(
-        self, x: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, bias: Tensor | None, index: Tensor, softplus: bool
-    ) -> None:
-        self.x, self.delta, self.A, self.B, self.C, self.bias = x, delta, A, B, C, bias
-        self.index, self.softplus = index.long(), softplus
+    def __init__(self, args: ScanArgs, index: Tensor) -> None:
+        self.x, self.delta, self.A, self.B, self.C, _, self.bias = args
+        self.index = index.long()
         self.inverse = torch.argsort(self.index, dim=1)
-        self.batch = x.shape[0]
+        self.batch = args.x.shape[0]
 
     def split(self, row: int) -> tuple[int, int]:
         return divmod(row, self.batch)
@@ -118,23 +117,13 @@ def _borders(local: Tensor, total: Tensor, reverse: bool = False) -> Tensor:
     return entering
 
 
-def forward(
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    save_states: bool,
-) -> tuple[Tensor, Tensor]:
+def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bool) -> tuple[Tensor, Tensor]:
     """Scan K directions and sum them in place; shapes as in :mod:`cdzoo.ops.backends`."""
+    x, A, D = args.x, args.A, args.D
     batch, length, channels = x.shape
     directions, state = A.shape[0], A.shape[2]
     chunks = -(-length // CHUNK)
-    rows = _Rows(x, delta, A, B, C, delta_bias, index, delta_softplus)
+    rows = _Rows(args, index)
     y = torch.zeros_like(x)
     states = x.new_empty((directions, batch, chunks, channels, state) if save_states else (0,))
     for tile in _tiles(directions * batch, length, channels, state, _FORWARD_BUDGET):
@@ -166,23 +155,12 @@ def forward(
     return y, states
 
 
-def backward(
-    grad_y: Tensor,
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    states: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+def backward(grad_y: Tensor, args: ScanArgs, index: Tensor, delta_softplus: bool, states: Tensor) -> Gradients:
     """Gradients of :func:`forward` with respect to x, delta, A, B, C, D and delta_bias, in that order."""
+    x, delta, A, B, C, D, delta_bias = args
     batch, length, channels = x.shape
     directions, state = A.shape[0], A.shape[2]
-    rows = _Rows(x, delta, A, B, C, delta_bias, index, delta_softplus)
+    rows = _Rows(args, index)
     dx, ddelta = torch.zeros_like(x), torch.empty_like(delta)
     dA, dB, dC = torch.zeros_like(A), torch.zeros_like(B), torch.zeros_like(C)
     flat_states = states.view(-1, *states.shape[2:])

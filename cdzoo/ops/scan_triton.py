@@ -1,44 +1,59 @@
-"""Backend `triton`: the scan on CUDA devices, compiled at first use by the Triton that comes with PyTorch; no nvcc.
+"""Backend ``triton``: the scan on CUDA devices, compiled at first use by the Triton that comes with PyTorch; no nvcc.
 
-A sequence alone has too little parallelism for a GPU (a 64 x 64 map has 4096 dependent steps), so it is cut into chunks of
-64 steps and scanned in three passes:
+States stay in registers and a program walks over the steps one by one, so a step costs one exponential and four multiply-adds
+per state, and nothing is exchanged between threads but sums over states or channels. One direction of one image has too few
+channels to fill a GPU, so its path is cut into segments, as many as fill the card and no more:
 
-1. every chunk by itself, from a zero state: its end state and its sum of dt (all chunks of all directions at once);
-2. the chain of chunks, h_next = exp(A sum dt) h + end, which leaves the state before each chunk (L / 64 dependent steps);
-3. every chunk again from its true state: the outputs, by a parallel scan inside the chunk.
+1. every segment but the last from a zero state: its end state and its sum of dt;
+2. the chain of segments, h_next = exp(A sum dt) h + end, which leaves the state before each segment;
+3. every segment from its true state: the outputs, and the state before every 64 steps for the backward pass.
 
-The backward pass mirrors it: gradients of the states before the chunks, their chain from the last to the first, and all
-gradients chunk by chunk with states recomputed inside the chunk's registers. Directions are rows of the index table: x, dt,
-B and C are read straight from the map.
+With enough images to fill the card there is one segment and only step 3 remains. The backward pass mirrors this with the
+gradients of the states, from the last segment to the first, and recomputes the states of 64 steps at a time from the saved ones.
+Directions are rows of the index table: x, dt, B and C are read from the map in the type they are stored in; arithmetic is fp32.
 
-Memory moved, in units of one fp32 tensor (K, B, L, D): forward reads dt and x twice, writes and sums one map per direction, and
-moves N / 64 units of states four times. Scratch: one such map for y (backward: for dx), states of chunk borders, and for dB
-and dC one map per block of channels. Sums over directions, blocks and chunks are ordinary reductions of those buffers, not
-atomics, so results are reproducible.
+Results are the same bit for bit from run to run on the same kind of card, for there are no atomic operations: y and dx are summed
+over directions either by one launch per direction, in order, or, where one direction alone cannot fill the card and the map is
+small, through a map per direction; dB and dC have one map per block of channels, dA, dD and ddelta_bias one row per segment.
 
 Sources: Mamba (Gu & Dao, 2023, arXiv 2312.00752); VMamba (Liu et al., 2024, arXiv 2401.10166).
 """
 
 from __future__ import annotations
 
+import math
 import os
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-CHUNK = 64
+from cdzoo.ops.args import CHUNK, Gradients, ScanArgs
+from cdzoo.ops.triton_tiles import Tile, choose, power_of_two
+
+READS_HALF = True
+WARPS_PER_MULTIPROCESSOR = 8  # two per scheduler: each warp has 8 to 16 independent chains of multiply-adds
+MAPS_LIMIT = 256 << 20  # bytes of a map per direction above which directions are launched one after the other
 
 
 def unavailable() -> str | None:
     """Return None when the kernels can run, else the reason and the command that would help."""
     try:
-        import triton  # noqa: F401  # takes a second, and machines without a GPU have no use for it
+        import triton  # takes a second to import, and machines without a GPU have no use for it
     except ImportError as error:
         return f"Triton is not importable ({error}); install it with `pip install triton` (Linux)"
-    if torch.cuda.is_available() or os.environ.get("TRITON_INTERPRET") == "1":
+    if tuple(int(part) for part in triton.__version__.split(".")[:2]) < (3, 3):
+        return f"Triton {triton.__version__} is too old, the kernels need 3.3; upgrade with `pip install -U torch`"
+    if torch.cuda.is_available() or interpreted():
         return None
     return "it needs a CUDA device; none is visible to torch (check `nvidia-smi`)"
+
+
+def interpreted() -> bool:
+    """Return whether Triton runs kernels as Python on CPU tensors."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 def _kernels() -> Any:
@@ -47,99 +62,170 @@ def _kernels() -> Any:
     return triton_kernels
 
 
-class _Launch:
-    """Sizes and arguments that the kernels of one call share."""
+@lru_cache(maxsize=8)
+def _wanted_programs(device: torch.device) -> int:
+    """Return the number of one-warp programs that fill a card; a small one in the interpreter, where each takes milliseconds."""
+    if device.type != "cuda":
+        return 1
+    return int(torch.cuda.get_device_properties(device).multi_processor_count) * WARPS_PER_MULTIPROCESSOR
 
-    def __init__(self, x: Tensor, delta: Tensor, A: Tensor, bias: Tensor | None, index: Tensor, softplus: bool) -> None:
+
+@dataclass(frozen=True)
+class Plan:
+    """How a pass is cut into programs.
+
+    Attributes:
+        segments: Segments per direction and image.
+        span: Steps of a segment, a multiple of `CHUNK`.
+        one_by_one: Whether directions are launched one after the other, each adding to the same map.
+    """
+
+    segments: int
+    span: int
+    one_by_one: bool
+
+
+def plan(batch: int, directions: int, length: int, channels: int, tile: Tile, programs: int) -> Plan:
+    """Choose segments and the order of directions.
+
+    Args:
+        batch: Number of images.
+        directions: Number of directions.
+        length: Positions of the map.
+        channels: Channels of the map.
+        tile: Tile of the kernel that does most of the work.
+        programs: Number of programs that fill the card.
+    """
+    per_direction = batch * -(-channels // tile.channels)
+    map_bytes = 4 * directions * batch * length * channels
+    one_by_one = per_direction >= 0.6 * programs or map_bytes > MAPS_LIMIT
+    available = per_direction * (1 if one_by_one else directions)
+    chunks = -(-length // CHUNK)
+    # A second segment costs the first pass, which is worth it only when much of the card would be idle.
+    wanted = 1 if available >= 0.6 * programs else math.ceil(programs / available)
+    span = -(-chunks // min(chunks, wanted))
+    return Plan(-(-chunks // span), span * CHUNK, one_by_one)
+
+
+class _Launch:
+    """Sizes and arguments that the kernels of one pass share."""
+
+    def __init__(self, kernel: str, args: ScanArgs, index: Tensor, softplus: bool) -> None:
+        x, delta, A, _, _, D, bias = args
         self.batch, self.length, self.channels = x.shape
         self.directions, _, self.state = A.shape
         self.chunks = -(-self.length // CHUNK)
-        # 32 channels are one 128-byte line per step; fewer channels need no wider tile.
-        self.block = min(32, _power_of_two(self.channels))
-        self.blocks = -(-self.channels // self.block)
-        self.sizes = (self.length, self.channels, self.state, self.batch, self.directions)
-        self.grid = (self.chunks, self.directions * self.batch, self.blocks)
-        self.options = {"T": CHUNK, "BLOCK_D": self.block, "HAS_BIAS": bias is not None, "SOFTPLUS": softplus}
-        self.bias = x if bias is None else bias  # any pointer: the kernel does not look at it
-        self.A, self.delta, self.index = A, delta, index
+        self.tile = choose(kernel, self.state, self.channels, x.dtype, x.device)
+        self.ends_tile = choose("segment_ends", self.state, self.channels, x.dtype, x.device)
+        sizes = (self.batch, self.directions, self.length, self.channels)
+        self.plan = plan(*sizes, self.tile, _wanted_programs(x.device))
+        self.rates = A * math.log2(math.e)
+        self.x, self.delta, self.index = x, delta, index
+        self.skip, self.bias = x if D is None else D, x if bias is None else bias  # any pointer: the kernel does not read it
+        self.sizes = (self.length, self.channels, self.batch, self.directions)
+        self.flags = {"N": self.state, "HAS_BIAS": bias is not None, "SOFTPLUS": softplus, "FAST": not interpreted()}
+        self.has_skip = {"HAS_D": D is not None}
 
-    def borders(self) -> tuple[Tensor, Tensor]:
-        """Return empty buffers for the chunks' states and sums of dt."""
-        shape = (self.directions, self.batch, self.chunks, self.channels)
-        return self.A.new_empty((*shape, self.state)), self.A.new_empty(shape)
+    def options(self, tile: Tile) -> dict[str, Any]:
+        """Return the compile-time arguments and options of a kernel."""
+        if interpreted():
+            return {**self.flags, **tile.constants()}
+        limit = {"maxnreg": tile.registers} if tile.registers else {}
+        return {**self.flags, **tile.constants(), "num_warps": 1, **limit}
 
-    def chain(self, ends: Tensor, sums: Tensor, reverse: bool) -> None:
-        """Run the second pass in place."""
-        _kernels().carry[(self.directions * self.batch, self.blocks)](
-            self.A, ends, sums, self.chunks, self.channels, self.state, self.batch,
-            BLOCK_D=self.block, BLOCK_N=_power_of_two(self.state), REVERSE=reverse,
+    def grid(self, tile: Tile, rows: int, segments: int) -> tuple[int, int, int]:
+        """Return the grid of a kernel."""
+        return segments, rows, -(-self.channels // tile.channels)
+
+    def rows(self) -> tuple[int, int, int, int]:
+        """Return the shape of a buffer with a row of channels per segment."""
+        return self.directions, self.batch, self.plan.segments, self.channels
+
+    def starts(self, source: Tensor, projection: Tensor, adjoint: bool) -> Tensor | None:
+        """Run the first two steps: what each segment starts from, (K, B, segments, D, N); None when there is one segment."""
+        segments = self.plan.segments
+        if segments == 1:
+            return None
+        ends, sums = self.rates.new_empty((*self.rows(), self.state)), self.rates.new_empty(self.rows())
+        rows = self.directions * self.batch
+        _kernels().segment_ends[self.grid(self.ends_tile, rows, segments - 1)](
+            source, self.delta, self.rates, projection, self.bias, self.index, ends, sums, *self.sizes, self.plan.span, segments,
+            ADJOINT=adjoint, **self.options(self.ends_tile),
         )  # fmt: skip
+        block = min(32, power_of_two(self.channels))
+        _kernels().carry[(rows, -(-self.channels // block))](
+            self.rates, ends, sums, segments, self.channels, self.state, self.batch,
+            BLOCK_D=block, BLOCK_N=power_of_two(self.state), REVERSE=adjoint,
+        )  # fmt: skip
+        return ends
+
+    def summed(self, launch: Any) -> Tensor:
+        """Run a kernel for all directions and return the sum of its maps over directions, in the type of x.
+
+        Args:
+            launch: Function of the first direction, the number of directions, the map to add to, the map to write, and whether
+                there is a map per direction.
+        """
+        shape = self.x.shape
+        if not self.plan.one_by_one:
+            maps = self.rates.new_empty((self.directions, *shape))
+            launch(0, self.directions, maps, maps, True)
+            return maps.sum(0).to(self.x.dtype)
+        total = self.rates.new_empty(shape)
+        result = total if self.x.dtype == total.dtype else torch.empty_like(self.x)
+        for k in range(self.directions):
+            launch(k, 1, total, result if k == self.directions - 1 else total, False)
+        return result
 
 
-def _power_of_two(number: int) -> int:
-    return 1 << (number - 1).bit_length()
-
-
-def forward(
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    save_states: bool,
-) -> tuple[Tensor, Tensor]:
-    """Scan K directions and sum them in place; shapes as in :mod:`cdzoo.ops.backends`, float32 or half types."""
+def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bool) -> tuple[Tensor, Tensor]:
+    """Scan K directions and sum the results; shapes as in :mod:`cdzoo.ops.backends`, x, delta, B and C float32 or half types."""
+    x, delta, A, B, C = args[:5]
     if x.numel() == 0:
         return torch.empty_like(x), A.new_zeros((A.shape[0], x.shape[0], 0, x.shape[2], A.shape[2]) if save_states else (0,))
-    run, kernels = _Launch(x, delta, A, delta_bias, index, delta_softplus), _kernels()
-    states, sums = run.borders()
-    kernels.summarize[run.grid](x, delta, A, B, run.bias, index, states, sums, *run.sizes, **run.options)
-    run.chain(states, sums, reverse=False)
-    maps = A.new_empty((run.directions, *x.shape))
-    kernels.outputs[run.grid](
-        x, delta, A, B, C, x if D is None else D, run.bias, index, states, maps, *run.sizes,
-        HAS_D=D is not None, **run.options,
-    )  # fmt: skip
-    return maps.sum(0).to(x.dtype), states if save_states else A.new_empty(0)
+    run = _Launch("outputs", args, index, delta_softplus)
+    starts = run.starts(x, B, adjoint=False)
+    shape = (run.directions, run.batch, run.chunks, run.channels, run.state)
+    states = A.new_empty(shape if save_states else (0,))
+
+    def launch(first: int, count: int, so_far: Tensor, y: Tensor, maps: bool) -> None:
+        _kernels().outputs[run.grid(run.tile, count * run.batch, run.plan.segments)](
+            x, delta, run.rates, B, C, run.skip, run.bias, index, states if starts is None else starts, states, so_far, y,
+            *run.sizes, first, run.plan.span, run.plan.segments, run.chunks, STARTS=starts is not None, SAVE=save_states,
+            MAPS=maps, ADD=first > 0, **run.has_skip, **run.options(run.tile),
+        )  # fmt: skip
+
+    return run.summed(launch), states
 
 
-def backward(
-    grad_y: Tensor,
-    x: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    index: Tensor,
-    delta_softplus: bool,
-    states: Tensor,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
+def backward(grad_y: Tensor, args: ScanArgs, index: Tensor, delta_softplus: bool, states: Tensor) -> Gradients:
     """Gradients of :func:`forward` with respect to x, delta, A, B, C, D and delta_bias, in that order."""
+    x, delta, A, B, C, D, delta_bias = args
     if x.numel() == 0:
         rest = [None if t is None else torch.zeros_like(t) for t in (D, delta_bias)]
         dx, ddelta, dA, dB, dC = (torch.zeros_like(t) for t in (x, delta, A, B, C))
         return dx, ddelta, dA, dB, dC, rest[0], rest[1]
-    run, kernels = _Launch(x, delta, A, delta_bias, index, delta_softplus), _kernels()
-    back, sums = run.borders()
-    kernels.summarize_adjoint[run.grid](grad_y, delta, A, C, run.bias, index, back, sums, *run.sizes, **run.options)
-    run.chain(back, sums, reverse=True)
-    dx = A.new_empty((run.directions, *x.shape))
+    run = _Launch("gradients", args, index, delta_softplus)
+    back = run.starts(grad_y, C, adjoint=True)
     ddelta = torch.empty_like(delta)
-    dA, dD = run.borders()
-    dbias = torch.empty_like(dD)
-    dB, dC = (A.new_empty((run.blocks, *B.shape)) for _ in range(2))
-    kernels.gradients[run.grid](
-        grad_y, x, delta, A, B, C, x if D is None else D, run.bias, index, states, back,
-        dx, ddelta, dA, dB, dC, dD, dbias, *run.sizes, HAS_D=D is not None, **run.options,
-    )  # fmt: skip
+    dA, dD, dbias = A.new_empty((*run.rows(), run.state)), A.new_empty(run.rows()), A.new_empty(run.rows())
+    blocks = -(-run.channels // run.tile.channels)
+    dB, dC = (A.new_empty((blocks, *B.shape)) for _ in range(2))
+    stage = run.tile.ln > 1
+    count = 1 if run.plan.one_by_one else run.directions
+    scratch = A.new_empty(run.plan.segments * count * run.batch * blocks * scratch_floats(run.tile, stage))
+
+    def launch(first: int, count: int, so_far: Tensor, dx: Tensor, maps: bool) -> None:
+        _kernels().gradients[run.grid(run.tile, count * run.batch, run.plan.segments)](
+            grad_y, x, delta, run.rates, B, C, run.skip, run.bias, index, states, states if back is None else back, scratch,
+            so_far, dx, ddelta, dA, dB, dC, dD, dbias, *run.sizes, first, run.plan.span, run.plan.segments, run.chunks,
+            KEEP=not stage, STAGE=stage, BACK=back is not None, MAPS=maps, ADD=first > 0,
+            **run.has_skip, **run.options(run.tile),
+        )  # fmt: skip
+
+    dx = run.summed(launch)
     return (
-        dx.sum(0).to(x.dtype),
+        dx,
         ddelta,
         dA.sum((1, 2)),
         dB.sum(0).to(B.dtype),
@@ -147,3 +233,9 @@ def backward(
         None if D is None else dD.sum((1, 2)),
         None if delta_bias is None else dbias.sum((1, 2)),
     )
+
+
+def scratch_floats(tile: Tile, stage: bool) -> int:
+    """Return the size of the scratch memory of one program of the backward pass, in floats."""
+    states = CHUNK // tile.steps * tile.states * tile.channels
+    return states + (2 * CHUNK * tile.channels if stage else 0)

@@ -1,4 +1,4 @@
-"""The small computation that a backend must get right before it is trusted."""
+"""The self-check of a backend: a small problem on which it must agree with ``reference``."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 
 from cdzoo.ops import scan_reference
+from cdzoo.ops.args import ScanArgs
 from cdzoo.ops.orders import scan_index
 
 FORWARD_TOLERANCE = 1e-5
 BACKWARD_TOLERANCE = 1e-4
-_GRADIENTS = ("x", "delta", "A", "B", "C", "D", "delta_bias")
 
 
 def relative_error(value: Tensor, expected: Tensor) -> float:
-    """Largest difference over the largest magnitude of the expected tensor; NaN anywhere counts as infinite."""
+    """Return the largest difference divided by the largest magnitude of the expected tensor; infinity if there is a NaN."""
     if value.shape != expected.shape:
         return float("inf")
     if expected.numel() == 0:
@@ -53,20 +53,22 @@ def disagreement(backend: ModuleType, device: torch.device) -> str | None:
 
     The map is odd-sized and longer than one chunk; the channel count is no multiple of a SIMD width.
     """
-    # Under the interpreter a program step costs milliseconds, so only there a smaller case than a full chunk is used.
+    # A step takes milliseconds in the interpreter, where a problem smaller than a chunk is used.
     interpreted = device.type == "cpu" and backend.__name__.endswith("triton")
     height, width, channels = (2, 3, 5) if interpreted else (9, 11, 19)
     for state in (4,) if interpreted else (1, 16):
         x, delta, A, B, C, D, bias, grad_y = problem(state, height, width, channels, device)
-        inputs = (x, delta, A, B, C, D, bias)
+        inputs = ScanArgs(x, delta, A, B, C, D, bias)
         index = scan_index("cross", height, width, str(device))
-        expected_y, expected_states = scan_reference.forward(*inputs, index, True, True)
-        expected = scan_reference.backward(grad_y, *inputs, index, True, expected_states)
-        y, states = backend.forward(*inputs, index, True, True)
+        expected_y, expected_states = scan_reference.forward(inputs, index, True, True)
+        expected = scan_reference.backward(grad_y, inputs, index, True, expected_states)
+        y, states = backend.forward(inputs, index, True, True)
         error = relative_error(y, expected_y)
         if error > FORWARD_TOLERANCE:
             return f"forward differs from reference by {error:.1e} (N = {state})"
-        for name, value, right in zip(_GRADIENTS, backend.backward(grad_y, *inputs, index, True, states), expected, strict=True):
+        for name, value, right in zip(
+            ScanArgs._fields, backend.backward(grad_y, inputs, index, True, states), expected, strict=True
+        ):
             error = relative_error(value, right) if value is not None and right is not None else float("inf")
             if error > BACKWARD_TOLERANCE:
                 return f"gradient of {name} differs from reference by {error:.1e} (N = {state})"

@@ -1,205 +1,255 @@
-"""Triton kernels of the multi-direction selective scan; `scan_triton.py` launches them and describes the design.
+"""Triton kernels of the multi-direction selective scan; :mod:`cdzoo.ops.scan_triton` launches them and describes the design.
 
-Names: K directions, B images, L positions, D channels, N states; T steps of a chunk. A program handles one chunk of one
-direction of one image for BLOCK_D channels; tiles are (T, BLOCK_D), and states are taken one after the other.
+A program is one warp. It walks over a segment of one direction of one image, one step at a time, with the states of its channels
+in registers. States are tiles of shape (RQ, RN, RD, LN, LD): the 32 lanes of the warp are LN groups of states times LD channels,
+and each lane holds RQ * RN states of RD channels. Per-channel values are tiles (RD, LN, LD), projections are tiles
+(RQ, RN, LN, LD). These shapes make Triton's default layout place the last two axes on the lanes and the others in registers, so
+that a tile is never exchanged through shared memory. RN is at most 4, so that a lane loads its projections 16 bytes at a time.
+
+Names: K directions, B images, L positions, D channels, N states, T steps of an unrolled block, CHUNK steps between saved states.
 """
 
-# Triton's language is not typed for mypy, and a kernel's arguments are pointers and numbers throughout.
+# Triton's language has no types that mypy knows, and the arguments of a kernel are pointers and numbers.
 # mypy: ignore-errors
-# ruff: noqa: ANN001, ANN201, ANN202
+# Tuples are extended by sums: Triton does not unpack them in a tuple display.
+# ruff: noqa: ANN001, ANN201, RUF005
 
 from __future__ import annotations
 
 import triton
 import triton.language as tl
 
-LOG2E = tl.constexpr(1.4426950408889634)
+from cdzoo.ops.triton_segments import carry, segment_ends
+from cdzoo.ops.triton_tools import (
+    channel_numbers,
+    exp2,
+    load_positions,
+    load_projection,
+    load_rows,
+    matrix,
+    over_channels,
+    over_states,
+    spread,
+    state_numbers,
+    step_size,
+)
+
+__all__ = ["carry", "gradients", "outputs", "segment_ends"]
+
+LN2 = tl.constexpr(0.6931471805599453)
+CHUNK = tl.constexpr(64)
+# Tiles rely on it: if Triton knew that a row of channels is aligned, it would give each lane adjacent channels.
+_SIZES = ["L", "D", "B", "K", "k0", "span", "segments", "chunks"]
 
 
-@triton.jit
-def _compose(a1, b1, a2, b2):
-    """Two steps of the recurrence as one: h -> a2 (a1 h + b1) + b2."""
-    return a1 * a2, a2 * b1 + b2
-
-
-@triton.jit
-def _place(index, L, D, T: tl.constexpr, BLOCK_D: tl.constexpr):
-    """Return chunk, direction-and-image, channels, steps of this program and which of them exist."""
-    chunk, d = tl.program_id(0), tl.program_id(2) * BLOCK_D + tl.arange(0, BLOCK_D)
-    t = chunk * T + tl.arange(0, T)
-    return chunk, tl.program_id(1).to(tl.int64), d, t, d < D, t < L
-
-
-@triton.jit
-def _steps(delta, bias, row, pos, valid, d, in_d, k, L, D, HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr):
-    """Return the raw step sizes and the step sizes (T, BLOCK_D) at positions `pos`; 0 where there is no step."""
-    mask = valid[:, None] & in_d[None, :]
-    raw = tl.load(delta + (row * L + pos)[:, None] * D + d[None, :], mask=mask, other=0.0).to(tl.float32)
-    if HAS_BIAS:
-        raw += tl.load(bias + k * D + d, mask=in_d, other=0.0)[None, :]
-    dt = raw
-    if SOFTPLUS:
-        # log1p is not in the language; below exp(-17) the sum with 1 would lose what is left, and softplus is exp itself.
-        small = tl.exp(-tl.abs(raw))
-        dt = tl.maximum(raw, 0.0) + tl.where(small < 1e-4, small - 0.5 * small * small, tl.log(1.0 + small))
-    return raw, tl.where(mask, dt, 0.0)
-
-
-@triton.jit
-def summarize(
-    x, delta, A, Bm, bias, index, ends, sums, L, D, N, B, K,
-    T: tl.constexpr, BLOCK_D: tl.constexpr, HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr,
-):  # fmt: skip
-    """Per chunk: its state when it starts from zero, into `ends` (K, B, chunks, D, N), and its sum of dt, into `sums`.
-
-    The state is sum_t exp(A (dt_{t+1} + ... + dt_last)) dt_t B_t x_t. The exponents are sums of what follows a step, taken from
-    the end, so none is a difference of large numbers, and with A <= 0 no exponential exceeds 1.
-    """
-    chunk, row, d, t, in_d, valid = _place(index, L, D, T, BLOCK_D)
-    k, b = row // B, row % B
-    pos = tl.load(index + k * L + t, mask=valid, other=0).to(tl.int64)
-    after = valid & (t + 1 < L) & (t + 1 < (chunk + 1) * T)
-    next_pos = tl.load(index + k * L + t + 1, mask=after, other=0).to(tl.int64)
-    _, dt = _steps(delta, bias, row, pos, valid, d, in_d, k, L, D, HAS_BIAS, SOFTPLUS)
-    _, dt_next = _steps(delta, bias, row, next_pos, after, d, in_d, k, L, D, HAS_BIAS, SOFTPLUS)
-    rest = tl.cumsum(dt_next, 0, reverse=True)
-    u = tl.load(x + (b * L + pos)[:, None] * D + d[None, :], mask=valid[:, None] & in_d[None, :], other=0.0).to(tl.float32)
-    du = dt * u
-    out = (row * tl.num_programs(0) + chunk) * D + d
-    tl.store(sums + out, tl.sum(dt, 0), mask=in_d)
-    for n in range(N):
-        decay = tl.load(A + (k * D + d) * N + n, mask=in_d, other=0.0) * LOG2E
-        proj = tl.load(Bm + ((b * L + pos) * K + k) * N + n, mask=valid, other=0.0).to(tl.float32)
-        tl.store(ends + out * N + n, tl.sum(tl.exp2(rest * decay[None, :]) * du * proj[:, None], 0), mask=in_d)
-
-
-@triton.jit
-def summarize_adjoint(
-    grad, delta, A, Cm, bias, index, ends, sums, L, D, N, B, K,
-    T: tl.constexpr, BLOCK_D: tl.constexpr, HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr,
-):  # fmt: skip
-    """Per chunk: the gradient of the state before it through its own outputs, into `ends`, and its sum of dt, into `sums`.
-
-    The gradient is sum_t exp(A (dt_first + ... + dt_t)) C_t gy_t.
-    """
-    chunk, row, d, t, in_d, valid = _place(index, L, D, T, BLOCK_D)
-    k, b = row // B, row % B
-    pos = tl.load(index + k * L + t, mask=valid, other=0).to(tl.int64)
-    _, dt = _steps(delta, bias, row, pos, valid, d, in_d, k, L, D, HAS_BIAS, SOFTPLUS)
-    so_far = tl.cumsum(dt, 0)
-    gy = tl.load(grad + (b * L + pos)[:, None] * D + d[None, :], mask=valid[:, None] & in_d[None, :], other=0.0).to(tl.float32)
-    out = (row * tl.num_programs(0) + chunk) * D + d
-    tl.store(sums + out, tl.sum(dt, 0), mask=in_d)
-    for n in range(N):
-        decay = tl.load(A + (k * D + d) * N + n, mask=in_d, other=0.0) * LOG2E
-        proj = tl.load(Cm + ((b * L + pos) * K + k) * N + n, mask=valid, other=0.0).to(tl.float32)
-        tl.store(ends + out * N + n, tl.sum(tl.exp2(so_far * decay[None, :]) * gy * proj[:, None], 0), mask=in_d)
-
-
-@triton.jit
-def carry(A, ends, sums, chunks, D, N, B, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, REVERSE: tl.constexpr):
-    """Chain the chunks of a direction: `ends` becomes what each chunk starts from (REVERSE: what comes back into its end)."""
-    row = tl.program_id(0).to(tl.int64)
-    d, n = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N)
-    mask = (d < D)[:, None] & (n < N)[None, :]
-    decay = tl.load(A + ((row // B) * D + d)[:, None] * N + n[None, :], mask=mask, other=0.0) * LOG2E
-    state = tl.zeros((BLOCK_D, BLOCK_N), tl.float32)
-    for i in range(chunks):
-        c = chunks - 1 - i if REVERSE else i
-        at = (row * chunks + c) * D + d
-        own = tl.load(ends + at[:, None] * N + n[None, :], mask=mask, other=0.0)
-        total = tl.load(sums + at, mask=d < D, other=0.0)
-        tl.store(ends + at[:, None] * N + n[None, :], state, mask=mask)
-        state = tl.exp2(decay * total[:, None]) * state + own
-
-
-@triton.jit
+@triton.jit(do_not_specialize=_SIZES)
 def outputs(
-    x, delta, A, Bm, Cm, Dm, bias, index, states, y, L, D, N, B, K,
-    T: tl.constexpr, BLOCK_D: tl.constexpr, HAS_D: tl.constexpr, HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr,
+    x, delta, A, Bm, Cm, Dm, bias, index, starts, states, so_far, y, L, D, B, K, k0, span, segments, chunks,
+    N: tl.constexpr, RQ: tl.constexpr, RN: tl.constexpr, RD: tl.constexpr, LN: tl.constexpr, LD: tl.constexpr, T: tl.constexpr,
+    STARTS: tl.constexpr, SAVE: tl.constexpr, MAPS: tl.constexpr, ADD: tl.constexpr,
+    HAS_D: tl.constexpr, HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr, FAST: tl.constexpr,
 ):  # fmt: skip
-    """Per chunk, from the state before it: its outputs, at their positions in the direction's own map of `y` (K, B, L, D)."""
-    chunk, row, d, t, in_d, valid = _place(index, L, D, T, BLOCK_D)
-    k, b = row // B, row % B
-    mask = valid[:, None] & in_d[None, :]
-    pos = tl.load(index + k * L + t, mask=valid, other=0).to(tl.int64)
-    _, dt = _steps(delta, bias, row, pos, valid, d, in_d, k, L, D, HAS_BIAS, SOFTPLUS)
-    u = tl.load(x + (b * L + pos)[:, None] * D + d[None, :], mask=mask, other=0.0).to(tl.float32)
-    du = dt * u
-    total = tl.zeros((T, BLOCK_D), tl.float32)
-    if HAS_D:
-        total += tl.load(Dm + k * D + d, mask=in_d, other=0.0)[None, :] * u
-    first = (tl.arange(0, T) == 0)[:, None]
-    border = ((row * tl.num_programs(0) + chunk) * D + d) * N
-    for n in range(N):
-        decay = tl.exp2(dt * (tl.load(A + (k * D + d) * N + n, mask=in_d, other=0.0) * LOG2E)[None, :])
-        b_n = tl.load(Bm + ((b * L + pos) * K + k) * N + n, mask=valid, other=0.0).to(tl.float32)
-        c_n = tl.load(Cm + ((b * L + pos) * K + k) * N + n, mask=valid, other=0.0).to(tl.float32)
-        start = tl.load(states + border + n, mask=in_d, other=0.0)[None, :]
-        _, h = tl.associative_scan((decay, du * b_n[:, None] + tl.where(first, decay * start, 0.0)), 0, _compose)
-        total += h * c_n[:, None]
-    tl.store(y + (row * L + pos)[:, None] * D + d[None, :], total, mask=mask)
+    """Scan a segment from the state before it and write its outputs at their map positions.
 
-
-@triton.jit
-def gradients(
-    grad, x, delta, A, Bm, Cm, Dm, bias, index, states, back, dx, ddelta, dA, dB, dC, dD, dbias, L, D, N, B, K,
-    T: tl.constexpr, BLOCK_D: tl.constexpr, HAS_D: tl.constexpr, HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr,
-):  # fmt: skip
-    """Per chunk, from the state before it and the gradient that comes back into its end: all gradients.
-
-    dx goes to the direction's own map (K, B, L, D), dB and dC to the channel block's own (blocks, B, L, K, N), dA, dD and dbias
-    to the chunk's own rows; the caller adds them up. What a step gets through the decay is h_t - b_t = exp(dt A) h_{t-1}.
+    MAPS: into the direction's own map of `y` (K, B, L, D). Otherwise into `y` (B, L, D), ADD: plus what is in `so_far` (B, L, D).
+    STARTS: read the first state from `starts`, else it is zero. SAVE: write the state before every chunk to `states`.
     """
-    chunk, row, d, t, in_d, valid = _place(index, L, D, T, BLOCK_D)
-    k, b = row // B, row % B
-    mask = valid[:, None] & in_d[None, :]
-    pos = tl.load(index + k * L + t, mask=valid, other=0).to(tl.int64)
-    after = valid & (t + 1 < L) & (t + 1 < (chunk + 1) * T)
-    next_pos = tl.load(index + k * L + t + 1, mask=after, other=0).to(tl.int64)
-    raw, dt = _steps(delta, bias, row, pos, valid, d, in_d, k, L, D, HAS_BIAS, SOFTPLUS)
-    _, dt_next = _steps(delta, bias, row, next_pos, after, d, in_d, k, L, D, HAS_BIAS, SOFTPLUS)
-    at = (b * L + pos)[:, None] * D + d[None, :]
-    u = tl.load(x + at, mask=mask, other=0.0).to(tl.float32)
-    gy = tl.load(grad + at, mask=mask, other=0.0).to(tl.float32)
-    du = dt * u
-    g_du = tl.zeros((T, BLOCK_D), tl.float32)
-    g_dt = tl.zeros((T, BLOCK_D), tl.float32)
-    first = (tl.arange(0, T) == 0)[:, None]
-    last = (valid & (after == 0))[:, None]
-    chunk_row = (row * tl.num_programs(0) + chunk) * D + d
-    part = tl.program_id(2).to(tl.int64) * B * L
-    for n in range(N):
-        a_n = tl.load(A + (k * D + d) * N + n, mask=in_d, other=0.0)
-        scaled = (a_n * LOG2E)[None, :]
-        at_n = ((b * L + pos) * K + k) * N + n
-        b_n = tl.load(Bm + at_n, mask=valid, other=0.0).to(tl.float32)
-        c_n = tl.load(Cm + at_n, mask=valid, other=0.0).to(tl.float32)
-        start = tl.load(states + chunk_row * N + n, mask=in_d, other=0.0)[None, :]
-        decay = tl.exp2(dt * scaled)
-        inflow = du * b_n[:, None]
-        _, h = tl.associative_scan((decay, inflow + tl.where(first, decay * start, 0.0)), 0, _compose)
-        coming = tl.load(back + chunk_row * N + n, mask=in_d, other=0.0)[None, :]
-        _, g = tl.associative_scan(
-            (tl.exp2(dt_next * scaled), gy * c_n[:, None] + tl.where(last, coming, 0.0)), 0, _compose, reverse=True
-        )
-        g = tl.where(mask, g, 0.0)
-        through = g * (h - inflow)
-        g_du += g * b_n[:, None]
-        g_dt += through * a_n[None, :]
-        tl.store(dA + chunk_row * N + n, tl.sum(through * dt, 0), mask=in_d)
-        out_n = part * K * N + at_n
-        tl.store(dB + out_n, tl.sum(g * du, 1), mask=valid)
-        tl.store(dC + out_n, tl.sum(gy * h, 1), mask=valid)
-    g_raw = g_dt + g_du * u
-    if SOFTPLUS:
-        g_raw *= tl.sigmoid(raw)
-    g_x = g_du * dt
+    segment, row = tl.program_id(0), k0 * B + tl.program_id(1)
+    k, b, row = (row // B).to(tl.int64), (row % B).to(tl.int64), row.to(tl.int64)
+    d, n = channel_numbers(tl.program_id(2) * (RD * LD), RD, LN, LD), state_numbers(RQ, RN, LN, LD)
+    in_d = d < D
+    writes = in_d & (tl.arange(0, LN)[None, :, None] == 0)
+    both, in_both = matrix(d, n, D, N, RQ, RN, LN)
+    rate = tl.load(A + k * D * N + both, mask=in_both, other=0.0)
+    shift = tl.load(bias + k * D + d, mask=in_d, other=0.0) if HAS_BIAS else 0.0
+    skip = tl.load(Dm + k * D + d, mask=in_d, other=0.0) if HAS_D else 0.0
+    index += k * L
+    x += b * L * D
+    delta += row * L * D
+    Bm += (b * L * K + k) * N
+    Cm += (b * L * K + k) * N
+    y += (row if MAPS else b) * L * D
+    so_far += b * L * D
+    if STARTS:
+        h = tl.load(starts + (row * segments + segment) * D * N + both, mask=in_both, other=0.0)
+    else:
+        h = tl.zeros((RQ, RN, RD, LN, LD), tl.float32)
+    first = segment * span
+    last = tl.minimum(first + span, L)
+    pos = load_positions(index, first, L, T)
+    raws, us = load_rows(delta, pos, D, d, in_d, first, L, T), load_rows(x, pos, D, d, in_d, first, L, T)
+    for chunk in range(first // CHUNK, tl.cdiv(last, CHUNK)):
+        if SAVE:
+            tl.store(states + (row * chunks + chunk) * D * N + both, h, mask=in_both)
+        for _ in range(tl.cdiv(tl.minimum(CHUNK, last - first), T)):
+            following = first + T
+            next_pos = load_positions(index, following, L, T)
+            next_raws, next_us = (
+                load_rows(delta, next_pos, D, d, in_d, following, L, T),
+                load_rows(x, next_pos, D, d, in_d, following, L, T),
+            )
+            for i in tl.static_range(T):
+                valid = first + i < L
+                b_t = load_projection(Bm, pos[i], K * N, n, N, RQ * RN * LN == N)
+                c_t = load_projection(Cm, pos[i], K * N, n, N, RQ * RN * LN == N)
+                at = pos[i] * D + d
+                before = tl.load(so_far + at, mask=writes & valid, other=0.0) if ADD else 0.0
+                dt, _slope = step_size(raws[i], shift, valid, HAS_BIAS, SOFTPLUS, FAST)
+                h = h * exp2(spread(dt, RQ) * rate, FAST) + spread(dt * us[i], RQ) * b_t
+                out = over_states(h * c_t, RD, LN, LD)
+                if HAS_D:
+                    out += skip * us[i]
+                tl.store(y + at, (out + before).to(y.dtype.element_ty), mask=writes & valid)
+            first, pos, raws, us = following, next_pos, next_raws, next_us
+
+
+@triton.jit(do_not_specialize=_SIZES)
+def gradients(
+    grad, x, delta, A, Bm, Cm, Dm, bias, index, states, back, scratch, so_far, dx, ddelta, dA, dB, dC, dD, dbias,
+    L, D, B, K, k0, span, segments, chunks,
+    N: tl.constexpr, RQ: tl.constexpr, RN: tl.constexpr, RD: tl.constexpr, LN: tl.constexpr, LD: tl.constexpr, T: tl.constexpr,
+    KEEP: tl.constexpr, STAGE: tl.constexpr, BACK: tl.constexpr, MAPS: tl.constexpr, ADD: tl.constexpr,
+    HAS_D: tl.constexpr, HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr, FAST: tl.constexpr,
+):  # fmt: skip
+    """Walk back over a segment, from the gradient that comes back into its end, and write all gradients.
+
+    The states of a chunk are recomputed twice: once to leave the state before every T steps in `scratch`, which only the lane
+    that wrote it reads, then block by block from the last to the first, in registers. KEEP: keep the decays of a block too
+    instead of computing them again. dx is written as `outputs` writes y; dB and dC go to a map per block of channels
+    (blocks, B, L, K, N), dA (K, B, segments, D, N), dD and dbias (K, B, segments, D) to a row per program.
+    """
+    segment, row = tl.program_id(0), k0 * B + tl.program_id(1)
+    k, b, row = (row // B).to(tl.int64), (row % B).to(tl.int64), row.to(tl.int64)
+    d, n = channel_numbers(tl.program_id(2) * (RD * LD), RD, LN, LD), state_numbers(RQ, RN, LN, LD)
+    in_d = d < D
+    writes = in_d & (tl.arange(0, LN)[None, :, None] == 0)
+    one_lane = (tl.arange(0, LD)[None, None, None, :] == 0) & (n < N)
+    both, in_both = matrix(d, n, D, N, RQ, RN, LN)
+    rate = tl.load(A + k * D * N + both, mask=in_both, other=0.0)
+    shift = tl.load(bias + k * D + d, mask=in_d, other=0.0) if HAS_BIAS else 0.0
+    skip = tl.load(Dm + k * D + d, mask=in_d, other=0.0) if HAS_D else 0.0
+    index += k * L
+    x += b * L * D
+    grad += b * L * D
+    delta += row * L * D
+    ddelta += row * L * D
+    Bm += (b * L * K + k) * N
+    Cm += (b * L * K + k) * N
+    part = (tl.program_id(2) * B + b) * L * K + k
+    dB += part * N
+    dC += part * N
+    dx += (row if MAPS else b) * L * D
+    so_far += b * L * D
+    program = (tl.program_id(2) * tl.num_programs(1) + tl.program_id(1)) * tl.num_programs(0) + segment
+    SLOT: tl.constexpr = RQ * RN * RD * LN * LD
+    scratch += program.to(tl.int64) * ((CHUNK // T) * SLOT + (2 * CHUNK * RD * LD if STAGE else 0))
+    steps, slopes = scratch + (CHUNK // T) * SLOT, scratch + (CHUNK // T) * SLOT + CHUNK * RD * LD
+    lane = tl.arange(0, LN)[None, None, None, :, None] * LD + tl.arange(0, LD)[None, None, None, None, :]
+    held = (tl.arange(0, RQ)[:, None, None, None, None] * (LN * LD) + lane) * RD + tl.arange(0, RD)[None, None, :, None, None]
+    slot = (held * RN + tl.arange(0, RN)[None, :, None, None, None]).to(tl.int64)
+    local = tl.broadcast_to((tl.arange(0, LD)[None, None, :] * RD + tl.arange(0, RD)[:, None, None]).to(tl.int64), (RD, LN, LD))
+    turn = tl.broadcast_to(tl.arange(0, LN)[None, :, None], (RD, LN, LD))
+    out_row = row * segments + segment
+    if BACK:
+        g = tl.load(back + out_row * D * N + both, mask=in_both, other=0.0)
+    else:
+        g = tl.zeros((RQ, RN, RD, LN, LD), tl.float32)
+    g_rate = tl.zeros((RQ, RN, RD, LN, LD), tl.float32)
+    g_skip = tl.zeros((RD, LN, LD), tl.float32)
+    g_bias = tl.zeros((RD, LN, LD), tl.float32)
+    first_chunk = segment * span // CHUNK
+    last = tl.minimum(segment * span + span, L)
+    for c in range(tl.cdiv(last, CHUNK) - first_chunk):
+        chunk = tl.cdiv(last, CHUNK) - 1 - c
+        start = chunk * CHUNK
+        blocks = tl.cdiv(tl.minimum(CHUNK, last - start), T)
+        h = tl.load(states + (row * chunks + chunk) * D * N + both, mask=in_both, other=0.0)
+        if STAGE:
+            # Lanes that share channels take turns at the step sizes.
+            tl.debug_barrier()
+            for j in range(tl.cdiv(blocks * T, LN)):
+                t = start + j * LN + turn
+                here = tl.load(index + t, mask=t < L, other=0).to(tl.int64)
+                raw = tl.load(delta + here * D + d, mask=in_d & (t < L), other=0.0).to(tl.float32)
+                dt, slope = step_size(raw, shift, t < L, HAS_BIAS, SOFTPLUS, FAST)
+                tl.store(steps + (j * LN + turn) * (RD * LD) + local, dt)
+                tl.store(slopes + (j * LN + turn) * (RD * LD) + local, slope)
+            tl.debug_barrier()
+        for j in range(blocks - 1):
+            tl.store(scratch + j * SLOT + slot, h)
+            first = start + j * T
+            pos = load_positions(index, first, L, T)
+            us = load_rows(x, pos, D, d, in_d, first, L, T)
+            if not STAGE:
+                raws = load_rows(delta, pos, D, d, in_d, first, L, T)
+            for i in tl.static_range(T):
+                b_t = load_projection(Bm, pos[i], K * N, n, N, RQ * RN * LN == N)
+                if STAGE:
+                    dt = tl.load(steps + (j * T + i) * (RD * LD) + local)
+                else:
+                    dt, _slope = step_size(raws[i], shift, first + i < L, HAS_BIAS, SOFTPLUS, FAST)
+                h = h * exp2(spread(dt, RQ) * rate, FAST) + spread(dt * us[i], RQ) * b_t
+        tl.store(scratch + (blocks - 1) * SLOT + slot, h)
+        for j_back in range(blocks):
+            j = blocks - 1 - j_back
+            first = start + j * T
+            pos = load_positions(index, first, L, T)
+            us = load_rows(x, pos, D, d, in_d, first, L, T)
+            if not STAGE:
+                raws = load_rows(delta, pos, D, d, in_d, first, L, T)
+            h = tl.load(scratch + j * SLOT + slot)
+            befores, decays, kept_steps, kept_slopes = (), (), (), ()
+            for i in tl.static_range(T):
+                b_t = load_projection(Bm, pos[i], K * N, n, N, RQ * RN * LN == N)
+                if STAGE:
+                    dt = tl.load(steps + (j * T + i) * (RD * LD) + local)
+                else:
+                    dt, slope = step_size(raws[i], shift, first + i < L, HAS_BIAS, SOFTPLUS, FAST)
+                    kept_steps, kept_slopes = kept_steps + (dt,), kept_slopes + (slope,)
+                decay = exp2(spread(dt, RQ) * rate, FAST)
+                befores, decays = befores + (h,), decays + (decay,)
+                h = h * decay + spread(dt * us[i], RQ) * b_t
+            for i in tl.static_range(T - 1, -1, -1):
+                valid = first + i < L
+                at = pos[i] * D + d
+                at_n = pos[i] * (K * N) + n
+                gy = tl.load(grad + at, mask=in_d & valid, other=0.0).to(tl.float32)
+                b_t = load_projection(Bm, pos[i], K * N, n, N, RQ * RN * LN == N)
+                c_t = load_projection(Cm, pos[i], K * N, n, N, RQ * RN * LN == N)
+                h_before = befores[i]
+                if STAGE:
+                    dt = tl.load(steps + (j * T + i) * (RD * LD) + local)
+                    slope = tl.load(slopes + (j * T + i) * (RD * LD) + local)
+                    u = tl.load(x + at, mask=in_d & valid, other=0.0).to(tl.float32)
+                else:
+                    dt, slope, u = kept_steps[i], kept_slopes[i], us[i]
+                tl.store(dC + at_n, over_channels(spread(gy, RQ) * h, RQ, RN, LN, LD), mask=one_lane & valid)
+                g += spread(gy, RQ) * c_t
+                tl.store(dB + at_n, over_channels(g * spread(dt * u, RQ), RQ, RN, LN, LD), mask=one_lane & valid)
+                g_input = over_states(g * b_t, RD, LN, LD)
+                if KEEP:
+                    rate_again, decay = rate, decays[i]
+                else:
+                    # Read after a store, so that the compiler does not keep these and the decays in registers.
+                    rate_again = tl.load(A + k * D * N + both, mask=in_both, other=0.0)
+                    decay = exp2(spread(dt, RQ) * rate_again, FAST)
+                g = g * decay
+                through = g * h_before
+                g_rate += through * spread(dt, RQ)
+                g_raw = (over_states(through * rate_again, RD, LN, LD) * LN2 + g_input * u) * slope
+                g_x = g_input * dt
+                if HAS_D:
+                    g_x += skip * gy
+                    g_skip += gy * u
+                if HAS_BIAS:
+                    g_bias += tl.where(valid, g_raw, 0.0)
+                if ADD:
+                    g_x += tl.load(so_far + at, mask=writes & valid, other=0.0)
+                tl.store(dx + at, g_x.to(dx.dtype.element_ty), mask=writes & valid)
+                tl.store(ddelta + at, g_raw.to(ddelta.dtype.element_ty), mask=writes & valid)
+                h = h_before
+    tl.store(dA + out_row * D * N + both, g_rate, mask=in_both)
     if HAS_D:
-        g_x += tl.load(Dm + k * D + d, mask=in_d, other=0.0)[None, :] * gy
-        tl.store(dD + chunk_row, tl.sum(gy * u, 0), mask=in_d)
+        tl.store(dD + out_row * D + d, g_skip, mask=writes)
     if HAS_BIAS:
-        tl.store(dbias + chunk_row, tl.sum(tl.where(mask, g_raw, 0.0), 0), mask=in_d)
-    here = (row * L + pos)[:, None] * D + d[None, :]
-    tl.store(dx + here, g_x, mask=mask)
-    tl.store(ddelta + here, g_raw, mask=mask)
+        tl.store(dbias + out_row * D + d, g_bias, mask=writes)

@@ -117,7 +117,7 @@ def test_runs_are_made_once_and_failures_do_not_affect_others(write, pair_folder
     tables = {**GRID["tables"], "third": {"title": "Broken", "rows": {"bad": {"fusion": "sum", "head": "conv"}}}}
     broken = read_grid(write(data=data, seeds=[0], tables=tables))
     lines = []
-    (failure,) = run_grid(broken, out, processes=2, say=lines.append)
+    (failure,) = run_grid(broken, out, processes=2, report=lines.append)
     assert "takes one level" in failure and "3 runs, 0 of them complete" in lines[0]
     kept = {file.name: file.read_bytes() for file in (out / "runs").iterdir()}
     threads = {json.loads(data)["environment"]["hardware"]["threads"] for data in kept.values()}

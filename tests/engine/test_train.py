@@ -100,8 +100,8 @@ def test_non_finite_weights_are_not_written(tiny, pair_folder, tmp_path):
     assert not list(tmp_path.glob("checkpoints/*")) and not (tmp_path / "model.safetensors").exists()
 
 
-@pytest.mark.parametrize("poison", ["loss", "gradient"])
-def test_a_skipped_step_changes_nothing_but_its_counter(tiny, pair_folder, tmp_path, poison):
+@pytest.mark.parametrize("source", ["loss", "gradient"])
+def test_a_skipped_step_changes_nothing_but_its_counter(tiny, pair_folder, tmp_path, source):
     samples = list(FolderPairs(pair_folder(2, 40)))
     model = tiny()
     calls = []
@@ -109,7 +109,7 @@ def test_a_skipped_step_changes_nothing_but_its_counter(tiny, pair_folder, tmp_p
     def spoil(module, inputs, output):
         calls.append({name: value.clone() for name, value in model.state_dict().items()} if module.training else None)
         if module.training and len([c for c in calls if c]) == 2:
-            if poison == "loss":
+            if source == "loss":
                 return output * float("inf")
             output.register_hook(lambda gradient: gradient * float("nan"))
         return None

@@ -9,9 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from cdzoo.ops import scan_cpu, scan_index
+from cdzoo.ops.args import ScanArgs
 from cdzoo.ops.backends import load, why_not
 
-NAMES = ("x", "delta", "A", "B", "C", "D", "delta_bias")
+NAMES = ScanArgs._fields
 
 
 def usable_backends() -> list[str]:
@@ -74,4 +75,4 @@ def step_by_step(x, delta, A, B, C, D=None, delta_bias=None, delta_softplus=True
 def flat(tensors):
     """The tensors of `map_problem` as a backend takes them."""
     x, delta, A, B, C, D, bias = (None if t is None else t.detach() for t in tensors)
-    return [x.flatten(1, 2), delta.flatten(2, 3), A, B.flatten(1, 2), C.flatten(1, 2), D, bias]
+    return ScanArgs(x.flatten(1, 2), delta.flatten(2, 3), A, B.flatten(1, 2), C.flatten(1, 2), D, bias)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scan_cases import NAMES, flat, map_problem, module_of, usable_backends
 
 from cdzoo.ops import list_scan_orders, scan_cpu, scan_index, scan_reference
+from cdzoo.ops.args import ScanArgs
 from cdzoo.ops.orders import num_directions
 from cdzoo.ops.selfcheck import BACKWARD_TOLERANCE, FORWARD_TOLERANCE, relative_error
 
@@ -22,12 +23,12 @@ def compare(name, tensors, order="cross", softplus=True):
     height, width = tensors[0].shape[1:3]
     index, inputs = scan_index(order, height, width), flat(tensors)
     grad = torch.randn_like(inputs[0])
-    exact = [None if t is None else t.double() for t in inputs]
-    y, states = scan_reference.forward(*exact, index, softplus, True)
-    grads = scan_reference.backward(grad.double(), *exact, index, softplus, states)
+    exact = ScanArgs(*(None if t is None else t.double() for t in inputs))
+    y, states = scan_reference.forward(exact, index, softplus, True)
+    grads = scan_reference.backward(grad.double(), exact, index, softplus, states)
     with module_of(name) as module:
-        own_y, own_states = module.forward(*inputs, index, softplus, True)
-        own_grads = module.backward(grad, *inputs, index, softplus, own_states)
+        own_y, own_states = module.forward(inputs, index, softplus, True)
+        own_grads = module.backward(grad, inputs, index, softplus, own_states)
     assert relative_error(own_y, y) <= FORWARD_TOLERANCE
     assert own_states.shape == states.shape and own_states.dtype == torch.float32
     assert states.shape[2] == 1 or relative_error(own_states, states) <= BACKWARD_TOLERANCE  # they serve the gradients
@@ -86,10 +87,10 @@ def test_long_memory_does_not_drift(name):
 def test_large_values_stay_finite(name, steps, decay):
     tensors = map_problem(1, 9, 9, 20, 4, scale=1e4, decay=decay)
     inputs, index = flat(tensors), scan_index("cross", 9, 9)
-    inputs[1] = inputs[1] + steps
+    inputs = inputs._replace(delta=inputs.delta + steps)
     with module_of(name) as module:
-        y, states = module.forward(*inputs, index, True, True)
-        grads = module.backward(torch.ones_like(y), *inputs, index, True, states)
+        y, states = module.forward(inputs, index, True, True)
+        grads = module.backward(torch.ones_like(y), inputs, index, True, states)
     assert all(bool(torch.isfinite(t).all()) for t in (y, states, *grads))
 
 
@@ -99,7 +100,7 @@ def test_a_nan_is_not_swallowed(name):
         inputs, index = flat(map_problem(1, 3, 3, 5, 4)), scan_index("cross", 3, 3)
         inputs[place][..., 4, 2] = float("nan")
         with module_of(name) as module:
-            y = module.forward(*inputs, index, True, False)[0]
+            y = module.forward(inputs, index, True, False)[0]
         assert bool(torch.isnan(y[..., 2]).any()) and not bool(torch.isnan(y[..., [0, 1, 3, 4]]).any())
 
 
@@ -132,8 +133,8 @@ def test_results_do_not_depend_on_threads(name, size, openmp, monkeypatch):
         for threads in (1, 2, 7, 7):
             torch.set_num_threads(threads)
             with module_of(name) as module:
-                y, states = module.forward(*inputs, index, True, True)
-                results.append([y, states, *module.backward(grad, *inputs, index, True, states)])
+                y, states = module.forward(inputs, index, True, True)
+                results.append([y, states, *module.backward(grad, inputs, index, True, states)])
     finally:
         torch.set_num_threads(before)
     for other in results[1:]:
@@ -155,10 +156,10 @@ def test_the_kernel_runs_on_the_threads_it_is_given(name, monkeypatch):
     try:
         torch.set_num_threads(1)
         with module_of(name) as module:
-            alone = module.forward(*inputs, index, True, False)[0]
+            alone = module.forward(inputs, index, True, False)[0]
             torch.set_num_threads(3)
             monkeypatch.setattr(scan_cpu, "_region", lambda: ctypes.cast(region, ctypes.c_void_p).value)
-            together = module.forward(*inputs, index, True, False)[0]
+            together = module.forward(inputs, index, True, False)[0]
     finally:
         torch.set_num_threads(before)
     assert asked == [(3, 0)] and torch.equal(alone, together)
@@ -197,7 +198,7 @@ def test_the_exponential_is_right_over_its_whole_range(name):
         x, delta, ones = torch.ones(1, 2, channels), torch.full((1, 1, 2, channels), step), torch.ones(1, 2, 1, 1)
         B = torch.tensor([1 / step, 0.0]).view(1, 2, 1, 1)
         with module_of(name) as module:
-            y = module.forward(x, delta, A, B, ones, None, None, torch.tensor([[0, 1]], dtype=torch.int32), False, False)[0]
+            y = module.forward(ScanArgs(x, delta, A, B, ones), torch.tensor([[0, 1]], dtype=torch.int32), False, False)[0]
         first, second = y[0].double()
         exact = (A.double().flatten() * step).exp() * first
         # The exponent is a float: half a unit of its last place is 4e-6 at 86.
@@ -209,8 +210,8 @@ def test_the_exponential_is_right_over_its_whole_range(name):
 def test_empty_batch(name):
     inputs, index = flat(map_problem(0, 3, 3, 5, 2)), scan_index("cross", 3, 3)
     with module_of(name) as module:
-        y, states = module.forward(*inputs, index, True, True)
-        grads = module.backward(torch.zeros_like(y), *inputs, index, True, states)
+        y, states = module.forward(inputs, index, True, True)
+        grads = module.backward(torch.zeros_like(y), inputs, index, True, states)
     assert y.shape == (0, 9, 5) and all(not g.any() for g in grads)
 
 
@@ -219,8 +220,8 @@ def test_wrong_tensors_are_refused_not_read(name):
     inputs, index = flat(map_problem(1, 3, 3, 5, 2)), scan_index("cross", 3, 3)
     with module_of(name) as module:
         with pytest.raises(ValueError, match="float32"):
-            module.forward(inputs[0].double(), *inputs[1:], index, True, False)
+            module.forward(inputs._replace(x=inputs.x.double()), index, True, False)
         with pytest.raises(ValueError, match="contiguous"):
-            module.forward(inputs[0].transpose(0, 1), *inputs[1:], index, True, False)
-        with pytest.raises(ValueError, match="do not fit"):
-            module.forward(inputs[0], inputs[1][:2].contiguous(), *inputs[2:], index, True, False)
+            module.forward(inputs._replace(x=inputs.x.mT.contiguous().mT), index, True, False)
+        with pytest.raises(ValueError, match=r"delta must be \(K, B, L, Dm\)"):
+            module.forward(inputs._replace(delta=inputs.delta[:2].contiguous()), index, True, False)

@@ -1,10 +1,11 @@
-"""The benchmark of the scan runs, and measures what it says."""
+"""The benchmarks of the scan run, and measure what they say."""
 
 import importlib
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,42 @@ def test_the_published_algorithm_is_the_same_function(monkeypatch):
     (tensors,) = scan.make(scan.Case("check", 2, 4, ((12, 5),)), "cpu")
     with set_scan_backend("reference"):
         torch.testing.assert_close(scan.published(*tensors), ss2d_scan(*tensors), rtol=1e-5, atol=1e-5)
+
+
+def test_vmamba_way_is_the_same_function(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    module = importlib.import_module("scan_cuda")
+    args = module.problem(2, 4, 6, 3, torch.float32, "cpu")
+    with set_scan_backend("reference"):
+        torch.testing.assert_close(module.vmamba_scan(args), ss2d_scan(*args), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_gpu_script_runs_on_a_cpu_within_its_budget(tmp_path):
+    env = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}
+    words = [sys.executable, str(SCRIPT.with_name("scan_cuda.py")), "--device", "cpu", "--quick", "--budget", "4"]
+    done = subprocess.run([*words, "--out", str(tmp_path / "scan.json")], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    report = json.loads((tmp_path / "scan.json").read_text())
+    assert report["correctness"] and report["scans"] and report["networks"] and report["skipped"]
+    assert all(entry["correct"] for entry in report["correctness"])
+    for entry in report["scans"]:
+        assert all(times["min_ms"] > 0 for times in entry["times"].values()), entry
+
+
+@pytest.mark.parametrize("form", ["wheel", "module", "built", "none"])
+def test_a_compiled_rival_is_taken_and_not_built_again(form, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    module = importlib.import_module("mamba_ssm_kernel")
+    wheels, into = tmp_path / "wheels", tmp_path / "into"
+    wheels.mkdir()
+    into.mkdir()
+    name = "selective_scan_cuda.cpython-311-x86_64-linux-gnu.so"
+    if form == "wheel":
+        with zipfile.ZipFile(wheels / "mamba_ssm-2.3.2.post1-cp311-cp311-linux_x86_64.whl", "w") as archive:
+            archive.writestr(name, b"code")
+            archive.writestr("mamba_ssm/__init__.py", b"")
+    elif form != "none":
+        ((wheels if form == "module" else into) / name).write_bytes(b"code")
+    assert module.take_compiled(wheels, into) == (form != "none")
+    assert [file.name for file in into.iterdir()] == ([] if form == "none" else [name])

@@ -1,0 +1,151 @@
+"""Extension points: exchange of features between dates, fusions of several dates, branches, and checks of declared channels."""
+
+import pytest
+import torch
+
+import cdzoo
+from cdzoo.backbones import VSSBackbone
+from cdzoo.components import Exchange, Fusion, LevelFusion, PerLevelFusion
+from cdzoo.errors import ChannelMismatchError, ConfigError, InputError
+from cdzoo.fusion import Diff
+from cdzoo.heads import Summation
+from cdzoo.registry import BACKBONES, COMPONENTS
+
+SIZE = {"channels": 8, "depths": (1, 1, 1, 1), "d_state": 2}
+
+
+class SwapHalf(Exchange):
+    """Swaps half of the channels between two dates."""
+
+    def forward(self, x, num_dates):
+        dates = list(x.chunk(num_dates))
+        half = x.shape[1] // 2
+        dates = [torch.cat([dates[1 - i][:, :half], date[:, half:]], 1) for i, date in enumerate(dates)]
+        return torch.cat(dates)
+
+
+def detector(backbone, fusion=None):
+    fusion = fusion or PerLevelFusion([Diff(channels) for channels in backbone.out_channels], backbone.out_strides)
+    return cdzoo.ChangeDetector(backbone, None, fusion, None, Summation(fusion.out_channels, fusion.out_strides)).eval()
+
+
+def test_exchange_hook_changes_both_dates():
+    torch.manual_seed(0)
+    backbone = VSSBackbone(**SIZE).eval()
+    images = tuple(torch.rand(2, 2, 3, 64, 64))
+    with torch.no_grad():
+        before = backbone.encode(images)
+        backbone.add_exchange(SwapHalf(), levels=[1])
+        after = backbone.encode(images)
+    assert torch.equal(before[0][0], after[0][0])  # finer than the exchange
+    half = before[0][1].shape[1] // 2
+    for date in (0, 1):
+        assert not torch.allclose(before[date][2], after[date][2])
+        assert before[date][1][:, half:].shape == after[date][1][:, half:].shape
+
+
+def test_exchange_of_equal_dates_is_the_identity():
+    backbone = VSSBackbone(**SIZE).eval()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = backbone.encode((image, image))
+        backbone.add_exchange(SwapHalf())
+        found = backbone.encode((image, image))
+    for date in (0, 1):
+        for level, other in zip(found[date], expected[date], strict=True):
+            torch.testing.assert_close(level, other)
+
+
+def test_a_backbone_may_override_encode():
+    class Mixed(VSSBackbone):
+        def encode(self, images):
+            mean = torch.stack(images).mean(0)
+            return super().encode([image - mean for image in images])
+
+    model = detector(Mixed(**SIZE))
+    x1, x2 = torch.rand(2, 1, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(model(x1 + 0.25, x2 + 0.25), model(x1, x2), atol=1e-5, rtol=1e-4)
+
+
+class Spread(Fusion):
+    """Range of the features over any number of dates."""
+
+    num_dates = None
+
+    def __init__(self, in_channels, in_strides):
+        super().__init__(in_channels, in_strides)
+
+    def forward(self, *pyramids):
+        return [torch.stack(level).amax(0) - torch.stack(level).amin(0) for level in zip(*pyramids, strict=True)]
+
+
+def test_three_dates():
+    backbone = VSSBackbone(**SIZE)
+    fusion = Spread(backbone.out_channels, backbone.out_strides)
+    model = cdzoo.create_model(
+        "glmamba_tiny", in_chans=(3, 3, 3), backbone=backbone, neck=None, fusion=fusion, decoder=None
+    ).eval()
+    assert model.num_dates == 3
+    x1, x2, x3 = torch.rand(3, 1, 3, 48, 64)
+    with torch.no_grad():
+        assert model(x1, x2, x3).shape == (1, 1, 48, 64)
+        torch.testing.assert_close(model(x1, x2, x3), model(x3, x1, x2))
+    with pytest.raises(InputError, match="3 tensors"):
+        model(x1, x2)
+    with pytest.raises(ConfigError, match="dates"):
+        cdzoo.create_model("glmamba_tiny", in_chans=(3, 3, 3), fusion="bfa")
+
+
+def test_a_fusion_with_other_channels_than_declared_is_refused():
+    class Doubling(LevelFusion):
+        def forward(self, x1, x2):
+            return torch.cat([x1, x2], 1)
+
+    with pytest.raises(ChannelMismatchError, match=r"(?s)Doubling.*16.*8|Doubling.*8.*16|32"):
+        cdzoo.create_model("glmamba_tiny", backbone_kwargs=SIZE, fusion=Doubling, decoder=None)
+
+
+def test_flags_are_those_of_all_components():
+    class Global(LevelFusion):
+        is_local = False
+        exportable = False
+
+        def forward(self, x1, x2):
+            return (x1 - x2) - (x1 - x2).mean((2, 3), keepdim=True)
+
+    backbone = BACKBONES.get("unet")()
+    local = detector(backbone)
+    assert local.local is backbone.is_local and local.exportable
+    fused = PerLevelFusion([Global(channels) for channels in backbone.out_channels], backbone.out_strides)
+    model = detector(backbone, fused)
+    assert not model.local and not model.exportable
+
+
+def built(kind, name):
+    """Return a component of a model with four levels; skip those that need another pyramid."""
+    options = {"neck": None, "decoder": None, kind: name}
+    try:
+        model = cdzoo.create_model("glmamba_tiny", backbone_kwargs=SIZE, **options)
+    except ConfigError:
+        pytest.skip(f"{kind} {name} needs another pyramid")
+    return getattr(model, kind).eval()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, name) for kind in ("neck", "fusion", "decoder") for name in COMPONENTS[kind].list() if name != "early"],
+)
+def test_components_that_say_they_are_local_are(kind, name):
+    """A change in one corner of the input must not reach the opposite corner of the output."""
+    component = built(kind, name)
+    pyramids = [[torch.rand(1, c, 128 // s, 128 // s) for c, s in zip(component.in_channels, (1, 2, 4, 8), strict=False)]] * 2
+    changed = [[level.clone() for level in pyramid] for pyramid in pyramids]
+    for pyramid in changed:
+        for level in pyramid:
+            level[..., 0, 0] += 1
+    count = 2 if kind == "fusion" else 1
+    with torch.no_grad():
+        before, after = component(*pyramids[:count]), component(*changed[:count])
+    far = max(float((a - b)[..., -1, -1].abs().max()) for a, b in zip(before, after, strict=True))
+    assert (far < 1e-6) or not component.is_local, f"{name}: the opposite corner moves by {far:.1e}"
