@@ -118,7 +118,7 @@ def test_runs_are_made_once_and_failures_do_not_affect_others(write, pair_folder
     broken = read_grid(write(data=data, seeds=[0], tables=tables))
     lines = []
     (failure,) = run_grid(broken, out, processes=2, report=lines.append)
-    assert "takes one level" in failure and "3 runs, 0 of them complete" in lines[0]
+    assert "expects one level" in failure and "3 runs, 0 of them complete" in lines[0]
     kept = {file.name: file.read_bytes() for file in (out / "runs").iterdir()}
     threads = {json.loads(data)["environment"]["hardware"]["threads"] for data in kept.values()}
     assert max(threads) <= max(1, os.cpu_count() // 2), "two processes share the cores"
