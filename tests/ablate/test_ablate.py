@@ -208,4 +208,4 @@ def test_missing_runs_and_invalid_settings_exit_with_2(write, tmp_path, capsys):
     assert command()([str(path), "--out", str(tmp_path / "o"), "--tables"]) == 2
     assert "no run of 'Two fusions' is complete" in capsys.readouterr().err
     assert command()([str(path), "epochs"]) == 2
-    assert "given as key=value" in capsys.readouterr().err
+    assert "have the form key=value" in capsys.readouterr().err
