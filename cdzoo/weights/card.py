@@ -1,4 +1,4 @@
-"""The model card: README.md of a published model, written from its config and its results."""
+"""Model cards: README.md of a published model, generated from its config and results."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from cdzoo.io.files import write_text
 from cdzoo.weights.folder import CARD_FILE, PICTURE_FILE, RESULTS_FILE
 
 _SCORES = ("precision", "recall", "f1", "iou", "oa", "kappa")
-_USE = """Maps what changed between two images of one place: co-registered, of the same size, with the bands and value range
-below. It was trained on the data named below and nothing else; on images of another sensor, resolution, season or region expect
-worse, and measure before you rely on it. It is not meant for decisions about people or property without a person who checks the
-map."""
+_USE = """Maps change between two co-registered images of the same size, with the bands and value range below. It was trained on the
+data set below only. Expect lower accuracy for other sensors, resolutions, seasons and regions, and evaluate before use. Decisions about
+people or property require a human check of the map."""
 
 
 def write_card(folder: Path, config: ModelCfg, params: int, cost: str = "") -> Path:
@@ -87,7 +86,7 @@ def _front_matter(config: ModelCfg, results: Mapping[str, Any]) -> str:
 
 
 def _dataset(results: Mapping[str, Any]) -> str:
-    """Return the last part of the name alone: a path on somebody's machine is nobody else's business."""
+    """Return the last part of the path only, since paths of a machine must not be published."""
     data = results.get("data")
     name = data.get("data", "") if isinstance(data, Mapping) else str(data or "")
     return Path(name).name or "unknown"
@@ -123,7 +122,7 @@ def _scores(results: Mapping[str, Any]) -> str:
     if protocol:
         name, digest, threshold = (protocol.get(key, "not stated") for key in ("name", "hash", "threshold"))
         said += f", protocol `{name}` (hash {digest}, threshold {threshold})"
-    return f"| score | per cent |\n|---|---|\n{rows}\n\n{said}."
+    return f"| score | percent |\n|---|---|\n{rows}\n\n{said}."
 
 
 def _license(config: ModelCfg) -> str:

@@ -1,7 +1,6 @@
-"""The Hugging Face Hub: fetching files and folders, checking them, and publishing.
+"""Download from and upload to the Hugging Face Hub.
 
-Everything goes through `huggingface_hub`, so `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE` and the login of its
-command line work as its users know them.
+All requests use `huggingface_hub`, so `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE` and `hf auth login` apply.
 """
 
 from __future__ import annotations
@@ -20,21 +19,21 @@ from cdzoo.io.files import check_sha256
 from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, PICTURE_FILE, RESULTS_FILE, WEIGHTS_FILE
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, RESULTS_FILE, PICTURE_FILE)
-"""What a published model consists of; nothing else of a folder is sent or fetched."""
+"""Files of a model on the Hub; other files are neither uploaded nor downloaded."""
 TRIES = 4
 FIRST_WAIT = 0.5
-"""Seconds before the first repetition; it doubles each time."""
+"""Seconds before the first retry; doubled for each further one."""
 
 T = TypeVar("T")
 
 
 def download(source: str, file: str, force: bool = False, cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Fetch one file of `owner/name[@revision]` from the Hub, or from its cache.
+    """Download one file of `owner/name[@revision]` from the Hub, or return it from the cache.
 
-    A server that fails (5xx), a connection that breaks and a download that is cut off are tried again a few times.
+    Server errors (5xx), broken connections and truncated downloads are retried.
 
     Raises:
-        WeightsError: The Hub does not give it; the message says what to do.
+        WeightsError: The file cannot be downloaded.
     """
     from huggingface_hub import hf_hub_download
 
@@ -44,25 +43,25 @@ def download(source: str, file: str, force: bool = False, cache_dir: str | os.Pa
 
 
 def stored_sha256(file: Path) -> str | None:
-    """Return the sha256 that the Hub gave for a file of its cache; None for small files, which it does not hash so.
+    """Return the sha256 of a cached file according to the Hub; None for small files, which have no sha256 there.
 
-    The cache names the contents of a file by its ETag, and that of large files is their sha256.
+    The cache stores files by ETag, which is the sha256 for large files.
     """
     name = file.resolve().name
     return name if re.fullmatch(r"[0-9a-f]{64}", name) else None
 
 
 def pull(source: str, folder: str | Path | None = None, force: bool = False) -> Path:
-    """Fetch a model and check it; return the folder that `local-dir:` takes.
+    """Download and verify a model; return its folder, for `local-dir:`.
 
     Args:
         source: `owner/name[@revision]`.
         folder: Folder to copy the files to, atomically; the cache folder by default.
-        force: Fetch again what is in the cache.
+        force: Download again even if cached.
 
     Raises:
-        InputError: `folder` exists already.
-        WeightsError: The Hub does not give it, or a file is damaged.
+        InputError: `folder` already exists.
+        WeightsError: A file cannot be downloaded or is damaged.
     """
     from huggingface_hub import constants, list_repo_files
 
@@ -76,7 +75,7 @@ def pull(source: str, folder: str | Path | None = None, force: bool = False) -> 
     if (sha256 := stored_sha256(weights)) is not None:
         check_sha256(weights, sha256)
     found = {file.name for file in config.parent.iterdir()}
-    if not constants.HF_HUB_OFFLINE:  # offline, what the cache holds is enough to use the model
+    if not constants.HF_HUB_OFFLINE:  # offline, the cached files are sufficient
         found |= set(_ask(source, lambda: list_repo_files(repo, revision=commit)))
     files = [config, weights, *(download(f"{repo}@{commit}", name, force) for name in FILES[2:] if name in found)]
     if target is None:
@@ -92,13 +91,13 @@ def pull(source: str, folder: str | Path | None = None, force: bool = False) -> 
 
 
 def push(folder: str | Path, repo: str, private: bool = False, message: str = "", revision: str | None = None) -> str:
-    """Publish a folder written by `save_pretrained` or `cdzoo train`; return the commit.
+    """Upload a folder written by `save_pretrained` or `cdzoo train`; return the commit.
 
-    The repository is made if it is not there. Only the files of a model are sent; training logs and checkpoints stay.
+    The repository is created if it does not exist. Training logs and checkpoints are not uploaded.
 
     Raises:
-        InputError: The folder holds no model.
-        WeightsError: The Hub refuses.
+        InputError: The folder does not contain a model.
+        WeightsError: The Hub rejects the upload.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -121,7 +120,7 @@ def split_source(source: str) -> tuple[str, str | None]:
     """Return repository and revision of `owner/name[@revision]`.
 
     Raises:
-        WeightsError: It is no such name.
+        WeightsError: `source` has another form.
     """
     repo, _, revision = source.partition("@")
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo) or ".." in repo:
@@ -130,7 +129,7 @@ def split_source(source: str) -> tuple[str, str | None]:
 
 
 def _ask(source: str, request: Callable[[], T]) -> T:
-    """Make a request, again if the server or the connection failed, and say clearly what went wrong."""
+    """Make a request, retry it if the server or the connection fails, and raise `WeightsError` with the cause."""
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -151,7 +150,7 @@ def _ask(source: str, request: Callable[[], T]) -> T:
                 f"{what} could not be downloaded: there is no such repository, or it is not yours to see; log in with: hf auth "
                 f"login ({_first_line(error)})"
             ) from error
-        except LocalEntryNotFoundError as error:  # the client has tried for a while, or is offline
+        except LocalEntryNotFoundError as error:  # after the retries of the client, or offline
             raise WeightsError(f"{what} could not be downloaded and is not in the cache: {_first_line(error)}") from error
         except (RevisionNotFoundError, EntryNotFoundError, HFValidationError, OfflineModeIsEnabled) as error:
             raise WeightsError(f"{what} could not be downloaded: {_first_line(error)}") from error
@@ -164,8 +163,7 @@ def _ask(source: str, request: Callable[[], T]) -> T:
             if not left or (status is not None and status < 500):
                 raise WeightsError(f"{what} failed: {_first_line(error)}") from error
         except Exception as error:
-            # The client's HTTP library raises its own errors for broken connections and truncated bodies; which one it is
-            # differs between versions of the client.
+            # Errors of broken connections and truncated bodies come from the HTTP library, which differs between versions.
             if not _is_connection(error):
                 raise
             if not left:
