@@ -15,9 +15,9 @@ from cdzoo.io.files import write_text
 from cdzoo.weights.folder import CARD_FILE, PICTURE_FILE, RESULTS_FILE
 
 _SCORES = ("precision", "recall", "f1", "iou", "oa", "kappa")
-_USE = """Maps change between two co-registered images of the same size, with the bands and value range below. It was trained on the
-data set below only. Expect lower accuracy for other sensors, resolutions, seasons and regions, and evaluate before use. Decisions about
-people or property require a human check of the map."""
+_USE = """Maps change between two co-registered images of the same size, with the bands and value range below. It was trained on
+the data set below only. Expect lower accuracy for other sensors, resolutions, seasons and regions, and evaluate before use.
+Decisions about people or property require a human check of the map."""
 
 
 def write_card(folder: Path, config: ModelCfg, params: int, cost: str = "") -> Path:
