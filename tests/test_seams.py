@@ -9,6 +9,7 @@ from cdzoo.components import Exchange, Fusion, LevelFusion, PerLevelFusion
 from cdzoo.errors import ChannelMismatchError, ConfigError, InputError
 from cdzoo.fusion import Diff
 from cdzoo.heads import Summation
+from cdzoo.models.branch import Branch
 from cdzoo.registry import BACKBONES, COMPONENTS
 
 SIZE = {"channels": 8, "depths": (1, 1, 1, 1), "d_state": 2}
@@ -149,3 +150,25 @@ def test_components_that_say_they_are_local_are(kind, name):
         before, after = component(*pyramids[:count]), component(*changed[:count])
     far = max(float((a - b)[..., -1, -1].abs().max()) for a, b in zip(before, after, strict=True))
     assert (far < 1e-6) or not component.is_local, f"{name}: the opposite corner moves by {far:.1e}"
+
+
+def test_branches_are_further_outputs():
+    model = cdzoo.create_model("glmamba_tiny", backbone_kwargs=SIZE).eval()
+    channels, strides = model.neck.out_channels, model.neck.out_strides
+    x1, x2 = torch.rand(2, 1, 3, 50, 70)
+    with torch.no_grad():
+        change = model(x1, x2)
+        model.branches["before"] = Branch(Summation(channels, strides, num_classes=5))
+        model.branches["after"] = Branch(Summation(channels, strides, num_classes=5), dates=(1,))
+        model.branches["after"].load_state_dict(model.branches["before"].state_dict())
+        model.eval()
+        outputs, swapped = model(x1, x2), model(x2, x1)
+    assert {name: tuple(value.shape) for name, value in outputs.items()} == {
+        "change": (1, 1, 50, 70),
+        "before": (1, 5, 50, 70),
+        "after": (1, 5, 50, 70),
+    }
+    torch.testing.assert_close(outputs["change"], change)
+    torch.testing.assert_close(outputs["before"], swapped["after"])
+    with pytest.raises(ConfigError, match="requires a fusion"):
+        Branch(Summation(channels, strides), dates=(0, 1))

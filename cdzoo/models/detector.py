@@ -44,7 +44,8 @@ class ChangeDetector(PretrainedMixin):
         config: Description of the model.
         pretrained_cfg: Description of the loaded weights; None without published weights.
         task: Meaning of the outputs.
-        branches: Further outputs by name; empty for tasks with one output.
+        branches: Further outputs by name, each a `Branch`. With any of them `forward` returns a dict with the logits of change as
+            `"change"`.
         fixed_input_size: Height and width that the network is built for; None if it accepts any size from 32 pixels on.
         size_multiple: Height and width must be multiples of this.
         square: Whether height and width must be equal.
@@ -126,19 +127,18 @@ class ChangeDetector(PretrainedMixin):
         Raises:
             InputError: The images do not match each other or the model.
         """
-        return self.forward_head(self.forward_features(*images), images[0].shape[-2:])
+        height, width = images[0].shape[-2:]
+        pyramids = self._encode(images)
+        change = self.forward_head(self.decoder(self.fusion(*pyramids)), (height, width))
+        if not self.branches:
+            return change
+        down, right = self.padding(height, width)
+        size = height + down, width + right
+        return {"change": change} | {name: branch(pyramids, size)[..., :height, :width] for name, branch in self.branches.items()}
 
     def forward_features(self, *images: Tensor) -> Pyramid:
         """Return the input of the head: the decoded pyramid of the padded images, finest level first."""
-        check_images(images, self.bands)
-        padded = [self._pad(image) for image in images]
-        if self.fusion.num_dates == 1 < self.num_dates:  # early fusion
-            padded = [torch.cat(padded, dim=1)]
-        if self.backbone2 is not None:
-            pyramids = [self.neck(encoder(x)) for encoder, x in zip((self.backbone, self.backbone2), padded, strict=True)]
-        else:
-            pyramids = self._refine(self.backbone.encode(padded))
-        return self.decoder(self.fusion(*pyramids))
+        return self.decoder(self.fusion(*self._encode(images)))
 
     def forward_head(self, features: Pyramid, size: Sequence[int] | None = None) -> Output:
         """Return the logits of a decoded pyramid.
@@ -247,6 +247,15 @@ class ChangeDetector(PretrainedMixin):
 
     def _all(self, flag: str) -> bool:
         return all(getattr(component, flag) for component in self._components())
+
+    def _encode(self, images: Sequence[Tensor]) -> list[Pyramid]:
+        check_images(images, self.bands)
+        padded = [self._pad(image) for image in images]
+        if self.fusion.num_dates == 1 < self.num_dates:  # early fusion
+            padded = [torch.cat(padded, dim=1)]
+        if self.backbone2 is not None:
+            return [self.neck(encoder(x)) for encoder, x in zip((self.backbone, self.backbone2), padded, strict=True)]
+        return self._refine(self.backbone.encode(padded))
 
     def _refine(self, pyramids: list[Pyramid]) -> list[Pyramid]:
         """Apply the neck to all dates as one batch, so that batch norm uses their joint statistics."""
