@@ -149,7 +149,7 @@ def test_runs_are_made_once_and_failures_do_not_affect_others(write, pair_folder
     assert results[0]["config"]["fusion"]["name"] == "sum"
 
     result_file(out, grid.jobs()[0]).write_text("{")
-    with pytest.raises(CdzooError, match=r"is damaged .*remove it and run again"):
+    with pytest.raises(CdzooError, match=r"file is damaged; remove it and run again"):
         write_report(grid, out)
 
 
