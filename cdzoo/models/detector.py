@@ -127,8 +127,8 @@ class ChangeDetector(PretrainedMixin):
         Raises:
             InputError: The images do not match each other or the model.
         """
+        pyramids = self._encode(images)  # checks the images
         height, width = images[0].shape[-2:]
-        pyramids = self._encode(images)
         change = self.forward_head(self.decoder(self.fusion(*pyramids)), (height, width))
         if not self.branches:
             return change
