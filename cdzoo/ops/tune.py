@@ -25,7 +25,7 @@ def milliseconds(run: Callable[[], object], rounds: int = 5) -> float:
     times = []
     run()
     for _ in range(rounds):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
         start.record()
         run()
         end.record()
