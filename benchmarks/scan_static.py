@@ -133,8 +133,9 @@ def _backward(state: int, size: int, target: Target) -> list[Kernel]:
     own, skips = tile.rd * tile.rq * tile.rn, 0 if stage else tile.rd
     steps, blocks = tile.steps, CHUNK // tile.steps
     walk = Loop(blocks - 1, steps * (own + skips), (), 1)
-    # The decays are computed again in the second half of a block, but for those of its last step, which are still at hand.
-    back = Loop(blocks, steps * (own * (2 if stage else 1) + skips), (), (2 * steps - 1) * own - own // 2 if stage else None)
+    # Decays are computed again in the second half of a block with few lanes per channel; the compiler may reuse some, or none.
+    fewest = (2 * steps - 1) * own - own // 2 if stage else steps * (own + skips)
+    back = Loop(blocks, steps * (2 * own + skips), (), fewest)
     inner = (Loop(CHUNK // tile.ln, tile.rd), walk, back) if stage else (walk, back)
     partial = 2 * 8 * state / tile.channels
     moved = 4 * size + _map_bytes(plan) + 2 * size * state / CHANNELS + 4 * state / CHUNK + partial

@@ -91,6 +91,7 @@ def _forward_tiles(padded: int) -> list[Tile]:
 
 
 def _backward_tiles(padded: int) -> list[Tile]:
+    shapes: list[tuple[int, ...]]
     if padded <= 2:
         shapes = [(1, padded, 4, 2, 128), (1, padded, 2, 4, 128), (1, padded, 1, 4, 128)]
     elif padded == 4:
@@ -100,10 +101,10 @@ def _backward_tiles(padded: int) -> list[Tile]:
     return [_fitted(padded, *shape) for shape in shapes]
 
 
-def _fitted(padded: int, rq: int, rn: int, rd: int, steps: int, *registers: int) -> Tile:
+def _fitted(padded: int, rq: int, rn: int, rd: int, steps: int, *limits: int) -> Tile:
     """Spread states over lanes; more than the lanes can hold go to registers."""
     lanes = min(LANES, padded // (rq * rn))
-    return Tile(padded // (lanes * rn), rn, rd, lanes, steps, *registers)
+    return Tile(padded // (lanes * rn), rn, rd, lanes, steps, *limits)
 
 
 def cache_file(device: torch.device) -> Path:
