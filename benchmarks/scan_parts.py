@@ -1,7 +1,10 @@
-"""Where the native scan spends its time: ``python benchmarks/scan_parts.py --out benchmarks/results/scan_parts.json``.
+"""Where the native scan spends its time: ``python benchmarks/scan_parts.py``.
 
 The time of a pass is a constant per element plus a constant per element and state. Both are fitted by least squares to the CPU
 times of one thread for 1 to 32 states, and compared with the rate of the scan's own exponential and with the rate of a copy.
+
+``--report benchmarks/results/scan_cpu.json`` fits the times and rates of a report of ``scan.py`` instead of measuring, which is
+better than to measure on a busy machine.
 """
 
 from __future__ import annotations
@@ -49,33 +52,55 @@ def fit(measured: dict[int, float]) -> tuple[float, float]:
     return float(element), float(state)
 
 
+def from_report(file: Path, name: str) -> tuple[dict[str, dict[int, float]], dict]:
+    """Return nanoseconds per element and the roofline of a report of ``scan.py``, from its cases of one map."""
+    report = json.loads(file.read_text())
+    found: dict[str, dict[int, float]] = {"forward": {}, "training": {}}
+    for entry in report["cases"]:
+        case = entry["case"]
+        if case["name"].startswith(f"D{CHANNELS}_{SIDE}x{SIDE}"):
+            elements = 4 * case["batch"] * SIDE**2 * CHANNELS
+            for mode, measured in found.items():
+                measured[case["state"]] = entry[mode][name]["min_ms"] * 1e6 / elements
+    return {mode: dict(sorted(measured.items())) for mode, measured in found.items()}, report["roofline"]
+
+
+def parts(best: dict[str, dict[int, float]], roof: dict) -> dict:
+    """Return the parts of the time of each pass."""
+    exponential, byte = 1e9 / roof["exp_per_s"], 1e9 / roof["bytes_per_s"]
+    passes = {}
+    for mode, measured in best.items():
+        element, state = fit(measured)
+        counted = 1 if mode == "forward" else 2  # the backward pass computes the decays again and keeps those of a chunk
+        passes[mode] = {
+            "ns_per_element": measured,
+            "fitted_ns_per_element": element,
+            "fitted_ns_per_element_and_state": state,
+            "exponentials_ns_per_element_and_state": counted * exponential,
+            "other_ns_per_element_and_state": state - counted * exponential,
+            # delta per direction; x and y are shared by four. Training reads them again and writes gradients as large.
+            "memory_ns_per_element": 4 * (1 + 2 / 4) * (1 if mode == "forward" else 3) * byte,
+            "largest_error_of_fit": max(abs(element + state * n - v) / v for n, v in measured.items()),
+        }
+    return passes
+
+
 def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--backend", default="cpu")
+    parser.add_argument("--report", type=Path, help="report of scan.py to fit instead of measuring")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    roof = roofline("cpu")
-    exponential, byte = 1e9 / roof["exp_per_s"], 1e9 / roof["bytes_per_s"]
-    best = times(chosen.backend, chosen.rounds)
-    report = {"roofline": roof, "exponential_ns": exponential, "states": list(STATES), "passes": {}}
-    for mode, measured in best.items():
-        element, state = fit(measured)
-        counted = 1 if mode == "forward" else 2  # the backward pass computes the decays again and keeps those of a chunk
-        moved = 4 * (1 + 2 / 4) * (1 if mode == "forward" else 3) * byte  # delta per direction, x and y shared by four
-        report["load_average"] = os.getloadavg()
-        report["passes"][mode] = {
-            "ns_per_element": measured,
-            "fitted_ns_per_element": element,
-            "fitted_ns_per_element_and_state": state,
-            "exponentials_ns_per_element_and_state": counted * exponential,
-            "other_ns_per_element_and_state": state - counted * exponential,
-            "memory_ns_per_element": moved,
-            "largest_error_of_fit": max(abs(element + state * n - v) / v for n, v in measured.items()),
-        }
-        print(mode, json.dumps(report["passes"][mode]))
+    if chosen.report:
+        best, roof = from_report(chosen.report, chosen.backend)
+    else:
+        roof = roofline("cpu")
+        best = times(chosen.backend, chosen.rounds)
+    report = {"roofline": roof, "load_average": os.getloadavg(), "passes": parts(best, roof)}
+    print(json.dumps(report["passes"], indent=1))
     if chosen.out:
         chosen.out.write_text(json.dumps(report, indent=1) + "\n")
 

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 import triton
 from scan_sass import Loop, compile_kernel, executed, machine_loops
+from scan_table import table
 from scan_targets import TARGETS, Target, bounds, occupancy, pipes
 
 from cdzoo.ops import scan_triton, triton_tiles
@@ -29,7 +30,7 @@ from cdzoo.ops.scan_triton import CHUNK
 
 BATCH, DIRECTIONS, LENGTH, CHANNELS = 2, 4, 4096, 384
 STATES = (1, 4, 16)
-SIZES = {"fp32": 4, "bf16": 2, "fp16": 2}
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,10 @@ class Kernel:
 
 def passes(state: int, dtype: str, target: Target) -> dict[str, list[Kernel]]:
     """Return the kernels of a forward pass with saved states and of a backward pass, in order, as a card would launch them."""
-    return {"forward": _forward(state, SIZES[dtype], target), "backward": _backward(state, SIZES[dtype], target)}
+    return {
+        "forward": _forward(state, DTYPES[dtype].itemsize, target),
+        "backward": _backward(state, DTYPES[dtype].itemsize, target),
+    }
 
 
 def _plan(tile: triton_tiles.Tile, target: Target) -> scan_triton.Plan:
@@ -129,8 +133,9 @@ def _backward(state: int, size: int, target: Target) -> list[Kernel]:
     own, skips = tile.rd * tile.rq * tile.rn, 0 if stage else tile.rd
     steps, blocks = tile.steps, CHUNK // tile.steps
     walk = Loop(blocks - 1, steps * (own + skips), (), 1)
-    # The decays are computed again in the second half of a block, but for those of its last step, which are still at hand.
-    back = Loop(blocks, steps * (own * (2 if stage else 1) + skips), (), (2 * steps - 1) * own - own // 2 if stage else None)
+    # Decays are computed again in the second half of a block with few lanes per channel; the compiler may reuse some, or none.
+    fewest = (2 * steps - 1) * own - own // 2 if stage else steps * (own + skips)
+    back = Loop(blocks, steps * (2 * own + skips), (), fewest)
     inner = (Loop(CHUNK // tile.ln, tile.rd), walk, back) if stage else (walk, back)
     partial = 2 * 8 * state / tile.channels
     moved = 4 * size + _map_bytes(plan) + 2 * size * state / CHANNELS + 4 * state / CHUNK + partial
@@ -164,7 +169,7 @@ def types_of(function: Any, dtype: str) -> dict[str, str]:
 
 def measure(kernel: Kernel, capability: int, state: int, dtype: str) -> dict[str, Any]:
     """Compile one kernel for one target and return its row of the report."""
-    limit = kernel.tile.registers if kernel.tile and kernel.tile.registers else None
+    limit = (kernel.tile.limit(DTYPES[dtype]) or None) if kernel.tile else None
     row = _row(kernel, capability, state, dtype, limit)
     if row["registers"] > 128:
         row["at_128_registers"] = _row(kernel, capability, state, dtype, 128)
@@ -237,37 +242,6 @@ def report(capabilities: list[int], states: tuple[int, ...], dtypes: list[str]) 
                         **totals(rows),
                         "kernels": rows,
                     }
-
-
-def table(report: dict[str, Any], baseline: dict[str, Any]) -> str:
-    """Return a Markdown table of a report beside that of earlier kernels."""
-    before = {(e["pass"], e["target"], e["states"]): e for e in baseline["passes"]}
-    lines = [
-        "| pass | target | N | registers | spills | programs per SM | instructions | special | barriers | bytes | bound, ps "
-        "| before |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for entry in report["passes"]:
-        if entry["dtype"] != "fp32":
-            continue
-        rows = [row for row in entry["kernels"] if row["kernel"] != "carry"]
-        old = before[entry["pass"], entry["target"], entry["states"]]
-        cells = [
-            entry["pass"],
-            entry["target"],
-            entry["states"],
-            ", ".join(str(row["registers"]) for row in rows),
-            max(row["spill_instructions"] for row in rows),
-            ", ".join(str(row["programs_per_multiprocessor"]) for row in rows),
-            f"{entry['instructions_per_element_and_state']:.1f}",
-            f"{entry['special_functions_per_element_and_state']:.1f}",
-            f"{sum(row['per_element_and_state']['barriers'] for row in rows):.2f}",
-            f"{entry['bytes_per_element']:.0f}",
-            f"{entry['bound_ps_per_element_and_state']:.2f}",
-            f"{old['instructions_per_element_and_state']:.0f}; {old['bound_ps_per_element_and_state']:.2f} ps",
-        ]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines)
 
 
 def main() -> None:

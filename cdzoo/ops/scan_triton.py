@@ -130,8 +130,8 @@ class _Launch:
         """Return the compile-time arguments and options of a kernel."""
         if interpreted():
             return {**self.flags, **tile.constants()}
-        limit = {"maxnreg": tile.registers} if tile.registers else {}
-        return {**self.flags, **tile.constants(), "num_warps": 1, **limit}
+        limit = tile.limit(self.x.dtype)
+        return {**self.flags, **tile.constants(), "num_warps": 1, **({"maxnreg": limit} if limit else {})}
 
     def grid(self, tile: Tile, rows: int, segments: int) -> tuple[int, int, int]:
         """Return the grid of a kernel."""

@@ -29,7 +29,8 @@ class Tile:
         rd: Channels of a lane.
         ln: Lanes that share channels; `LANES / ln` lanes hold different channels.
         steps: Steps of an unrolled block.
-        registers: Limit on the registers of a thread; 0 leaves it to the compiler.
+        registers: Limit on the registers of a thread for fp32 maps; 0 leaves it to the compiler.
+        half_registers: The same for maps in half precision; None for that of fp32.
     """
 
     rq: int
@@ -38,6 +39,7 @@ class Tile:
     ln: int
     steps: int
     registers: int = 0
+    half_registers: int | None = None
 
     @property
     def channels(self) -> int:
@@ -48,6 +50,10 @@ class Tile:
     def states(self) -> int:
         """States of a program, at least those of the problem."""
         return self.rq * self.rn * self.ln
+
+    def limit(self, dtype: torch.dtype) -> int:
+        """Return the limit on registers for a storage type."""
+        return self.registers if self.half_registers is None or dtype == torch.float32 else self.half_registers
 
     def constants(self) -> dict[str, int]:
         """Return the compile-time arguments of a kernel."""
@@ -81,23 +87,24 @@ def _forward_tiles(padded: int) -> list[Tile]:
         shapes = [(1, 4, 2, 2), (1, 4, 2, 4), (1, 4, 1, 4)]
     else:
         shapes = [(min(4, padded // 4), 4, 1, 2), (min(4, padded // 4), 4, 1, 1), (min(4, padded // 4), 4, 1, 4)]
-    return [_fitted(padded, *shape, registers=0) for shape in shapes]
+    return [_fitted(padded, *shape) for shape in shapes]
 
 
 def _backward_tiles(padded: int) -> list[Tile]:
+    shapes: list[tuple[int, ...]]
     if padded <= 2:
         shapes = [(1, padded, 4, 2, 128), (1, padded, 2, 4, 128), (1, padded, 1, 4, 128)]
     elif padded == 4:
         shapes = [(1, 4, 2, 2, 128), (1, 4, 1, 4, 128)]
     else:
-        shapes = [(1, 4, 2, 4, 184), (1, 4, 2, 2, 128), (1, 4, 1, 4, 128)]
+        shapes = [(1, 4, 2, 4, 168, 192), (1, 4, 2, 2, 128), (1, 4, 1, 4, 128)]
     return [_fitted(padded, *shape) for shape in shapes]
 
 
-def _fitted(padded: int, rq: int, rn: int, rd: int, steps: int, registers: int) -> Tile:
+def _fitted(padded: int, rq: int, rn: int, rd: int, steps: int, *limits: int) -> Tile:
     """Spread states over lanes; more than the lanes can hold go to registers."""
     lanes = min(LANES, padded // (rq * rn))
-    return Tile(padded // (lanes * rn), rn, rd, lanes, steps, registers)
+    return Tile(padded // (lanes * rn), rn, rd, lanes, steps, *limits)
 
 
 def cache_file(device: torch.device) -> Path:
