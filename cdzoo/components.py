@@ -7,6 +7,7 @@ input pixels. Every component declares the pyramid it expects (`in_channels`, `i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,6 +20,20 @@ from cdzoo.errors import ConfigError
 Pyramid = list[Tensor]
 
 
+class Component(nn.Module):
+    """Base class of all components but exchanges.
+
+    Attributes:
+        is_local: Whether a pixel of the output depends only on a neighborhood of the input.
+        exportable: Whether `torch.export` can trace the component.
+        compilable: Whether `torch.compile` can compile the component.
+    """
+
+    is_local: bool = True
+    exportable: bool = True
+    compilable: bool = True
+
+
 class Exchange(nn.Module):
     """Exchange of features between dates inside a backbone: `forward(x: (T * B, C, h, w), num_dates: T) -> same shape`.
 
@@ -26,7 +41,7 @@ class Exchange(nn.Module):
     """
 
 
-class Backbone(nn.Module):
+class Backbone(Component):
     """Encoder of one image: `forward(x: (B, in_chans, H, W)) -> pyramid`.
 
     Args:
@@ -40,9 +55,6 @@ class Backbone(nn.Module):
         fixed_input_size: Height and width that the backbone is built for; None if it accepts any size.
         size_multiple: Height and width must be multiples of this; `ChangeDetector` does not pad to it.
         square: Whether height and width must be equal.
-        is_local: Whether a pixel of a feature map depends only on a neighborhood of the input.
-        exportable: Whether `torch.export` can trace it.
-        compilable: Whether `torch.compile` can compile it.
         stages_channels_last: Whether the stages return (B, H, W, C) instead of (B, C, H, W).
     """
 
@@ -50,8 +62,6 @@ class Backbone(nn.Module):
     size_multiple: int = 1
     square: bool = False
     is_local: bool = False
-    exportable: bool = True
-    compilable: bool = True
     stages_channels_last: bool = False
 
     def __init__(
@@ -125,18 +135,20 @@ class Backbone(nn.Module):
                 f"{type(self).__name__} does not name the stages of its levels (feature_info), so features cannot be exchanged "
                 "after them; override encode() instead"
             )
+        key = str(len(self.exchanges))
+        self.exchanges[key] = exchange
         for module in modules:
-            self.exchanges[module.replace(".", "_")] = exchange
+            # A bound method, which a deep copy of the backbone (moving averages) binds to the copy.
+            self.get_submodule(module).register_forward_hook(functools.partial(self._exchange, key))
 
-            def apply(_module: nn.Module, _inputs: Any, output: Tensor, exchange: Exchange = exchange) -> Tensor:
-                if not self.stages_channels_last:
-                    return exchange(output, self._num_dates)
-                return exchange(output.permute(0, 3, 1, 2), self._num_dates).permute(0, 2, 3, 1)
+    def _exchange(self, key: str, _module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        exchange = self.exchanges[key]
+        if not self.stages_channels_last:
+            return exchange(output, self._num_dates)
+        return exchange(output.permute(0, 3, 1, 2), self._num_dates).permute(0, 2, 3, 1)
 
-            self.get_submodule(module).register_forward_hook(apply)
 
-
-class PyramidComponent(nn.Module):
+class PyramidComponent(Component):
     """Base class of components that map pyramids to a pyramid: necks, fusions and decoders.
 
     Args:
@@ -146,10 +158,6 @@ class PyramidComponent(nn.Module):
         out_strides: Stride of each output level; `in_strides` by default.
         pad_multiple: Height and width of the image must be multiples of this; 1 if levels of any size are accepted.
     """
-
-    is_local: bool = True
-    exportable: bool = True
-    compilable: bool = True
 
     def __init__(
         self,
@@ -194,7 +202,7 @@ class Identity(PyramidComponent):
         return features
 
 
-class Head(nn.Module):
+class Head(Component):
     """Maps a pyramid to logits: `forward(features, size: (H, W)) -> (B, num_classes, H, W)`.
 
     Args:
@@ -203,10 +211,6 @@ class Head(nn.Module):
         num_classes: Number of logits: 1 for a sigmoid, 2 or more for a softmax whose class 0 is "no change".
         pad_multiple: Height and width of the image must be multiples of this; 1 if levels of any size are accepted.
     """
-
-    is_local: bool = True
-    exportable: bool = True
-    compilable: bool = True
 
     def __init__(
         self,
@@ -232,17 +236,13 @@ class Head(nn.Module):
         return []
 
 
-class LevelComponent(nn.Module):
+class LevelComponent(Component):
     """Base class of components of a single level, instantiated once per level.
 
     Args:
         channels: Input channels.
         out_channels: Output channels; `channels` by default.
     """
-
-    is_local: bool = True
-    exportable: bool = True
-    compilable: bool = True
 
     def __init__(self, channels: int, out_channels: int | None = None) -> None:
         super().__init__()

@@ -1,5 +1,6 @@
 """What users of timm and segmentation_models.pytorch type first works, or is answered with the line to type."""
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -169,10 +170,14 @@ def test_images_of_every_kind(tmp_path):
 
 def test_the_published_threshold_reaches_the_prediction():
     model = cdzoo.create_model("glmamba_tiny.synthetic").eval()
-    image = np.zeros((64, 64, 3), np.uint8)
-    change = cdzoo.predict_pair(model, image, image)
-    threshold = getattr(model.pretrained_cfg, "threshold", None) or 0.5
-    np.testing.assert_array_equal(change.mask, change.probability >= threshold)
+    before, after = np.random.default_rng(0).integers(0, 255, (2, 64, 64, 3), dtype=np.uint8)
+    probability = cdzoo.predict_pair(model, before, after).probability
+    for quantile in (0.2, 0.8):  # a fixed threshold cannot pass both
+        threshold = float(np.quantile(probability, quantile))
+        model.pretrained_cfg = dataclasses.replace(model.pretrained_cfg, threshold=threshold)
+        mask = cdzoo.predict_pair(model, before, after).mask
+        np.testing.assert_array_equal(mask, probability >= threshold)
+        assert abs(mask.mean() - (1 - quantile)) < 0.05
 
 
 def test_hubconf_has_a_function_per_model():

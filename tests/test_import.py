@@ -34,3 +34,12 @@ def test_public_names_are_documented(name):
 def test_unknown_attributes_raise():
     with pytest.raises(AttributeError, match="No cdzoo attribute create_modle"):
         cdzoo.create_modle  # noqa: B018
+
+
+def test_documented_names_of_earlier_versions_warn_and_work():
+    with pytest.warns(DeprecationWarning, match=r"cdzoo\.PartCfg is deprecated, use cdzoo\.ComponentCfg"):
+        assert cdzoo.PartCfg is cdzoo.ComponentCfg
+    sys.modules.pop("cdzoo.part", None)
+    with pytest.warns(DeprecationWarning, match=r"cdzoo\.part is deprecated, use cdzoo\.components"):
+        from cdzoo.part import LevelFusion, PerLevelFusion
+    assert LevelFusion.__module__ == PerLevelFusion.__module__ == "cdzoo.components"

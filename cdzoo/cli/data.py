@@ -7,8 +7,7 @@ from pathlib import Path
 
 from cdzoo.cli.common import PICTURES
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.io.files import replace_atomically
-from cdzoo.scenes.outputs import output_path
+from cdzoo.io.files import output_path, replace_atomically
 
 
 def check(path: str, *, exclude: list[str] = [], sheet: str = "data_check.png") -> int:  # noqa: B006  # read only
@@ -21,7 +20,7 @@ def check(path: str, *, exclude: list[str] = [], sheet: str = "data_check.png") 
     """
     from cdzoo.data.check import check_data
 
-    picture = output_path(sheet, PICTURES, "the contact sheet is a picture")
+    picture = output_path(sheet, suffixes=PICTURES, purpose="the contact sheet is a picture")
     report = check_data(path, exclude)
     for split in report.splits:
         sizes = ", ".join(f"{count} of {width}x{height}" for (height, width), count in split.sizes.most_common())

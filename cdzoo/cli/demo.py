@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS, PICTURES, print_weights
 from cdzoo.errors import ConfigError
-from cdzoo.scenes.outputs import output_path
+from cdzoo.io.files import output_path
 
 if TYPE_CHECKING:
     from cdzoo.models.detector import ChangeDetector
@@ -28,7 +28,7 @@ def demo(*, output: str = "cdzoo_demo.png", steps: int = 0, size: int = 256, see
         size: Side of the scenes in pixels.
         seed: Seed of the scenes, and of new weights.
     """
-    picture = output_path(output, PICTURES, "the output is a picture")
+    picture = output_path(output, suffixes=PICTURES, purpose="the output is a picture")
     if steps < 0 or seed < 0:
         raise ConfigError(f"--steps and --seed must not be negative, got {steps} and {seed}")
 

@@ -11,7 +11,6 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import Enum
 from typing import Any, Literal, NamedTuple
 
 import docstring_parser
@@ -87,12 +86,10 @@ class _Option(NamedTuple):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """Values of a literal or enumeration; empty for other types."""
+        """Values of a literal; empty for other types."""
         for kind in _alternatives(self.item or self.kind):
             if typing.get_origin(kind) is Literal:
                 return typing.get_args(kind)
-            if isinstance(kind, type) and issubclass(kind, Enum):
-                return tuple(str(member.value) for member in kind)
         return ()
 
 
@@ -239,7 +236,7 @@ def _checked(kind: Any) -> Any:
     """Return the type that the parser checks. Choices are checked later, where the message suggests the nearest one."""
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return typing.Union[tuple(map(_checked, typing.get_args(kind)))]  # noqa: UP007  # made at run time
-    return str if typing.get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, Enum)) else kind
+    return str if typing.get_origin(kind) is Literal else kind
 
 
 def _alternatives(kind: Any) -> tuple[Any, ...]:

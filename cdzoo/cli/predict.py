@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS, load_trained, pick_device, print_weights
 from cdzoo.errors import InputError
-from cdzoo.scenes.outputs import RASTERS, output_path
+from cdzoo.io.files import output_path
+from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
     from cdzoo.models.detector import ChangeDetector
@@ -63,7 +64,7 @@ def predict(
         raise InputError("pass two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
     if ray:
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
-    target = output_path(output, (".png", *RASTERS), "a mask needs a lossless format")
+    target = output_path(output, suffixes=(".png", *RASTERS), purpose="a mask needs a lossless format")
     for file in (before, after):  # before the model is loaded, which takes seconds
         if not Path(file).is_file():
             raise InputError(f"{file}: no such file")

@@ -6,7 +6,6 @@ import dataclasses
 import os
 import re
 import shutil
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,13 +127,9 @@ def _write_run(file: Path, model: ModelOptions, data: DataCfg, cfg: TrainCfg, **
     values = {"model": model.model_name, **options}
     for config in (model, data, cfg):
         values |= {name: value for name, value in dataclasses.asdict(config).items() if name != "model_name"}
-    kept = {name: _plain(value) for name, value in values.items() if value not in (None, ())}
+    kept = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v not in (None, ())}
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, yaml.safe_dump(kept, sort_keys=False))
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Enum) else list(value) if isinstance(value, tuple) else value
 
 
 def _print(line: str) -> None:

@@ -55,7 +55,7 @@ def run_training(
     """
     torch.manual_seed(cfg.seed)
     detector = model if isinstance(model, ChangeDetector) else create_model(**model.arguments())
-    selection = get_protocol(data.protocol).selection_split
+    selection = get_protocol(data.protocol, data.data.partition(":")[0]).selection_split
     opened = open_data(data, ("train", selection), detector.config.bands)
     record = ProtocolRecord.of(opened.protocol, opened.names)
     report(f"{detector.config.name} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.data}")

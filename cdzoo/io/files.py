@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,23 @@ from typing import Any
 from cdzoo.errors import InputError, WeightsError
 
 
-def output_path(path: str | os.PathLike[str], option: str = "") -> Path:
-    """Return the path of a file to write, after checking that its folder exists.
+def output_path(
+    path: str | os.PathLike[str], option: str = "", suffixes: Sequence[str] = (), purpose: str = "the format is unknown"
+) -> Path:
+    """Return the path of a file to write, after checking its suffix and that its folder exists.
 
     Args:
         path: File to write.
         option: Command-line option that names the file, such as `"-o"`; used in the message.
+        suffixes: Suffixes that it may have, in lower case; any suffix by default.
+        purpose: What the file is; part of the message about its suffix.
 
     Raises:
-        InputError: The folder of the file does not exist.
+        InputError: The suffix is another one, or the folder of the file does not exist.
     """
     file = Path(path)
+    if suffixes and file.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: {purpose}; use one of {', '.join(suffixes)}")
     if not file.resolve().parent.is_dir():
         raise InputError(f"{option} {path}: there is no folder {file.parent}; create it first".lstrip())
     return file

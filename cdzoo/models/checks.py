@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _KINDS = {"backbone": Backbone, "neck": Neck, "fusion": Fusion, "decoder": Decoder, "head": Head, "backbone2": Backbone}
 
+_FAILURES = (RuntimeError, AssertionError, TypeError, IndexError)
+
 
 def check_kinds(**components: Any) -> None:
     """Raise `ConfigError` unless each component is of the kind of its role."""
@@ -142,7 +144,9 @@ def check_images(images: Sequence[Any], bands: Sequence[int]) -> None:
 
 
 def check_outputs(model: ChangeDetector) -> None:
-    """Run the model once on meta tensors and compare the channels of each component with the ones it declares.
+    """Run the model once and compare the channels of each component with the ones it declares.
+
+    It runs on meta tensors, which costs no arithmetic; on zeros if an operator does not support meta tensors.
 
     Raises:
         ChannelMismatchError: A component returns other channels than it declares.
@@ -151,21 +155,29 @@ def check_outputs(model: ChangeDetector) -> None:
     roles = [role for role in ("backbone", "backbone2", "neck", "fusion", "decoder") if getattr(model, role) is not None]
     hooks = [getattr(model, role).register_forward_hook(_channel_check(role)) for role in roles]
     side = model.fixed_input_size or math.lcm(64, model.pad_multiple, model.size_multiple)
-    state = {name: tensor.to("meta") for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+    own = next(model.parameters(), torch.empty(0)).device
     training = model.training
     model.eval()
     try:
-        with torch.no_grad():
-            images = tuple(torch.zeros(1, bands, side, side, device="meta") for bands in model.bands)
-            torch.func.functional_call(model, state, images)
-    except (RuntimeError, AssertionError, TypeError, IndexError) as error:
-        if isinstance(error, ConfigError):
-            raise
+        try:
+            _run_once(model, side, torch.device("meta"))
+        except _FAILURES:
+            if own.type == "meta":
+                raise
+            _run_once(model, side, own)
+    except _FAILURES as error:
         raise ConfigError(f"the model '{model.config.name}' fails on images of {side}x{side} pixels: {error}") from error
     finally:
         model.train(training)
         for hook in hooks:
             hook.remove()
+
+
+def _run_once(model: ChangeDetector, side: int, device: torch.device) -> None:
+    state = {name: tensor.to(device) for name, tensor in (*model.named_parameters(), *model.named_buffers())}
+    images = tuple(torch.zeros(1, bands, side, side, device=device) for bands in model.bands)
+    with torch.no_grad():
+        torch.func.functional_call(model, state, images)
 
 
 def _channel_check(role: str) -> Any:

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from typing_extensions import Self
 
 from cdzoo.compatibility import describe
 from cdzoo.components import Backbone, Decoder, Fusion, Head, Identity, Neck, Pyramid, PyramidComponent
 from cdzoo.config import ModelCfg
 from cdzoo.errors import InputError
-from cdzoo.models.assemble import assemble, build_head, override
-from cdzoo.models.checks import bands_of, check_chain, check_config, check_images, check_kinds, check_outputs, derive_config
+from cdzoo.models.assemble import build_head
+from cdzoo.models.checks import bands_of, check_chain, check_config, check_images, check_kinds, derive_config
 from cdzoo.models.preprocess import ImageLike, create_transform
 from cdzoo.models.pretrained import PretrainedMixin
 from cdzoo.tasks import get_task
@@ -127,14 +126,7 @@ class ChangeDetector(PretrainedMixin):
         Raises:
             InputError: The images do not match each other or the model.
         """
-        pyramids = self._encode(images)  # checks the images
-        height, width = images[0].shape[-2:]
-        change = self.forward_head(self.decoder(self.fusion(*pyramids)), (height, width))
-        if not self.branches:
-            return change
-        down, right = self.padding(height, width)
-        size = height + down, width + right
-        return {"change": change} | {name: branch(pyramids, size)[..., :height, :width] for name, branch in self.branches.items()}
+        return self._predict(images)[0]
 
     def forward_features(self, *images: Tensor) -> Pyramid:
         """Return the input of the head: the decoded pyramid of the padded images, finest level first."""
@@ -156,9 +148,9 @@ class ChangeDetector(PretrainedMixin):
         return self.head(features, (height + down, width + right))[..., :height, :width]
 
     def forward_supervised(self, *images: Tensor) -> tuple[Output, list[Tensor]]:
-        """Return the logits as `forward` does, and the logits of the deep supervision of the head for the padded images."""
-        features = self.forward_features(*images)
-        return self.forward_head(features, images[0].shape[-2:]), self.head.auxiliary(features)
+        """Return the output of `forward`, and the logits of the deep supervision of the head for the padded images."""
+        output, features = self._predict(images)
+        return output, self.head.auxiliary(features)
 
     def preprocess(self, *images: ImageLike) -> tuple[Tensor, ...]:
         """Load and normalize one image per date; return tensors (1, bands, H, W) on the device of the model.
@@ -213,19 +205,6 @@ class ChangeDetector(PretrainedMixin):
         counts["backbone"] += counts.pop("backbone2", 0)
         return {name: counts[name] for name in ("backbone", "neck", "fusion", "decoder", "head")}
 
-    @classmethod
-    def from_config(cls, config: ModelCfg, **options: Any) -> Self:
-        """Build the model that a config describes, with newly initialized weights.
-
-        Args:
-            config: Description of the model.
-            **options: Changes, as for `create_model`.
-        """
-        config, instances = override(config, options)
-        model = cls(**assemble(config, instances), config=config)
-        check_outputs(model)
-        return model
-
     def padding(self, height: int, width: int) -> tuple[int, int]:
         """Return the number of rows and columns that `forward` appends below and to the right of an image."""
         down = (self.pad_multiple - height % self.pad_multiple) % self.pad_multiple
@@ -247,6 +226,18 @@ class ChangeDetector(PretrainedMixin):
 
     def _all(self, flag: str) -> bool:
         return all(getattr(component, flag) for component in self._components())
+
+    def _predict(self, images: Sequence[Tensor]) -> tuple[Output, Pyramid]:
+        """Return the output and the input of the head."""
+        pyramids = self._encode(images)  # checks the images
+        height, width = images[0].shape[-2:]
+        features = self.decoder(self.fusion(*pyramids))
+        change = self.forward_head(features, (height, width))
+        if not self.branches:
+            return change, features
+        down, right = self.padding(height, width)
+        further = {name: branch(pyramids, (height + down, width + right)) for name, branch in self.branches.items()}
+        return {"change": change, **{name: logits[..., :height, :width] for name, logits in further.items()}}, features
 
     def _encode(self, images: Sequence[Tensor]) -> list[Pyramid]:
         check_images(images, self.bands)

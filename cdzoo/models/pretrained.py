@@ -12,6 +12,8 @@ from torch import nn
 from typing_extensions import Self
 
 from cdzoo.config import ModelCfg
+from cdzoo.models.assemble import assemble, override
+from cdzoo.models.checks import check_outputs
 from cdzoo.weights.folder import write_folder
 from cdzoo.weights.source import find_files
 from cdzoo.weights.state import LoadReport, load_weights
@@ -26,8 +28,16 @@ class PretrainedMixin(nn.Module):
 
     @classmethod
     def from_config(cls, config: ModelCfg, **options: Any) -> Self:
-        """Build the model that a config describes, with newly initialized weights."""
-        raise NotImplementedError
+        """Build the model that a config describes, with newly initialized weights.
+
+        Args:
+            config: Description of the model.
+            **options: Changes, as for `create_model`.
+        """
+        config, instances = override(config, options)
+        model: Any = cls(**assemble(config, instances), config=config)
+        check_outputs(model)
+        return model
 
     def save_pretrained(
         self,

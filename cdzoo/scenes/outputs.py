@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdzoo.errors import InputError, require
-from cdzoo.io import files
+from cdzoo.errors import require
+from cdzoo.io.files import output_path
 
 PathLike = str | Path
 RASTERS = (".tif", ".tiff")
@@ -42,8 +41,12 @@ def check_outputs(mask: PathLike, probability: PathLike | None, polygons: PathLi
         InputError: A file has another suffix than its format, or its folder does not exist.
         MissingDependencyError: A package that writes polygons is not installed.
     """
-    target = output_path(mask, RASTERS, "the map of a scene is a GeoTIFF")
-    kept = None if probability is None else output_path(probability, RASTERS, "the probability of a scene is a GeoTIFF")
+    target = output_path(mask, suffixes=RASTERS, purpose="the map of a scene is a GeoTIFF")
+    kept = (
+        None
+        if probability is None
+        else output_path(probability, suffixes=RASTERS, purpose="the probability of a scene is a GeoTIFF")
+    )
     needed = polygons is not None or report is not None
     hidden = target.with_name(f".{target.stem}.probability.tif") if needed else None
     return Outputs(
@@ -62,7 +65,7 @@ def polygons_path(path: PathLike) -> Path:
         InputError: The suffix is not one of `POLYGONS`, or the folder does not exist.
         MissingDependencyError: geopandas, or pyarrow for Parquet, is not installed.
     """
-    target = output_path(path, tuple(POLYGONS), "the format of polygons follows from the suffix")
+    target = output_path(path, suffixes=tuple(POLYGONS), purpose="the format of polygons follows from the suffix")
     for module in ("geopandas", "pyarrow") if target.suffix.lower() == ".parquet" else ("geopandas",):
         require(module, "geo", f"{target}: writing polygons")
     return target
@@ -74,20 +77,4 @@ def report_path(path: PathLike) -> Path:
     Raises:
         InputError: The suffix is not `.html`, or the folder does not exist.
     """
-    return output_path(path, PAGES, "a report is an HTML page")
-
-
-def output_path(path: PathLike, suffixes: Sequence[str], purpose: str) -> Path:
-    """Return the path of a file to write, after checking its suffix and that its folder exists.
-
-    Args:
-        path: File to write.
-        suffixes: Suffixes it may have, in lower case.
-        purpose: What the file is; part of the error message.
-
-    Raises:
-        InputError: The suffix is another one, or the folder does not exist.
-    """
-    if Path(path).suffix.lower() not in suffixes:
-        raise InputError(f"{path}: {purpose}; use one of {', '.join(suffixes)}")
-    return files.output_path(path)
+    return output_path(path, suffixes=PAGES, purpose="a report is an HTML page")

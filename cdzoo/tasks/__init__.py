@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from cdzoo.errors import ConfigError, UnknownNameError
+import importlib
+import pkgutil
+
+from cdzoo.errors import UnknownNameError
 from cdzoo.names import suggest
 from cdzoo.tasks.base import Task
 from cdzoo.tasks.binary import BinaryTask
@@ -10,17 +13,15 @@ from cdzoo.tasks.binary import BinaryTask
 __all__ = ["BinaryTask", "Task", "get_task"]
 
 
-def get_task(name: str | Task) -> Task:
-    """Return the task called `name`.
+def get_task(name: str) -> Task:
+    """Return the task called `name`: a direct subclass of `Task` in a module of this package, or in one that was imported.
 
     Raises:
         UnknownNameError: There is no such task.
     """
-    if isinstance(name, Task):
-        return name
-    tasks: dict[str, type[Task]] = {"binary": BinaryTask}
-    if not isinstance(name, str):
-        raise ConfigError(f"task must be a name or a Task, got {type(name).__name__}")
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+    tasks = {task.name: task for task in Task.__subclasses__()}
     if name not in tasks:
         raise UnknownNameError(f"unknown task '{name}'.{suggest(name, tasks)} Tasks: {', '.join(tasks)}.")
     return tasks[name]()

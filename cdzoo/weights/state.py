@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pickle
 import warnings
@@ -63,11 +64,7 @@ def compare(given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]
         matched=[key for key in shared if tuple(given[key].shape) == expected[key]],
         missing=[key for key in expected if key not in given],
         unexpected=[key for key in given if key not in expected],
-        reshaped=[
-            f"{key} {tuple(given[key].shape)} instead of {expected[key]}"
-            for key in shared
-            if tuple(given[key].shape) != expected[key]
-        ],
+        reshaped=[_shapes(key, given, expected) for key in shared if tuple(given[key].shape) != expected[key]],
     )
 
 
@@ -114,25 +111,23 @@ def load_weights(
     if sha256 is not None:
         check_sha256(file, sha256)
     state = read_tensors(file)
-    expected = model.state_dict()
-    report = compare(state, {key: tuple(value.shape) for key, value in expected.items()})
-    chosen = {key: state[key] for key in report.matched}
-    reshaped = []
-    for line in report.reshaped:
-        key = line.split(" ")[0]
-        given, wanted = state[key], expected[key]
-        if adapt_bands and _is_first_layer(key, given, wanted):
-            report.adapted.append(key)
-            chosen[key] = _adapt_bands(given.float(), wanted.shape[1], num_concatenated)
+    initial = model.state_dict()
+    adapted, reinitialized = [], []
+    for key in [key for key, value in initial.items() if key in state and state[key].shape != value.shape]:
+        if adapt_bands and _is_first_layer(key, state[key], initial[key]):
+            adapted.append(key)
+            state[key] = _adapt_bands(state[key].float(), initial[key].shape[1], num_concatenated)
         elif adapt_classes and key.startswith("head."):
-            report.reinitialized.append(key)
-        else:
-            reshaped.append(line)
-    report.reshaped[:] = reshaped
+            reinitialized.append(key)
+            state[key] = initial[key]
+    report = compare(state, {key: tuple(value.shape) for key, value in initial.items()})
+    changed = {*adapted, *reinitialized}
+    matched = [key for key in report.matched if key not in changed]
+    report = dataclasses.replace(report, matched=matched, adapted=adapted, reinitialized=reinitialized)
     if strict and not report.complete:
         name = getattr(getattr(model, "config", None), "name", type(model).__name__)
         raise WeightsError(f"{file} does not match the model '{name}': {report}")
-    model.load_state_dict(chosen, strict=False)
+    model.load_state_dict({key: state[key] for key in (*matched, *adapted)}, strict=False)
     if report.adapted or report.reinitialized or not report.complete:
         warnings.warn(f"{file.name}: {report}", stacklevel=2)
     return report
@@ -211,6 +206,10 @@ def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     if all(key.startswith("module.") for key in inner):
         return {key.removeprefix("module."): value for key, value in inner.items()}
     return dict(inner)
+
+
+def _shapes(key: str, given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> str:
+    return f"{key} {tuple(given[key].shape)} instead of {expected[key]}"
 
 
 def _is_first_layer(key: str, given: Tensor, wanted: Tensor) -> bool:
