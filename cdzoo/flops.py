@@ -18,6 +18,7 @@ from cdzoo.config import KINDS
 from cdzoo.errors import ConfigError, MissingDependencyError, require
 from cdzoo.factory import create_model, list_models
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.modes import evaluating
 from cdzoo.ops.orders import num_directions
 from cdzoo.registry import MODELS
 
@@ -110,9 +111,7 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
         raise ConfigError(f"size and batch must be positive, got {height} x {width}, {batch}")
     device = next(model.parameters()).device
     pair = tuple(torch.zeros(batch, bands, height, width, device=device) for bands in model.bands)
-    training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         flops = _quiet(fvcore.FlopCountAnalysis(model, pair))
         flops.set_op_handle("cdzoo::ss2d_scan", _scan_cost, "cdzoo::selective_scan", _sequence_scan_cost)
         flops.set_op_handle("aten::scaled_dot_product_attention", _attention_cost)
@@ -138,8 +137,6 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
             operators=operators,
             uncounted=dict(sorted(flops.unsupported_ops().items())),
         )
-    finally:
-        model.train(training)
 
 
 def describe_cost(model: ChangeDetector) -> str:

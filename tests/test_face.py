@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 import cdzoo
+from cdzoo.config import ModelOptions
 from cdzoo.errors import ConfigError, InputError, UnknownNameError
 from cdzoo.fusion import Concat
 from cdzoo.losses import BCELoss, DiceLoss, FocalLoss, LovaszLoss
@@ -38,6 +39,7 @@ class TestCreateModel:
             "neck",
             "fusion",
         } <= {*parameters}
+        assert [field.name for field in dataclasses.fields(ModelOptions)] == list(parameters)
         assert cdzoo.create_model(model_name="glmamba_tiny").config.name == "glmamba_tiny"
 
     @pytest.mark.parametrize(

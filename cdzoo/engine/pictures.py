@@ -13,8 +13,8 @@ from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.inference.evaluate import predict_windows
-from cdzoo.inference.modes import evaluating
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import to_unit
 from cdzoo.protocol import Protocol
 from cdzoo.visualize import errors, mask_picture, strip, to_rgb

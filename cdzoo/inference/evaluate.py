@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
-from cdzoo.inference.modes import evaluating
 from cdzoo.metrics import Confusion
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import normalize_images
 from cdzoo.protocol import Protocol
 from cdzoo.tiling import sliding_windows

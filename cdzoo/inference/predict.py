@@ -17,12 +17,12 @@ from torch import Tensor
 
 from cdzoo.errors import InputError
 from cdzoo.inference.blocks import BorderSumsInMemory, WindowGrid, predict_blocks
-from cdzoo.inference.modes import evaluating
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array, ArraySource
 from cdzoo.inference.tta import check_mode, probability
 from cdzoo.io.images import image_format
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import ImageLike, load_pixels
 
 _MAX_WHOLE = 2048

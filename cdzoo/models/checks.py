@@ -14,6 +14,7 @@ from cdzoo.components import Backbone, Decoder, Fusion, Head, Identity, Neck, Py
 from cdzoo.config import IMAGENET_MEAN, IMAGENET_STD, INSTANCE, OTHER_MEAN, OTHER_STD, ComponentCfg, ModelCfg
 from cdzoo.constants import MIN_SIZE
 from cdzoo.errors import ChannelMismatchError, ConfigError, InputError
+from cdzoo.models.modes import evaluating
 
 if TYPE_CHECKING:
     from cdzoo.models.detector import ChangeDetector
@@ -156,19 +157,17 @@ def check_outputs(model: ChangeDetector) -> None:
     hooks = [getattr(model, role).register_forward_hook(_channel_check(role)) for role in roles]
     side = model.fixed_input_size or math.lcm(64, model.pad_multiple, model.size_multiple)
     own = next(model.parameters(), torch.empty(0)).device
-    training = model.training
-    model.eval()
     try:
-        try:
-            _run_once(model, side, torch.device("meta"))
-        except _FAILURES:
-            if own.type == "meta":
-                raise
-            _run_once(model, side, own)
+        with evaluating(model):
+            try:
+                _run_once(model, side, torch.device("meta"))
+            except _FAILURES:
+                if own.type == "meta":
+                    raise
+                _run_once(model, side, own)
     except _FAILURES as error:
         raise ConfigError(f"the model '{model.config.name}' fails on images of {side}x{side} pixels: {error}") from error
     finally:
-        model.train(training)
         for hook in hooks:
             hook.remove()
 

@@ -42,11 +42,9 @@ def check_outputs(mask: PathLike, probability: PathLike | None, polygons: PathLi
         MissingDependencyError: A package that writes polygons is not installed.
     """
     target = output_path(mask, suffixes=RASTERS, purpose="the map of a scene is a GeoTIFF")
-    kept = (
-        None
-        if probability is None
-        else output_path(probability, suffixes=RASTERS, purpose="the probability of a scene is a GeoTIFF")
-    )
+    kept = None
+    if probability is not None:
+        kept = output_path(probability, suffixes=RASTERS, purpose="the probability of a scene is a GeoTIFF")
     needed = polygons is not None or report is not None
     hidden = target.with_name(f".{target.stem}.probability.tif") if needed else None
     return Outputs(

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from cdzoo.inference.blocks import Block, WindowGrid, predict_blocks
-from cdzoo.inference.modes import evaluating
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
 from cdzoo.io.rasters import limited_cache
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.modes import evaluating
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.geotiff import STEPS, encode_mask, encode_probability, has_data, is_changed, write_cog
 from cdzoo.scenes.job import SceneJob, scene_job

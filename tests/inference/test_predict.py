@@ -16,7 +16,7 @@ from cdzoo.config import ComponentCfg, ModelCfg
 from cdzoo.errors import ConfigError, InputError, UnknownNameError, WeightsError
 from cdzoo.fusion import AbsDiff
 from cdzoo.heads import Conv
-from cdzoo.inference.modes import evaluating
+from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import normalize
 
 RNG = np.random.default_rng(0)
