@@ -59,7 +59,7 @@ def test_an_unusable_choice_raises_with_the_reason(monkeypatch):
     with pytest.raises(RuntimeError, match=r"'mamba_ssm'.*CUDA"):
         set_scan_backend("mamba_ssm")
     monkeypatch.setenv("CDZOO_SCAN", "mamba_ssm")
-    with pytest.raises(RuntimeError, match="'mamba_ssm' was asked for"):
+    with pytest.raises(RuntimeError, match="'mamba_ssm' was requested"):
         ss2d_scan(*map_problem(1, 2, 2, 2, 1))
 
 
