@@ -1,7 +1,8 @@
-"""The tensors of a selective scan as one value, and the checks of their shapes."""
+"""The tensors of a selective scan as one value, and checks of their shapes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -11,9 +12,9 @@ CHUNK = 64  # steps between saved states
 
 
 class ScanArgs(NamedTuple):
-    """The tensor arguments of a scan.
+    """Tensor arguments of a scan.
 
-    Maps of the public functions are (B, H, W, Dm), sequences (B, D, L); backends take both flattened, as described in
+    The public functions take maps (B, H, W, Dm) or sequences (B, D, L). Backends take maps with one axis of positions, see
     :mod:`cdzoo.ops.backends`.
 
     Attributes:
@@ -39,29 +40,40 @@ class ScanArgs(NamedTuple):
         return [(name, tensor) for name, tensor in zip(self._fields, self, strict=True) if tensor is not None]
 
     def compute_dtype(self) -> torch.dtype:
-        """Return float64 if any tensor is float64, else float32: half types are only a storage format here."""
+        """Return float64 if any tensor is float64, else float32; half-precision types are storage formats only."""
         return torch.float64 if any(tensor.dtype == torch.float64 for _, tensor in self.present()) else torch.float32
 
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor | None]
 
+# Axes of x, delta, A, B, C, D and delta_bias, by layout.
+_WEIGHTS = ("K, Dm", "K, Dm")
+MAP = ("B, H, W, Dm", "K, B, H, W, Dm", "K, Dm, N", "B, H, W, K, N", "B, H, W, K, N", *_WEIGHTS)
+MAP_CHANNELS_FIRST = ("B, Dm, H, W", "K, B, Dm, H, W", "K, Dm, N", "B, K, N, H, W", "B, K, N, H, W", *_WEIGHTS)
+_FLAT_MAP = ("B, L, Dm", "K, B, L, Dm", "K, Dm, N", "B, L, K, N", "B, L, K, N", *_WEIGHTS)
+_SEQUENCE = ("B, D, L", "B, D, L", "D, N", "B, G, N, L", "B, G, N, L", "D", "D")
 
-def expect(name: str, tensor: Tensor | None, shape: tuple[int, ...], letters: str) -> None:
-    """Raise ValueError unless a tensor is None or has a shape.
+
+def expect(name: str, tensor: Tensor | None, axes: str, sizes: dict[str, int]) -> None:
+    """Check the shape of a tensor, unless it is None.
 
     Args:
         name: Name of the argument in the message.
         tensor: Tensor to check.
-        shape: Expected shape.
-        letters: The expected shape in the letters of the documentation.
+        axes: Names of its axes, such as ``"B, L, Dm"``.
+        sizes: Size of each axis; sizes of new axes are added.
+
+    Raises:
+        ValueError: The tensor has another number of axes, or an axis has another size than in `sizes`.
     """
-    if tensor is not None and tuple(tensor.shape) != shape:
-        raise ValueError(f"{name} must be {letters} = {tuple(shape)}, got {tuple(tensor.shape)}")
-
-
-def _expect_rank(name: str, tensor: Tensor, letters: str) -> None:
-    if tensor.dim() != letters.count(",") + 1:
-        raise ValueError(f"{name} must be {letters}, got {tuple(tensor.shape)}")
+    if tensor is None:
+        return
+    names = axes.split(", ")
+    if tensor.dim() != len(names):
+        raise ValueError(f"{name} must be ({axes}), got {tuple(tensor.shape)}")
+    shape = tuple(sizes.setdefault(axis, size) for axis, size in zip(names, tensor.shape, strict=True))
+    if tuple(tensor.shape) != shape:
+        raise ValueError(f"{name} must be ({axes}) = {shape}, got {tuple(tensor.shape)}")
 
 
 def check_tensors(args: ScanArgs) -> None:
@@ -75,60 +87,36 @@ def check_tensors(args: ScanArgs) -> None:
             raise ValueError(f"all tensors must be on one device, got x on {args.x.device} and {name} on {tensor.device}")
 
 
-def check_map(args: ScanArgs, directions: int) -> None:
-    """Raise ValueError unless the shapes are those of a channels-last map scanned in a number of directions."""
-    _expect_rank("x", args.x, "(B, H, W, Dm)")
-    _expect_rank("A", args.A, "(K, Dm, N)")
-    batch, height, width, channels = args.x.shape
-    state = args.A.shape[2]
-    expect("delta", args.delta, (directions, batch, height, width, channels), "(K, B, H, W, Dm)")
-    for name, tensor in (("B", args.B), ("C", args.C)):
-        expect(name, tensor, (batch, height, width, directions, state), "(B, H, W, K, N)")
-    _check_weights(args, directions, channels, state)
+def check_map(args: ScanArgs, directions: int, layout: Sequence[str] = MAP) -> dict[str, int]:
+    """Raise ValueError unless the shapes are those of a map that is scanned in a number of directions; return the sizes."""
+    sizes = {"K": directions}
+    for name, tensor, axes in zip(args._fields, args, layout, strict=True):
+        expect(name, tensor, axes, sizes)
+    return sizes
 
 
 def check_flat(args: ScanArgs, index: Tensor, grad_y: Tensor | None = None, states: Tensor | None = None) -> None:
-    """Raise ValueError unless the shapes are those that a backend takes.
+    """Raise ValueError unless the shapes are those that backends take.
 
     Args:
-        args: Flattened tensors, see :mod:`cdzoo.ops.backends`.
+        args: Maps with one axis of positions, see :mod:`cdzoo.ops.backends`.
         index: Positions of the steps, int32 (K, L).
         grad_y: Gradient of the output, in a backward pass.
         states: Saved states, in a backward pass.
     """
-    _expect_rank("x", args.x, "(B, L, Dm)")
-    _expect_rank("A", args.A, "(K, Dm, N)")
-    batch, length, channels = args.x.shape
-    directions, _, state = args.A.shape
-    expect("delta", args.delta, (directions, batch, length, channels), "(K, B, L, Dm)")
-    for name, tensor in (("B", args.B), ("C", args.C)):
-        expect(name, tensor, (batch, length, directions, state), "(B, L, K, N)")
-    _check_weights(args, directions, channels, state)
-    if index.dtype != torch.int32 or not index.is_contiguous() or index.shape != (directions, length):
-        raise ValueError(f"the scan index must be a contiguous int32 tensor (K, L) = {(directions, length)}")
-    expect("grad_y", grad_y, (batch, length, channels), "(B, L, Dm)")
-    chunks = -(-length // CHUNK)
-    expect("states", states, (directions, batch, chunks, channels, state), "(K, B, chunks, Dm, N)")
-
-
-def _check_weights(args: ScanArgs, directions: int, channels: int, state: int) -> None:
-    expect("A", args.A, (directions, channels, state), "(K, Dm, N)")
-    expect("D", args.D, (directions, channels), "(K, Dm)")
-    expect("delta_bias", args.delta_bias, (directions, channels), "(K, Dm)")
+    sizes = check_map(args, len(args.A), _FLAT_MAP)
+    shape = sizes["K"], sizes["L"]
+    if index.dtype != torch.int32 or not index.is_contiguous() or index.shape != shape:
+        raise ValueError(f"the scan index must be a contiguous int32 tensor (K, L) = {shape}")
+    sizes["chunks"] = -(-sizes["L"] // CHUNK)
+    expect("grad_y", grad_y, "B, L, Dm", sizes)
+    expect("states", states, "K, B, chunks, Dm, N", sizes)
 
 
 def check_sequence(args: ScanArgs) -> None:
     """Raise ValueError unless the shapes are those of sequences (B, D, L) with B and C of shape (B, G, N, L)."""
-    _expect_rank("u", args.x, "(B, D, L)")
-    _expect_rank("A", args.A, "(D, N)")
-    _expect_rank("B", args.B, "(B, G, N, L)")
-    batch, channels, length = args.x.shape
-    state, groups = args.A.shape[1], args.B.shape[1]
-    expect("delta", args.delta, (batch, channels, length), "(B, D, L)")
-    expect("A", args.A, (channels, state), "(D, N)")
-    expect("D", args.D, (channels,), "(D,)")
-    expect("delta_bias", args.delta_bias, (channels,), "(D,)")
-    if groups < 1 or channels % groups:
-        raise ValueError(f"B has {groups} groups, which do not divide the {channels} channels")
-    for name, tensor in (("B", args.B), ("C", args.C)):
-        expect(name, tensor, (batch, groups, state, length), "(B, G, N, L)")
+    sizes: dict[str, int] = {}
+    for name, tensor, axes in zip(("u", *args._fields[1:]), args, _SEQUENCE, strict=True):
+        expect(name, tensor, axes, sizes)
+    if sizes["G"] < 1 or sizes["D"] % sizes["G"]:
+        raise ValueError(f"B has {sizes['G']} groups, which do not divide the {sizes['D']} channels")

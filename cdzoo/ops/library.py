@@ -1,31 +1,28 @@
-"""The two scan operators registered with PyTorch, whichever backend runs them.
+"""The two scan operators registered with PyTorch.
 
-Autograd, torch.compile, torch.export and FLOP counters each see one operator: ``cdzoo::ss2d_scan`` or
-``cdzoo::selective_scan``. Their backward passes are operators too. Both return ``(y, states)``, where states (fp32, see
-:mod:`cdzoo.ops.backends`, here flattened) are what the backward pass restarts from, empty when no gradient is needed: a
-dimension for the number of chunks would tie an exported program to maps of one chunk, or to maps of several.
+Autograd, torch.compile, torch.export and FLOP counters see one operator, ``cdzoo::ss2d_scan`` or ``cdzoo::selective_scan``, for
+every backend; its backward pass is an operator too. Both operators return ``(y, states)``: the states saved for the backward pass
+(fp32), empty if no gradient is needed. They are flattened, because with an axis of chunks an exported program would accept either
+maps of one chunk or maps of several, not both.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.library import CustomOpDef
 
 from cdzoo.ops.args import CHUNK, Gradients, ScanArgs, check_flat, check_map, check_sequence, check_tensors, expect
 from cdzoo.ops.backends import backend_for
 from cdzoo.ops.orders import line_index, num_directions, scan_index
 
-_MAPS = ("x", "delta", "B", "C")
-# Schemas are written out once here; torch could derive them only from signatures that repeat every tensor.
-_TENSORS = "Tensor {x}, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? delta_bias, bool delta_softplus"
-_GRADIENTS = "(" + ", ".join(["Tensor"] * 7) + ")"
-
 
 def _plain(device: torch.device) -> torch.autocast:
-    # Autocast stays enabled inside an operator's body and would turn the reference's products into half precision.
+    # Autocast stays enabled inside an operator and would compute the products of the reference in half precision.
     return torch.autocast(device.type, enabled=False)
 
 
@@ -33,15 +30,12 @@ def _prepare(args: ScanArgs) -> tuple[ScanArgs, ModuleType]:
     """Return contiguous tensors in the types that the backend reads, and the backend."""
     dtype = args.compute_dtype()
     module = backend_for(args.x.device.type, dtype)
-    half = getattr(module, "READS_HALF", False) and dtype == torch.float32
-
-    def cast(name: str, tensor: Tensor | None) -> Any:
-        if tensor is None:
-            return None
-        keep = half and name in _MAPS and tensor.dtype in (torch.float16, torch.bfloat16)
-        return (tensor if keep else tensor.to(dtype)).contiguous()
-
-    return ScanArgs(*(cast(name, tensor) for name, tensor in zip(args._fields, args, strict=True))), module
+    kept = (torch.float16, torch.bfloat16) if getattr(module, "READS_HALF", False) and dtype == torch.float32 else ()
+    found = {
+        name: (tensor if name in ("x", "delta", "B", "C") and tensor.dtype in kept else tensor.to(dtype)).contiguous()
+        for name, tensor in args.present()
+    }
+    return args._replace(**found), module
 
 
 def _run_forward(args: ScanArgs, index: Tensor, softplus: bool, save: bool) -> tuple[Tensor, Tensor]:
@@ -55,40 +49,27 @@ def _run_backward(grad_y: Tensor, args: ScanArgs, index: Tensor, softplus: bool,
     tensors, module = _prepare(args)
     x = tensors.x
     batch, length, channels = x.shape
-    shape = (len(index), batch, -(-length // CHUNK), channels, tensors.A.shape[2])
+    shape = torch.Size((len(index), batch, -(-length // CHUNK), channels, tensors.A.shape[2]))
     with _plain(x.device):
-        if states.numel() == 0 and x.numel() > 0:  # the operator was called without save_states: scan once more
+        if states.numel() == 0 and x.numel() > 0:  # the forward pass was called without save_states: repeat it
             states = module.forward(tensors, index, softplus, True)[1]
-        if states.numel() != torch.Size(shape).numel():
-            raise ValueError(f"states must have {torch.Size(shape).numel()} elements, got {states.numel()}")
+        if states.numel() != shape.numel():
+            raise ValueError(f"states must have {shape.numel()} elements, got {states.numel()}")
         states = states.view(shape)
         check_flat(tensors, index, grad_y, states)
         return module.backward(grad_y.to(x.dtype).contiguous(), tensors, index, softplus, states)
 
 
-def _finish(grads: list[Tensor | None], like: ScanArgs) -> tuple[Tensor, ...]:
+def _finish(grads: Gradients, inputs: ScanArgs) -> tuple[Tensor, ...]:
     """Return gradients in the shapes and types of their inputs; an empty tensor for an absent D or delta_bias."""
-    pairs = zip(grads, like, strict=True)
-    return tuple(like.x.new_empty(0) if g is None or t is None else g.to(t.dtype).reshape(t.shape) for g, t in pairs)
-
-
-def _fake_outputs(args: ScanArgs, steps: Any, directions: int, save: bool) -> tuple[Tensor, Tensor]:
-    chunks = (steps + CHUNK - 1) // CHUNK
-    channels = args.x.shape[3] if args.x.dim() == 4 else args.x.shape[1]
-    size = directions * args.x.shape[0] * chunks * channels * args.A.shape[-1] if save else 0
-    return args.x.new_empty(args.x.shape), args.x.new_empty(size, dtype=args.compute_dtype())
-
-
-def _fake_gradients(grad_y: Tensor, *values: Any) -> tuple[Tensor, ...]:
-    args = ScanArgs(*values[:7])
-    return tuple(args.x.new_empty(0) if t is None else t.new_empty(t.shape) for t in args)
-
-
-# ---------------------------------------------------------------------------------------------------- maps
+    pairs = zip(grads, inputs, strict=True)
+    return tuple(
+        inputs.x.new_empty(0) if t is None or g is None else g.to(t.dtype).reshape(t.shape).contiguous() for g, t in pairs
+    )
 
 
 def _flatten_map(args: ScanArgs, order: str) -> tuple[Tensor, ScanArgs]:
-    """Check a map and return the scan index and the tensors with one axis of positions."""
+    """Check a map; return the scan index and the tensors with one axis of positions."""
     check_tensors(args)
     check_map(args, num_directions(order))
     height, width = args.x.shape[1:3]
@@ -106,126 +87,96 @@ def _map_forward(*values: Any) -> tuple[Tensor, Tensor]:
 def _map_backward(grad_y: Tensor, *values: Any) -> tuple[Tensor, ...]:
     args, (softplus, order, states) = ScanArgs(*values[:7]), values[7:]
     index, flat = _flatten_map(args, order)
-    expect("grad_y", grad_y, tuple(args.x.shape), "(B, H, W, Dm)")
-    return _finish(list(_run_backward(grad_y.flatten(1, 2), flat, index, softplus, states)), args)
+    expect("grad_y", grad_y, "B, H, W, Dm", dict(zip(("B", "H", "W", "Dm"), args.x.shape, strict=True)))
+    return _finish(_run_backward(grad_y.flatten(1, 2), flat, index, softplus, states), args)
 
 
-ss2d_scan_op = torch.library.custom_op(
-    "cdzoo::ss2d_scan",
-    _map_forward,
-    mutates_args=(),
-    schema=f"({_TENSORS.format(x='x')}, str order, bool save_states) -> (Tensor, Tensor)",
-)
-ss2d_scan_backward_op = torch.library.custom_op(
-    "cdzoo::ss2d_scan_backward",
-    _map_backward,
-    mutates_args=(),
-    schema=f"(Tensor grad_y, {_TENSORS.format(x='x')}, str order, Tensor states) -> {_GRADIENTS}",
-)
-
-
-@ss2d_scan_op.register_fake
-def _(*values: Any) -> tuple[Tensor, Tensor]:
-    args, (_, order, save) = ScanArgs(*values[:7]), values[7:]
-    return _fake_outputs(args, args.x.shape[1] * args.x.shape[2], num_directions(order), save)
-
-
-ss2d_scan_backward_op.register_fake(_fake_gradients)
-
-
-# ------------------------------------------------------------------------------------------------ sequences
-
-
-def _groups(args: ScanArgs) -> list[ScanArgs]:
-    """Check sequences and return one problem of one direction per group of channels that share B and C."""
+def _split_groups(args: ScanArgs) -> tuple[Tensor, list[ScanArgs]]:
+    """Check sequences; return the scan index and one map of one direction per group of channels that share B and C."""
     check_tensors(args)
     check_sequence(args)
     count = args.B.shape[1]
-    width = args.x.shape[1] // count
-    problems = []
-    for g in range(count):
-        part = slice(g * width, (g + 1) * width)
-        rows = [args.x[:, part].transpose(1, 2), args.delta[:, part].transpose(1, 2).unsqueeze(0), args.A[part].unsqueeze(0)]
-        inner = [args.B[:, g].transpose(1, 2).unsqueeze(2), args.C[:, g].transpose(1, 2).unsqueeze(2)]  # (B, L, 1, N)
-        skips = [None if v is None else v[part].unsqueeze(0) for v in (args.D, args.delta_bias)]
-        problems.append(ScanArgs(*rows, *inner, *skips))
-    return problems
+    x, delta = (t.transpose(1, 2).chunk(count, 2) for t in (args.x, args.delta))  # (B, L, D / G)
+    A, D, bias = ([None] * count if t is None else t.unsqueeze(0).chunk(count, 1) for t in (args.A, args.D, args.delta_bias))
+    B, C = (t.permute(1, 0, 3, 2).unsqueeze(3) for t in (args.B, args.C))  # (G, B, L, 1, N)
+    groups = [ScanArgs(x[g], delta[g].unsqueeze(0), A[g], B[g], C[g], D[g], bias[g]) for g in range(count)]
+    return line_index(args.x.shape[2], str(args.x.device)), groups
 
 
 def _sequence_forward(*values: Any) -> tuple[Tensor, Tensor]:
     args, (softplus, save) = ScanArgs(*values[:7]), values[7:]
-    problems = _groups(args)
-    index = line_index(args.x.shape[2], str(args.x.device))
-    outs, states = zip(*(_run_forward(problem, index, softplus, save) for problem in problems), strict=True)
+    index, groups = _split_groups(args)
+    outs, states = zip(*(_run_forward(group, index, softplus, save) for group in groups), strict=True)
     y = torch.cat(outs, dim=2).transpose(1, 2).to(args.x.dtype).contiguous()
     return y, torch.cat(states).flatten()  # the states of a group: (B, chunks, D / G, N)
 
 
 def _sequence_backward(grad_y: Tensor, *values: Any) -> tuple[Tensor, ...]:
     args, (softplus, states) = ScanArgs(*values[:7]), values[7:]
-    problems = _groups(args)
-    expect("grad_y", grad_y, tuple(args.x.shape), "(B, D, L)")
-    index, width = line_index(args.x.shape[2], str(args.x.device)), args.x.shape[1] // len(problems)
-    groups = []
-    for g, problem in enumerate(problems):
-        grad = grad_y[:, g * width : (g + 1) * width].transpose(1, 2)
-        own = states.view(len(problems), -1)[g] if states.numel() else states
-        groups.append(_run_backward(grad, problem, index, softplus, own))
-    du, ddelta, dA, dB, dC, dD, dbias = zip(*groups, strict=True)
-    grads = [
+    index, groups = _split_groups(args)
+    count = len(groups)
+    expect("grad_y", grad_y, "B, D, L", dict(zip(("B", "D", "L"), args.x.shape, strict=True)))
+    grads = grad_y.transpose(1, 2).chunk(count, 2)
+    saved = states.view(count, -1) if states.numel() else states.expand(count, 0)
+    runs = (_run_backward(grads[g], group, index, softplus, saved[g]) for g, group in enumerate(groups))
+    du, ddelta, dA, dB, dC, dD, dbias = zip(*runs, strict=True)
+    joined = (
         torch.cat(du, 2).transpose(1, 2),
         torch.cat(ddelta, 3).squeeze(0).transpose(1, 2),
-        torch.cat(dA, 1).squeeze(0),
+        torch.cat(dA, 1),
         torch.cat(dB, 2).permute(0, 2, 3, 1),  # (B, L, G, N) -> (B, G, N, L)
         torch.cat(dC, 2).permute(0, 2, 3, 1),
-        None if args.D is None else torch.cat(dD, 1).squeeze(0),
-        None if args.delta_bias is None else torch.cat(dbias, 1).squeeze(0),
-    ]
-    return _finish([None if g is None else g.contiguous() for g in grads], args)
+        None if args.D is None else torch.cat(dD, 1),
+        None if args.delta_bias is None else torch.cat(dbias, 1),
+    )
+    return _finish(joined, args)
 
 
-selective_scan_op = torch.library.custom_op(
-    "cdzoo::selective_scan",
-    _sequence_forward,
-    mutates_args=(),
-    schema=f"({_TENSORS.format(x='u')}, bool save_states) -> (Tensor, Tensor)",
-)
-selective_scan_backward_op = torch.library.custom_op(
-    "cdzoo::selective_scan_backward",
-    _sequence_backward,
-    mutates_args=(),
-    schema=f"(Tensor grad_y, {_TENSORS.format(x='u')}, Tensor states) -> {_GRADIENTS}",
-)
+def _fake_forward(*values: Any) -> tuple[Tensor, Tensor]:
+    """Return outputs of the right shapes for maps (B, H, W, Dm), with a scan order in `values`, or sequences (B, D, L)."""
+    args, (_, *order, save) = ScanArgs(*values[:7]), values[7:]
+    x = args.x
+    if order:
+        directions, steps, channels = num_directions(*order), x.shape[1] * x.shape[2], x.shape[3]
+    else:
+        directions, steps, channels = 1, x.shape[2], x.shape[1]
+    size = directions * x.shape[0] * ((steps + CHUNK - 1) // CHUNK) * channels * args.A.shape[-1] if save else 0
+    return x.new_empty(x.shape), x.new_empty(size, dtype=args.compute_dtype())
 
 
-@selective_scan_op.register_fake
-def _(*values: Any) -> tuple[Tensor, Tensor]:
+def _fake_backward(grad_y: Tensor, *values: Any) -> tuple[Tensor, ...]:
     args = ScanArgs(*values[:7])
-    return _fake_outputs(args, args.x.shape[2], 1, values[8])
+    return tuple(args.x.new_empty(0) if t is None else t.new_empty(t.shape) for t in args)
 
 
-selective_scan_backward_op.register_fake(_fake_gradients)
-
-
-# ------------------------------------------------------------------------------------------------- autograd
-
-
-def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    tensors, (ctx.delta_softplus, *order, _) = inputs[:7], inputs[7:]
-    ctx.order = order  # [name] for maps, [] for sequences
+def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    tensors, (*ctx.options, _) = inputs[:7], inputs[7:]
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(*tensors, output[1])
 
 
-def _differentiate(operator: Any) -> Any:
-    def run(ctx: Any, grad_y: Tensor, grad_states: Tensor | None) -> tuple[Any, ...]:
+def _register(
+    name: str, forward: Callable[..., Any], backward: Callable[..., Any], first: str, options: str
+) -> tuple[CustomOpDef, CustomOpDef]:
+    """Register an operator and its backward pass; `first` is the name of the first tensor, `options` are further inputs."""
+    # torch could derive the schemas, but only from signatures that repeat every tensor.
+    inputs = f"Tensor {first}, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? delta_bias, bool delta_softplus"
+    schema = f"({inputs}{options}, bool save_states) -> (Tensor, Tensor)"
+    scan = torch.library.custom_op(f"cdzoo::{name}", forward, mutates_args=(), schema=schema)
+    schema = f"(Tensor grad_y, {inputs}{options}, Tensor states) -> ({', '.join(['Tensor'] * 7)})"
+    scan_backward = torch.library.custom_op(f"cdzoo::{name}_backward", backward, mutates_args=(), schema=schema)
+
+    def differentiate(ctx: Any, grad_y: Tensor, _: Tensor | None) -> tuple[Any, ...]:
         *tensors, states = ctx.saved_tensors
-        grads = operator(grad_y, *tensors, ctx.delta_softplus, *ctx.order, states)
+        grads = scan_backward(grad_y, *tensors, *ctx.options, states)
         kept = [None if t is None else g for g, t in zip(grads, tensors, strict=True)]
-        return (*kept, None, *(None for _ in ctx.order), None)
+        return (*kept, *(None for _ in ctx.options), None)
 
-    return run
+    scan.register_fake(_fake_forward)
+    scan_backward.register_fake(_fake_backward)
+    scan.register_autograd(differentiate, setup_context=_save_for_backward)
+    return scan, scan_backward
 
 
-ss2d_scan_op.register_autograd(_differentiate(ss2d_scan_backward_op), setup_context=_setup)
-selective_scan_op.register_autograd(_differentiate(selective_scan_backward_op), setup_context=_setup)
+ss2d_scan_op, ss2d_scan_backward_op = _register("ss2d_scan", _map_forward, _map_backward, "x", ", str order")
+selective_scan_op, selective_scan_backward_op = _register("selective_scan", _sequence_forward, _sequence_backward, "u", "")

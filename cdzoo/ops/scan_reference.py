@@ -1,18 +1,17 @@
-"""Backend ``reference``: the selective scan in plain PyTorch, on any device and in any floating type.
+"""Backend ``reference``: the selective scan in plain PyTorch, on any device and in any floating-point type.
 
-The recurrence ``h_t = exp(dt_t A) h_{t-1} + dt_t B_t u_t`` is linear, so all chunks of ``CHUNK`` steps can be scanned at
-once: from a zero state to find what each chunk adds, then a loop over the chunk borders, and once more from the true states.
-That is 2 * CHUNK vectorized steps instead of L small ones. Every exponent is a sum of ``dt * A`` with ``A <= 0``, never a
-difference, so nothing overflows however large dt is.
+The recurrence ``h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t`` is linear, so chunks of ``CHUNK`` steps are scanned in parallel: a
+first pass from zero states gives what each chunk adds, a loop over the chunks then gives the state that enters each of them, and
+a second pass starts from these states. That is 2 * CHUNK vectorized steps instead of L small ones. Every exponent is a sum of
+``dt * A`` with ``A <= 0``, never a difference, so large step sizes do not overflow.
 
-The backward pass is the same scan run in reverse for the adjoint of h, restarted from the saved border states; it is
-written out (no autograd inside), because it runs inside a custom operator.
+The backward pass is the same scan in reverse for the adjoint of h, with states recomputed from the saved ones. It is written
+without autograd, because it runs inside a custom operator.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,7 @@ from torch import Tensor
 from cdzoo.ops.args import CHUNK, Gradients, ScanArgs
 
 _FORWARD_BUDGET = 1 << 19  # elements of one state tensor; about the size at which CPU caches stop helping
-_BACKWARD_BUDGET = 1 << 17  # smaller: 2 * CHUNK such tensors are alive at once
+_BACKWARD_BUDGET = 1 << 17  # smaller, because 2 * CHUNK such tensors are alive at once
 
 
 def unavailable() -> str | None:
@@ -29,31 +28,54 @@ def unavailable() -> str | None:
     return None
 
 
-def _softplus(raw: Tensor, enabled: bool) -> Tensor:
-    return F.softplus(raw) if enabled else raw
-
-
-@dataclass
 class _Tile:
-    """Rows r0:r1 of the flattened (direction, batch) axis and channels d0:d1; r1 - r0 is 1 unless all channels fit."""
+    """Inputs in scan order of some rows of the flattened (direction, batch) axis and some channels.
 
-    r0: int
-    r1: int
-    d0: int
-    d1: int
+    Attributes:
+        pairs: (direction, image) of each of the R rows.
+        at: The same as tensors (R, 1).
+        path: Map positions in scan order, (R, L).
+        channels: The d channels.
+        x: Input (R, L, d).
+        raw: Step sizes before softplus, (R, L, d).
+        dt: Step sizes (R, L, d).
+        b: Input projections (R, L, N).
+        c: Output projections (R, L, N).
+        decay: Decay rates (R, 1, d, N).
+    """
+
+    def __init__(self, args: ScanArgs, index: Tensor, delta_softplus: bool, rows: range, channels: slice) -> None:
+        self.pairs = [divmod(row, len(args.x)) for row in rows]
+        self.at = k, b = tuple(torch.tensor(self.pairs, device=index.device).T.unsqueeze(-1))
+        self.path, self.channels = index[k.squeeze(1)], channels
+        self.x, self.raw = args.x[b, self.path, channels], args.delta[k, b, self.path, channels]
+        if args.delta_bias is not None:
+            self.raw = self.raw + args.delta_bias[k, channels]
+        self.dt = F.softplus(self.raw) if delta_softplus else self.raw
+        self.b, self.c = args.B[b, self.path, k], args.C[b, self.path, k]
+        self.decay = args.A[k, channels]
+
+    def add_to(self, total: Tensor, values: Tensor) -> None:
+        """Add values (R, L, d) to a map (B, L, Dm), row by row."""
+        for (_, b), path, row in zip(self.pairs, self.path, values, strict=True):
+            total[b, :, self.channels].index_add_(0, path, row)
 
 
-def _tiles(rows: int, length: int, channels: int, state: int, budget: int) -> Iterator[_Tile]:
-    chunks = -(-length // CHUNK)
-    width = max(1, min(channels, budget // (chunks * state)))
-    height = max(1, budget // (chunks * state * channels))
-    for r0 in range(0, rows, height):
-        for d0 in range(0, channels, width):
-            yield _Tile(r0, min(rows, r0 + height), d0, min(channels, d0 + width))
+def _tiles(args: ScanArgs, index: Tensor, delta_softplus: bool, budget: int) -> Iterator[tuple[slice, _Tile]]:
+    """Yield tiles of at most `budget` states, each with its rows; a tile has several rows only if it has all channels."""
+    batch, length, channels = args.x.shape
+    directions, _, state = args.A.shape
+    per_channel = -(-length // CHUNK) * state
+    width = max(1, min(channels, budget // per_channel))
+    height = max(1, budget // (per_channel * channels))
+    rows, index = range(directions * batch), index.long()
+    for r in range(0, len(rows), height):
+        for d in range(0, channels, width):
+            yield slice(r, r + height), _Tile(args, index, delta_softplus, rows[r : r + height], slice(d, d + width))
 
 
 def _steps(seq: Tensor) -> Tensor:
-    """(R, L, F) -> (T, R, chunks, F): step-major, padded with zeros, which leave a state untouched as dt = 0."""
+    """(R, L, F) -> (T, R, chunks, F): step-major, padded with zeros, since dt = 0 leaves a state unchanged."""
     rows, length, features = seq.shape
     steps = min(CHUNK, length)
     chunks = -(-length // steps)
@@ -63,51 +85,11 @@ def _steps(seq: Tensor) -> Tensor:
 
 def _unsteps(seq: Tensor, length: int) -> Tensor:
     """(T, R, chunks, F) -> (R, L, F): the inverse of :func:`_steps`."""
-    steps, rows, chunks, features = seq.shape
-    return seq.permute(1, 2, 0, 3).reshape(rows, chunks * steps, features)[:, :length]
-
-
-class _Rows:
-    """Views of the inputs as rows of the flattened (direction, batch) axis, in scan order."""
-
-    def __init__(self, args: ScanArgs, index: Tensor) -> None:
-        self.x, self.delta, self.A, self.B, self.C, _, self.bias = args
-        self.index = index.long()
-        self.inverse = torch.argsort(self.index, dim=1)
-        self.batch = args.x.shape[0]
-
-    def split(self, row: int) -> tuple[int, int]:
-        return divmod(row, self.batch)
-
-    def gather(self, source: str, tile: _Tile) -> Tensor:
-        """Rows of ``x``, ``raw`` (delta plus bias), ``B`` or ``C`` in scan order: (R, L, channels or N)."""
-        parts = []
-        for row in range(tile.r0, tile.r1):
-            k, b = self.split(row)
-            if source == "x":
-                part = self.x[b, :, tile.d0 : tile.d1]
-            elif source == "raw":
-                part = self.delta[k, b, :, tile.d0 : tile.d1]
-                if self.bias is not None:
-                    part = part + self.bias[k, tile.d0 : tile.d1]
-            else:
-                part = (self.B if source == "B" else self.C)[b, :, k]
-            parts.append(part[self.index[k]])
-        return torch.stack(parts)
-
-    def gather_map(self, values: Tensor, tile: _Tile) -> Tensor:
-        """Rows of a map (B, L, Dm) in scan order: (R, L, d)."""
-        picks = [self.split(row) for row in range(tile.r0, tile.r1)]
-        return torch.stack([values[b, :, tile.d0 : tile.d1][self.index[k]] for k, b in picks])
-
-    def decay(self, tile: _Tile) -> Tensor:
-        """A of each row, (R, 1, d, N)."""
-        ks = [self.split(row)[0] for row in range(tile.r0, tile.r1)]
-        return self.A[ks, tile.d0 : tile.d1].unsqueeze(1)
+    return seq.permute(1, 2, 0, 3).flatten(1, 2)[:, :length]
 
 
 def _borders(local: Tensor, total: Tensor, reverse: bool = False) -> Tensor:
-    """Chain chunks (R, chunks, d, N): the value entering each chunk, given what each adds and how much it lets through."""
+    """Return the value that enters each chunk, (R, chunks, d, N), given what each chunk adds and its total decay."""
     entering = torch.zeros_like(local)
     chunks = local.shape[1]
     order = range(chunks - 1, 0, -1) if reverse else range(chunks - 1)
@@ -118,113 +100,85 @@ def _borders(local: Tensor, total: Tensor, reverse: bool = False) -> Tensor:
 
 
 def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bool) -> tuple[Tensor, Tensor]:
-    """Scan K directions and sum them in place; shapes as in :mod:`cdzoo.ops.backends`."""
+    """Scan K directions and sum the results at each position; shapes as in :mod:`cdzoo.ops.backends`."""
     x, A, D = args.x, args.A, args.D
     batch, length, channels = x.shape
-    directions, state = A.shape[0], A.shape[2]
     chunks = -(-length // CHUNK)
-    rows = _Rows(args, index)
     y = torch.zeros_like(x)
-    states = x.new_empty((directions, batch, chunks, channels, state) if save_states else (0,))
-    for tile in _tiles(directions * batch, length, channels, state, _FORWARD_BUDGET):
-        decay = rows.decay(tile)
-        dt = _softplus(rows.gather("raw", tile), delta_softplus)
-        du = _steps(dt * rows.gather("x", tile)).unsqueeze(-1)
-        dt = _steps(dt).unsqueeze(-1)  # (T, R, chunks, d, 1)
-        b, c = _steps(rows.gather("B", tile)).unsqueeze(-2), _steps(rows.gather("C", tile)).unsqueeze(-1)
-        h = x.new_zeros(*dt.shape[1:4], state)
+    states = x.new_empty((len(A), batch, chunks, channels, A.shape[2]) if save_states else (0,))
+    for rows, tile in _tiles(args, index, delta_softplus, _FORWARD_BUDGET):
+        dt, du = _steps(tile.dt).unsqueeze(-1), _steps(tile.dt * tile.x).unsqueeze(-1)  # (T, R, chunks, d, 1)
+        b, c = _steps(tile.b).unsqueeze(-2), _steps(tile.c).unsqueeze(-1)
+        h = x.new_zeros(*dt.shape[1:4], A.shape[2])
         a = torch.empty_like(h)
         if chunks > 1:
-            for t in range(dt.shape[0]):
-                torch.mul(dt[t], decay, out=a)
+            for t in range(len(dt)):
+                torch.mul(dt[t], tile.decay, out=a)
                 h.mul_(a.exp_()).addcmul_(du[t], b[t])
-            h = _borders(h, torch.exp(dt.sum(0) * decay))
+            h = _borders(h, torch.exp(dt.sum(0) * tile.decay))
         if save_states:
-            states.view(-1, *states.shape[2:])[tile.r0 : tile.r1, :, tile.d0 : tile.d1] = h
+            states.flatten(0, 1)[rows, :, tile.channels] = h
         out = torch.empty_like(dt)
-        for t in range(dt.shape[0]):
-            torch.mul(dt[t], decay, out=a)
+        for t in range(len(dt)):
+            torch.mul(dt[t], tile.decay, out=a)
             h.mul_(a.exp_()).addcmul_(du[t], b[t])
             torch.matmul(h, c[t], out=out[t])
-        seq = _unsteps(out.squeeze(-1), length)
-        for i, row in enumerate(range(tile.r0, tile.r1)):
-            k, n = rows.split(row)
-            y[n, :, tile.d0 : tile.d1] += seq[i][rows.inverse[k]]
+        tile.add_to(y, _unsteps(out.squeeze(-1), length))
     if D is not None:
         y += x * D.sum(0)
     return y, states
 
 
 def backward(grad_y: Tensor, args: ScanArgs, index: Tensor, delta_softplus: bool, states: Tensor) -> Gradients:
-    """Gradients of :func:`forward` with respect to x, delta, A, B, C, D and delta_bias, in that order."""
+    """Return the gradients of x, delta, A, B, C, D and delta_bias, in this order."""
     x, delta, A, B, C, D, delta_bias = args
-    batch, length, channels = x.shape
-    directions, state = A.shape[0], A.shape[2]
-    rows = _Rows(args, index)
     dx, ddelta = torch.zeros_like(x), torch.empty_like(delta)
     dA, dB, dC = torch.zeros_like(A), torch.zeros_like(B), torch.zeros_like(C)
-    flat_states = states.view(-1, *states.shape[2:])
-    for tile in _tiles(directions * batch, length, channels, state, _BACKWARD_BUDGET):
-        raw, u, gy_seq = rows.gather("raw", tile), rows.gather("x", tile), rows.gather_map(grad_y, tile)
-        dt_seq = _softplus(raw, delta_softplus)
-        grads = _tile_backward(
-            _steps(gy_seq),
-            _steps(dt_seq),
-            _steps(dt_seq * u),
-            _steps(rows.gather("B", tile)),
-            _steps(rows.gather("C", tile)),
-            rows.decay(tile),
-            flat_states[tile.r0 : tile.r1, :, tile.d0 : tile.d1],
-        )
-        g_dt, g_du, g_b, g_c = (_unsteps(g, length) for g in grads[:4])
-        g_x, g_raw = g_du * dt_seq, g_dt + g_du * u
-        if delta_softplus:
-            g_raw = g_raw * torch.sigmoid(raw)
-        for i, row in enumerate(range(tile.r0, tile.r1)):
-            (k, n), back = rows.split(row), rows.inverse[rows.split(row)[0]]
-            dx[n, :, tile.d0 : tile.d1] += g_x[i][back]
-            ddelta[k, n, :, tile.d0 : tile.d1] = g_raw[i][back]
-            dB[n, :, k] += g_b[i][back]
-            dC[n, :, k] += g_c[i][back]
-            dA[k, tile.d0 : tile.d1] += grads[4][i]
+    for rows, tile in _tiles(args, index, delta_softplus, _BACKWARD_BUDGET):
+        k, b = tile.at
+        grads = _tile_backward(tile, grad_y[b, tile.path, tile.channels], states.flatten(0, 1)[rows, :, tile.channels])
+        g_dt, g_du, g_b, g_c = (_unsteps(g, x.shape[1]) for g in grads[:4])
+        g_raw = g_dt + g_du * tile.x
+        ddelta[k, b, tile.path, tile.channels] = g_raw * torch.sigmoid(tile.raw) if delta_softplus else g_raw
+        tile.add_to(dx, g_du * tile.dt)
+        dB[b, tile.path, k] += g_b
+        dC[b, tile.path, k] += g_c
+        for (direction, _), g_a in zip(tile.pairs, grads[4], strict=True):
+            dA[direction, tile.channels] += g_a
     dD = None
     if D is not None:
         dx += grad_y * D.sum(0)
-        dD = (grad_y * x).sum((0, 1)).expand(directions, channels).clone()
+        dD = (grad_y * x).sum((0, 1)).expand(D.shape).clone()
     return dx, ddelta, dA, dB, dC, dD, None if delta_bias is None else ddelta.sum((1, 2))
 
 
-def _tile_backward(
-    gy: Tensor, dt: Tensor, du: Tensor, b: Tensor, c: Tensor, decay: Tensor, start: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Reverse scan of one tile.
+def _tile_backward(tile: _Tile, grad_y: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Scan a tile in reverse.
 
     Args:
-        gy: gradient of the output, (T, R, chunks, d); dt and du = dt * u have the same shape.
-        dt: step sizes.
-        du: step sizes times inputs.
-        b: input projections (T, R, chunks, N).
-        c: output projections, same shape.
-        decay: A of each row, (R, 1, d, N).
-        start: states entering each chunk, (R, chunks, d, N).
+        tile: Inputs.
+        grad_y: Gradient of the output in scan order, (R, L, d).
+        start: States that enter each chunk, (R, chunks, d, N).
 
     Returns:
-        Gradients of dt (through the decay only), du, b, c in their own shapes and of A as (R, d, N).
+        Gradients of dt (through the decay only), dt * x, b and c as (T, R, chunks, ...), see :func:`_steps`, and of the decay
+        rates as (R, d, N).
     """
-    steps = dt.shape[0]
+    gy, dt, du, b, c = (_steps(v) for v in (grad_y, tile.dt, tile.dt * tile.x, tile.b, tile.c))
+    steps = len(dt)
     # States and decays of a chunk are kept: two tensors of CHUNK * budget elements, whatever the size of the map.
     h = start.new_empty(steps + 1, *start.shape)
     a = start.new_empty(steps, *start.shape)
     h[0] = start
     for t in range(steps):
-        torch.mul(dt[t].unsqueeze(-1), decay, out=a[t])
+        torch.mul(dt[t].unsqueeze(-1), tile.decay, out=a[t])
         torch.mul(h[t], a[t].exp_(), out=h[t + 1])
         h[t + 1].addcmul_(du[t].unsqueeze(-1), b[t].unsqueeze(-2))
     carry = torch.zeros_like(start)
     if start.shape[1] > 1:
         for t in range(steps - 1, -1, -1):
             carry.addcmul_(gy[t].unsqueeze(-1), c[t].unsqueeze(-2)).mul_(a[t])
-        carry = _borders(carry, torch.exp(dt.sum(0).unsqueeze(-1) * decay), reverse=True)
+        carry = _borders(carry, torch.exp(dt.sum(0).unsqueeze(-1) * tile.decay), reverse=True)
     g_a = torch.zeros_like(carry)
     g_dt, g_du, g_b, g_c = (torch.empty_like(v) for v in (dt, du, b, c))
     for t in range(steps - 1, -1, -1):
@@ -235,5 +189,5 @@ def _tile_backward(
         carry.mul_(a[t])
         through = carry * h[t]  # gradient of the exponent dt * A
         g_a.addcmul_(through, dt[t].unsqueeze(-1))
-        g_dt[t] = through.mul_(decay).sum(-1)
+        g_dt[t] = through.mul_(tile.decay).sum(-1)
     return g_dt, g_du, g_b, g_c, g_a.sum(1)

@@ -1,7 +1,7 @@
-"""Sizes of the programs that the Triton kernels run as, chosen with ``benchmarks/scan_static.py`` or measured on a card.
+"""Tile sizes of the Triton kernels: defaults, candidates, and choices measured on a GPU.
 
-The defaults are those with the lowest time bound of the static report among tiles that need no register spills on any of its
-targets. :mod:`cdzoo.ops.tune` measures the candidates on a card and keeps its choice in a file, which is read here.
+The defaults have the lowest time bound in the report of ``benchmarks/scan_static.py`` among the tiles without register spills on any
+of its targets. :mod:`cdzoo.ops.tune` measures the candidates on a GPU and stores its choice in a file, which is read here.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import Any
 import torch
 
 LANES = 32
-trial: dict[str, int] = {}  # candidates that are being measured, by key; they come before those in the file
+trial: dict[str, int] = {}  # candidates under measurement, by key; they override the file
 
 
 @dataclass(frozen=True)
 class Tile:
-    """What a program, one warp, holds in registers; see :mod:`cdzoo.ops.triton_kernels` for the axes.
+    """States and channels that a program of one warp holds in registers; see :mod:`cdzoo.ops.triton_kernels` for the axes.
 
     Attributes:
-        rq: States of a lane, in groups of `rn`.
-        rn: States of a lane that are adjacent in memory, at most 4.
-        rd: Channels of a lane.
-        ln: Lanes that share channels; `LANES / ln` lanes hold different channels.
-        steps: Steps of an unrolled block.
-        registers: Limit on the registers of a thread for fp32 maps; 0 leaves it to the compiler.
-        half_registers: The same for maps in half precision; None for that of fp32.
+        rq: Number of groups of `rn` states per lane.
+        rn: Number of states per lane that are adjacent in memory, at most 4.
+        rd: Number of channels per lane.
+        ln: Number of lanes that share channels; `LANES / ln` lanes hold different channels.
+        steps: Number of steps of an unrolled block.
+        registers: Maximum number of registers per thread for fp32 maps; 0 for no limit.
+        half_registers: The same for half-precision maps; None for the limit of fp32.
     """
 
     rq: int
@@ -43,16 +43,16 @@ class Tile:
 
     @property
     def channels(self) -> int:
-        """Channels of a program."""
+        """Number of channels of a program."""
         return self.rd * LANES // self.ln
 
     @property
     def states(self) -> int:
-        """States of a program, at least those of the problem."""
+        """Number of states of a program, padded."""
         return self.rq * self.rn * self.ln
 
     def limit(self, dtype: torch.dtype) -> int:
-        """Return the limit on registers for a storage type."""
+        """Return the maximum number of registers per thread for a storage type."""
         return self.registers if self.half_registers is None or dtype == torch.float32 else self.half_registers
 
     def constants(self) -> dict[str, int]:
@@ -62,8 +62,17 @@ class Tile:
 
 
 def power_of_two(number: int) -> int:
-    """Return the smallest power of two that is not below a positive number."""
+    """Return the smallest power of two that is at least `number`, which is positive."""
     return 1 << (number - 1).bit_length()
+
+
+# Channels of a lane, steps and register limits of the candidates for up to 2 states, for 4, and for more.
+_FORWARD: tuple[list[tuple[int, ...]], ...] = ([(4, 2), (2, 4), (1, 8)], [(2, 2), (2, 4), (1, 4)], [(1, 2), (1, 1), (1, 4)])
+_BACKWARD: tuple[list[tuple[int, ...]], ...] = (
+    [(4, 2, 128), (2, 4, 128), (1, 4, 128)],
+    [(2, 2, 128), (1, 4, 128)],
+    [(2, 4, 168, 192), (2, 2, 128), (1, 4, 128)],
+)
 
 
 def candidates(kernel: str, state: int, channels: int) -> list[Tile]:
@@ -71,44 +80,21 @@ def candidates(kernel: str, state: int, channels: int) -> list[Tile]:
 
     Args:
         kernel: ``"segment_ends"``, ``"outputs"`` or ``"gradients"``.
-        state: States N, at least 1.
-        channels: Channels of the map, at least 1. Programs of many channels need fewer instructions per channel, unless most of
-            the last program's channels do not exist.
+        state: Number of states N, at least 1.
+        channels: Number of channels of the map, at least 1. Tiles of many channels come first, because they need fewer
+            instructions per channel, unless most channels of the last program would be padding.
     """
-    padded = power_of_two(state)
-    tiles = _backward_tiles(padded) if kernel == "gradients" else _forward_tiles(padded)
+    padded, backward = power_of_two(state), kernel == "gradients"
+    rn = min(4, padded)
+    rq = 1 if backward else max(1, min(4, padded // 4))
+    lanes = min(LANES, padded // (rq * rn))  # states that do not fit on the lanes go to registers
+    sizes = (_BACKWARD if backward else _FORWARD)[0 if padded <= 2 else 1 if padded == 4 else 2]
+    tiles = [Tile(padded // (lanes * rn), rn, rd, lanes, steps, *limits) for rd, steps, *limits in sizes]
     return sorted(tiles, key=lambda tile: -(-channels // tile.channels) * tile.channels > 1.2 * max(channels, LANES))
 
 
-def _forward_tiles(padded: int) -> list[Tile]:
-    if padded <= 2:
-        shapes = [(1, padded, 4, 2), (1, padded, 2, 4), (1, padded, 1, 8)]
-    elif padded == 4:
-        shapes = [(1, 4, 2, 2), (1, 4, 2, 4), (1, 4, 1, 4)]
-    else:
-        shapes = [(min(4, padded // 4), 4, 1, 2), (min(4, padded // 4), 4, 1, 1), (min(4, padded // 4), 4, 1, 4)]
-    return [_fitted(padded, *shape) for shape in shapes]
-
-
-def _backward_tiles(padded: int) -> list[Tile]:
-    shapes: list[tuple[int, ...]]
-    if padded <= 2:
-        shapes = [(1, padded, 4, 2, 128), (1, padded, 2, 4, 128), (1, padded, 1, 4, 128)]
-    elif padded == 4:
-        shapes = [(1, 4, 2, 2, 128), (1, 4, 1, 4, 128)]
-    else:
-        shapes = [(1, 4, 2, 4, 168, 192), (1, 4, 2, 2, 128), (1, 4, 1, 4, 128)]
-    return [_fitted(padded, *shape) for shape in shapes]
-
-
-def _fitted(padded: int, rq: int, rn: int, rd: int, steps: int, *limits: int) -> Tile:
-    """Spread states over lanes; more than the lanes can hold go to registers."""
-    lanes = min(LANES, padded // (rq * rn))
-    return Tile(padded // (lanes * rn), rn, rd, lanes, steps, *limits)
-
-
 def cache_file(device: torch.device) -> Path:
-    """Return the file that holds the tiles measured on a card; it need not exist."""
+    """Return the file of the tiles measured on a GPU; it may not exist."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cdzoo"
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return folder / f"scan-{''.join(c if c.isalnum() else '-' for c in name)}.json"
@@ -124,7 +110,7 @@ def _measured(file: Path) -> dict[str, Any]:
 
 
 def choose(kernel: str, state: int, channels: int, dtype: torch.dtype, device: torch.device) -> Tile:
-    """Return the tile measured fastest on a card, if it was tuned, else the default."""
+    """Return the fastest tile measured on a GPU, or the default if none was measured."""
     name = key(kernel, state, channels, dtype)
     index = trial.get(name, _measured(cache_file(device)).get(name, 0))
     known = candidates(kernel, state, channels)
@@ -132,10 +118,10 @@ def choose(kernel: str, state: int, channels: int, dtype: torch.dtype, device: t
 
 
 def key(kernel: str, state: int, channels: int, dtype: torch.dtype) -> str:
-    """Return the name of an entry of the cache file."""
+    """Return the key of an entry of the cache file."""
     return f"{kernel} N={state} D={channels} {str(dtype).removeprefix('torch.')}"
 
 
 def forget() -> None:
-    """Read the cache files again at the next call."""
+    """Clear the cached content of the files."""
     _measured.cache_clear()
