@@ -1,7 +1,7 @@
 """Selective scans of maps and sequences, with several backends.
 
-``ss2d_scan`` scans maps along several directions, ``selective_scan`` scans sequences with the interface of mamba-ssm. Importing
-this package imports torch only; a backend is loaded when the first scan runs.
+``ss2d_scan`` scans maps along several directions; ``selective_scan`` scans sequences with the interface of mamba-ssm. The package
+imports only torch; a backend is imported when the first scan runs.
 """
 
 from cdzoo.ops.backends import ScanBackend, scan_backends, set_scan_backend

@@ -1,8 +1,8 @@
 """Compile the native scan: ``python -m cdzoo.ops.build``.
 
-The libraries are plain shared objects with a C interface, one per instruction set, made from one source without PyTorch or
-Python headers; they are loaded with ctypes and work with every version of Python and PyTorch. The package's ``setup.py`` runs
-this file by path before anything is installed: it must import nothing but the standard library.
+One source is compiled to a shared library with a C interface per instruction set. It includes no headers of PyTorch or Python,
+and the libraries are loaded with ctypes, so they work with every version of both. ``setup.py`` runs this file by path before
+anything is installed; it may import only the standard library.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ _X86 = {
     "avx2": "-DCDZOO_LANES=8 -mavx2 -mfma",
     "base": "-DCDZOO_LANES=4",
 }
-_OTHER = {"base": "-DCDZOO_LANES=4"}  # NEON and its like are reached through the compiler's portable vectors
-# Products may contract into fused ones, nothing may be reassociated: see csrc/simd.hpp.
+_OTHER = {"base": "-DCDZOO_LANES=4"}  # NEON and others through the vector extensions of the compiler
+# Fused multiply-adds are allowed, reassociation is not; see csrc/simd.hpp.
 _FLAGS = "-std=c++17 -O3 -shared -fPIC -fvisibility=hidden -ffp-contract=fast -fno-math-errno -fno-trapping-math -pthread"
 
 
 class BuildError(RuntimeError):
-    """The native scan could not be compiled; the message says why and what to install."""
+    """The native scan could not be compiled; the message has the reason and what to install."""
 
 
 def find_compiler() -> list[str] | None:
     """Return the command of a GCC-compatible C++ compiler (``CXX``, then c++, g++, clang++), or None.
 
-    Microsoft's cl does not know the vector extensions the kernel is written in; clang++ on Windows does.
+    Microsoft's cl does not support the vector extensions that the kernel uses; clang++ on Windows does.
     """
     if os.environ.get("CXX"):
         command = shlex.split(os.environ["CXX"])
@@ -47,7 +47,7 @@ def find_compiler() -> list[str] | None:
 
 
 def library_path(isa: str, folder: Path = LIBRARIES) -> Path:
-    """Return the path of the library of an instruction set; it need not exist."""
+    """Return the path of the library of an instruction set; it may not exist."""
     suffix = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
     return folder / f"cdzoo_scan_{isa}{suffix}"
 
@@ -72,15 +72,15 @@ def build(folder: Path = LIBRARIES, verbose: bool = False, only: list[str] | Non
     """Compile every instruction set of this architecture.
 
     Args:
-        folder: where the libraries go; made if needed.
-        verbose: print the compiler commands.
-        only: instruction sets to compile instead of all.
+        folder: Output folder, created if necessary.
+        verbose: Print the compiler commands.
+        only: Instruction sets to compile; all by default.
 
     Returns:
-        The paths of the libraries.
+        Paths of the libraries.
 
     Raises:
-        BuildError: no compiler, or the compiler failed.
+        BuildError: There is no compiler, or it failed.
     """
     compiler = find_compiler()
     if compiler is None:
@@ -90,16 +90,16 @@ def build(folder: Path = LIBRARIES, verbose: bool = False, only: list[str] | Non
 
     def compile_one(isa: str) -> Path:
         target = library_path(isa, folder)
-        # A library that a running process has mapped must not be written over: make a new file, then rename it.
+        # Written to a new file and renamed, because a running process may have mapped the old one.
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
-            made = Path(temporary) / target.name
-            command = [*compiler, *flags(isa), str(SOURCES / "scan.cpp"), "-o", str(made)]
+            compiled = Path(temporary) / target.name
+            command = [*compiler, *flags(isa), str(SOURCES / "scan.cpp"), "-o", str(compiled)]
             if verbose:
                 print(shlex.join(command), flush=True)
             run = subprocess.run(command, capture_output=True, text=True, check=False)
             if run.returncode:
                 raise BuildError(f"{shlex.join(command)}\n{run.stderr.strip()[-2000:]}")
-            os.replace(made, target)
+            os.replace(compiled, target)
         return target
 
     with ThreadPoolExecutor(max_workers=min(len(names), os.cpu_count() or 1)) as pool:

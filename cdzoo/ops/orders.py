@@ -1,7 +1,7 @@
-"""Scan orders: the sequences in which a selective scan visits the positions of an H x W map.
+"""Scan orders: paths along which a selective scan visits the positions of a map (H, W).
 
-An order is a table of permutations: step ``t`` of direction ``k`` reads map position
-``index[k, t] = h * W + w``. Kernels read the table, so a new order needs only a function in ``_ORDERS``.
+An order is a table of permutations: step ``t`` of direction ``k`` reads map position ``index[k, t] = h * W + w``. All kernels
+read this table, so a new order is one function in ``_ORDERS``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["list_scan_orders", "num_directions", "scan_index"]
 
 
 def _cross(height: int, width: int) -> Tensor:
-    """Rows, columns, and the reverse of both (VMamba's SS2D)."""
+    """Rows, columns, and the reverse of both (SS2D of VMamba)."""
     rows = torch.arange(height * width, device="cpu").view(height, width)
     columns = rows.t()
     return torch.stack([rows.flatten(), columns.flatten(), rows.flatten().flip(0), columns.flatten().flip(0)])
@@ -31,7 +31,7 @@ def _corners(height: int, width: int) -> Tensor:
 def _omni(height: int, width: int) -> Tensor:
     """Rows, columns, their reverses, both diagonals and their reverses (RS-Mamba, Zhao et al. 2024, arXiv 2404.02668).
 
-    Diagonals wrap around: step w of row h reads column (h + w) mod W, or (w - h) mod W, all rows of one step before the next.
+    Diagonals wrap around: step w reads column (w + h) mod W, or (w - h) mod W, of every row h before the next step.
     """
     rows = torch.arange(height, device="cpu")
     steps = torch.arange(width, device="cpu").unsqueeze(1)
@@ -39,7 +39,7 @@ def _omni(height: int, width: int) -> Tensor:
     return torch.cat([_cross(height, width), torch.stack([*diagonals, *(d.flip(0) for d in diagonals)])])
 
 
-# Name -> number of directions K and the function that makes the table.
+# Number of directions K and function that returns the table, by name.
 _ORDERS: dict[str, tuple[int, Callable[[int, int], Tensor]]] = {
     "cross": (4, _cross),
     "corners": (4, _corners),
@@ -63,16 +63,16 @@ def scan_index(order: str, height: int, width: int, device: str = "cpu") -> Tens
     """Return the permutation table of an order.
 
     Args:
-        order: one of :func:`list_scan_orders`.
-        height: rows of the map, at least 1.
-        width: columns of the map, at least 1.
-        device: device of the table, as a string such as ``"cuda:0"``.
+        order: One of :func:`list_scan_orders`.
+        height: Height of the map, at least 1.
+        width: Width of the map, at least 1.
+        device: Device of the table, as a string such as ``"cuda:0"``.
 
     Returns:
-        int32 tensor (K, H*W); row k is a permutation of ``0 .. H*W-1``. It is cached and shared: do not write to it.
+        int32 tensor (K, H * W); each row is a permutation of ``0 .. H * W - 1``. It is cached and shared, so do not modify it.
 
     Raises:
-        ValueError: the order is unknown; the message lists the known ones.
+        ValueError: The order is unknown; the message lists the known ones.
     """
     return _entry(order)[1](height, width).to(device=device, dtype=torch.int32).contiguous()
 
@@ -84,5 +84,5 @@ def num_directions(order: str) -> int:
 
 @lru_cache(maxsize=16)
 def line_index(length: int, device: str = "cpu") -> Tensor:
-    """Return the one-direction table (1, L) of a plain sequence, read from first to last."""
+    """Return the table (1, L) of a sequence that is read from first to last."""
     return torch.arange(length, dtype=torch.int32, device=device).unsqueeze(0)

@@ -1,8 +1,8 @@
 """Backend ``cpu``: the native C++ kernel in ``csrc``, with SIMD over channels and threads over blocks of channels.
 
-The library is chosen by the CPU capability that PyTorch reports, or by ``CDZOO_SCAN_ISA`` (avx512, avx2 or base), among those
-that were built. It uses ``torch.get_num_threads()`` threads, those of PyTorch if possible. Results are bitwise independent of
-the number of threads.
+Of the compiled libraries, the one for the CPU capability reported by PyTorch is used; ``CDZOO_SCAN_ISA`` (avx512, avx2 or base)
+overrides this. The kernel runs on ``torch.get_num_threads()`` threads, if possible those of PyTorch. Results are bitwise
+independent of the number of threads.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from cdzoo.ops.build import LIBRARIES, library_path
 _ABI = 2  # CDZOO_SCAN_ABI in csrc/scan.cpp
 _LANES = {"avx512": 16, "avx2": 8, "base": 4}
 _REBUILD = "run `python -m cdzoo.ops.build`"
-_HOME = os.getpid()
+_IMPORTING_PROCESS = os.getpid()
 
 
 class _Problem(ctypes.Structure):
-    """The struct ``Problem`` of csrc/problem.hpp; the fields must match."""
+    """The struct ``Problem`` of csrc/problem.hpp, with the same fields."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("batch", "length", "channels", "directions", "state", "softplus", "threads")),
@@ -34,7 +34,7 @@ class _Problem(ctypes.Structure):
 
 
 def supported() -> list[str]:
-    """Return the instruction sets this CPU runs, best first."""
+    """Return the instruction sets that this CPU supports, best first."""
     capability = torch.backends.cpu.get_cpu_capability().upper()
     if capability.startswith("AVX512"):
         return ["avx512", "avx2", "base"]
@@ -42,7 +42,7 @@ def supported() -> list[str]:
 
 
 def built() -> list[str]:
-    """Return the instruction sets that have a library and run on this CPU, best first."""
+    """Return the supported instruction sets that have a library, best first."""
     return [isa for isa in supported() if library_path(isa).exists()]
 
 
@@ -56,7 +56,7 @@ def _open(path: Path, isa: str) -> ctypes.CDLL:
     except (OSError, AttributeError) as error:
         raise RuntimeError(f"the native scan {path} does not load ({error}); {_REBUILD}") from error
     if found != (_ABI, _LANES[isa]):
-        raise RuntimeError(f"the native scan {path} is of another version (ABI, lanes {found}); {_REBUILD}")
+        raise RuntimeError(f"the native scan {path} has another version (ABI, lanes {found}); {_REBUILD}")
     pointer = ctypes.c_void_p
     library.cdzoo_scan_forward.argtypes = [ctypes.POINTER(_Problem), pointer, pointer]
     library.cdzoo_scan_backward.argtypes = [ctypes.POINTER(_Problem), *[pointer] * 9]
@@ -67,11 +67,11 @@ def _library() -> ctypes.CDLL:
     """Return the library to use.
 
     Raises:
-        RuntimeError: No library fits; the message has the command that builds one.
+        RuntimeError: There is no library for this CPU; the message has the command that builds one.
     """
     wanted = os.environ.get("CDZOO_SCAN_ISA", "").strip().lower()
     if wanted and wanted not in supported():
-        raise RuntimeError(f"CDZOO_SCAN_ISA={wanted}: this CPU runs {', '.join(supported())}; unset it or name one of these")
+        raise RuntimeError(f"CDZOO_SCAN_ISA={wanted}: this CPU supports {', '.join(supported())}; unset it or use one of these")
     choices = [wanted] if wanted else built()
     path = library_path(choices[0]) if choices else LIBRARIES
     if not choices or not path.exists():
@@ -80,7 +80,7 @@ def _library() -> ctypes.CDLL:
 
 
 def unavailable() -> str | None:
-    """Return None when a library fits this CPU, else the reason and a remedy."""
+    """Return None if there is a library for this CPU, else the reason and a remedy."""
     try:
         _library()
     except RuntimeError as error:
@@ -90,7 +90,7 @@ def unavailable() -> str | None:
 
 @cache
 def _openmp() -> int | None:
-    """Return the address of the entry point of the OpenMP library that PyTorch uses; None if there is none, as on Windows."""
+    """Return the address of ``GOMP_parallel`` in the OpenMP library of PyTorch; None if there is none, as on Windows."""
     try:
         return ctypes.cast(ctypes.CDLL(None).GOMP_parallel, ctypes.c_void_p).value
     except (AttributeError, OSError, TypeError):
@@ -98,8 +98,8 @@ def _openmp() -> int | None:
 
 
 def _region() -> int | None:
-    """Return the address that starts threads; None in a forked process, which has none of the threads from before the fork."""
-    return _openmp() if os.getpid() == _HOME else None
+    """Return the address that starts threads; None in a forked process, which does not inherit the threads of PyTorch."""
+    return _openmp() if os.getpid() == _IMPORTING_PROCESS else None
 
 
 def _address(tensor: Tensor | None) -> int | None:
@@ -109,32 +109,29 @@ def _address(tensor: Tensor | None) -> int | None:
 def _describe(
     args: ScanArgs, index: Tensor, softplus: bool, grad_y: Tensor | None = None, states: Tensor | None = None
 ) -> _Problem:
-    """Check what the kernel would otherwise read as it is, and return its description of the problem."""
+    """Check the tensors, because the kernel does not, and return sizes and addresses as it takes them."""
     check_flat(args, index, grad_y, states)
-    given = [*args.present(), *((name, t) for name, t in (("grad_y", grad_y), ("states", states)) if t is not None)]
-    for name, tensor in given:
-        if tensor.dtype != torch.float32 or not tensor.is_contiguous() or tensor.device.type != "cpu":
-            raise ValueError(f"the native scan takes contiguous float32 tensors on the CPU, {name} is not one")
-    batch, length, channels = args.x.shape
+    for name, tensor in (*args.present(), ("grad_y", grad_y), ("states", states)):
+        if tensor is not None and (tensor.dtype, tensor.is_contiguous(), tensor.device.type) != (torch.float32, True, "cpu"):
+            raise ValueError(f"the native scan requires contiguous float32 tensors on the CPU, which {name} is not")
     directions, _, state = args.A.shape
-    sizes = (batch, length, channels, directions, state, int(softplus), torch.get_num_threads())
+    sizes = (*args.x.shape, directions, state, int(softplus), torch.get_num_threads())
     return _Problem(*sizes, _region(), *map(_address, (*args, index)))
 
 
 def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bool) -> tuple[Tensor, Tensor]:
-    """Scan K directions and sum them in place; shapes as in :mod:`cdzoo.ops.backends`, float32."""
-    x, A = args.x, args.A
+    """Scan K directions and sum the results at each position; shapes as in :mod:`cdzoo.ops.backends`, float32."""
+    x, (directions, channels, state) = args.x, args.A.shape
     problem = _describe(args, index, delta_softplus)
-    chunks = -(-x.shape[1] // CHUNK)
     y = torch.empty_like(x)
-    states = x.new_empty((A.shape[0], x.shape[0], chunks, x.shape[2], A.shape[2]) if save_states else (0,))
+    states = x.new_empty((directions, len(x), -(-x.shape[1] // CHUNK), channels, state) if save_states else (0,))
     if x.numel() and _library().cdzoo_scan_forward(problem, y.data_ptr(), _address(states if save_states else None)):
         raise MemoryError("the native scan ran out of memory")
     return y, states
 
 
 def backward(grad_y: Tensor, args: ScanArgs, index: Tensor, delta_softplus: bool, states: Tensor) -> Gradients:
-    """Gradients of :func:`forward` with respect to x, delta, A, B, C, D and delta_bias, in that order."""
+    """Return the gradients of x, delta, A, B, C, D and delta_bias, in this order."""
     x, delta, A, B, C, D, delta_bias = args
     problem = _describe(args, index, delta_softplus, grad_y, states)
     grads = [torch.empty_like(t) for t in (x, delta, A, B, C)] + [x.new_empty(A.shape[:2]) for _ in range(2)]

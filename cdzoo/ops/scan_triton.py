@@ -1,22 +1,22 @@
-"""Backend ``triton``: the scan on CUDA devices, compiled at first use by the Triton that comes with PyTorch; no nvcc.
+"""Backend ``triton``: the scan on CUDA devices, compiled at first use by the Triton that comes with PyTorch, without nvcc.
 
-States stay in registers and a program walks over the steps one by one, so a step costs one exponential and four multiply-adds
-per state, and nothing is exchanged between threads but sums over states or channels. One direction of one image has too few
-channels to fill a GPU, so its path is cut into segments, as many as fill the card and no more:
+A program walks over the steps one by one with the states in registers. A step costs one exponential and four multiply-adds per
+state; threads exchange only sums over states or channels. One direction of one image has too few channels to fill a GPU, so its
+path is cut into as many segments as fill it:
 
-1. every segment but the last from a zero state: its end state and its sum of dt;
-2. the chain of segments, h_next = exp(A sum dt) h + end, which leaves the state before each segment;
-3. every segment from its true state: the outputs, and the state before every 64 steps for the backward pass.
+1. each segment but the last is scanned from a zero state, which gives its end state and its sum of dt;
+2. the segments are chained, h_next = exp(A sum dt) h + end, which gives the state before each segment;
+3. each segment is scanned from its true state, which gives the outputs and, in training, the state before every 64 steps.
 
-With enough images to fill the card there is one segment and only step 3 remains. The backward pass mirrors this with the
-gradients of the states, from the last segment to the first, and recomputes the states of 64 steps at a time from the saved ones.
-Directions are rows of the index table: x, dt, B and C are read from the map in the type they are stored in; arithmetic is fp32.
+If the images fill the GPU, there is one segment and only step 3 runs. The backward pass does the same with the gradients of the
+states, from the last segment to the first, and recomputes the states of 64 steps at a time from the saved ones. x, dt, B and C
+are read from the map in their storage type, at the positions in the index table; arithmetic is fp32.
 
-Results are the same bit for bit from run to run on the same kind of card, for there are no atomic operations: y and dx are summed
-over directions either by one launch per direction, in order, or, where one direction alone cannot fill the card and the map is
-small, through a map per direction; dB and dC have one map per block of channels, dA, dD and ddelta_bias one row per segment.
+There are no atomic operations, so results are bitwise reproducible on the same GPU model. y and dx are summed over directions
+either by one launch per direction, in order, or through a map per direction if a single direction does not fill the GPU and the
+map is small. dB and dC have one map per block of channels; dA, dD and ddelta_bias have one row per segment.
 
-Sources: Mamba (Gu & Dao, 2023, arXiv 2312.00752); VMamba (Liu et al., 2024, arXiv 2401.10166).
+Sources: Mamba (Gu and Dao 2023, arXiv 2312.00752); VMamba (Liu et al. 2024, arXiv 2401.10166).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import math
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -34,18 +34,18 @@ from cdzoo.ops.args import CHUNK, Gradients, ScanArgs
 from cdzoo.ops.triton_tiles import Tile, choose, power_of_two
 
 READS_HALF = True
-WARPS_PER_MULTIPROCESSOR = 8  # two per scheduler: each warp has 8 to 16 independent chains of multiply-adds
-MAPS_LIMIT = 256 << 20  # bytes of a map per direction above which directions are launched one after the other
+WARPS_PER_MULTIPROCESSOR = 8  # two per scheduler; each warp has 8 to 16 independent chains of multiply-adds
+MAPS_LIMIT = 256 << 20  # bytes of the maps of all directions above which directions are launched one after the other
 
 
 def unavailable() -> str | None:
-    """Return None when the kernels can run, else the reason and the command that would help."""
+    """Return None if the kernels can run, else the reason and a remedy."""
     try:
-        import triton  # takes a second to import, and machines without a GPU have no use for it
+        import triton  # takes a second, and machines without a GPU do not need it
     except ImportError as error:
-        return f"Triton is not importable ({error}); install it with `pip install triton` (Linux)"
+        return f"Triton cannot be imported ({error}); install it with `pip install triton` (Linux)"
     if tuple(int(part) for part in triton.__version__.split(".")[:2]) < (3, 3):
-        return f"Triton {triton.__version__} is too old, the kernels need 3.3; upgrade with `pip install -U torch`"
+        return f"Triton {triton.__version__} is too old, the kernels require 3.3; upgrade with `pip install -U torch`"
     if torch.cuda.is_available() or interpreted():
         return None
     return "it needs a CUDA device; none is visible to torch (check `nvidia-smi`)"
@@ -64,7 +64,7 @@ def _kernels() -> Any:
 
 @lru_cache(maxsize=8)
 def _wanted_programs(device: torch.device) -> int:
-    """Return the number of one-warp programs that fill a card; a small one in the interpreter, where each takes milliseconds."""
+    """Return the number of one-warp programs that fill the GPU; 1 in the interpreter, where each takes milliseconds."""
     if device.type != "cuda":
         return 1
     return int(torch.cuda.get_device_properties(device).multi_processor_count) * WARPS_PER_MULTIPROCESSOR
@@ -72,12 +72,12 @@ def _wanted_programs(device: torch.device) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """How a pass is cut into programs.
+    """Division of a pass into programs.
 
     Attributes:
-        segments: Segments per direction and image.
-        span: Steps of a segment, a multiple of `CHUNK`.
-        one_by_one: Whether directions are launched one after the other, each adding to the same map.
+        segments: Number of segments per direction and image.
+        span: Number of steps of a segment, a multiple of `CHUNK`.
+        one_by_one: Whether directions are launched one after the other and add to the same map.
     """
 
     segments: int
@@ -86,29 +86,29 @@ class Plan:
 
 
 def plan(batch: int, directions: int, length: int, channels: int, tile: Tile, programs: int) -> Plan:
-    """Choose segments and the order of directions.
+    """Choose the segments, and whether directions are launched one by one.
 
     Args:
         batch: Number of images.
         directions: Number of directions.
-        length: Positions of the map.
-        channels: Channels of the map.
+        length: Number of positions of the map.
+        channels: Number of channels of the map.
         tile: Tile of the kernel that does most of the work.
-        programs: Number of programs that fill the card.
+        programs: Number of programs that fill the GPU.
     """
     per_direction = batch * -(-channels // tile.channels)
     map_bytes = 4 * directions * batch * length * channels
     one_by_one = per_direction >= 0.6 * programs or map_bytes > MAPS_LIMIT
     available = per_direction * (1 if one_by_one else directions)
     chunks = -(-length // CHUNK)
-    # A second segment costs the first pass, which is worth it only when much of the card would be idle.
+    # More than one segment requires an additional scan, which pays off only if much of the GPU would be idle.
     wanted = 1 if available >= 0.6 * programs else math.ceil(programs / available)
     span = -(-chunks // min(chunks, wanted))
     return Plan(-(-chunks // span), span * CHUNK, one_by_one)
 
 
 class _Launch:
-    """Sizes and arguments that the kernels of one pass share."""
+    """Sizes and arguments shared by the kernels of one pass."""
 
     def __init__(self, kernel: str, args: ScanArgs, index: Tensor, softplus: bool) -> None:
         x, delta, A, _, _, D, bias = args
@@ -121,7 +121,7 @@ class _Launch:
         self.plan = plan(*sizes, self.tile, _wanted_programs(x.device))
         self.rates = A * math.log2(math.e)
         self.x, self.delta, self.index = x, delta, index
-        self.skip, self.bias = x if D is None else D, x if bias is None else bias  # any pointer: the kernel does not read it
+        self.skip, self.bias = x if D is None else D, x if bias is None else bias  # any pointer will do: it is not read
         self.sizes = (self.length, self.channels, self.batch, self.directions)
         self.flags = {"N": self.state, "HAS_BIAS": bias is not None, "SOFTPLUS": softplus, "FAST": not interpreted()}
         self.has_skip = {"HAS_D": D is not None}
@@ -142,7 +142,7 @@ class _Launch:
         return self.directions, self.batch, self.plan.segments, self.channels
 
     def starts(self, source: Tensor, projection: Tensor, adjoint: bool) -> Tensor | None:
-        """Run the first two steps: what each segment starts from, (K, B, segments, D, N); None when there is one segment."""
+        """Run the first two steps; return the state before each segment (K, B, segments, D, N), None for a single segment."""
         segments = self.plan.segments
         if segments == 1:
             return None
@@ -164,7 +164,7 @@ class _Launch:
 
         Args:
             launch: Function of the first direction, the number of directions, the map to add to, the map to write, and whether
-                there is a map per direction.
+                each direction has its own map.
         """
         shape = self.x.shape
         if not self.plan.one_by_one:
@@ -179,7 +179,7 @@ class _Launch:
 
 
 def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bool) -> tuple[Tensor, Tensor]:
-    """Scan K directions and sum the results; shapes as in :mod:`cdzoo.ops.backends`, x, delta, B and C float32 or half types."""
+    """Scan K directions and sum the results at each position; shapes and types as in :mod:`cdzoo.ops.backends`."""
     x, delta, A, B, C = args[:5]
     if x.numel() == 0:
         return torch.empty_like(x), A.new_zeros((A.shape[0], x.shape[0], 0, x.shape[2], A.shape[2]) if save_states else (0,))
@@ -199,12 +199,10 @@ def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bo
 
 
 def backward(grad_y: Tensor, args: ScanArgs, index: Tensor, delta_softplus: bool, states: Tensor) -> Gradients:
-    """Gradients of :func:`forward` with respect to x, delta, A, B, C, D and delta_bias, in that order."""
+    """Return the gradients of x, delta, A, B, C, D and delta_bias, in this order."""
     x, delta, A, B, C, D, delta_bias = args
     if x.numel() == 0:
-        rest = [None if t is None else torch.zeros_like(t) for t in (D, delta_bias)]
-        dx, ddelta, dA, dB, dC = (torch.zeros_like(t) for t in (x, delta, A, B, C))
-        return dx, ddelta, dA, dB, dC, rest[0], rest[1]
+        return cast(Gradients, tuple(None if t is None else torch.zeros_like(t) for t in args))
     run = _Launch("gradients", args, index, delta_softplus)
     back = run.starts(grad_y, C, adjoint=True)
     ddelta = torch.empty_like(delta)

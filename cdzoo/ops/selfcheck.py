@@ -1,4 +1,4 @@
-"""The self-check of a backend: a small problem on which it must agree with ``reference``."""
+"""Self-check of a backend: comparison with ``reference`` on a small problem."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BACKWARD_TOLERANCE = 1e-4
 
 
 def relative_error(value: Tensor, expected: Tensor) -> float:
-    """Return the largest difference divided by the largest magnitude of the expected tensor; infinity if there is a NaN."""
+    """Return the maximum difference divided by the maximum magnitude of `expected`; infinity for NaN or another shape."""
     if value.shape != expected.shape:
         return float("inf")
     if expected.numel() == 0:
@@ -27,7 +27,7 @@ def relative_error(value: Tensor, expected: Tensor) -> float:
 
 
 def problem(state: int, height: int, width: int, channels: int, device: torch.device) -> list[Tensor]:
-    """Return x, delta, A, B, C, D, delta_bias and grad_y of a small reproducible case (float32, own generator)."""
+    """Return reproducible float32 tensors x, delta, A, B, C, D, delta_bias and grad_y; the global generator is not used."""
     gen = torch.Generator().manual_seed(state)
     length, batch, directions = height * width, 2, 4
 
@@ -49,11 +49,11 @@ def problem(state: int, height: int, width: int, channels: int, device: torch.de
 
 @torch.no_grad()
 def disagreement(backend: ModuleType, device: torch.device) -> str | None:
-    """Run a backend against ``reference``, forward and backward, and describe the first difference, or return None.
+    """Compare the forward and backward pass of a backend with ``reference``; describe the first difference, or return None.
 
-    The map is odd-sized and longer than one chunk; the channel count is no multiple of a SIMD width.
+    The map has odd sides and is longer than one chunk, and the number of channels is not a multiple of a SIMD width.
     """
-    # A step takes milliseconds in the interpreter, where a problem smaller than a chunk is used.
+    # Triton's interpreter takes milliseconds per step, so its map is shorter than one chunk.
     interpreted = device.type == "cpu" and backend.__name__.endswith("triton")
     height, width, channels = (2, 3, 5) if interpreted else (9, 11, 19)
     for state in (4,) if interpreted else (1, 16):

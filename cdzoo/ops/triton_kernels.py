@@ -1,10 +1,10 @@
-"""Triton kernels of the multi-direction selective scan; :mod:`cdzoo.ops.scan_triton` launches them and describes the design.
+"""Triton kernels of the selective scan along several directions, launched by :mod:`cdzoo.ops.scan_triton`, which has the design.
 
 A program is one warp. It walks over a segment of one direction of one image, one step at a time, with the states of its channels
-in registers. States are tiles of shape (RQ, RN, RD, LN, LD): the 32 lanes of the warp are LN groups of states times LD channels,
-and each lane holds RQ * RN states of RD channels. Per-channel values are tiles (RD, LN, LD), projections are tiles
-(RQ, RN, LN, LD). These shapes make Triton's default layout place the last two axes on the lanes and the others in registers, so
-that a tile is never exchanged through shared memory. RN is at most 4, so that a lane loads its projections 16 bytes at a time.
+in registers. States are tiles (RQ, RN, RD, LN, LD): the 32 lanes of the warp are LN groups of states times LD channels, and each
+lane holds RQ * RN states of RD channels. Values per channel are tiles (RD, LN, LD), projections are tiles (RQ, RN, LN, LD). With
+these shapes Triton's default layout distributes the last two axes over the lanes and keeps the others in registers, so no tile is
+exchanged through shared memory. RN is at most 4, so that a lane loads its projections 16 bytes at a time.
 
 Names: K directions, B images, L positions, D channels, N states, T steps of an unrolled block, CHUNK steps between saved states.
 """
@@ -38,7 +38,7 @@ __all__ = ["carry", "gradients", "outputs", "segment_ends"]
 
 LN2 = tl.constexpr(0.6931471805599453)
 CHUNK = tl.constexpr(64)
-# Tiles rely on it: if Triton knew that a row of channels is aligned, it would give each lane adjacent channels.
+# Not specialized: if Triton knew that rows of channels are aligned, it would assign adjacent channels to each lane.
 _SIZES = ["L", "D", "B", "K", "k0", "span", "segments", "chunks"]
 
 
@@ -51,8 +51,8 @@ def outputs(
 ):  # fmt: skip
     """Scan a segment from the state before it and write its outputs at their map positions.
 
-    MAPS: into the direction's own map of `y` (K, B, L, D). Otherwise into `y` (B, L, D), ADD: plus what is in `so_far` (B, L, D).
-    STARTS: read the first state from `starts`, else it is zero. SAVE: write the state before every chunk to `states`.
+    MAPS: write to the map of the direction in `y` (K, B, L, D), otherwise to `y` (B, L, D). ADD: add `so_far` (B, L, D).
+    STARTS: read the first state from `starts`, otherwise it is zero. SAVE: write the state before every chunk to `states`.
     """
     segment, row = tl.program_id(0), k0 * B + tl.program_id(1)
     k, b, row = (row // B).to(tl.int64), (row % B).to(tl.int64), row.to(tl.int64)
@@ -111,12 +111,13 @@ def gradients(
     KEEP: tl.constexpr, STAGE: tl.constexpr, BACK: tl.constexpr, MAPS: tl.constexpr, ADD: tl.constexpr,
     HAS_D: tl.constexpr, HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr, FAST: tl.constexpr,
 ):  # fmt: skip
-    """Walk back over a segment, from the gradient that comes back into its end, and write all gradients.
+    """Scan a segment in reverse, from the gradient of the state at its end, and write all gradients.
 
-    The states of a chunk are recomputed twice: once to leave the state before every T steps in `scratch`, which only the lane
-    that wrote it reads, then block by block from the last to the first, in registers. KEEP: keep the decays of a block too
-    instead of computing them again. dx is written as `outputs` writes y; dB and dC go to a map per block of channels
-    (blocks, B, L, K, N), dA (K, B, segments, D, N), dD and dbias (K, B, segments, D) to a row per program.
+    The states of a chunk are recomputed twice: first to store the state before every T steps in `scratch`, where each lane reads
+    only what it wrote, then block by block from the last to the first, in registers. KEEP: keep the decays of a block instead of
+    recomputing them. STAGE: compute the step sizes once per chunk and share them through `scratch`. dx is written like y in
+    `outputs`. dB and dC have a map per block of channels, (blocks, B, L, K, N); dA (K, B, segments, D, N), dD and dbias
+    (K, B, segments, D) have a row per program.
     """
     segment, row = tl.program_id(0), k0 * B + tl.program_id(1)
     k, b, row = (row // B).to(tl.int64), (row % B).to(tl.int64), row.to(tl.int64)
@@ -165,7 +166,7 @@ def gradients(
         blocks = tl.cdiv(tl.minimum(CHUNK, last - start), T)
         h = tl.load(states + (row * chunks + chunk) * D * N + both, mask=in_both, other=0.0)
         if STAGE:
-            # Lanes that share channels take turns at the step sizes.
+            # Lanes that share channels divide the steps among themselves.
             tl.debug_barrier()
             for j in range(tl.cdiv(blocks * T, LN)):
                 t = start + j * LN + turn
@@ -230,7 +231,7 @@ def gradients(
                 if KEEP:
                     rate_again, decay = rate, decays[i]
                 else:
-                    # Read after a store, so that the compiler does not keep these and the decays in registers.
+                    # Loaded after a store, so that the compiler does not keep the rates and the decays in registers.
                     rate_again = tl.load(A + k * D * N + both, mask=in_both, other=0.0)
                     decay = exp2(spread(dt, RQ) * rate_again, FAST)
                 g = g * decay

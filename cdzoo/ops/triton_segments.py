@@ -1,4 +1,4 @@
-"""Triton kernels that find what each segment of a path starts from; tiles and names as in :mod:`cdzoo.ops.triton_kernels`."""
+"""Triton kernels for the state before each segment of a path; tiles and names as in :mod:`cdzoo.ops.triton_kernels`."""
 
 # Triton's language has no types that mypy knows, and the arguments of a kernel are pointers and numbers.
 # mypy: ignore-errors
@@ -28,10 +28,10 @@ def segment_ends(
     N: tl.constexpr, RQ: tl.constexpr, RN: tl.constexpr, RD: tl.constexpr, LN: tl.constexpr, LD: tl.constexpr, T: tl.constexpr,
     ADJOINT: tl.constexpr, HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr, FAST: tl.constexpr,
 ):  # fmt: skip
-    """Store what a segment leaves behind when it starts from zero, into `ends`, and its sum of step sizes, into `sums`.
+    """Scan a segment from zero; write its last state to `ends` and its sum of step sizes to `sums`.
 
-    That is the state after its last step or, with ADJOINT, the gradient of the state before its first step; `x` and `Bm` are then
-    the gradient of the output and C. Shapes: `ends` (K, B, segments, D, N), `sums` (K, B, segments, D).
+    ADJOINT: scan in reverse and write the gradient of the state before the first step; `x` and `Bm` are then the gradient of the
+    output and C. Shapes: `ends` (K, B, segments, D, N), `sums` (K, B, segments, D).
     """
     segment, row = tl.program_id(0) + ADJOINT, tl.program_id(1)
     k, b, row = (row // B).to(tl.int64), (row % B).to(tl.int64), row.to(tl.int64)
@@ -75,7 +75,7 @@ def segment_ends(
 
 @triton.jit(do_not_specialize=["segments"])
 def carry(A, ends, sums, segments, D, N, B, BLOCK_D: tl.constexpr, BLOCK_N: tl.constexpr, REVERSE: tl.constexpr):
-    """Chain the segments of a direction: `ends` becomes what each segment starts from (REVERSE: what comes back into its end)."""
+    """Chain the segments of a direction: replace `ends` by the state before each segment, or the gradient after it (REVERSE)."""
     row = tl.program_id(0).to(tl.int64)
     d, n = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_N)
     mask = (d < D)[:, None] & (n < N)[None, :]
@@ -84,7 +84,7 @@ def carry(A, ends, sums, segments, D, N, B, BLOCK_D: tl.constexpr, BLOCK_N: tl.c
     for i in range(segments):
         c = segments - 1 - i if REVERSE else i
         at = (row * segments + c) * D + d
-        used = i + 1 < segments  # nothing starts from what the last one leaves, and it was not computed
+        used = i + 1 < segments  # the last one was not computed, since no segment follows it
         own = tl.load(ends + at[:, None] * N + n[None, :], mask=mask & used, other=0.0)
         total = tl.load(sums + at, mask=(d < D) & used, other=0.0)
         tl.store(ends + at[:, None] * N + n[None, :], state, mask=mask)

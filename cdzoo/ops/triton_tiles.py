@@ -1,7 +1,7 @@
 """Tile sizes of the Triton kernels: defaults, candidates, and choices measured on a GPU.
 
-The defaults have the lowest time bound in the report of ``benchmarks/scan_static.py`` among the tiles without register spills on any
-of its targets. :mod:`cdzoo.ops.tune` measures the candidates on a GPU and stores its choice in a file, which is read here.
+The defaults have the lowest time bound in the report of ``benchmarks/scan_static.py`` among the tiles without register spills on
+any of its targets. :mod:`cdzoo.ops.tune` measures the candidates on a GPU and stores its choice in a file, which is read here.
 """
 
 from __future__ import annotations

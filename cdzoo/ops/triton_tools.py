@@ -1,4 +1,4 @@
-"""Parts of the Triton kernels: arithmetic of one step, numbers of channels and states of a tile, loads and sums.
+"""Functions of the Triton kernels: arithmetic of one step, indices of channels and states, loads and sums.
 
 Tiles and names are those of :mod:`cdzoo.ops.triton_kernels`.
 """
@@ -18,7 +18,7 @@ LOG2E = tl.constexpr(1.4426950408889634)
 
 @triton.jit
 def exp2(v, FAST: tl.constexpr):
-    """Return 2 ** v; FAST takes the instruction that flushes results below 2 ** -126 to zero, which needs no scaling."""
+    """Return 2 ** v. FAST: use the instruction that flushes results below 2 ** -126 to zero, which requires no scaling."""
     if FAST:
         return tl.inline_asm_elementwise("ex2.approx.ftz.f32 $0, $1;", "=r,r", [v], dtype=tl.float32, is_pure=True, pack=1)
     else:
@@ -38,7 +38,7 @@ def reciprocal(v, FAST: tl.constexpr):
 def softplus(raw, FAST: tl.constexpr):
     """Return log(1 + exp(raw)) = max(raw, 0) + log1p(s) with s = exp(-|raw|), and s.
 
-    log1p(s) / s on [0, 1] is a polynomial with a relative error of 2e-7: a logarithm of 1 + s would lose small values of s.
+    log1p(s) / s on [0, 1] is approximated by a polynomial with a relative error of 2e-7; log(1 + s) would lose small values of s.
     """
     s = exp2(-tl.abs(raw) * LOG2E, FAST)
     p = s * 0.0052326940931379795 - 0.02950523979961872
@@ -54,21 +54,21 @@ def softplus(raw, FAST: tl.constexpr):
 
 @triton.jit
 def channel_numbers(first, RD: tl.constexpr, LN: tl.constexpr, LD: tl.constexpr):
-    """Return the channel numbers of a tile (RD, LN, LD), the same for all LN; 64-bit, so that offsets fold into addresses."""
+    """Return the channel indices of a tile (RD, LN, LD), equal along LN; 64-bit, so that offsets fold into addresses."""
     d = tl.arange(0, RD)[:, None, None] * LD + tl.arange(0, LD)[None, None, :]
     return tl.broadcast_to(first + d.to(tl.int64), (RD, LN, LD))
 
 
 @triton.jit
 def state_numbers(RQ: tl.constexpr, RN: tl.constexpr, LN: tl.constexpr, LD: tl.constexpr):
-    """Return the state numbers of a tile (RQ, RN, LN, LD), the same for all LD; 64-bit too."""
+    """Return the state indices of a tile (RQ, RN, LN, LD), equal along LD; 64-bit for the same reason."""
     n = (tl.arange(0, LN)[None, None, :, None] * RQ + tl.arange(0, RQ)[:, None, None, None]) * RN
     return tl.broadcast_to((n + tl.arange(0, RN)[None, :, None, None]).to(tl.int64), (RQ, RN, LN, LD))
 
 
 @triton.jit
 def matrix(d, n, D, N: tl.constexpr, RQ: tl.constexpr, RN: tl.constexpr, LN: tl.constexpr):
-    """Return offsets into a (D, N) matrix and a mask as tiles (RQ, RN, RD, LN, LD), from channel and state numbers."""
+    """Return offsets into a (D, N) matrix and a mask as tiles (RQ, RN, RD, LN, LD), from channel and state indices."""
     d, n = d[None, None, :, :, :], tl.expand_dims(n, 2)
     mask = (d < D) & (n < N)
     return d * N + n, mask
@@ -76,7 +76,7 @@ def matrix(d, n, D, N: tl.constexpr, RQ: tl.constexpr, RN: tl.constexpr, LN: tl.
 
 @triton.jit
 def load_positions(index, first, L, T: tl.constexpr):
-    """Return the map positions of T steps from `first` on, as scalars; 0 where there is no step."""
+    """Return the map positions of T steps from `first` on, as scalars; 0 for steps beyond the path."""
     found = ()
     for i in tl.static_range(T):
         t = first + i
@@ -86,7 +86,7 @@ def load_positions(index, first, L, T: tl.constexpr):
 
 @triton.jit
 def load_rows(base, positions, stride, offset, mask, first, L, T: tl.constexpr):
-    """Load T tiles at map positions, in fp32; 0 where there is no step or no channel."""
+    """Load T tiles at map positions, in fp32; 0 for steps beyond the path and channels beyond the map."""
     found = ()
     for i in tl.static_range(T):
         t = first + i
@@ -97,7 +97,7 @@ def load_rows(base, positions, stride, offset, mask, first, L, T: tl.constexpr):
 
 @triton.jit
 def load_projection(base, position, stride, n, N: tl.constexpr, FULL: tl.constexpr):
-    """Load a row of B or C as a tile (RQ, RN, 1, LN, LD). It needs no mask for missing steps: their step size is 0."""
+    """Load a row of B or C as a tile (RQ, RN, 1, LN, LD). Steps beyond the path are not masked, as their step size is 0."""
     if FULL:
         value = tl.load(base + position * stride + n)
     else:
@@ -113,7 +113,7 @@ def spread(v, RQ: tl.constexpr):
 
 @triton.jit
 def over_states(v, RD: tl.constexpr, LN: tl.constexpr, LD: tl.constexpr):
-    """Sum a tile (RQ, RN, RD, LN, LD) over states; (RD, LN, LD), the same for all LN."""
+    """Sum a tile (RQ, RN, RD, LN, LD) over states; return (RD, LN, LD), equal along LN."""
     v = tl.sum(tl.sum(v, 0), 0)
     if LN > 1:
         v = tl.broadcast_to(tl.expand_dims(tl.sum(v, 1), 1), (RD, LN, LD))
@@ -122,13 +122,13 @@ def over_states(v, RD: tl.constexpr, LN: tl.constexpr, LD: tl.constexpr):
 
 @triton.jit
 def over_channels(v, RQ: tl.constexpr, RN: tl.constexpr, LN: tl.constexpr, LD: tl.constexpr):
-    """Sum a tile (RQ, RN, RD, LN, LD) over channels; (RQ, RN, LN, LD), the same for all LD."""
+    """Sum a tile (RQ, RN, RD, LN, LD) over channels; return (RQ, RN, LN, LD), equal along LD."""
     return tl.broadcast_to(tl.expand_dims(tl.sum(tl.sum(v, 2), 3), 3), (RQ, RN, LN, LD))
 
 
 @triton.jit
 def step_size(raw, bias, valid, HAS_BIAS: tl.constexpr, SOFTPLUS: tl.constexpr, FAST: tl.constexpr):
-    """Return the step size, 0 where there is no step, and its derivative with respect to `raw`."""
+    """Return the step size, 0 for steps beyond the path, and its derivative with respect to `raw`."""
     if HAS_BIAS:
         raw += bias
     if SOFTPLUS:

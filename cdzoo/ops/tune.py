@@ -1,8 +1,8 @@
-"""Measure the tiles of the Triton scan on a GPU: ``python -m cdzoo.ops.tune --states 16 --channels 192 384``.
+"""Measure the tile sizes of the Triton scan on a GPU: ``python -m cdzoo.ops.tune --states 16 --channels 192 384``.
 
-The fastest candidates go to a file in ``~/.cache/cdzoo`` (or ``XDG_CACHE_HOME``), named after the GPU, and are used from then on.
-Nothing is measured without being asked for: another tile sums gradients in another order, and results would change from run to
-run.
+The fastest tiles are stored in a file named after the GPU in ``~/.cache/cdzoo`` (or ``$XDG_CACHE_HOME/cdzoo``) and are used from
+then on. Tiles are measured on request only: they determine the order in which gradients are summed, so automatic tuning could
+change results from run to run.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KERNELS = ("segment_ends", "outputs", "gradients")
 
 
 def milliseconds(run: Callable[[], object], rounds: int = 5) -> float:
-    """Return the shortest time of a function on the current CUDA device, after one call that compiles it."""
+    """Return the minimum time of a function on the current CUDA device, after one call that compiles it."""
     times = []
     run()
     for _ in range(rounds):
@@ -46,16 +46,16 @@ def tune(
     """Measure the candidates of every kernel and store the fastest.
 
     Args:
-        state: States N.
-        channels: Channels of the map.
+        state: Number of states N.
+        channels: Number of channels of the map.
         dtype: Storage type of the maps.
         device: Device to measure on.
-        batch: Images.
-        side: Height and width of the map in pixels.
-        clock: Returns the time of a function.
+        batch: Number of images.
+        side: Height and width of the map.
+        clock: Function that measures the time of another one.
 
     Returns:
-        The number of the fastest candidate by entry of the cache file.
+        Index of the fastest candidate, by key of the cache file.
     """
     gen = torch.Generator().manual_seed(0)
     shapes = [(batch, side**2, channels), (4, batch, side**2, channels), (4, channels, state)]
