@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +16,8 @@ from cdzoo.data.datasets import known_layouts
 from cdzoo.data.layout import Listing, PairFiles, find_splits, list_split
 from cdzoo.data.masks import MaskEncoding, detect_encoding, read_mask
 from cdzoo.errors import InputError
-from cdzoo.io.images import image_format, read_gray, read_image
+from cdzoo.io.files import file_sha256
+from cdzoo.io.images import image_format, image_size, read_gray, read_image
 from cdzoo.visualize import mask_picture, strip, to_rgb
 
 UInt8 = npt.NDArray[np.uint8]
@@ -81,19 +81,16 @@ def check_data(root: str | Path, exclude: Sequence[str] = (), progress: bool = T
     layouts = known_layouts()
     names: list[str | None] = list(find_splits(root, layouts)) or [None]
     listings = {split or "all": list_split(root, split, exclude, layouts) for split in names}
-    digests: dict[str, list[tuple[str, Path]]] = {}
+    copies: dict[str, list[tuple[str, Path]]] = {}  # split and path of each image, by its hash
     examples: list[tuple[PairFiles, MaskEncoding | None]] = []
-    total = sum(len(listing.pairs) for listing in listings.values())
-    with tqdm(total=total, desc="checking", unit="pair", dynamic_ncols=True, disable=not progress) as bar:
-        for split, listing in listings.items():
-            _check_listing(listing, report)
-            found, good = _check_split(split, listing.pairs, report, digests, bar)
-            report.splits.append(found)
-            examples += [(pair, found.encoding) for pair in good[:: max(1, len(good) * len(listings) // _ROWS)]]
-    _check_duplicates(digests, report)
-    train = next((split for split in report.splits if split.name in ("train", "all")), None)
-    if train is not None and train.pairs and train.unchanged_pairs == train.pairs:
-        report.problems.append(f"{root}: no mask of the split '{train.name}' has changed pixels, so there is nothing to learn")
+    for split, listing in listings.items():
+        _check_listing(listing, report)
+        found, good = _check_split(split, listing.pairs, report, copies, progress)
+        report.splits.append(found)
+        if split in ("train", "all") and found.pairs and found.unchanged_pairs == found.pairs:
+            report.problems.append(f"{root}: no mask of the split '{split}' has changed pixels, so there is nothing to learn")
+        examples += [(pair, found.encoding) for pair in good[:: max(1, len(good) * len(listings) // _ROWS)]]
+    _check_duplicates(copies, report)
     if examples:
         report.sheet = _sheet(examples[:_ROWS])
     return report
@@ -110,20 +107,19 @@ def _check_listing(listing: Listing, report: DataReport) -> None:
 
 
 def _date_mismatch(images: Sequence[Path]) -> str:
-    """Return the end of the message about a pair without a mask if its dates do not match either."""
+    """Return the end of the message about a pair without a mask, if its dates do not match either."""
     try:
         formats = [image_format(path)[:3] for path in images]
     except InputError as error:
         return f", and {error}"
-    if len(set(formats)) > 1:
-        shown = " and ".join(f"{width}x{height} with {bands} band(s)" for height, width, bands in formats)
-        return f", and its dates do not match: {shown}"
-    return ""
+    shown = " and ".join(f"{width}x{height} with {bands} band(s)" for height, width, bands in formats)
+    return f", and its dates do not match: {shown}" if len(set(formats)) > 1 else ""
 
 
 def _check_split(
-    split: str, pairs: list[PairFiles], report: DataReport, digests: dict[str, list[tuple[str, Path]]], bar: tqdm[None]
+    split: str, pairs: list[PairFiles], report: DataReport, copies: dict[str, list[tuple[str, Path]]], progress: bool
 ) -> tuple[SplitReport, list[PairFiles]]:
+    """Check the pairs of a split; return its statistics and the pairs without problems."""
     found = SplitReport(split, len(pairs))
     try:
         found.encoding = detect_encoding([pair.mask for pair in pairs if _readable(pair.mask)])
@@ -131,8 +127,8 @@ def _check_split(
         report.problems.append(str(error))
     good: list[PairFiles] = []
     changed = pixels = 0
-    for pair in pairs:
-        problems = _check_pair(pair, found, digests, split)
+    for pair in tqdm(pairs, f"checking {split}", unit="pair", dynamic_ncols=True, disable=not progress):
+        problems = _check_pair(pair, found, copies)
         try:
             mask = read_mask(pair.mask, found.encoding)
             changed, pixels = changed + int(mask.sum()), pixels + mask.size
@@ -142,7 +138,6 @@ def _check_split(
         if not problems:
             good.append(pair)
         report.problems += [problem for problem in problems if problem not in report.problems]
-        bar.update()
     found.changed = changed / pixels if pixels else 0.0
     if len(found.formats) > 1:
         common = found.formats.most_common(1)[0][0]
@@ -151,23 +146,24 @@ def _check_split(
     return found, good
 
 
-def _check_pair(pair: PairFiles, found: SplitReport, digests: dict[str, list[tuple[str, Path]]], split: str) -> list[str]:
+def _check_pair(pair: PairFiles, found: SplitReport, copies: dict[str, list[tuple[str, Path]]]) -> list[str]:
+    """Add the images of a pair to the statistics and the copies; return its problems."""
     problems: list[str] = []
     sizes: dict[Path, tuple[int, int]] = {}
     for path in pair.images:
         try:
             height, width, bands, kind = image_format(path)
             sizes[path] = (height, width)
-            # Any range will do for deep images: they are only decoded and checked for NaN.
+            # The range is arbitrary: images of more than 8 bits are only decoded and checked for NaN.
             read_image(path, bands, None if kind == "uint8" else (0.0, 1.0))
             found.formats[f"{bands} band(s) {kind}"] += 1
-            digests.setdefault(hashlib.sha256(path.read_bytes()).hexdigest(), []).append((split, path))
+            copies.setdefault(file_sha256(path), []).append((found.name, path))
         except InputError as error:
             problems.append(str(error))
         except OSError as error:
             problems.append(f"{path}: cannot be read ({error.strerror})")
     try:
-        sizes[pair.mask] = image_format(pair.mask)[:2]
+        sizes[pair.mask] = image_size(pair.mask)
     except InputError as error:
         problems.append(str(error))
     if len(set(sizes.values())) > 1:
@@ -178,15 +174,15 @@ def _check_pair(pair: PairFiles, found: SplitReport, digests: dict[str, list[tup
     return problems
 
 
-def _check_duplicates(digests: dict[str, list[tuple[str, Path]]], report: DataReport) -> None:
+def _check_duplicates(copies: dict[str, list[tuple[str, Path]]], report: DataReport) -> None:
     within = 0
-    for copies in digests.values():
-        splits = sorted({split for split, _ in copies})
+    for places in copies.values():
+        splits = {split for split, _ in places}
         if len(splits) > 1:
-            shown = "; ".join(f"{path} ({split})" for split, path in copies[:4])
+            shown = "; ".join(f"{path} ({split})" for split, path in places[:4])
             report.problems.append(f"the same image in {len(splits)} splits: {shown}")
-        elif len(copies) > 1:
-            within += len(copies) - 1
+        else:
+            within += len(places) - 1
     if within:
         report.notes.append(f"{within} image(s) are duplicates of another image of their split")
 
@@ -200,17 +196,17 @@ def _readable(path: Path) -> bool:
 
 
 def _sheet(examples: list[tuple[PairFiles, MaskEncoding | None]]) -> Image.Image:
-    rows = []
-    for pair, encoding in examples:
-        panels = [*(_shown(path) for path in pair.images), mask_picture(read_mask(pair.mask, encoding))]
-        rows.append([_thumb(panel) for panel in panels])
+    rows = [
+        [*(_thumb(_shown(path)) for path in pair.images), _thumb(mask_picture(read_mask(pair.mask, encoding)))]
+        for pair, encoding in examples
+    ]
     return strip(rows, ("before", "after", "change"))
 
 
 def _shown(path: Path) -> UInt8:
     bands, kind = image_format(path)[2:]
     pixels = read_image(path, bands, None if kind == "uint8" else (0.0, 1.0))
-    if pixels.dtype != np.uint8:  # contrast stretch for display, from the 2nd to the 98th percentile
+    if pixels.dtype != np.uint8:  # contrast stretch between the 2nd and 98th percentile
         low, high = np.percentile(pixels, (2, 98))
         pixels = (255 * np.clip((pixels - low) / max(1e-12, high - low), 0, 1)).astype(np.uint8)
     return to_rgb(pixels.astype(np.uint8))

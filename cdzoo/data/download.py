@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -120,30 +120,27 @@ def _continue(url: str, part: Path, progress: bool) -> None:
 
 def _unzip(archive: Path, folder: Path) -> None:
     with zipfile.ZipFile(archive) as source:
-        members = source.infolist()
-        _check(archive, ((member.filename, member.file_size) for member in members))
-        for member in members:
-            if member.external_attr >> 28 == 0o12:  # the file type bits of a symbolic link
-                raise InputError(f"{archive}: '{member.filename}' is a link; archives with links are not unpacked")
+        # The upper bits of external_attr are the type of the file; 0o12 is a symbolic link.
+        _check(archive, ((member.filename, member.file_size, member.external_attr >> 28 != 0o12) for member in source.infolist()))
         source.extractall(folder)
 
 
 def _untar(archive: Path, folder: Path) -> None:
     with tarfile.open(archive) as source:
-        members = source.getmembers()
-        for member in members:
-            if not (member.isfile() or member.isdir()):
-                raise InputError(f"{archive}: '{member.name}' is a link or a device; archives with such members are not unpacked")
+        _check(archive, ((member.name, member.size, member.isfile() or member.isdir()) for member in source.getmembers()))
+        for member in source.getmembers():
             member.mode = 0o755 if member.isdir() else 0o644
-        _check(archive, ((member.name, member.size) for member in members))
         if hasattr(tarfile, "data_filter"):  # Python 3.10.12, 3.11.4 and later; older versions rely on the checks above alone
             source.extraction_filter = tarfile.data_filter
-        source.extractall(folder, members)
+        source.extractall(folder)
 
 
-def _check(archive: Path, members: Iterator[tuple[str, int]]) -> None:
+def _check(archive: Path, members: Iterable[tuple[str, int, bool]]) -> None:
+    """Raise if a member, given as its name, its size and whether it is a file or folder, must not be unpacked."""
     total = 0
-    for name, size in members:
+    for name, size, regular in members:
+        if not regular:
+            raise InputError(f"{archive}: '{name}' is a link or a device; archives with such members are not unpacked")
         path = PurePosixPath(name.replace("\\", "/"))
         if path.is_absolute() or ".." in path.parts or (path.parts and ":" in path.parts[0]):
             raise InputError(f"{archive}: '{name}' would be written outside the folder; the archive is not trusted")

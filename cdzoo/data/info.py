@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cdzoo.data.layout import LAYOUTS, Layout, PairFiles, find_splits, list_pairs, list_split, usable_pairs
-from cdzoo.data.splits import RANDOM_SHARES, random_split
+from cdzoo.data.layout import LAYOUTS, Layout, PairFiles, find_splits, list_split, usable_pairs
+from cdzoo.data.splits import RANDOM_SPLITS, random_split
 from cdzoo.errors import InputError
 from cdzoo.io.images import image_size
 from cdzoo.protocol import Protocol
@@ -37,11 +37,11 @@ class DatasetInfo:
         license: License stated by the authors; `"not stated"` if it could not be confirmed.
         paper: Authors, journal and DOI.
         homepage: Where the authors publish it.
-        files: What to download from there.
+        files: Files to download from there.
         layout: Description of the folder on disk.
         citation: BibTeX entry.
         folders: Folder names of the dates and masks, if they are not one of `LAYOUTS`.
-        split_at_random: There is no official split: `random_split` is used unless the data have split folders or list files.
+        split_at_random: Whether to use `random_split` unless the data have split folders or list files.
         reader: Returns the files of a split of the data set in a folder, for other layouts: `reader(root, split)`.
         generate: Returns samples and their names, for data sets without files: `generate(split, num_train)`.
     """
@@ -67,7 +67,7 @@ class DatasetInfo:
     @property
     def split_names(self) -> set[str]:
         """Names of the splits, official or random."""
-        return set(RANDOM_SHARES if self.split_at_random else self.splits)
+        return set(RANDOM_SPLITS if self.split_at_random else self.splits)
 
     def pairs(self, root: Path, split: str) -> list[PairFiles]:
         """Return the files of one split.
@@ -85,7 +85,7 @@ class DatasetInfo:
             return self.reader(root, split)
         layouts = (self.folders,) if self.folders else LAYOUTS
         if self.split_at_random and not find_splits(root, layouts):
-            return [pair for pair in usable_pairs(list_pairs(root, layouts=layouts)) if random_split(pair.name) == split]
+            return [pair for pair in usable_pairs(list_split(root, layouts=layouts)) if random_split(pair.name) == split]
         return usable_pairs(list_split(root, split, layouts=layouts))
 
     def verify(self, root: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Finding the files of samples: folder layouts, splits, and matching by file name."""
+"""Find the files of samples: folder layouts, splits, and matching by file name."""
 
 from __future__ import annotations
 
@@ -105,15 +105,15 @@ def list_split(
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
     if split is None:
-        return list_pairs(root, exclude, layouts=layouts)
+        return _list_pairs(root, exclude, None, layouts)
     splits = find_splits(root, layouts)
     if split not in splits:
         there = f"it has {', '.join(splits)}" if splits else f"it has no splits; found {contents(root)}"
         raise InputError(f"{root}: no split '{split}' (expected a folder {split}/ or a list file list/{split}.txt); {there}")
     source = splits[split]
     if source.is_dir():
-        return list_pairs(source, exclude, layouts=layouts)
-    return list_pairs(root, exclude, read_names(source), layouts)
+        return _list_pairs(source, exclude, None, layouts)
+    return _list_pairs(root, exclude, read_names(source), layouts)
 
 
 def read_names(file: Path) -> list[str]:
@@ -133,22 +133,8 @@ def read_names(file: Path) -> list[str]:
     return names
 
 
-def list_pairs(
-    root: Path, exclude: Sequence[str] = (), names: Sequence[str] | None = None, layouts: Sequence[Layout] = LAYOUTS
-) -> Listing:
-    """List the samples of a folder, matched by file name without suffix.
-
-    Args:
-        root: Folder with one folder per date and one of masks.
-        exclude: Wildcards (fnmatch) of sample names to leave out.
-        names: Names of the samples to list; all by default.
-        layouts: Layouts to look for.
-
-    Raises:
-        InputError: The folder does not exist, or no layout matches.
-    """
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder")
+def _list_pairs(root: Path, exclude: Sequence[str], names: Sequence[str] | None, layouts: Sequence[Layout]) -> Listing:
+    """List the samples of a folder, matched by file name without suffix; with `names`, only these."""
     folders = find_layout(root, layouts)
     if folders is None:
         expected = "; ".join("/".join(layout) for layout in layouts)
@@ -157,7 +143,7 @@ def list_pairs(
     *dates, masks = (_by_stem(folder, listing.problems) for folder in folders)
     found = set(masks).union(*dates)
     wanted = found if names is None else set(names)
-    listing.excluded.extend(sorted((name for name in wanted if _matches(name, exclude)), key=natural_key))
+    listing.excluded.extend(sorted((name for name in wanted if matches(name, exclude)), key=natural_key))
     for name in sorted(wanted.difference(listing.excluded), key=natural_key):
         _add(listing, name, [date.get(name) for date in dates], masks.get(name), folders)
     return listing
@@ -192,28 +178,28 @@ def usable_pairs(listing: Listing) -> list[PairFiles]:
 
 
 def contents(root: Path) -> str:
-    """Return the names of up to eight entries of a folder, for messages."""
+    """Return the names of up to eight files and folders in a folder, for error messages."""
     names = sorted(path.name + ("/" if path.is_dir() else "" if path.exists() else " (a broken link)") for path in root.iterdir())
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
 
 
 def _add(listing: Listing, name: str, images: Sequence[Path | None], mask: Path | None, folders: Sequence[Path]) -> None:
-    """Add a sample to the part of the listing that its files allow."""
-    there = tuple(image for image in images if image)
-    if len(there) == len(images) and mask:
-        listing.pairs.append(PairFiles(name, there, mask))
-    elif len(there) == len(images):
-        listing.unlabeled[name] = there
-    elif there:
-        lacking = folders[images.index(None)]
-        listing.problems.append(f"{lacking / name}.*: missing, but there is {there[0]}")
+    """Add a sample to the pairs, the unlabeled samples or the problems of a listing."""
+    found = tuple(image for image in images if image)
+    if len(found) == len(images) and mask:
+        listing.pairs.append(PairFiles(name, found, mask))
+    elif len(found) == len(images):
+        listing.unlabeled[name] = found
+    elif found:
+        listing.problems.append(f"{folders[images.index(None)] / name}.*: missing, but there is {found[0]}")
     elif mask:
         listing.problems.append(f"{mask}: a mask without images")
     else:
         listing.problems.append(f"{name}: listed, but there is no such pair in {listing.root}")
 
 
-def _matches(name: str, patterns: Sequence[str]) -> bool:
+def matches(name: str, patterns: Sequence[str]) -> bool:
+    """Return whether a name matches any of some wildcards (fnmatch)."""
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 

@@ -7,7 +7,6 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ from torch.utils.data import Dataset
 
 from cdzoo.data.datasets import DATASETS, DatasetInfo, known_layouts
 from cdzoo.data.folder import FilePairs
-from cdzoo.data.layout import PairFiles, find_splits, list_split, usable_pairs
+from cdzoo.data.layout import PairFiles, find_splits, list_split, matches, usable_pairs
 from cdzoo.data.masks import MaskEncoding
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample, as_sample
@@ -173,8 +172,7 @@ class _Files:
         """Return the files of a split on disk; None for a folder without splits."""
         if self.info is None or split is None:
             return usable_pairs(list_split(self.root, split, self.cfg.exclude, known_layouts()))
-        listed = self.info.pairs(self.root, split)
-        return [pair for pair in listed if not any(fnmatch(pair.name, pattern) for pattern in self.cfg.exclude)]
+        return [pair for pair in self.info.pairs(self.root, split) if not matches(pair.name, self.cfg.exclude)]
 
     def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
         chosen = holdout_split([pair.name for pair in pairs], self.protocol.carved)

@@ -1,11 +1,10 @@
-"""Cutting a data set into tiles on disk: the same samples as `TiledPairs`, but faster to read."""
+"""Cut a data set into tiles on disk: the same samples as `TiledPairs`, but faster to read."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,10 @@ from cdzoo.data.masks import MaskEncoding, detect_encoding, to_change
 from cdzoo.errors import InputError
 from cdzoo.io.files import check_new_folder
 from cdzoo.io.images import image_format, read_gray, read_image
-from cdzoo.io.rasters import is_tiff, read_window
+from cdzoo.io.rasters import is_tiff, read_deep
 from cdzoo.tiling import Window, tile_name, tile_windows
+
+UInt8 = npt.NDArray[np.uint8]
 
 FILE = "cdzoo_tiles.json"
 _LARGE = 64 * 2**20
@@ -49,7 +50,7 @@ def write_tiles(splits: dict[str, list[PairFiles]], out: Path, tile: int, progre
             for split, pairs in splits.items():
                 for name in ("A", "B", "label"):
                     (temporary / split / name).mkdir(parents=True)
-                encoding = _encoding(pairs)
+                encoding = detect_encoding([pair.mask for pair in pairs if not _large(pair.mask)])
                 counts[split] = 0
                 for pair in pairs:
                     counts[split] += _cut(pair, encoding, temporary / split, tile)
@@ -61,52 +62,37 @@ def write_tiles(splits: dict[str, list[PairFiles]], out: Path, tile: int, progre
     return counts
 
 
-def _encoding(pairs: list[PairFiles]) -> MaskEncoding:
-    small = [pair.mask for pair in pairs if not _large(pair.mask)]
-    return detect_encoding(small) if small else MaskEncoding.FULL
-
-
 def _cut(pair: PairFiles, encoding: MaskEncoding, folder: Path, tile: int) -> int:
+    """Write the tiles of a pair; return their number."""
     height, width, *_ = image_format(pair.mask)
     windows = tile_windows(height, width, tile)
-    readers = [_Reader(path) for path in pair.images]
-    masks = _Reader(pair.mask, gray=True)
+    files = {"A": pair.images[0], "B": pair.images[1], "label": pair.mask}
+    whole = {kind: None if _large(path) else _read(path, kind == "label") for kind, path in files.items()}
     for window in windows:
         name = f"{tile_name(pair.name, window) if len(windows) > 1 else pair.name}.png"
-        for reader, kind in zip(readers, ("A", "B"), strict=True):
-            Image.fromarray(reader.read(window)).save(folder / kind / name)
-        pixels = masks.read(window)
-        if masks.large:
-            # A scene is not read as a whole to detect its encoding; every window with change shows it.
-            change = to_change(pair.mask, pixels, MaskEncoding.ONE if pixels.max() <= 1 else MaskEncoding.FULL)
-        else:
-            change = to_change(pair.mask, pixels, encoding)
-        Image.fromarray(change * np.uint8(255)).save(folder / "label" / name)
+        for kind, path in files.items():
+            pixels = _crop(path, whole[kind], window)
+            if kind == "label":
+                pixels = pixels[..., 0] if pixels.ndim == 3 else pixels
+                # The encoding of a large mask is checked in each window, because detecting it would read the whole mask.
+                pixels = to_change(path, pixels, None if whole[kind] is None else encoding) * np.uint8(255)
+            Image.fromarray(pixels).save(folder / kind / name)
     return len(windows)
 
 
-class _Reader:
-    """Windows of one file, cut from the image in memory or read from a large TIFF one by one."""
+def _read(path: Path, gray: bool) -> UInt8:
+    return read_gray(path) if gray else read_image(path, image_format(path)[2])
 
-    def __init__(self, path: Path, gray: bool = False) -> None:
-        self.path, self.gray = path, gray
-        self.large = _large(path)
-        self.pixels: npt.NDArray[Any] | None = None
-        if not self.large:
-            self.pixels = read_gray(path) if gray else read_image(path, image_format(path)[2])
 
-    def read(self, window: Window) -> npt.NDArray[np.uint8]:
-        if self.pixels is None:
-            pixels = read_window(self.path, window.y, window.x, window.height, window.width)
-            if pixels.dtype != np.uint8:
-                raise InputError(f"{self.path}: {pixels.dtype} values; tiles have 8 bits, so rescale the image first")
-            pixels = pixels[..., 0] if self.gray else pixels
-        else:
-            pixels = self.pixels[window.y : window.y + window.height, window.x : window.x + window.width]
-        pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
-        if pixels.ndim == 3 and pixels.shape[2] not in (3, 4):
-            raise InputError(f"{self.path}: {pixels.shape[2]} bands; tiles are PNG files, which have 1, 3 or 4")
-        return np.ascontiguousarray(pixels)
+def _crop(path: Path, whole: UInt8 | None, window: Window) -> UInt8:
+    """Return a window of an image in memory, or of a large TIFF if `whole` is None: (H, W) or (H, W, 3 or 4)."""
+    pixels = read_deep(path, window.slices) if whole is None else whole[window.slices]
+    if pixels.dtype != np.uint8:
+        raise InputError(f"{path}: {pixels.dtype} values; tiles have 8 bits, so rescale the image first")
+    pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    if pixels.ndim == 3 and pixels.shape[2] not in (3, 4):
+        raise InputError(f"{path}: {pixels.shape[2]} bands; tiles are PNG files, which have 1, 3 or 4")
+    return np.ascontiguousarray(pixels)
 
 
 def _large(path: Path) -> bool:

@@ -36,11 +36,12 @@ class Draw:
     seed: int
 
 
+@dataclass(eq=False)
 class StepSampler(Sampler[list[Draw]]):
     """Micro-batches of one process, from a given step to the end of the run.
 
-    Every epoch is a permutation of the samples. Its last incomplete batch is dropped, because batch normalization is unstable
-    with few samples. A data set smaller than a batch gives one smaller batch per epoch.
+    Every epoch is a permutation of the samples. Its last batch is dropped if it is incomplete, because batch normalization is
+    unstable with few samples. If there are fewer samples than `batch_size`, all of them are one batch.
 
     Args:
         count: Number of samples.
@@ -56,27 +57,24 @@ class StepSampler(Sampler[list[Draw]]):
         ConfigError: The batch size is not a multiple of `world * accumulate`.
     """
 
-    def __init__(
-        self,
-        count: int,
-        batch_size: int,
-        seed: int,
-        first_step: int,
-        last_step: int,
-        rank: int = 0,
-        world: int = 1,
-        accumulate: int = 1,
-    ) -> None:
-        self.batch_size = min(batch_size, count)
-        if self.batch_size % (world * accumulate):
+    count: int
+    batch_size: int
+    seed: int
+    first_step: int
+    last_step: int
+    rank: int = 0
+    world: int = 1
+    accumulate: int = 1
+
+    def __post_init__(self) -> None:
+        """Limit the batch size to the number of samples and validate it."""
+        self.batch_size = min(self.batch_size, self.count)
+        if self.batch_size % (self.world * self.accumulate):
             raise ConfigError(
-                f"batch_size {self.batch_size} ({count} samples) counts the pairs of a whole step and must be a multiple "
-                f"of {world} process(es) times accumulate={accumulate}"
+                f"batch_size {self.batch_size} ({self.count} samples) counts the pairs of a whole step and must be a multiple "
+                f"of {self.world} process(es) times accumulate={self.accumulate}"
             )
-        self.count, self.seed = count, seed
-        self.first_step, self.last_step = first_step, last_step
-        self.rank, self.world, self.accumulate = rank, world, accumulate
-        self.steps_per_epoch = count // self.batch_size
+        self.steps_per_epoch = self.count // self.batch_size
 
     def __len__(self) -> int:
         return (self.last_step - self.first_step) * self.accumulate

@@ -1,4 +1,4 @@
-"""Deterministic splits for data sets without official ones: functions of the sample names alone."""
+"""Deterministic splits for data sets without official ones; they depend only on the names of the samples."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from cdzoo.errors import InputError
 
-RANDOM_SHARES = {"train": 8, "val": 1, "test": 1}
-"""Proportions of the splits of `random_split`."""
+RANDOM_SPLITS = ("train",) * 8 + ("val", "test")
+"""The ten equal parts of `random_split`."""
 
 _SALT = "cdzoo validation 1"
 _TILE = re.compile(r"(?:[_-]\d{1,5}){2}$")
@@ -23,8 +23,8 @@ def scene_of(name: str) -> str:
 def holdout_split(names: Sequence[str], fraction: float = 0.1) -> set[str]:
     """Choose training samples for validation.
 
-    Scenes are ordered by a hash of their names and taken until `fraction` of the samples is reached, so all tiles of a scene
-    are on the same side and the result does not depend on the order of `names`.
+    Scenes are ordered by a hash of their names and taken until `fraction` of the samples is reached. All tiles of a scene are
+    thus in the same split, and the result does not depend on the order of `names`.
 
     Args:
         names: Names of the training samples.
@@ -55,12 +55,7 @@ def holdout_split(names: Sequence[str], fraction: float = 0.1) -> set[str]:
 def random_split(name: str) -> str:
     """Return the split of a sample in an 8:1:1 split by a hash of the name of its scene."""
     digest = hashlib.sha256(f"cdzoo 8:1:1 {scene_of(name)}".encode()).digest()
-    place = int.from_bytes(digest[:8], "big") % sum(RANDOM_SHARES.values())
-    for split, share in RANDOM_SHARES.items():
-        if place < share:
-            return split
-        place -= share
-    raise AssertionError("unreachable: the shares cover all remainders")
+    return RANDOM_SPLITS[int.from_bytes(digest[:8], "big") % len(RANDOM_SPLITS)]
 
 
 def _rank(scene: str) -> str:

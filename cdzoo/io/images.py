@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from cdzoo.io.rasters import is_tiff, read_deep, size_of_deep
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 
 UInt8 = npt.NDArray[np.uint8]
-Float32 = npt.NDArray[np.float32]
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -47,15 +46,7 @@ def image_format(path: str | Path) -> tuple[int, int, int, str]:
     return size_of_deep(path)
 
 
-@overload
-def read_image(path: str | Path, bands: int = 3, value_range: None = None) -> UInt8: ...
-
-
-@overload
-def read_image(path: str | Path, bands: int, value_range: tuple[float, float] | None) -> UInt8 | Float32: ...
-
-
-def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float] | None = None) -> UInt8 | Float32:
+def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float] | None = None) -> npt.NDArray[Any]:
     """Read an image as (H, W, bands).
 
     8-bit images are returned as uint8 unless `value_range` is given. Images of more than 8 bits or more than four bands are
@@ -85,7 +76,10 @@ def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float
             f"{path}: the image has {pixels.shape[2]} band(s), expected {bands}; "
             f"a model built with in_chans={pixels.shape[2]} takes it"
         )
-    return np.ascontiguousarray(pixels) if value_range is None else _scaled(pixels, value_range)
+    if value_range is None:
+        return np.ascontiguousarray(pixels)
+    low, high = value_range
+    return ((pixels.astype(np.float32) - low) / (high - low)).astype(np.float32)
 
 
 def read_gray(path: str | Path) -> UInt8:
@@ -150,11 +144,6 @@ def _check_finite(path: Path, pixels: npt.NDArray[Any]) -> None:
         raise InputError(f"{path}: {bad} pixel(s) are NaN or infinite; fill them, or crop the image to its valid area")
 
 
-def _scaled(pixels: npt.NDArray[Any], value_range: tuple[float, float]) -> Float32:
-    low, high = value_range
-    return ((pixels.astype(np.float32) - low) / (high - low)).astype(np.float32)
-
-
 def _needs_range(path: Path, pixels: npt.NDArray[Any]) -> InputError:
     return InputError(
         f"{path}: {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}; give the (min, max) to map to [0, 1], "
@@ -171,15 +160,11 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with Image.open(path) as image:
             yield image
-    except UnidentifiedImageError as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError) as error:  # a bomb has more than about 180 megapixels
         if is_tiff(path):
             raise _UnsupportedByPillow from error
-        raise InputError(f"{path}: not a readable image; expected {', '.join(SUFFIXES)}") from error
-    except Image.DecompressionBombError as error:
-        # Pillow refuses about 180 megapixels and more; a TIFF of that size is a scene.
-        if is_tiff(path):
-            raise _UnsupportedByPillow from error
-        raise InputError(f"{path}: too many pixels for an image of this format ({error})") from error
+        reason = f"expected {', '.join(SUFFIXES)}" if isinstance(error, UnidentifiedImageError) else error
+        raise InputError(f"{path}: not a readable image; {reason}") from error
     except PermissionError as error:
         raise InputError(f"{path}: no permission to read the file ({error.strerror})") from error
     except (OSError, SyntaxError, ValueError) as error:

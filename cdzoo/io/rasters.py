@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +25,19 @@ def is_tiff(path: Path) -> bool:
         return False
 
 
-def read_deep(path: Path) -> npt.NDArray[Any]:
+def read_deep(path: Path, slices: tuple[slice, slice] | None = None) -> npt.NDArray[Any]:
     """Read an image of any depth and number of bands as (H, W, bands), in the dtype of the file.
 
-    Raises:
-        InputError: The file is damaged or not an image.
-        MissingDependencyError: rasterio is not installed.
-    """
-    with _opened(path) as source:
-        try:
-            return np.ascontiguousarray(np.moveaxis(source.read(), 0, -1))
-        except require_rasterio("reading rasters").errors.RasterioError as error:
-            raise InputError(f"{path}: the image is damaged or truncated ({error})") from error
-
-
-def read_window(path: Path, y: int, x: int, height: int, width: int) -> npt.NDArray[Any]:
-    """Read a window of an image as (height, width, bands) without decoding the rest of the file.
+    Args:
+        path: Path of the file.
+        slices: Rows and columns to read, without decoding the rest of the file; the whole image by default.
 
     Raises:
         InputError: The file is damaged or not an image.
         MissingDependencyError: rasterio is not installed.
     """
     with _opened(path) as source:
-        try:
-            return np.ascontiguousarray(np.moveaxis(source.read(window=((y, y + height), (x, x + width))), 0, -1))
-        except require_rasterio("reading rasters").errors.RasterioError as error:
-            raise InputError(f"{path}: the image is damaged or truncated ({error})") from error
+        return np.ascontiguousarray(np.moveaxis(source.read(window=slices), 0, -1))
 
 
 def size_of_deep(path: Path) -> tuple[int, int, int, str]:
@@ -57,14 +46,17 @@ def size_of_deep(path: Path) -> tuple[int, int, int, str]:
         return source.height, source.width, source.count, source.dtypes[0]
 
 
-def _opened(path: Path) -> Any:
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     rasterio = require_rasterio(f"{path}: reading images of more than 8 bits or four bands")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)  # tiles of data sets rarely have georeferencing
-        try:
-            return rasterio.open(path)
-        except rasterio.errors.RasterioError as error:
-            raise InputError(f"{path}: not a readable image, or damaged ({error})") from error
+    try:
+        with warnings.catch_warnings():  # tiles of data sets rarely have georeferencing
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            source = rasterio.open(path)
+        with source:
+            yield source
+    except rasterio.errors.RasterioError as error:
+        raise InputError(f"{path}: the image is damaged or truncated, or not an image ({error})") from error
 
 
 def require_rasterio(purpose: str) -> Any:
