@@ -1,4 +1,4 @@
-"""`Results`: the scores of a model and how they came about, as stored in `results.json`."""
+"""`Results`: the scores of a model and how they were obtained, as stored in `results.json`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Environment:
     Attributes:
         versions: Version of Python and of each package.
         commit: Commit of the source tree, followed by `+` if it was modified; None for an installed package.
-        hardware: Where it ran.
+        hardware: Hardware and operating system.
         processes: Number of processes of a training run.
     """
 
@@ -122,7 +122,7 @@ class ProtocolRecord:
 
 @dataclass(frozen=True)
 class Results:
-    """Scores of a model on a split, and how they came about.
+    """Scores of a model on a split, and how they were obtained.
 
     `results["f1"]` returns a score, `results["split"]` an entry of `results.json`.
 
@@ -215,15 +215,11 @@ def _commit() -> str | None:
     root = Path(__file__).resolve().parents[1]
     if not (root / ".git").exists():
         return None
-    commands = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+    command = ["git", "-C", str(root), "describe", "--always", "--exclude=*", "--abbrev=40", "--dirty=+"]
     try:
-        head, changes = (
-            subprocess.run(["git", "-C", str(root), *command], capture_output=True, text=True, timeout=10, check=True)
-            for command in commands
-        )
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
 
 
 def manifest_hash(names: Iterable[str]) -> str:

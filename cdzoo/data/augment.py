@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
@@ -76,9 +77,5 @@ class PairAugment:
 
 
 def _reflected(length: int, wanted: int) -> Tensor:
-    """Return the indices 0, 1, .., n-1, n-2, .., 1, 0, 1, .. up to `wanted`, for any length (torch pads by less than n)."""
-    if length == 1:
-        return torch.zeros(wanted, dtype=torch.int64)
-    period = 2 * (length - 1)
-    position = torch.arange(wanted) % period
-    return torch.minimum(position, period - position)
+    """Return `wanted` indices 0, 1, .., n-1, n-2, .., 1, 0, 1, .. for any length n; torch pads by less than n only."""
+    return torch.from_numpy(np.pad(np.arange(length), (0, wanted - length), mode="reflect"))

@@ -53,6 +53,6 @@ class TiledPairs(Dataset[Sample]):
 
 def crop_sample(sample: Sample, window: Window) -> Sample:
     """Crop all images and targets of a sample to a window; the position of the window is added to the name."""
-    area = (..., slice(window.y, window.y + window.height), slice(window.x, window.x + window.width))
+    area = (..., *window.slices)
     target = {name: values[area] for name, values in sample.target.items()}
     return Sample(tuple(image[area] for image in sample.images), target, tile_name(sample.name, window))

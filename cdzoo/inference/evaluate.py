@@ -1,4 +1,4 @@
-"""`evaluate`: the scores of a model on a split, under a protocol."""
+"""`evaluate`: scores of a model on a split, under a protocol."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, default_collate
+from torch.utils.data import DataLoader, default_collate
 
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
@@ -59,7 +59,7 @@ def evaluate(
         device: Device of the model.
         batch_size: Number of samples, or of windows of one sample, per forward pass.
         workers: Number of processes that load data.
-        rank: Index of this process; it evaluates every `world`-th sample, so that each sample is counted once.
+        rank: Index of this process, which evaluates every `world`-th sample, so that each sample is counted once.
         world: Number of processes.
         precision: Data type of autocast; None for float32.
         on_sample: Called with the pixel counts of each sample of this process.
@@ -70,10 +70,16 @@ def evaluate(
     device = torch.device(device)
     task = model.task
     counter = task.create_counter(protocol.threshold, device)
-    numbered = Subset(_Numbered(samples), range(rank, len(samples), world))
-    loader: DataLoader[Any] = DataLoader(numbered, batch_size=None, num_workers=workers)
+    own = range(rank, len(samples), world)
+    loader: DataLoader[Any] = DataLoader(
+        samples,  # type: ignore[arg-type]  # any sequence
+        batch_size=None,
+        sampler=own,
+        num_workers=workers,
+        collate_fn=as_sample,
+    )
     with evaluating(model):
-        for batch in _equal_sizes(loader, batch_size):
+        for batch in _equal_sizes(zip(own, loader, strict=True), batch_size):
             indices, collated = zip(*batch, strict=True)
             images, target, names = default_collate(list(collated))
             target = {key: value.to(device) for key, value in target.items()}
@@ -104,31 +110,23 @@ def predict_windows(model: ChangeDetector, images: Sequence[Tensor], protocol: P
     step = max(1, batch_size // len(normalized[0]))
     total, count = None, normalized[0].new_zeros(height, width)
     for first in range(0, len(windows), step):
-        slices = [(slice(w.y, w.y + w.height), slice(w.x, w.x + w.width)) for w in windows[first : first + step]]
-        crops = [torch.cat([image[:, :, rows, columns] for rows, columns in slices]) for image in normalized]
-        probabilities = model.probabilities(model(*crops)).chunk(len(slices))
+        batch = windows[first : first + step]
+        crops = [torch.cat([image[(..., *area.slices)] for area in batch]) for image in normalized]
+        probabilities = model.probabilities(model(*crops)).chunk(len(batch))
         if total is None:
             total = normalized[0].new_zeros(*probabilities[0].shape[:-2], height, width)
-        for (rows, columns), probability in zip(slices, probabilities, strict=True):
-            total[..., rows, columns] += probability
-            count[rows, columns] += 1
+        for area, probability in zip(batch, probabilities, strict=True):
+            total[(..., *area.slices)] += probability
+            count[area.slices] += 1
     assert total is not None
     return total / count
-
-
-class _Numbered(Dataset[tuple[int, Sample]]):
-    def __init__(self, samples: Samples) -> None:
-        self.samples = samples
-
-    def __getitem__(self, index: int) -> tuple[int, Sample]:
-        return index, as_sample(self.samples[index])
 
 
 def _equal_sizes(samples: Iterable[tuple[int, Sample]], batch_size: int) -> Iterator[list[tuple[int, Sample]]]:
     """Group samples of the same size into batches.
 
-    The number of waiting samples is bounded: beyond a few batches, the largest group becomes an incomplete batch. The scores do
-    not depend on it, as they are independent of batch order.
+    The number of waiting samples is bounded: beyond a few batches, the largest group becomes an incomplete batch. Scores are not
+    affected, because they are independent of batch order.
     """
     groups: dict[tuple[int, ...], list[tuple[int, Sample]]] = {}
     waiting = 0
@@ -138,7 +136,7 @@ def _equal_sizes(samples: Iterable[tuple[int, Sample]], batch_size: int) -> Iter
         waiting += 1
         full = len(groups[size]) == batch_size
         if full or waiting >= _BATCHES_IN_MEMORY * batch_size:
-            batch = groups.pop(size if full else max(groups, key=lambda key: len(groups[key])))  # the oldest one of equal groups
+            batch = groups.pop(size if full else max(groups, key=lambda key: len(groups[key])))  # of equal groups the oldest
             waiting -= len(batch)
             yield batch
     yield from groups.values()

@@ -15,7 +15,7 @@ _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
 def check_mode(mode: str, bands: tuple[int, ...]) -> None:
-    """Raise unless an augmentation can be used with a model.
+    """Check that a test-time augmentation can be used with a model.
 
     Args:
         mode: Name of the augmentation.
@@ -31,7 +31,7 @@ def check_mode(mode: str, bands: tuple[int, ...]) -> None:
 
 
 def probability(model: ChangeDetector, before: Tensor, after: Tensor, mode: str = "none") -> Tensor:
-    """Return the probability of change (B, H, W) of images (B, bands, H, W) that are not normalized yet.
+    """Return the probability of change (B, H, W) for images (B, bands, H, W) that are not normalized.
 
     Args:
         model: Model in evaluation mode.
@@ -45,8 +45,5 @@ def probability(model: ChangeDetector, before: Tensor, after: Tensor, mode: str 
     total = torch.zeros(before.shape[0], *before.shape[-2:], device=before.device)
     for axes in flips:
         for x1, x2 in orders:
-            if axes:
-                total += model.probabilities(model(x1.flip(axes), x2.flip(axes))).flip(axes)
-            else:
-                total += model.probabilities(model(x1, x2))
+            total += model.probabilities(model(x1.flip(axes), x2.flip(axes))).flip(axes)
     return total / (len(flips) * len(orders))

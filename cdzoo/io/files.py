@@ -77,17 +77,13 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 
 def write_json(path: str | Path, data: Any) -> None:
-    """Write a JSON file atomically; dataclasses and objects with `to_dict` may occur in `data`. NaN raises `ValueError`."""
+    """Write a JSON file atomically. `data` may contain dataclasses and objects with `to_dict`; NaN raises `ValueError`."""
     with replace_atomically(path) as temporary:
         temporary.write_text(json.dumps(data, indent=2, allow_nan=False, default=_plain) + "\n", encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:
-    if hasattr(value, "to_dict"):
-        return value.to_dict()
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    raise TypeError(f"{type(value).__name__} is not a JSON value")
+    return value.to_dict() if hasattr(value, "to_dict") else dataclasses.asdict(value)
 
 
 def file_sha256(path: str | Path) -> str:

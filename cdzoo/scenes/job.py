@@ -1,4 +1,4 @@
-"""`SceneJob`: everything that the map of a scene depends on."""
+"""`SceneJob`: inputs and settings that determine the map of a scene."""
 
 from __future__ import annotations
 
@@ -18,42 +18,27 @@ from cdzoo.scenes.raster import RasterSource
 
 
 @dataclass(frozen=True)
-class InputFile:
-    """Identity of an input file: absolute path, size in bytes, and time of the last change in nanoseconds."""
-
-    path: str
-    size: int
-    modified: int
-
-    @classmethod
-    def of(cls, path: str | Path) -> InputFile:
-        """Return the identity of an existing file."""
-        stat = Path(path).stat()
-        return cls(str(Path(path).resolve()), stat.st_size, stat.st_mtime_ns)
-
-
-@dataclass(frozen=True)
 class SceneJob:
-    """Inputs and settings of a prediction: equal jobs write equal files.
+    """Inputs and settings of a prediction. Equal jobs write equal files.
 
     Attributes:
-        tags: Metadata of the maps, without paths of this machine.
-        files: Both dates.
+        tags: Metadata of the maps, without local paths.
+        files: Absolute path, size in bytes and modification time in nanoseconds of both dates.
         settings: Settings.
         threshold: Probability from which a pixel counts as changed.
         with_probability: Whether the probability is stored.
     """
 
     tags: dict[str, str]
-    files: tuple[InputFile, ...]
+    files: tuple[tuple[str, int, int], ...]
     settings: SceneCfg
     threshold: float
     with_probability: bool
 
     def to_json(self) -> str:
-        """Return everything that affects the files, as JSON."""
+        """Return everything that affects the output, as JSON."""
         data = dataclasses.asdict(self)
-        for name in ("progress", "threshold"):  # no effect; resolved
+        for name in ("progress", "threshold"):  # without effect; resolved in `threshold` above
             del data["settings"][name]
         return json.dumps(data, indent=2, sort_keys=True) + "\n"
 
@@ -76,7 +61,9 @@ def scene_job(
     }
     if model.pretrained_cfg is not None:
         tags["weights"] = model.pretrained_cfg.name
-    return SceneJob(tags, (InputFile.of(before.path), InputFile.of(after.path)), cfg, threshold, with_probability)
+    files = [(path.resolve(), path.stat()) for path in (Path(before.path), Path(after.path))]
+    identities = tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in files)
+    return SceneJob(tags, identities, cfg, threshold, with_probability)
 
 
 def state_hash(state: Mapping[str, Tensor]) -> str:

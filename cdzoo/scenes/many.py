@@ -56,7 +56,7 @@ class Outcome:
 
 
 def read_manifest(path: str | Path) -> list[Scene]:
-    """Read a list of scenes: a CSV file with the columns `before`, `after`, `output`, and optionally the further outputs.
+    """Read a list of scenes: a CSV file with the columns `before`, `after`, `output`, and optionally the other `COLUMNS`.
 
     Relative paths are relative to the folder of the file.
 
@@ -94,7 +94,7 @@ def read_manifest(path: str | Path) -> list[Scene]:
 
 
 def unfinished(scenes: Iterable[Scene]) -> list[Scene]:
-    """Return the scenes of which an output does not exist; outputs are written atomically."""
+    """Return the scenes with missing outputs. Outputs are written atomically, so those that exist are complete."""
     return [scene for scene in scenes if not all(file.is_file() for file in scene.outputs)]
 
 
@@ -104,7 +104,7 @@ def predict_scenes(
     cfg: SceneCfg,
     polygon_cfg: PolygonCfg | None = None,
 ) -> Iterator[Outcome]:
-    """Predict scenes one after the other and yield their results; errors are part of them and do not stop the others.
+    """Predict scenes one after the other and yield their results; the error of a scene is in its result.
 
     Args:
         load: Function that returns the model, on its device.
@@ -127,7 +127,7 @@ def predict_on_ray(
     gpus: float = 0.0,
     cores: float = 1.0,
 ) -> Iterator[Outcome]:
-    """Predict scenes with Ray, on this machine or a cluster, and yield their results as they are completed.
+    """Predict scenes with Ray, on this machine or a cluster, and yield their results as scenes are completed.
 
     A worker that dies is replaced, and its scene resumes from the last stored block. The files must have the same paths on all
     machines.
@@ -137,7 +137,7 @@ def predict_on_ray(
         scenes: Scenes, distributed one by one.
         cfg: Settings of all scenes.
         polygon_cfg: Cleaning of the polygons.
-        address: Address of a running cluster; None to start Ray on this machine.
+        address: Address of a running cluster; None starts Ray on this machine.
         workers: Number of workers; by default as many as the cluster has resources for.
         gpus: GPUs per worker.
         cores: CPU cores per worker.
@@ -150,7 +150,7 @@ def predict_on_ray(
     ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, configure_logging=False)
     resources = ray.cluster_resources()
     capacity = int(resources.get("GPU", 0) / gpus) if gpus else int(resources.get("CPU", 1) / cores)
-    # One scene per block of data, because blocks are what Ray retries.
+    # One scene per block, because Ray retries whole blocks.
     rows = data.from_items([dataclasses.asdict(scene) for scene in scenes], override_num_blocks=len(scenes))
     outcomes = rows.map(
         Worker,
@@ -164,7 +164,7 @@ def predict_on_ray(
 
 
 class Worker:
-    """Model that predicts scenes.
+    """Predicts scenes with one model.
 
     Args:
         load: Function that returns the model, on its device.
@@ -180,23 +180,13 @@ class Worker:
         return dataclasses.asdict(self.predict(Scene(**row)))
 
     def predict(self, scene: Scene) -> Outcome:
-        """Predict a scene; errors other than invalid input, such as those of a file system, are tried again `MAX_TRIES` times."""
+        """Predict a scene, up to `MAX_TRIES` times after errors other than invalid input, such as those of a file system."""
         error = ""
         for _ in range(MAX_TRIES):
             try:
                 for file in scene.outputs:
                     file.parent.mkdir(parents=True, exist_ok=True)
-                result = predict_scene(
-                    self.model,
-                    scene.before,
-                    scene.after,
-                    scene.output,
-                    self.cfg,
-                    probability=scene.probability,
-                    polygons=scene.polygons,
-                    polygon_cfg=self.polygon_cfg,
-                    report=scene.report,
-                )
+                result = predict_scene(self.model, cfg=self.cfg, polygon_cfg=self.polygon_cfg, **dataclasses.asdict(scene))
             except CdzooError as reason:
                 return Outcome(scene.output, str(reason))
             except (OSError, RuntimeError) as reason:

@@ -1,4 +1,4 @@
-"""Output files of a scene, checked before anything is predicted."""
+"""Output files of a scene, checked before the prediction starts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Outputs:
         probability: GeoTIFF of the probability; None if it is not needed.
         polygons: File of the changed areas; None if it is not requested.
         report: HTML page; None if it is not requested.
-        keep_probability: Whether the probability was requested; otherwise only polygons and report need it, and it is removed.
+        keep_probability: Whether the probability is requested; otherwise it is removed after polygons and report are written.
     """
 
     mask: Path
@@ -42,18 +42,12 @@ def check_outputs(mask: PathLike, probability: PathLike | None, polygons: PathLi
         MissingDependencyError: A package that writes polygons is not installed.
     """
     target = output_path(mask, suffixes=RASTERS, purpose="the map of a scene is a GeoTIFF")
-    kept = None
+    vector = None if polygons is None else polygons_path(polygons)
+    page = None if report is None else report_path(report)
+    raster = target.with_name(f".{target.stem}.probability.tif") if vector or page else None
     if probability is not None:
-        kept = output_path(probability, suffixes=RASTERS, purpose="the probability of a scene is a GeoTIFF")
-    needed = polygons is not None or report is not None
-    hidden = target.with_name(f".{target.stem}.probability.tif") if needed else None
-    return Outputs(
-        target,
-        kept or hidden,
-        None if polygons is None else polygons_path(polygons),
-        None if report is None else report_path(report),
-        kept is not None,
-    )
+        raster = output_path(probability, suffixes=RASTERS, purpose="the probability of a scene is a GeoTIFF")
+    return Outputs(target, raster, vector, page, keep_probability=probability is not None)
 
 
 def polygons_path(path: PathLike) -> Path:

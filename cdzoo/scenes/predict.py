@@ -31,7 +31,7 @@ from cdzoo.tiling import Window
 
 @dataclass(frozen=True)
 class SceneResult:
-    """Files and figures of a predicted scene.
+    """Output files and statistics of a predicted scene.
 
     Attributes:
         mask: GeoTIFF of the change map.
@@ -40,7 +40,7 @@ class SceneResult:
         pixels: Number of pixels with data in both dates.
         changed: Number of those that changed.
         seconds: Wall time.
-        resumed: Number of blocks that an interrupted run had predicted.
+        resumed: Number of blocks from an interrupted run.
         threshold: Probability from which a pixel counts as changed.
     """
 
@@ -67,9 +67,9 @@ def predict_scene(
 ) -> SceneResult:
     """Predict the change between two rasters and write it as a Cloud Optimized GeoTIFF.
 
-    The map has the grid of `before`; `after` is resampled to it while it is read if its grid is another one. Memory does not
-    depend on the size of the scene. An interrupted run resumes from its last block if it is started again with the same
-    arguments, and writes the same bytes. Values of the map: 1 for change, 0 for no change, 255 (nodata) where a date has no data.
+    The map has the grid of `before`; if `after` has another grid, it is resampled while it is read. Memory does not depend on
+    the size of the scene. With the same arguments, an interrupted run resumes from its last block and writes the same bytes.
+    Values of the map: 1 for change, 0 for no change, 255 (nodata) where a date has no data.
 
     Args:
         model: Model, used in evaluation mode on its device and returned to the mode it was in; or a name, see `predict_pair`.
@@ -84,7 +84,7 @@ def predict_scene(
 
     Raises:
         InputError: A raster cannot be read, does not match the model or does not overlap the other one, or an output has the
-            wrong suffix or no folder.
+            wrong suffix or its folder does not exist.
         ConfigError: The settings do not match the model.
         MissingDependencyError: rasterio is not installed, or geopandas for polygons.
     """
@@ -118,25 +118,20 @@ def _store(
     """Write blocks to the journal while the next ones are predicted."""
     from tqdm import tqdm
 
-    windows = [grid.completed(*block) for block in grid.order]
-    sizes = [window.height * window.width for window in windows]
+    sizes = [window.height * window.width for window in (grid.completed(*block) for block in grid.order)]
     look: dict[str, Any] = {"unit": "px", "unit_scale": True, "desc": "predicting", "dynamic_ncols": True}
-    bar = tqdm(
-        total=sum(sizes), initial=sum(sizes[:resumed]), disable=not (job.settings.progress and sys.stderr.isatty()), **look
-    )
-    with ThreadPoolExecutor(1) as writer, bar:
-        pending: Future[None] | None = None
+    look["disable"] = not (job.settings.progress and sys.stderr.isatty())
+    with ThreadPoolExecutor(1) as writer, tqdm(total=sum(sizes), initial=sum(sizes[:resumed]), **look) as bar:
+        stored: Future[None] = writer.submit(lambda: None)
         for block in blocks:
             classes = model.task.predict(block.probability, job.threshold)
             arrays: dict[str, Array] = {"mask": encode_mask(classes, block.valid)}
             if job.with_probability:
                 arrays["probability"] = encode_probability(block.probability, block.valid, job.settings.probability)
-            if pending is not None:
-                pending.result()  # blocks are stored in order, and an error of the writer, such as a full disk, stops the run
-            pending = writer.submit(journal.write, block.row, block.number, **arrays)
+            stored.result()  # so that blocks are stored in order, and an error such as a full disk stops the run
+            stored = writer.submit(journal.write, block.row, block.number, **arrays)
             bar.update(block.probability.size)
-        if pending is not None:
-            pending.result()
+        stored.result()
 
 
 def _write_maps(outputs: Outputs, grid: Grid, windows: WindowGrid, journal: Journal, job: SceneJob) -> tuple[int, int]:
@@ -166,7 +161,7 @@ def _write_maps(outputs: Outputs, grid: Grid, windows: WindowGrid, journal: Jour
 def _write_products(
     outputs: Outputs, before: str | Path, after: str | Path, cfg: SceneCfg, polygon_cfg: PolygonCfg | None
 ) -> int | None:
-    """Write polygons and report from the maps; return the number of polygons. A probability that was not requested is removed."""
+    """Write polygons and report from the maps; return the number of polygons. Remove the probability if it is not requested."""
     count = None
     if outputs.probability is not None:
         if outputs.polygons is not None:

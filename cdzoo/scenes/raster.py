@@ -1,4 +1,4 @@
-"""`RasterSource`: a raster file that is read window by window, on its own grid or resampled to another one."""
+"""`RasterSource`: a raster file read window by window, on its own grid or resampled to another one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from cdzoo.inference.sources import Array, Mask
 from cdzoo.io.rasters import require_rasterio
 from cdzoo.tiling import Window
 
-_SAMPLE = 1024  # longest side of the overview that percentiles are computed from
+_SAMPLE = 1024  # longest side of the overview from which percentiles are computed
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Grid:
 
 
 class RasterSource:
-    """Source of the pixels of a raster that GDAL reads.
+    """`Source` of a raster that GDAL reads.
 
     Args:
         path: Path of the file.
@@ -54,7 +53,7 @@ class RasterSource:
         bands: Number of bands, without alpha.
         path: Path of the file.
         dtype: Type of the values in the file.
-        scaling: Values of each band that map to 0 and 1; None for 8-bit rasters that are read as they are.
+        scaling: Values of each band that map to 0 and 1; None for 8-bit rasters, which are not scaled.
 
     Raises:
         InputError: The file cannot be read, has other bands, does not overlap the grid, has no coordinate reference system while
@@ -72,12 +71,11 @@ class RasterSource:
         band_names: Sequence[str] = (),
     ) -> None:
         rasterio = require_rasterio("predicting scenes")
-        self._stack = ExitStack()
-        try:
-            file = self._stack.enter_context(rasterio.open(path))
-        except rasterio.errors.RasterioIOError as error:
-            raise InputError(f"{path}: cannot be read as a raster ({error})") from error
-        try:
+        with ExitStack() as stack:
+            try:
+                file = stack.enter_context(rasterio.open(path))
+            except rasterio.errors.RasterioIOError as error:
+                raise InputError(f"{path}: cannot be read as a raster ({error})") from error
             alpha = [i for i, meaning in enumerate(file.colorinterp, 1) if meaning.name == "alpha"]
             self.indexes = [i for i in range(1, file.count + 1) if i not in alpha]
             if bands is not None and len(self.indexes) != bands:
@@ -88,19 +86,17 @@ class RasterSource:
                 )
             own = Grid(file.crs, file.transform, file.height, file.width)
             self.grid = grid or own
-            self._data = file if _same(own, self.grid) else self._warped(rasterio, path, file, own)
+            self._data = file if _same(own, self.grid) else stack.enter_context(self._warped(rasterio, path, file, own))
             self.height, self.width, self.bands = self.grid.height, self.grid.width, len(self.indexes)
             self.path, self.dtype = path, file.dtypes[self.indexes[0] - 1]
             self.scaling = self._scaling(value_range, percentiles)
-        except BaseException:
-            self._stack.close()
-            raise
+            self._stack = stack.pop_all()
 
     def __enter__(self) -> RasterSource:
         """Return the source; the file is closed at the end of the `with` block."""
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close the file."""
         self._stack.close()
 
@@ -147,6 +143,7 @@ class RasterSource:
         return ((pixels.astype(np.float32) - low) / (high - low)).clip(0, 1)
 
     def _warped(self, rasterio: Any, path: str | Path, file: Any, own: Grid) -> Any:
+        """Return the file resampled to the grid."""
         if (own.crs is None) != (self.grid.crs is None):
             has, other = ("no", "one") if own.crs is None else ("a", "none")
             raise InputError(
@@ -163,19 +160,14 @@ class RasterSource:
         if bounds[0] >= target[2] or bounds[2] <= target[0] or bounds[1] >= target[3] or bounds[3] <= target[1]:
             raise InputError(
                 f"{path}: does not overlap the first image: bounds {_format(bounds)} and {_format(target)} in {self.grid.crs}; "
-                "pass two images of one place"
+                "pass two images of the same place"
             )
-        return self._stack.enter_context(
-            rasterio.vrt.WarpedVRT(
-                file,
-                crs=self.grid.crs,
-                transform=self.grid.transform,
-                height=self.grid.height,
-                width=self.grid.width,
-                resampling=rasterio.enums.Resampling.bilinear,
-                # Marks pixels that the file does not cover, if no nodata value does.
-                add_alpha=file.nodata is None and len(self.indexes) == file.count,
-            )
+        return rasterio.vrt.WarpedVRT(
+            file,
+            **vars(self.grid),
+            resampling=rasterio.enums.Resampling.bilinear,
+            # Marks pixels that the file does not cover, if no nodata value does.
+            add_alpha=file.nodata is None and len(self.indexes) == file.count,
         )
 
     def _scaling(
