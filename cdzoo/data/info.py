@@ -94,22 +94,18 @@ class DatasetInfo:
         for split, count in self.splits.items():
             try:
                 found = self.pairs(root, split)
-                problems += self._size_problems(found[0].images[0])
+                height, width = image_size(image := found[0].images[0])
             except InputError as error:
                 problems.append(str(error))
                 continue
+            if self.image_size is not None and (height, width) != (self.image_size, self.image_size):
+                problems.append(
+                    f"{image}: {width}x{height} pixels, officially {self.image_size}x{self.image_size}; use tiles on disk as a "
+                    f"folder (--data FOLDER) with --protocol folder"
+                )
             if len(found) != count:
                 problems.append(
                     f"{root}: split '{split}' has {len(found)} pairs, officially {count}; complete it, or use the folder itself "
                     f"with --data {root} if it is another version"
                 )
         return problems
-
-    def _size_problems(self, image: Path) -> list[str]:
-        height, width = image_size(image)
-        if self.image_size is None or height == width == self.image_size:
-            return []
-        return [
-            f"{image}: {width}x{height} pixels, officially {self.image_size}x{self.image_size}; use tiles on disk as a folder "
-            f"(--data FOLDER) with --protocol folder"
-        ]

@@ -71,13 +71,8 @@ def evaluate(
     task = model.task
     counter = task.create_counter(protocol.threshold, device)
     own = range(rank, len(samples), world)
-    loader: DataLoader[Any] = DataLoader(
-        samples,  # type: ignore[arg-type]  # any sequence
-        batch_size=None,
-        sampler=own,
-        num_workers=workers,
-        collate_fn=as_sample,
-    )
+    dataset: Any = samples  # any sequence will do
+    loader = DataLoader(dataset, batch_size=None, sampler=own, num_workers=workers, collate_fn=as_sample)
     with evaluating(model):
         for batch in _equal_sizes(zip(own, loader, strict=True), batch_size):
             indices, collated = zip(*batch, strict=True)

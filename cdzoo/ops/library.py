@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import CustomOpDef
 
 from cdzoo.ops.args import CHUNK, Gradients, ScanArgs, check_flat, check_map, check_sequence, check_tensors, expect
 from cdzoo.ops.backends import backend_for
@@ -97,7 +96,8 @@ def _split_groups(args: ScanArgs) -> tuple[Tensor, list[ScanArgs]]:
     check_sequence(args)
     count = args.B.shape[1]
     x, delta = (t.transpose(1, 2).chunk(count, 2) for t in (args.x, args.delta))  # (B, L, D / G)
-    A, D, bias = ([None] * count if t is None else t.unsqueeze(0).chunk(count, 1) for t in (args.A, args.D, args.delta_bias))
+    A = args.A.unsqueeze(0).chunk(count, 1)  # (1, D / G, N)
+    D, bias = ([None] * count if t is None else t.unsqueeze(0).chunk(count, 1) for t in (args.D, args.delta_bias))
     B, C = (t.permute(1, 0, 3, 2).unsqueeze(3) for t in (args.B, args.C))  # (G, B, L, 1, N)
     groups = [ScanArgs(x[g], delta[g].unsqueeze(0), A[g], B[g], C[g], D[g], bias[g]) for g in range(count)]
     return line_index(args.x.shape[2], str(args.x.device)), groups
@@ -155,9 +155,7 @@ def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, 
     ctx.save_for_backward(*tensors, output[1])
 
 
-def _register(
-    name: str, forward: Callable[..., Any], backward: Callable[..., Any], first: str, options: str
-) -> tuple[CustomOpDef, CustomOpDef]:
+def _register(name: str, forward: Callable[..., Any], backward: Callable[..., Any], first: str, options: str) -> tuple[Any, Any]:
     """Register an operator and its backward pass; `first` is the name of the first tensor, `options` are further inputs."""
     # torch could derive the schemas, but only from signatures that repeat every tensor.
     inputs = f"Tensor {first}, Tensor delta, Tensor A, Tensor B, Tensor C, Tensor? D, Tensor? delta_bias, bool delta_softplus"

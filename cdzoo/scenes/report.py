@@ -1,6 +1,6 @@
-"""Report of a scene: one HTML page with both dates, the change map, the distribution of its probability, and the largest changes.
+"""Report of a scene: an HTML page with both dates, the change map, the distribution of its probability, and the largest changes.
 
-The page is a single file without links to others; its images are embedded.
+The page is a single file with embedded images and no external links.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -29,19 +28,6 @@ _SIDE = 1400  # longest side of the embedded images, in pixels
 _MAX_AREAS = 25
 _BINS = 20
 _PAGE = Path(__file__).with_name("report.html")
-
-
-@dataclass(frozen=True)
-class _MapSummary:
-    """Content of a map that the page shows: `pixels` have data, `changed` of them changed, `shown` (h, w) is an overview."""
-
-    grid: Grid
-    tags: dict[str, str]
-    shown: npt.NDArray[np.uint8]
-    pixels: int
-    changed: int
-    histogram: npt.NDArray[np.int64]
-    areas: list[ChangedArea]
 
 
 def write_report(
@@ -68,44 +54,35 @@ def write_report(
         InputError: The file has another suffix, or its folder does not exist.
     """
     target = report_path(path)
-    summary = _summarize(mask, probability, polygon_cfg or PolygonCfg())
-    height, width = summary.shown.shape
-    x1, x2 = (_overview(file, summary.grid, (height, width), cfg) for file in (before, after))
-    crs = summary.grid.crs
-    rows = [_row(number, area, crs) for number, area in enumerate(summary.areas, 1)]
+    import rasterio
+
+    with rasterio.open(mask) as masks, rasterio.open(probability) as probabilities:
+        grid = Grid(masks.crs, masks.transform, masks.height, masks.width)
+        factor = max(1.0, max(masks.shape) / _SIDE)
+        height, width = max(1, round(masks.height / factor)), max(1, round(masks.width / factor))
+        shown = masks.read(1, out_shape=(height, width))
+        pixels, changed, histogram = _count(masks, probabilities)
+        facts = _facts(grid, masks.tags(), pixels, changed)
+        areas = sorted(traced_areas(masks, probabilities, polygon_cfg or PolygonCfg()), key=lambda area: -area.area)
+    x1, x2 = (_overview(file, grid, (height, width), cfg) for file in (before, after))
+    rows = [_row(number, area, grid.crs) for number, area in enumerate(areas[:_MAX_AREAS], 1)]
     text = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         before_name=html.escape(Path(before).name),
         after_name=html.escape(Path(after).name),
         before=_embed(x1),
         after=_embed(x2),
-        overlay=_embed(overlay(x2, is_changed(summary.shown).astype(np.uint8))),
+        overlay=_embed(overlay(x2, is_changed(shown).astype(np.uint8))),
         ratio=f"{width} / {height}",
-        facts="".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in _facts(summary).items()),
-        bars=_bars(summary.histogram),
-        unit="square meters" if crs else "pixels",
+        facts="".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in facts.items()),
+        bars=_bars(histogram),
+        unit="square meters" if grid.crs else "pixels",
         rows="".join(rows) or "<tr><td colspan='4'>no change was found</td></tr>",
     )
     write_text(target, text)
 
 
-def _summarize(mask: str | Path, probability: str | Path, cfg: PolygonCfg) -> _MapSummary:
-    import rasterio
-
-    with rasterio.open(mask) as masks, rasterio.open(probability) as probabilities:
-        factor = max(1.0, max(masks.shape) / _SIDE)
-        shape = (max(1, round(masks.height / factor)), max(1, round(masks.width / factor)))
-        return _MapSummary(
-            Grid(masks.crs, masks.transform, masks.height, masks.width),
-            masks.tags(),
-            masks.read(1, out_shape=shape),
-            *_count(masks, probabilities),
-            sorted(traced_areas(masks, probabilities, cfg), key=lambda area: -area.area)[:_MAX_AREAS],
-        )
-
-
-def _facts(summary: _MapSummary) -> dict[str, str]:
+def _facts(grid: Grid, tags: dict[str, str], pixels: int, changed: int) -> dict[str, str]:
     """Return the rows of the table that describes the map."""
-    grid, tags, pixels, changed = summary.grid, summary.tags, summary.pixels, summary.changed
     return {
         "model": tags.get("model", ""),
         "weights": f"{tags.get('weights', '')} sha256 {tags.get('weights_sha256', '')[:16]}".strip(),
