@@ -130,7 +130,7 @@ class Scores:
         tn: True negatives.
         mean_image_f1: Mean over images of the F1 of each image; 1 for an image without change and without a positive.
         images: Number of images.
-        threshold: Probability from which a pixel counts as changed.
+        threshold: Minimum probability for a pixel to count as changed.
         best_threshold: Threshold of `sweep` with the highest F1.
         best_threshold_f1: F1 at `best_threshold`.
         sweep: Scores at the thresholds `SWEEP`.
@@ -168,7 +168,7 @@ class ChangeCounts:
     of floats depend on their order. The scores are thus independent of batch order and of the number of processes.
 
     Args:
-        threshold: Probability from which a pixel counts as changed, in (0, 1).
+        threshold: Minimum probability for a pixel to count as changed, in (0, 1).
         device: Device of the probabilities and targets.
 
     Attributes:

@@ -1,7 +1,7 @@
 """`Protocol`: how images are tiled, weights selected and scores computed. It is stored with every score and checkpoint.
 
-The same network can score a point of F1 more or less on the same images when they are tiled differently, when weights are
-selected on another split, or when the test split differs. Scores are comparable if their protocols and sample lists are equal.
+The F1 of the same network on the same data set can change by a point with other tiles, another split for the selection of
+weights, or another test split. Scores are comparable if their protocols and sample lists are equal.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Protocol:
 
     Attributes:
         name: Name, as in `--protocol`.
-        dataset: Name of the data set that it belongs to; empty for any.
+        dataset: Name of the data set; empty for any.
         tile: Side of the tiles that images are cut into, in pixels; None keeps whole images.
         window: Side of the windows that larger samples are predicted in, in pixels; None predicts each sample at once.
         overlap: Overlap of neighboring windows in pixels; probabilities are averaged there.
-        threshold: Smallest probability of a changed pixel, in (0, 1).
+        threshold: Minimum probability for a pixel to count as changed, in (0, 1).
         selection_split: Split on which weights are selected; never the test split.
         metric: Score by which weights are selected.
         carved: Fraction of the training samples held out for validation if the data set has no validation split, in (0, 1).

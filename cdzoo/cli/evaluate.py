@@ -37,7 +37,7 @@ def evaluate(
         out: JSON file of the results to write.
         pictures: Folder of pictures of the worst samples to write.
         worst: Number of samples in a picture.
-        threshold: Probability from which a pixel counts as changed; that of the protocol by default.
+        threshold: Minimum probability for a pixel to count as changed; that of the protocol by default.
         batch_size: Number of samples predicted at once.
         workers: Number of processes that load data.
         device: auto, cpu, cuda or mps.

@@ -1,9 +1,9 @@
-"""Prediction of large scenes in blocks: overlapping windows, blended without seams, in constant memory.
+"""Prediction of large scenes in blocks of overlapping windows, blended without seams, in constant memory.
 
-The windows of a scene form rows. A row of windows is divided into blocks of a few windows each, which are read, predicted and
-yielded one after the other. The weighted sums of the pixels that a block shares with later ones are its border sums: those of its
-right border are added to the next block of the row, those of its lower border to the block below. Memory holds the pixels of two
-blocks, whatever the size of the scene; border sums can be stored anywhere.
+The windows of a scene form rows. Each row is divided into blocks of several windows, which are read, predicted and yielded one
+after the other. The weighted sums of the pixels that a block shares with later blocks are its border sums: those at its right
+border are added to the next block of the row, those at its lower border to the block below. Only the pixels of two blocks are in
+memory; the border sums may be stored on disk.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from cdzoo.models.detector import ChangeDetector
 from cdzoo.tiling import Window, blending_weights, window_spans
 
 Float32 = npt.NDArray[np.float32]
-_MIN_WINDOWS = 8  # of a block
+_MIN_WINDOWS = 8  # per block
 ROWS_KEPT = 3
-"""Number of rows of windows whose border sums are kept. The last block may have been predicted but not written, and may be the
-only one of its row: a resumed run then starts in the row above the current one, and needs the sums of the row above that."""
+"""Number of rows of windows whose border sums are kept. If a run is interrupted after the first block of a row was predicted but
+not written, the resumed run starts in the row above, which requires the sums of the row above that."""
 
 
 @dataclass(frozen=True)
 class Block:
-    """Complete pixels of a scene.
+    """Completed pixels of a scene.
 
     Attributes:
         row: Index of the row of windows, from the top.
@@ -57,7 +57,7 @@ class BorderSums(Protocol):
     def put(self, row: int, number: int, below: Float32, right: Float32) -> None:
         """Store the sums of the rows (n, width) below a block and of the columns (height, n) to the right of it.
 
-        Those of the `ROWS_KEPT` rows of windows above, and no others, may be removed.
+        Sums of `ROWS_KEPT` rows above the block or more may be removed.
         """
         ...
 
@@ -130,7 +130,7 @@ class WindowGrid:
         return Window.of(self.rows[row], range(columns[0].start, columns[-1].stop))
 
     def completed(self, row: int, number: int) -> Window:
-        """Return the pixels that are complete with a block, since no later block covers them."""
+        """Return the pixels that are complete after a block, because no later block covers them."""
         columns = self.blocks[number]
         return Window.of(_completed(self.rows, row, row + 1), _completed(self.columns, columns.start, columns.stop))
 
@@ -144,7 +144,7 @@ def predict_blocks(
     augment: str = "none",
     start: int = 0,
 ) -> Iterator[Block]:
-    """Predict a scene and yield its blocks in order; the pixels of the next block are read meanwhile.
+    """Predict a scene and yield its blocks in order; the next block is read while one is predicted.
 
     Args:
         model: Model in evaluation mode, on its device.
@@ -198,7 +198,7 @@ def _add_predictions(
     total: Float32,
     augment: str,
 ) -> None:
-    """Predict the windows of a block and add their weighted probabilities to `total`, the sums of the pixels it covers."""
+    """Predict the windows of a block and add their weighted probabilities to `total`, the sums of the covered pixels."""
     x1, x2, valid = pixels
     device = next(model.parameters()).device
     left = grid.covered(row, number).x
@@ -221,7 +221,7 @@ def _add_predictions(
 
 
 def _fill_invalid(image: Array, valid: Mask, model: ChangeDetector) -> Array:
-    """Replace pixels without data by the mean that images are normalized with: zero for the network, in both dates."""
+    """Replace pixels without data by the mean used for normalization, so that they are zero in both dates."""
     if valid.all():
         return image
     mean = np.asarray(model.config.mean, np.float32)

@@ -48,7 +48,7 @@ class ChangeMap:
 
 
 def _accept_positional_options(function: F) -> F:
-    """Let keyword-only arguments be passed by position too, with a DeprecationWarning."""
+    """Accept keyword-only arguments by position, with a DeprecationWarning."""
     parameters = inspect.signature(function).parameters.values()
     options = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
     leading = len(parameters) - len(options)
@@ -79,18 +79,18 @@ def predict_pair(
     """Predict the change between two co-registered images.
 
     Args:
-        model: Model, used in evaluation mode on its device and returned to the mode it was in. Or a name as for `create_model`,
-            whose weights are loaded: `"glmamba_tiny"` (default weights), `"glmamba_tiny.synthetic"`, `"local-dir:FOLDER"`.
+        model: Model, used in evaluation mode on its device; its training mode is restored. Or a name as for `create_model` whose
+            weights are loaded: `"glmamba_tiny"` (default weights), `"glmamba_tiny.synthetic"`, `"local-dir:FOLDER"`.
         before: First date: path, PIL image, array (H, W, bands) or (H, W), or tensor (bands, H, W); uint8, or float in [0, 1].
         after: Second date, of the same size.
-        threshold: Probability from which a pixel counts as changed, in (0, 1); by default that of the published weights of the
+        threshold: Minimum probability for a pixel to count as changed, in (0, 1); by default that of the published weights of the
             model, or 0.5.
         value_range: Values of files that map to 0 and 1; required for files of more than 8 bits.
-        augment: Test-time augmentation: `"none"`, `"flips"` (mean over four mirrorings), `"swap"` (over both orders of the dates)
-            or `"all"` (over all eight).
-        tile: Predict in blended windows of this side, which limits the memory of the model. By default images of up to 2048
-            pixels a side are predicted whole, larger ones in windows of 1024, and windows have the fixed input size of a model
-            that has one.
+        augment: Test-time augmentation: `"none"`, `"flips"` (mean over four flips), `"swap"` (mean over both orders of the dates)
+            or `"all"` (mean over both).
+        tile: Side of blended windows in which the images are predicted, to limit memory. By default, images of up to 2048 pixels
+            per side are predicted whole, larger ones in windows of 1024, and a model with a fixed input size in windows of that
+            size.
 
     Raises:
         ConfigError: The model, the augmentation or the tile cannot be used.

@@ -13,7 +13,7 @@ def resolve_model(model: ChangeDetector | str) -> ChangeDetector:
     """Return a model, loading it with its weights if a name is given.
 
     Args:
-        model: Model, or a name as for `create_model`: with the default weights of that model unless the name has a tag or scheme.
+        model: Model, or a name as for `create_model`; without a tag or scheme, the default weights are loaded.
 
     Raises:
         ConfigError: `model` is neither, or is not a model of two dates.
@@ -30,11 +30,11 @@ def resolve_model(model: ChangeDetector | str) -> ChangeDetector:
 
 
 def resolve_threshold(model: ChangeDetector, threshold: float | None) -> float:
-    """Return the probability from which a pixel counts as changed.
+    """Return the minimum probability for a pixel to count as changed.
 
     Args:
         model: The model.
-        threshold: The threshold, in (0, 1). None: that of the published weights of the model, or of the default protocol.
+        threshold: Threshold in (0, 1); None for that of the published weights of the model, or else of the default protocol.
 
     Raises:
         InputError: The threshold is out of range.

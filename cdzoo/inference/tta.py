@@ -1,4 +1,4 @@
-"""Test-time augmentation: mean of the predictions for mirrored images and swapped dates."""
+"""Test-time augmentation: mean of the predictions for flipped images and swapped dates."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def probability(model: ChangeDetector, before: Tensor, after: Tensor, mode: str 
         model: Model in evaluation mode.
         before: First date, uint8 or float in [0, 1].
         after: Second date.
-        mode: `"none"`; `"flips"`: mean over four mirrorings; `"swap"`: over both orders of the dates; `"all"`: over all eight.
+        mode: `"none"`; `"flips"`: mean over four flips; `"swap"`: mean over both orders of the dates; `"all"`: mean over both.
     """
     pair = normalize_images(model.config, before, after)
     flips = _FLIPS if mode in ("flips", "all") else _FLIPS[:1]

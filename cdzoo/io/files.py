@@ -1,4 +1,4 @@
-"""Files: atomic writes, hashes, checks of output paths."""
+"""Atomic writes, hashes, and validation of output paths."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from cdzoo.errors import InputError, WeightsError
 def output_path(
     path: str | os.PathLike[str], option: str = "", suffixes: Sequence[str] = (), purpose: str = "the format is unknown"
 ) -> Path:
-    """Return the path of a file to write, after checking its suffix and that its folder exists.
+    """Return the path of an output file after validating its suffix and its folder.
 
     Args:
         path: File to write.
-        option: Command-line option that names the file, such as `"-o"`; used in the message.
-        suffixes: Suffixes that it may have, in lower case; any suffix by default.
-        purpose: What the file is; part of the message about its suffix.
+        option: Command-line option for the error message, such as `"-o"`.
+        suffixes: Allowed suffixes in lower case; any suffix by default.
+        purpose: Description of the file for the error message about its suffix.
 
     Raises:
-        InputError: The suffix is another one, or the folder of the file does not exist.
+        InputError: The suffix is not allowed, or the folder of the file does not exist.
     """
     file = Path(path)
     if suffixes and file.suffix.lower() not in suffixes:
@@ -37,11 +37,11 @@ def output_path(
 
 
 def check_new_folder(path: str | os.PathLike[str], hint: str = "remove it, or choose another folder") -> Path:
-    """Return the path of a folder to write, after checking that it does not exist.
+    """Return the path of an output folder after checking that it does not exist.
 
     Args:
-        path: Folder to write.
-        hint: What to do if it exists; the end of the message.
+        path: Folder to create.
+        hint: Advice at the end of the error message.
 
     Raises:
         InputError: The path exists.
@@ -55,7 +55,7 @@ def check_new_folder(path: str | os.PathLike[str], hint: str = "remove it, or ch
 def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path that is renamed to `path` when the block succeeds and removed when it raises.
 
-    The temporary file is in the same folder and has the same suffix, from which image writers infer the format.
+    The temporary file has the same folder and the same suffix, from which image writers infer the format.
     """
     final = Path(path)
     temporary = final.with_name(f".{final.stem}.{os.getpid()}.part{final.suffix}")
@@ -96,7 +96,7 @@ def file_sha256(path: str | Path) -> str:
 
 
 def check_sha256(file: Path, expected: str) -> None:
-    """Check the sha256 of a file of weights.
+    """Check the sha256 of a weights file.
 
     Raises:
         WeightsError: The sha256 differs from the expected one.

@@ -1,4 +1,4 @@
-"""Reading 8-bit and deeper images from files. Every error names the file."""
+"""Read images of 8 bits and more from files; all errors name the file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def image_format(path: str | Path) -> tuple[int, int, int, str]:
-    """Return (height, width, bands, dtype) from the header of an image file; dtype is `"uint8"`, `"uint16"`, ...
+    """Return (height, width, bands, dtype) from the header of an image file; dtype is a name such as `"uint8"`.
 
     Raises:
         InputError: The file does not exist or is not an image.
@@ -50,13 +50,13 @@ def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float
     """Read an image as (H, W, bands).
 
     8-bit images are returned as uint8 unless `value_range` is given. Images of more than 8 bits or more than four bands are
-    read with rasterio and require `value_range`, because the file does not state the range of 12-bit data or reflectances.
-    Palette images are converted to RGB. A fully opaque alpha channel is dropped with a warning unless `bands` includes it.
+    read with rasterio and require `value_range`, because files do not specify the range of 12-bit data or reflectances.
+    Palette images are converted to RGB. An opaque alpha channel is dropped with a warning unless `bands` includes it.
 
     Args:
         path: PNG, JPEG, TIFF or BMP file.
         bands: Number of bands expected.
-        value_range: (min, max) mapped to [0, 1]; the result is then float32. Values outside are not clipped.
+        value_range: (min, max) mapped to [0, 1] in float32, without clipping.
 
     Raises:
         InputError: The file is missing, truncated or not an image, has another number of bands, is partly transparent, holds
@@ -73,8 +73,7 @@ def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float
             raise _needs_range(path, pixels) from None
     if pixels.shape[2] != bands:
         raise InputError(
-            f"{path}: the image has {pixels.shape[2]} band(s), expected {bands}; "
-            f"a model built with in_chans={pixels.shape[2]} takes it"
+            f"{path}: the image has {pixels.shape[2]} band(s), expected {bands}; build the model with in_chans={pixels.shape[2]}"
         )
     if value_range is None:
         return np.ascontiguousarray(pixels)
@@ -118,7 +117,7 @@ def check_same_size(path: str | Path, other: str | Path) -> None:
 
 
 class _UnsupportedByPillow(Exception):
-    """The file may be an image, but Pillow cannot read it, or not in full depth."""
+    """Pillow cannot read the file, or not in its full bit depth."""
 
 
 def _read_pillow(path: Path, bands: int) -> UInt8:
@@ -174,7 +173,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _is_deep(image: Any) -> bool:
-    # Pillow silently reduces 16-bit RGB PNGs to 8 bits; the raw mode of the decoder shows the original depth.
+    # Pillow silently reduces 16-bit RGB PNGs to 8 bits; the raw mode of the decoder has the original depth.
     raw_mode = str(image.tile[0][3]) if getattr(image, "tile", None) else ""
     bits = max(image.tag_v2.get(258, (8,))) if hasattr(image, "tag_v2") else 8  # 258: BitsPerSample
     samples = image.tag_v2.get(277, 1) if hasattr(image, "tag_v2") else 1  # 277: SamplesPerPixel

@@ -1,4 +1,4 @@
-"""Reading images of more than 8 bits or more than four bands with rasterio."""
+"""Read images of more than 8 bits or more than four bands with rasterio."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from cdzoo.errors import InputError, require
 
-_CACHE_BYTES = 256 << 20  # rasterio passes bytes; GDAL itself would read a number below 100,000 as megabytes
+_CACHE_BYTES = 256 << 20  # rasterio passes bytes to GDAL, which interprets numbers below 100,000 as megabytes
 
 
 def is_tiff(path: Path) -> bool:
@@ -71,5 +71,5 @@ def require_rasterio(purpose: str) -> Any:
 
 
 def limited_cache() -> Any:
-    """Return a context that limits GDAL's block cache; by default it grows to 5 % of the memory of the machine."""
+    """Return a context that limits the block cache of GDAL, which by default grows to 5% of the memory."""
     return require_rasterio("reading scenes").Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_NUM_THREADS="ALL_CPUS")

@@ -20,7 +20,7 @@ class SceneCfg:
         tile: Side of a window in pixels.
         overlap: Pixels that neighboring windows share: at most half of `tile`, by default a quarter of it.
         batch_size: Number of windows predicted at once.
-        threshold: Probability from which a pixel counts as changed; by default that of the published weights of the model, or
+        threshold: Minimum probability for a pixel to count as changed; by default that of the published weights of the model, or
             0.5.
         augment: Test-time augmentation: mean over mirrored images (`flips`), over both orders of the dates (`swap`), or over all.
         value_range: Values of the rasters that map to 0 and 1; rasters other than 8-bit need it or `percentiles`.

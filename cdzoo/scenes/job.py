@@ -25,7 +25,7 @@ class SceneJob:
         tags: Metadata of the maps, without local paths.
         files: Absolute path, size in bytes and modification time in nanoseconds of both dates.
         settings: Settings.
-        threshold: Probability from which a pixel counts as changed.
+        threshold: Minimum probability for a pixel to count as changed.
         with_probability: Whether the probability is stored.
     """
 

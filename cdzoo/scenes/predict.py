@@ -41,7 +41,7 @@ class SceneResult:
         changed: Number of those that changed.
         seconds: Wall time.
         resumed: Number of blocks from an interrupted run.
-        threshold: Probability from which a pixel counts as changed.
+        threshold: Minimum probability for a pixel to count as changed.
     """
 
     mask: Path

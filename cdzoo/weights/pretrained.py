@@ -43,7 +43,7 @@ class PretrainedCfg:
         std: Standard deviation of each band.
         size: Side of the training images in pixels.
         classes: Names of the classes; "no change" first for two or more logits.
-        threshold: Probability from which a pixel counts as changed.
+        threshold: Minimum probability for a pixel to count as changed.
         dataset: Training data.
         protocol: Name and hash of the protocol of `metrics`.
         metrics: Scores in [0, 1] on the test split of the protocol.
