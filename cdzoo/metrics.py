@@ -1,4 +1,4 @@
-"""Change detection metrics from one confusion matrix over all pixels, for the class "change"."""
+"""Metrics of binary change detection, computed from one confusion matrix over all pixels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from torch import Tensor
 from cdzoo.constants import IGNORE_INDEX
 
 SUMMARY_SCORES = ("precision", "recall", "f1", "iou", "oa", "kappa", "mean_image_f1")
-"""Scores that tables, logs and spreads over several runs report."""
+"""Scores reported in tables, logs and statistics over several runs."""
 
 SWEEP = tuple(round(0.05 * step, 2) for step in range(1, 20))
-"""Thresholds at which pixels are counted besides the threshold of the protocol."""
+"""Thresholds at which pixels are counted, in addition to that of the protocol."""
 
 _FIXED_POINT = 2**40
 
@@ -81,9 +81,9 @@ class Confusion:
 
     @property
     def kappa(self) -> float:
-        """Cohen's kappa in [-1, 1]; 0 if target and prediction consist of one and the same class."""
+        """Cohen's kappa in [-1, 1]; 0 if all pixels of target and prediction have the same class."""
         total = self.tp + self.fp + self.fn + self.tn
-        # In integers, scaled by total squared: the counts are large and their difference can be small.
+        # Integers, scaled by total squared, because the difference of large counts can be small.
         chance = (self.tp + self.fp) * (self.tp + self.fn) + (self.fn + self.tn) * (self.fp + self.tn)
         return _ratio((self.tp + self.tn) * total - chance, total * total - chance)
 
@@ -164,8 +164,8 @@ class Scores:
 class ChangeCounts:
     """Counts pixels by target and by the highest threshold that their probability reaches.
 
-    One int64 table holds the confusion matrix at every threshold. The mean F1 per image is summed in fixed point, because sums
-    of floats depend on their order. The scores are thus independent of batch order and of the number of processes.
+    One int64 table contains the confusion matrix at every threshold. The F1 of the images is summed in fixed-point arithmetic,
+    because sums of floats depend on their order. The scores are thus independent of batch order and number of processes.
 
     Args:
         threshold: Minimum probability for a pixel to count as changed, in (0, 1).
@@ -192,7 +192,7 @@ class ChangeCounts:
             mask: (B, H, W): 0 unchanged, 255 ignored, any other value changed.
         """
         level = torch.bucketize(probability, self.borders, right=True)
-        # A third row for ignored pixels instead of an index, which would wait for the device once per image.
+        # Ignored pixels go to a third row; selecting pixels with a mask would synchronize the device for each image.
         row = torch.where(mask == IGNORE_INDEX, 2, (mask > 0).long())
         row += 3 * torch.arange(len(mask), device=row.device)[:, None, None]
         width = len(self.levels) + 1
@@ -257,7 +257,7 @@ class Spread:
 
 
 def spread(runs: Iterable[HasScores]) -> dict[str, Spread]:
-    """Return the spread of each of `SUMMARY_SCORES` over several runs."""
+    """Return the mean and standard deviation of each of `SUMMARY_SCORES` over several runs."""
     result, runs = {}, list(runs)
     for name in SUMMARY_SCORES:
         values = [float(run[name]) for run in runs]

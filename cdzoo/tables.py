@@ -29,8 +29,8 @@ def render(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], form: 
 
     Args:
         rows: One mapping per row.
-        columns: Keys of the rows to show, with the heading of each column, optionally followed by ":" and a format spec for
-            numbers, such as "F1:.2f". JSON ignores `columns` and contains all keys.
+        columns: Heading of each column by key, optionally followed by ":" and a format spec for numbers, such as "F1:.2f". JSON
+            ignores `columns` and contains all keys.
         form: One of `FORMATS`.
         notes: Lines below a plain text or Markdown table.
 

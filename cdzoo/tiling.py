@@ -1,9 +1,9 @@
 """Three ways to divide an image into windows.
 
-- `tile_windows`: tiles of the images of a data set; they do not overlap, and each is a sample.
-- `sliding_windows`: overlapping windows of one size whose predictions are averaged, as evaluation protocols specify.
+- `tile_windows`: non-overlapping tiles of the images of a data set; each is a sample.
+- `sliding_windows`: overlapping windows of one size whose predictions are averaged, for evaluation protocols.
 - `window_spans` and `blending_weights`: overlapping windows, placed and weighted along each axis, whose predictions are blended
-  without seams, as for scenes.
+  without seams, for scenes.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def sliding_windows(height: int, width: int, window: int, overlap: int) -> list[
         height: Height of the image in pixels.
         width: Width of the image.
         window: Side of a window; an image that is smaller along an axis has one window of its size there.
-        overlap: Pixels that neighboring windows share; the last windows are shifted inward to fit and share more.
+        overlap: Overlap of neighboring windows in pixels; the last windows are shifted inward and overlap more.
     """
     rows, columns = (_window_spans(length, window, window - overlap) for length in (height, width))
     return [Window.of(*spans) for spans in product(rows, columns)]
@@ -75,10 +75,10 @@ def window_spans(length: int, window: int, overlap: int, multiple: int = 1) -> l
 
     Args:
         length: Number of pixels of the axis.
-        window: Pixels of a window; the last one may have up to `multiple` - 1 fewer.
-        overlap: Pixels that neighboring windows share at least.
-        multiple: Windows start at multiples of this. With the strides of a network its feature maps have the same grid as those
-            of the whole image.
+        window: Number of pixels of a window; the last one may have up to `multiple` - 1 fewer.
+        overlap: Minimum overlap of neighboring windows in pixels.
+        multiple: Windows start at multiples of this number. If it is a multiple of the strides of a network, the feature maps of
+            windows have the same grid as those of the whole image.
 
     Raises:
         ConfigError: The overlap is more than half of a window, or there is no step of `multiple` between windows.
@@ -92,10 +92,11 @@ def window_spans(length: int, window: int, overlap: int, multiple: int = 1) -> l
 
 
 def blending_weights(spans: list[range]) -> list[npt.NDArray[np.float32]]:
-    """Return the weight of each pixel of each window along an axis; at every pixel of the axis they sum to one.
+    """Return the weights of the pixels of each window along an axis; at each pixel of the axis they sum to one.
 
-    Between two neighbors the weight passes linearly from one to the other over the middle third of their overlap. Within a third
-    of the overlap from an inner border, where a window lacks context, its weight is zero. At the border of the scene it is one.
+    In the middle third of the overlap of two windows, the weights change linearly from one window to the other. The weight of a
+    window is zero within a third of the overlap from its inner borders, where it lacks context, and one at the borders of the
+    scene.
     """
     ramps = [_ramp(first, second) for first, second in pairwise(spans)]
     weights = []
@@ -122,7 +123,7 @@ def _window_spans(length: int, window: int, step: int, multiple: int = 1) -> lis
 
 
 def _ramp(first: range, second: range) -> tuple[float, float]:
-    """Return the middle of the overlap of two windows, and the width over which the weight passes from one to the other."""
+    """Return the middle of the overlap of two windows, and the width over which their weights change."""
     return (second.start + first.stop) / 2, (first.stop - second.start) / 3
 
 

@@ -1,4 +1,4 @@
-"""Visualization of change maps with Pillow: overlays, error maps and sheets of panels."""
+"""Visualization of change maps with Pillow: overlays, error maps and figures of panels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHANGE_COLOR = (255, 60, 60)
 
 
 def to_rgb(image: UInt8) -> UInt8:
-    """Convert an image (H, W, bands) to RGB (H, W, 3): the first three bands, or the first band as gray for less than three."""
+    """Convert an image (H, W, bands) to RGB (H, W, 3): the first three bands, or the first band as gray if there are fewer."""
     return image[..., :3] if image.shape[2] >= 3 else np.repeat(image[..., :1], 3, axis=2)
 
 
@@ -61,7 +61,7 @@ def errors(predicted: UInt8, truth: UInt8) -> UInt8:
 
 
 def strip(rows: Sequence[Sequence[UInt8]], titles: Sequence[str], gap: int = 8) -> Image.Image:
-    """Return a sheet of panels with one row per sample and a title above each column.
+    """Return a figure with one row of panels per sample and a title above each column.
 
     Args:
         rows: Panels (H, W, 3) of each sample, uint8, all of the same size.

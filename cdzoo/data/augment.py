@@ -21,9 +21,9 @@ Transform = Callable[[Tensor, InterpolationMode], Tensor]
 class PairAugment:
     """Random crop, scale, flips, rotation by multiples of 90 degrees, and exchange of the dates, for any number of dates.
 
-    Uses the functions of torchvision.transforms.v2 with its own random numbers; the transform classes draw from the global
-    generator and take longer to seed per sample (`benchmarks/loader.py`). Photometric augmentation is applied to batches on the
-    device instead.
+    Uses the functions of torchvision.transforms.v2 with random numbers of its own, because the transform classes use the global
+    generator, which takes longer to seed for each sample (`benchmarks/loader.py`). Photometric augmentation is applied to batches
+    on the device instead.
 
     Attributes:
         crop: Side of the square output in pixels; smaller images are extended by reflection.

@@ -39,8 +39,8 @@ def fetch(url: str, target: Path, sha256: str | None = None, progress: bool = Tr
         `target`.
 
     Raises:
-        InputError: The address is invalid, the server answers with a client error, five attempts fail, or the checksum differs
-            (the file is then removed).
+        InputError: The address is invalid, the server reports a client error, five attempts fail, or the checksum is wrong, in
+            which case the file is removed.
     """
     if urlparse(url).scheme not in ("http", "https"):
         raise InputError(f"{url}: expected an address that begins with http:// or https://")
@@ -51,7 +51,7 @@ def fetch(url: str, target: Path, sha256: str | None = None, progress: bool = Tr
             break
         except urllib.error.HTTPError as error:
             if error.code < 500:
-                raise InputError(f"{url}: the server answers {error.code} {error.reason}; check the address") from error
+                raise InputError(f"{url}: the server reports {error.code} {error.reason}; check the address") from error
             reason = f"{error.code} {error.reason}"
         except (OSError, HTTPException) as error:
             reason = str(error)

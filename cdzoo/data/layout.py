@@ -23,7 +23,7 @@ LAYOUTS: tuple[Layout, ...] = (
     ("time1", "time2", "label"),
     ("pre", "post", "label"),
 )
-"""Layouts used by several data sets. Layouts of a single data set are in its file in `cdzoo.data.datasets`."""
+"""Layouts shared by several data sets. The layout of a single data set is in its file in `cdzoo.data.datasets`."""
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 """Names of the folders and list files of each split."""
@@ -108,8 +108,8 @@ def list_split(
         return _list_pairs(root, exclude, None, layouts)
     splits = find_splits(root, layouts)
     if split not in splits:
-        there = f"it has {', '.join(splits)}" if splits else f"it has no splits; found {contents(root)}"
-        raise InputError(f"{root}: no split '{split}' (expected a folder {split}/ or a list file list/{split}.txt); {there}")
+        found = f"it has {', '.join(splits)}" if splits else f"it has no splits; found {contents(root)}"
+        raise InputError(f"{root}: no split '{split}' (expected a folder {split}/ or a list file list/{split}.txt); {found}")
     source = splits[split]
     if source.is_dir():
         return _list_pairs(source, exclude, None, layouts)

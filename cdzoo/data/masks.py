@@ -1,4 +1,4 @@
-"""Change masks: encodings 0/1, 0/255 and noisy, detected over a data set and checked in every file."""
+"""Change masks with the values 0/1, 0/255 or noise around 0 and 255: detection and validation of the encoding."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cdzoo.io.images import read_gray
 
 UInt8 = npt.NDArray[np.uint8]
 
-_SAMPLED = 64
-_NEAR = 48
-_CLEAR_SHARE = 0.95
+_SAMPLED = 64  # number of masks from which the encoding is detected
+_NEAR = 48  # values that are less than this away from 0 or 255 are near it
+_CLEAR_SHARE = 0.95  # minimum fraction of such values in a noisy mask
 
 
 class MaskEncoding(str, Enum):
@@ -25,7 +25,7 @@ class MaskEncoding(str, Enum):
     ONE = "0/1"
     FULL = "0/255"
     THRESHOLD = "threshold"
-    """128 and above is change: masks that were JPEG-compressed or resized."""
+    """Values of at least 128 are change, for masks that were JPEG-compressed or resized."""
 
 
 def read_mask(path: str | Path, encoding: MaskEncoding | None = None) -> UInt8:
@@ -78,7 +78,7 @@ def detect_encoding(paths: Sequence[Path]) -> MaskEncoding:
         else:
             seen.setdefault(encoding, path)
     for path, values in unclear.items():
-        # Noise around 0 without any change looks like class labels, unless other masks of the data set are noisy.
+        # A noisy mask without change looks like class labels; it is accepted if other masks of the data set are noisy.
         if MaskEncoding.THRESHOLD not in seen or _near_share(read_gray(path)) < _CLEAR_SHARE:
             raise InputError(
                 f"{path}: the mask has values {values}; expected 0/1, 0/255 or noise around 0 and 255 "

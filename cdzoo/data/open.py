@@ -1,4 +1,4 @@
-"""`open_data`: the splits of a folder or a named data set under a protocol."""
+"""`open_data`: splits of a folder or a named data set, tiled according to a protocol."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Opened:
     Attributes:
         protocol: Protocol of the data.
         splits: Samples of each split, with `names` and `has_change()`.
-        notes: Messages about how the splits were made, one line each.
+        notes: Messages about the origin of the splits, one line each.
     """
 
     protocol: Protocol
@@ -138,7 +138,7 @@ class CachedDataset(Dataset[Sample]):
         return self._cache[index]
 
     def has_change(self) -> bool:
-        """Return True, without generating samples."""
+        """Return True without generating samples; synthetic splits contain change."""
         return True
 
 
@@ -156,16 +156,16 @@ class _Files:
         found: dict[str, list[PairFiles]] = {}
         if self.cfg.val is not None and "val" in splits:
             found["val"] = usable_pairs(list_split(self.cfg.val, None, self.cfg.exclude, known_layouts()))
-        there = set(find_splits(self.root, known_layouts())) | (self.info.split_names if self.info else set())
+        existing = set(find_splits(self.root, known_layouts())) | (self.info.split_names if self.info else set())
         wanted = {split for split in splits if split != "test" and split not in found}
-        if wanted and "val" not in there and (not there or "train" in there):
-            whole = self.read("train" if there else None)
+        if wanted and "val" not in existing and (not existing or "train" in existing):
+            whole = self.read("train" if existing else None)
             found |= self._held_out(whole) if self.cfg.val is None else {"train": whole}
         for split in splits:
             if split not in found:
-                if not there:
+                if not existing:
                     self.notes.append(f"{self.root} has no splits: all of its pairs are used")
-                found[split] = self.read(split if there else None)
+                found[split] = self.read(split if existing else None)
         return {split: found[split] for split in splits}
 
     def read(self, split: str | None) -> list[PairFiles]:

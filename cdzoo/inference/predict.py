@@ -79,8 +79,8 @@ def predict_pair(
     """Predict the change between two co-registered images.
 
     Args:
-        model: Model, used in evaluation mode on its device; its training mode is restored. Or a name as for `create_model` whose
-            weights are loaded: `"glmamba_tiny"` (default weights), `"glmamba_tiny.synthetic"`, `"local-dir:FOLDER"`.
+        model: Model, used in evaluation mode on its device, after which its mode is restored. Or a name as for `create_model`,
+            whose weights are loaded: `"glmamba_tiny"` (default weights), `"glmamba_tiny.synthetic"`, `"local-dir:FOLDER"`.
         before: First date: path, PIL image, array (H, W, bands) or (H, W), or tensor (bands, H, W); uint8, or float in [0, 1].
         after: Second date, of the same size.
         threshold: Minimum probability for a pixel to count as changed, in (0, 1); by default that of the published weights of the

@@ -14,16 +14,16 @@ _NotNegative = Annotated[float, Field(ge=0)]
 
 @config_dataclass
 class SceneCfg:
-    """Settings of the prediction of a scene.
+    """Settings of `predict_scene`.
 
     Attributes:
         tile: Side of a window in pixels.
-        overlap: Pixels that neighboring windows share: at most half of `tile`, by default a quarter of it.
+        overlap: Overlap of neighboring windows in pixels, at most half of `tile`; a quarter of it by default.
         batch_size: Number of windows predicted at once.
         threshold: Minimum probability for a pixel to count as changed; by default that of the published weights of the model, or
             0.5.
-        augment: Test-time augmentation: mean over mirrored images (`flips`), over both orders of the dates (`swap`), or over all.
-        value_range: Values of the rasters that map to 0 and 1; rasters other than 8-bit need it or `percentiles`.
+        augment: Test-time augmentation: mean over four flips (`flips`), over both orders of the dates (`swap`) or both (`all`).
+        value_range: Values of the rasters that map to 0 and 1; rasters of more than 8 bits require this or `percentiles`.
         percentiles: Percentiles of each band of each raster that map to 0 and 1.
         probability: Type of the probability map: `uint8`, in steps of 1/200, or `float32`.
         progress: Show a progress bar.
@@ -53,12 +53,12 @@ class SceneCfg:
 
 @config_dataclass
 class PolygonCfg:
-    """Cleaning of polygons. Areas are in square meters on the ground, or in pixels for rasters without coordinates.
+    """Post-processing of polygons. Areas are in square meters on the ground, or in pixels for rasters without coordinates.
 
     Attributes:
         min_area: Smaller polygons are omitted.
         fill_holes: Smaller holes are filled.
-        simplify: Largest distance in pixels by which simplification may move an outline; 0 keeps every vertex.
+        simplify: Tolerance of the simplification of outlines in pixels; 0 keeps every vertex.
     """
 
     min_area: _NotNegative = 0.0

@@ -1,4 +1,4 @@
-"""Maps as Cloud Optimized GeoTIFFs, written block by block."""
+"""Write maps as Cloud Optimized GeoTIFFs, block by block."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 STEPS = 200
-"""Probability maps of type uint8 hold the probability times this, and `IGNORE_INDEX` for nodata."""
-_BLOCK = 512  # pixels a side of an internal block of the file
+"""Value of probability 1 in maps of type uint8; nodata is `IGNORE_INDEX`."""
+_BLOCK = 512  # side of an internal block of the file in pixels
 
 
 def write_cog(
@@ -33,11 +33,11 @@ def write_cog(
     """Write one band as a Cloud Optimized GeoTIFF with overviews.
 
     Args:
-        path: Output, written atomically.
-        grid: Its size and location.
-        dtype: Type of the values. Nodata is NaN for floating-point types, else `IGNORE_INDEX`.
-        blocks: Location and values (height, width) of the blocks, which cover the grid.
-        tags: Metadata.
+        path: Output file, written atomically.
+        grid: Size and location of the map.
+        dtype: Type of the values. Nodata is NaN for floating-point types, otherwise `IGNORE_INDEX`.
+        blocks: Location and values (height, width) of blocks that cover the grid.
+        tags: Metadata of the file.
     """
     import rasterio
     import rasterio.shutil
@@ -57,7 +57,7 @@ def write_cog(
                     file.write(values, 1, window=RasterWindow(window.x, window.y, window.width, window.height))
             with replace_atomically(path) as temporary:
                 options = {"COMPRESS": "DEFLATE", "BLOCKSIZE": str(_BLOCK), "BIGTIFF": "IF_SAFER"}
-                # Nearest resampling for labels: means of classes are not classes.
+                # Nearest neighbor, because the mean of class labels is meaningless.
                 options |= {"OVERVIEW_RESAMPLING": "NEAREST", "PREDICTOR": "NO"}
                 rasterio.shutil.copy(plain, temporary, driver="COG", **options)
     finally:
@@ -77,7 +77,7 @@ def encode_probability(probability: Float32, valid: Mask, dtype: str) -> npt.NDA
 
 
 def decode_probability(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the probabilities in the values of a probability map, with NaN for nodata."""
+    """Convert the values of a probability map to probabilities, with NaN for nodata."""
     return np.where(values == IGNORE_INDEX, np.nan, values / STEPS) if values.dtype == np.uint8 else values
 
 

@@ -1,4 +1,4 @@
-"""`Journal`: blocks of a scene on disk, from which an interrupted run resumes."""
+"""`Journal`: storage of predicted blocks, from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _JOB_FILE = "job.json"
 
 
 class Journal:
-    """Folder beside an output with one file for each predicted block, and the border sums of the last ones.
+    """Folder next to an output with a file for each predicted block, and with the border sums of the most recent blocks.
 
-    The files of another job (other inputs, weights or settings) are removed.
+    Files of another job (other inputs, weights or settings) are removed.
 
     Args:
-        output: Output that the blocks are written to when all of them are predicted.
-        job: Everything that they depend on.
+        output: Output file, written after all blocks are predicted.
+        job: Inputs and settings of the prediction.
     """
 
     def __init__(self, output: Path, job: SceneJob) -> None:
@@ -37,7 +37,7 @@ class Journal:
             write_text(file, text)
 
     def count(self, order: Iterable[tuple[int, int]]) -> int:
-        """Return the number of blocks stored without a gap from the start of `order`."""
+        """Return the number of consecutive stored blocks from the start of `order`."""
         return sum(1 for _ in takewhile(lambda block: self._file("block", *block).is_file(), order))
 
     def write(self, row: int, number: int, **arrays: Array) -> None:
@@ -51,7 +51,7 @@ class Journal:
             return np.asarray(arrays[name])
 
     def put(self, row: int, number: int, below: Array, right: Array) -> None:
-        """Store the border sums of a block, and remove those that no run can need anymore."""
+        """Store the border sums of a block, and remove those that are no longer needed."""
         with replace_atomically(self._file("sums", row, number)) as temporary, temporary.open("wb") as file:
             np.savez(file, below=below, right=right)
         self._file("sums", row - ROWS_KEPT, number).unlink(missing_ok=True)

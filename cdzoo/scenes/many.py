@@ -110,7 +110,7 @@ def predict_scenes(
         load: Function that returns the model, on its device.
         scenes: Scenes.
         cfg: Settings of all scenes.
-        polygon_cfg: Cleaning of the polygons.
+        polygon_cfg: Post-processing of the polygons.
     """
     worker = Worker(load, cfg, polygon_cfg)
     for scene in scenes:
@@ -136,7 +136,7 @@ def predict_on_ray(
         load: Function that returns the model, on its device; each worker calls it once.
         scenes: Scenes, distributed one by one.
         cfg: Settings of all scenes.
-        polygon_cfg: Cleaning of the polygons.
+        polygon_cfg: Post-processing of the polygons.
         address: Address of a running cluster; None starts Ray on this machine.
         workers: Number of workers; by default as many as the cluster has resources for.
         gpus: GPUs per worker.
@@ -169,7 +169,7 @@ class Worker:
     Args:
         load: Function that returns the model, on its device.
         cfg: Settings of all scenes.
-        polygon_cfg: Cleaning of the polygons.
+        polygon_cfg: Post-processing of the polygons.
     """
 
     def __init__(self, load: Callable[[], ChangeDetector], cfg: SceneCfg, polygon_cfg: PolygonCfg | None) -> None:

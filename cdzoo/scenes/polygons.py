@@ -1,4 +1,4 @@
-"""Changed areas as polygons: traced from a change map, cleaned, measured, and written to a vector file."""
+"""Polygons of changed areas: traced from a change map, cleaned, measured, and written to a vector file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.geotiff import decode_probability, is_changed
 from cdzoo.scenes.outputs import POLYGONS, polygons_path
 
-_MAX_PIXELS = 1 << 22  # read at once
+_MAX_PIXELS = 1 << 22  # number of pixels read at once
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,20 @@ class ChangedArea:
 
 
 def write_polygons(mask: str | Path, probability: str | Path, output: str | Path, cfg: PolygonCfg | None = None) -> int:
-    """Trace the changed areas of a map and write them, largest first; return their number.
+    """Trace the changed areas of a map and write them as polygons, largest first; return their number.
 
-    Areas are traced on the whole map, across windows and blocks; pixels that touch at corners only are not connected. Attributes:
+    Areas are traced on the whole map, across windows and blocks; pixels that touch only at corners are not connected. Attributes:
     `area_m2` (`area_px` for maps without coordinates), `pixels` and `mean_probability`, see `ChangedArea`.
 
     Args:
         mask: Map written by `predict_scene`.
         probability: Its probability map.
-        output: `.gpkg`, `.geojson` (in longitude and latitude, as its standard requires) or `.parquet`.
-        cfg: Cleaning.
+        output: `.gpkg`, `.geojson` (in longitude and latitude, as required by the standard) or `.parquet`.
+        cfg: Post-processing.
 
     Raises:
         InputError: The output has another suffix, or its folder does not exist.
-        MissingDependencyError: geopandas is not installed.
+        MissingDependencyError: geopandas is not installed, or pyarrow for Parquet.
     """
     target = polygons_path(output)
     import geopandas
@@ -90,7 +90,7 @@ def traced_areas(masks: Any, probabilities: Any, cfg: PolygonCfg) -> Iterator[Ch
     pixel = abs(masks.transform.determinant) ** 0.5
     measure = _area_function(masks.crs)
     band = rasterio.band(masks, 1)
-    # The map is its own mask, which excludes zeros; nodata is traced and skipped.
+    # The map is used as its own mask, so that zeros are not traced; nodata is traced and skipped.
     for geometry, value in shapes(band, mask=band, transform=masks.transform, connectivity=4):
         if value == IGNORE_INDEX:
             continue

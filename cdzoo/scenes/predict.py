@@ -72,14 +72,14 @@ def predict_scene(
     Values of the map: 1 for change, 0 for no change, 255 (nodata) where a date has no data.
 
     Args:
-        model: Model, used in evaluation mode on its device and returned to the mode it was in; or a name, see `predict_pair`.
+        model: Model, used in evaluation mode on its device, after which its mode is restored; or a name, see `predict_pair`.
         before: First date: any raster that GDAL reads.
         after: Second date.
         output: GeoTIFF of the map.
         cfg: Settings.
         probability: GeoTIFF of the probability; not written by default.
         polygons: File of the changed areas: `.gpkg`, `.geojson` or `.parquet`; not written by default.
-        polygon_cfg: Cleaning of the polygons.
+        polygon_cfg: Post-processing of the polygons.
         report: HTML page with both dates, the map and the largest changes; not written by default.
 
     Raises:

@@ -40,11 +40,11 @@ class RasterSource:
 
     Args:
         path: Path of the file.
-        bands: Number of bands expected, not counting an alpha band, which marks valid pixels; None for any number.
+        bands: Expected number of bands; None for any. An alpha band is not counted, it marks valid pixels.
         grid: Grid of the pixels; by default that of the file.
         value_range: Values that map to 0 and 1, for all bands.
         percentiles: Percentiles of each band that map to 0 and 1, computed from an overview of the file.
-        band_names: Names of the bands expected, for the error message.
+        band_names: Names of the expected bands, for the error message.
 
     Attributes:
         grid: Grid of the pixels.
@@ -56,8 +56,8 @@ class RasterSource:
         scaling: Values of each band that map to 0 and 1; None for 8-bit rasters, which are not scaled.
 
     Raises:
-        InputError: The file cannot be read, has other bands, does not overlap the grid, has no coordinate reference system while
-            the grid has one, or has more than 8 bits and neither `value_range` nor `percentiles` is given.
+        InputError: The file cannot be read, has another number of bands, does not overlap the grid, has no coordinate reference
+            system although the grid has one (or the reverse), or has more than 8 bits without `value_range` or `percentiles`.
         MissingDependencyError: rasterio is not installed.
     """
 

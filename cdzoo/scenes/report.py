@@ -48,7 +48,7 @@ def write_report(
         mask: Change map.
         probability: Its probability map.
         cfg: Settings of the prediction, for the values of the rasters.
-        polygon_cfg: Cleaning of the listed areas.
+        polygon_cfg: Post-processing of the listed areas.
 
     Raises:
         InputError: The file has another suffix, or its folder does not exist.

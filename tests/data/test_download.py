@@ -84,7 +84,7 @@ def test_a_complete_partial_file_is_only_verified(server, tmp_path):
 @pytest.mark.parametrize("code", [403, 404])
 def test_a_client_error_is_not_retried(server, tmp_path, code):
     server.troubles = [code]
-    with pytest.raises(InputError, match=f"the server answers {code}"):
+    with pytest.raises(InputError, match=f"the server reports {code}"):
         get(server, tmp_path / "f")
     assert len(server.seen) == 1 and list(tmp_path.iterdir()) == []
 

@@ -1,7 +1,7 @@
 """Named data sets, one per module of this package.
 
-Each module defines `DATASET`, a `DatasetInfo`, and is found without being listed anywhere. Packages and scripts add their own
-with `DATASETS[name] = DatasetInfo(...)`.
+Each module defines `DATASET`, a `DatasetInfo`, and is discovered automatically. Other packages and scripts add data sets with
+`DATASETS[name] = DatasetInfo(...)`.
 """
 
 from __future__ import annotations
@@ -47,5 +47,5 @@ def dataset_info(name: str) -> DatasetInfo:
 
 
 def known_layouts() -> tuple[Layout, ...]:
-    """Return the folder layouts used by several data sets, then those of single ones."""
+    """Return the folder layouts shared by several data sets, followed by those of single data sets."""
     return (*LAYOUTS, *(info.folders for info in DATASETS.values() if info.folders))

@@ -1,4 +1,4 @@
-"""DSIFN-CD: change of many kinds in six Chinese cities."""
+"""DSIFN-CD: changes of several categories in six Chinese cities."""
 
 from cdzoo.data.info import FILE_HOSTS, DatasetInfo
 from cdzoo.protocol import Protocol

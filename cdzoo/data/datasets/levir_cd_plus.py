@@ -7,7 +7,7 @@ from cdzoo.protocol import Protocol
 DATASET = DatasetInfo(
     name="levir_cd_plus",
     title="LEVIR-CD+",
-    description="LEVIR-CD with more images of the same kind; no validation split",
+    description="LEVIR-CD with more images; no validation split",
     resolution="0.5",
     splits={"train": 637, "test": 348},
     image_size=1024,

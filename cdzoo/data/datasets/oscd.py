@@ -22,14 +22,14 @@ CITATION = """\
 def read_files(root: Path, split: str) -> list[PairFiles]:
     """Return the RGB images (`CITY/pair/img1.png`, `img2.png`) and masks (`CITY/cm/cm.png`) of a split.
 
-    Files are looked for anywhere below `root`, because the archives unpack to folders with long names.
+    Files are searched in all subfolders of `root`, because the archives unpack to folders with long names.
 
     Raises:
         InputError: The list of cities or any of the files is missing; all missing files are listed.
     """
     lists = sorted(root.rglob(f"{split}.txt"))
     if not lists:
-        raise InputError(f"{root}: no {split}.txt, the list of the cities of '{split}', anywhere below it")
+        raise InputError(f"{root}: no {split}.txt, the list of the cities of '{split}', in any of its subfolders")
     cities = [city.strip() for city in lists[0].read_text(encoding="utf-8").replace("\n", ",").split(",") if city.strip()]
     pairs: list[PairFiles] = []
     missing: list[str] = []
@@ -56,7 +56,7 @@ DATASET = DatasetInfo(
     paper="Daudt et al., IGARSS 2018, doi 10.1109/IGARSS.2018.8518015",
     homepage="https://rcdaudt.github.io/oscd/",
     files="the images, the train labels and the test labels, from IEEE DataPort (requires an account)",
-    layout="the unpacked archives side by side; cities, train.txt and test.txt are found below",
+    layout="the unpacked archives in one folder; cities, train.txt and test.txt are found in its subfolders",
     citation=CITATION,
     reader=read_files,
 )

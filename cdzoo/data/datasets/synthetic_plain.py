@@ -11,6 +11,6 @@ DATASET = replace(
     synthetic.DATASET,
     name="synthetic_plain",
     title="Synthetic scenes without pseudo-changes",
-    description="The scenes of synthetic with equal light, season and position at both dates",
+    description="Like synthetic, with the same light, season and position at both dates",
     generate=functools.partial(synthetic.generate, prefix="plain_", pseudo_changes=False),
 )

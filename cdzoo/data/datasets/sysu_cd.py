@@ -1,4 +1,4 @@
-"""SYSU-CD: change of many kinds in Hong Kong."""
+"""SYSU-CD: changes of several categories in Hong Kong."""
 
 from cdzoo.data.info import FILE_HOSTS, DatasetInfo
 from cdzoo.protocol import Protocol

@@ -65,7 +65,7 @@ def draw_conditions(rng: np.random.Generator, shifted: bool) -> Conditions:
 
     Args:
         rng: Random generator.
-        shifted: Displace the content by up to 2 pixels.
+        shifted: Whether to displace the content by up to 2 pixels.
     """
     distance, direction = rng.uniform(0, 2), rng.uniform(0, 2 * np.pi)
     cast = rng.normal(1, 0.03, 3)

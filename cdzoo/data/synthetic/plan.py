@@ -141,8 +141,8 @@ def lay_out(rand: Random, height: int, width: int, change: bool, pseudo_changes:
         rand: Random numbers.
         height: Height of the canvas in pixels.
         width: Width of the canvas in pixels.
-        change: Let buildings appear, disappear or grow.
-        pseudo_changes: Let streets appear.
+        change: Whether buildings appear, disappear or grow.
+        pseudo_changes: Whether streets appear.
 
     Returns:
         The plan, with streets only, the visible lots, and the scenario.

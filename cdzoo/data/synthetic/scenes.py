@@ -46,8 +46,8 @@ def make_scene(
     Args:
         seed: Non-negative integer or a list of them. The same seed returns the same bytes.
         size: Side length or (height, width) in pixels, 32 to 2048.
-        change: Let buildings change.
-        pseudo_changes: Let unlabeled objects and conditions change; otherwise the dates differ only at changed buildings and
+        change: Whether buildings change.
+        pseudo_changes: Whether unlabeled objects and conditions change; if not, the dates differ only at changed buildings and
             their shadows.
 
     Raises:
@@ -105,7 +105,7 @@ class SyntheticScenes(Dataset[Sample]):
         length: Number of pairs.
         size: Side length or (height, width) in pixels, 32 to 2048.
         seed: Seed of the data set. Data sets of different seeds have different pairs.
-        pseudo_changes: Let unlabeled objects and conditions change.
+        pseudo_changes: Whether unlabeled objects and conditions change.
         unchanged: Fraction of pairs without building change, in [0, 1].
 
     Raises:

@@ -74,7 +74,7 @@ def inside_any(rects: list[Rect], points: Points, margin: float) -> npt.NDArray[
 
 
 class Random:
-    """Random numbers drawn in blocks of 512, because thousands of NumPy calls would take half of the time of a scene."""
+    """Random numbers drawn in blocks of 512, because one NumPy call per number would take half of the time of a scene."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng

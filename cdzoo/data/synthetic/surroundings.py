@@ -17,7 +17,7 @@ CARS: tuple[RGB, ...] = (
 )  # fmt: skip
 SOILS: tuple[RGB, ...] = ((182, 164, 136), (158, 140, 112), (126, 112, 92), (104, 94, 80))
 CROPS: tuple[RGB, ...] = ((92, 100, 62), (74, 90, 54), (122, 116, 80), (142, 130, 98), (104, 92, 76))
-SPACE_WIDTH = 6.0  # of a parking space, in pixels
+SPACE_WIDTH = 6.0  # width of a parking space in pixels
 BORDER = 12  # pixels around the canvas in which trees are placed, because their crowns may reach into it
 
 
@@ -33,7 +33,7 @@ def add_surroundings(
         lots: Lots of the plan; some are cleared.
         scenario: Change between the dates.
         size: Size of the canvas (height, width) in pixels.
-        pseudo: Let the objects change between the dates.
+        pseudo: Whether the objects change between the dates.
     """
     _add_trees(rng, plan, size, pseudo)
     _add_cars(rng, plan, size, pseudo)
