@@ -1,6 +1,6 @@
-// Prefetching along a path. The rows of a map that a path visits are strided, by whole image rows in the vertical directions,
-// and no hardware prefetcher follows that; the index table tells what comes next, so the arithmetic of one chunk fetches for
-// the following one, a step at a time, never in bursts that would stall it.
+// Prefetching along a path. A path visits the rows of a map with a stride, in vertical directions that of a whole image row,
+// which hardware prefetchers do not follow. The index table has the next positions, so each step of a chunk prefetches the data
+// of one step of the next chunk; prefetching many at once would stall the arithmetic.
 #pragma once
 
 #include "problem.hpp"
@@ -10,7 +10,7 @@ namespace cdzoo {
 template <int MAPS, int PROJECTIONS, int STEPS>
 class Ahead {
 public:
-    // What follows is the chunk that starts at step `first` of direction k (none when out of range) and the block `lanes`.
+    // Set the next chunk: it starts at step `first` of direction k (none if out of range) and has the channels `lanes`.
     void aim(const Problem& p, std::int64_t b, std::int64_t k, std::int64_t first, Lane lanes,
              const float* const (&maps)[MAPS], const float* const (&projections)[PROJECTIONS]) {
         const std::int64_t rest = first < 0 ? 0 : p.length - first;

@@ -1,29 +1,29 @@
-// Backward scan. States are recomputed chunk by chunk from the saved borders, last chunk first, so what is alive is one chunk
-// per task. Gradients of B and C are sums over channels: a task keeps them as vectors, adds up its blocks, sums the lanes once
-// per chunk, and writes its own partial map; partial maps are then added in a fixed order.
+// Backward scan. States are recomputed chunk by chunk from the saved ones, last chunk first, so a task holds the states of one
+// chunk only. The gradients of B and C are sums over channels: a task accumulates vectors over its blocks, sums their lanes once
+// per chunk, and writes a partial map; partial maps are then added in a fixed order.
 #pragma once
 
 #include "forward.hpp"
 
 namespace cdzoo {
 
-// States taken together. What a step reads and writes for them lies in one record: two arrays walked in step at a distance of
-// some 4096 bytes make each load wait for the other's store.
+// Number of states processed together. Their values of one step are stored in one record, because with two arrays about 4096
+// bytes apart, each load would wait for a store to the other array (4K aliasing).
 constexpr int QUAD = 4;
 constexpr std::int64_t groups_of(std::int64_t n) { return n / QUAD + n % QUAD; }
 
 struct Adjoint {
-    Chunk<CHUNK> c;  // its y and ahead are not used here
+    Chunk<CHUNK> c;  // y and ahead are not used
     Ahead<5, 4, CHUNK> ahead;
     alignas(64) float gy[CHUNK][BLOCK];
     alignas(64) float x[CHUNK][BLOCK];
     alignas(64) float slope[CHUNK][BLOCK];  // derivative of softplus
     alignas(64) float g_du[CHUNK][BLOCK];
-    alignas(64) float g_dt[CHUNK][BLOCK];  // through the decay, in units of log2(e)
-    alignas(64) float kept[CHUNK * 2 * QUAD * W];  // per step: decays of a group, then its states before the step
+    alignas(64) float g_dt[CHUNK][BLOCK];  // through the decay, divided by ln(2)
+    alignas(64) float kept[CHUNK * 2 * QUAD * W];  // for each step: decays of a group, then its states before the step
 };
 
-// GROUP states of one vector of channels: forward through the chunk from h, then back with carry = d loss / d (state after it).
+// Scan GROUP states of one vector of channels: forward from h, then in reverse from carry = d loss / d (state after the chunk).
 template <int GROUP, bool BOUNDED>
 CDZOO_INLINE void adjoint_group(Adjoint& s, const float* h, const float* A2, float* carry, float* gA, float* gBC, int n0,
                                 int lane, int late) {
@@ -85,7 +85,7 @@ CDZOO_INLINE void adjoint_group(Adjoint& s, const float* h, const float* A2, flo
 
 template <int STATE, bool BOUNDED>
 void adjoint_chunk(Adjoint& s, const float* h, const float* A2, float* carry, float* gA, float* gBC, int state) {
-    const int n = STATE ? STATE : state, late = n >= 2 * QUAD ? QUAD : 0;  // the group of states that fetches B and C
+    const int n = STATE ? STATE : state, late = n >= 2 * QUAD ? QUAD : 0;  // the group of states that prefetches B and C
     for (int lane = 0; lane < BLOCK; lane += W) {
         int j = 0, group = 0;
         for (; j + QUAD <= n; j += QUAD) {
@@ -139,7 +139,7 @@ struct Gradients {
     float *x, *delta, *A, *B, *C, *D, *bias;
 };
 
-// Turn g_du and g_dt into rows of dx (left in g_du) and ddelta (left in g_dt), and add up the bias and skip gradients.
+// Replace g_du by dx and g_dt by ddelta, and accumulate the gradients of bias and skip.
 inline void finish_chunk(Adjoint& s, const float* skip, float* g_skip, float* g_bias) {
     for (int l = 0; l < BLOCK; l += W) {
         const vf d = load(skip + l);
@@ -157,7 +157,7 @@ inline void finish_chunk(Adjoint& s, const float* skip, float* g_skip, float* g_
     }
 }
 
-// Finish the sums over lanes and put them where their positions' gradients lie, a whole row of N values at a time.
+// Complete the sums over lanes and write them to the gradients of B and C, a row of N values per position.
 inline void write_sums(const Problem& p, const Chunk<CHUNK>& c, int n, const float* sums, float* mapB, float* mapC) {
     typedef float quad __attribute__((vector_size(16)));
     constexpr int record = 2 * W, plane = record * CHUNK;
@@ -179,7 +179,7 @@ inline void write_sums(const Problem& p, const Chunk<CHUNK>& c, int n, const flo
     }
     for (int j = quads * QUAD; j < n; j++) {
         const float* from = sums + (quads + j - quads * QUAD) * plane;
-        for (int r = 0; r < 2 * c.steps; r += W) {  // records beyond a short last chunk exist in the buffer and are not written
+        for (int r = 0; r < 2 * c.steps; r += W) {  // records beyond a short last chunk are in the buffer but not written
             alignas(64) float totals[W];
             store(totals, lane_sums(from + r * W));
             for (int q = 0; q < W && r + q < 2 * c.steps; q += 2) {
@@ -191,8 +191,8 @@ inline void write_sums(const Problem& p, const Chunk<CHUNK>& c, int n, const flo
     }
 }
 
-// One direction of one image for blocks [block0, block1). Scratch per block: A2, carry, gA, h (N rows each), skip and
-// its sums, the steepest decays.
+// Process one direction of one image for the blocks [block0, block1). Scratch memory per block: A2, carry, gA, h (N rows each),
+// skip, the sums for skip and bias, and the maximum decays.
 template <int STATE>
 void backward_direction(const Problem& p, const float* grad_y, const float* states, std::int64_t b, std::int64_t k,
                         std::int64_t block0, std::int64_t block1, float* scratch, float* dx, bool add, Gradients out,
@@ -217,7 +217,7 @@ void backward_direction(const Problem& p, const float* grad_y, const float* stat
             const std::int64_t row = ((k * p.batch + b) * p.chunks() + i) * p.channels + lanes.first;
             load_transposed(h, states + row * n, lanes.count, n);
             gather_backward(p, s, grad_y, b, k, i * CHUNK, lanes);
-            const bool same = block + 1 < block1;  // the next block of this chunk, or the first one of the chunk before
+            const bool same = block + 1 < block1;  // next: another block of this chunk, or the first block of the previous chunk
             const std::int64_t here = b * plane, there = (k * p.batch + b) * plane;
             s.ahead.aim(p, b, k, (same ? i : i - 1) * CHUNK, Lane(p, same ? block + 1 : block0),
                         {p.x + here, grad_y + here, dx + here, p.delta + there, out.delta + there},
@@ -232,7 +232,7 @@ void backward_direction(const Problem& p, const float* grad_y, const float* stat
         }
         write_sums(p, s.c, n, gBC, partB, partC);
     }
-    for (std::int64_t block = block0; block < block1; block++) {  // per image; images are added up by the caller
+    for (std::int64_t block = block0; block < block1; block++) {  // per image; the caller adds the images
         const Lane lanes(p, block);
         float* own = per_block + (block - block0) * each;
         const std::int64_t row = (b * p.directions + k) * p.channels + lanes.first;
@@ -247,7 +247,7 @@ int backward(const Problem& p, const float* grad_y, const float* states, Gradien
     const std::int64_t map = p.batch * p.length * p.channels, blocks = p.blocks();
     const std::int64_t proj = p.batch * p.length * p.directions * p.state, weight = p.directions * p.channels;
     const Team team = useful(p.team, 2 * map * p.directions * (p.state + 2)), alone{1, nullptr};
-    // The grouping follows from the shape alone: the order of every sum, and so every bit, is free of the thread count.
+    // The grouping depends only on the shape, so the order of all sums, and thus every bit, is independent of the thread count.
     const std::int64_t even = p.batch * blocks / 8, group = even < 1 ? 1 : (even > MAX_GROUP ? MAX_GROUP : even);
     const std::int64_t groups = (blocks + group - 1) / group, units = p.batch * groups;
     const bool split = team.threads > units && p.directions > 1;

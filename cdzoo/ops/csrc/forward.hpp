@@ -1,5 +1,5 @@
-// Forward scan. A task is one block of channels of one image; it walks the K directions in turn, so the sum over directions
-// is written by one thread in a fixed order, and its slices of x and y stay in the cache from one direction to the next.
+// Forward scan. A task is one block of channels of one image. It processes the K directions one after the other, so the sum
+// over directions is computed by one thread in a fixed order, and its slices of x and y stay in the cache.
 #pragma once
 
 #include <cstdlib>
@@ -15,18 +15,18 @@ namespace cdzoo {
 constexpr float LOG2E = 1.4426950408889634f;
 
 template <int STEPS>
-struct Chunk {  // what a stretch of steps needs per block, gathered in scan order
+struct Chunk {  // data of several steps of one block, gathered in scan order
     alignas(64) float dt[STEPS][BLOCK];
     alignas(64) float du[STEPS][BLOCK];
     alignas(64) float y[STEPS][BLOCK];
     std::int64_t pos[STEPS];
     const float* B[STEPS];
     const float* C[STEPS];
-    alignas(64) float longest[BLOCK];  // the largest |dt| of each channel
+    alignas(64) float longest[BLOCK];  // maximum |dt| of each channel
     Ahead<3, 2, STEPS> ahead;
     int steps;
 
-    // Whether no exponent of the chunk needs holding; `steepest` is the largest |A| log2(e) of each channel.
+    // Whether no exponent of the chunk needs clamping; `steepest` is the maximum of |A| log2(e) of each channel.
     bool bounded(const float* steepest) const {
         int within = 0;
         for (int l = 0; l < BLOCK; l++) within += longest[l] * steepest[l] <= -LEAST_EXPONENT;
@@ -34,7 +34,7 @@ struct Chunk {  // what a stretch of steps needs per block, gathered in scan ord
     }
 };
 
-// GROUP states of one vector of channels through a chunk; h and A2 = A log2(e) are (N, BLOCK) with offsets applied.
+// Scan GROUP states of one vector of channels over a chunk; h and A2 = A log2(e) are (N, BLOCK) with offsets applied.
 template <int GROUP, bool BOUNDED, int STEPS>
 CDZOO_INLINE void scan_group(Chunk<STEPS>& c, float* h, const float* A2, int n0, int lane) {
     vf state[GROUP], decay[GROUP];
@@ -59,7 +59,7 @@ CDZOO_INLINE void scan_group(Chunk<STEPS>& c, float* h, const float* A2, int n0,
     for (int j = 0; j < GROUP; j++) store(h + j * BLOCK, state[j]);
 }
 
-// With 16 states at once a step loads and stores its row once; those that find no register are read as operands.
+// With 16 states at once, each step loads and stores its row once; values that do not fit in registers are memory operands.
 constexpr int WIDE = CDZOO_LANES > 4 ? 16 : 4;
 
 template <int STATE, bool BOUNDED, int STEPS>  // STATE 0: any number
@@ -73,7 +73,7 @@ void scan_chunk(Chunk<STEPS>& c, float* h, const float* A2, int state) {
     }
 }
 
-// Gather dt, dt * x and the skip term of one stretch.
+// Gather dt, dt * x and the skip term of one chunk.
 template <int STEPS>
 void gather_forward(const Problem& p, Chunk<STEPS>& c, std::int64_t b, std::int64_t k, std::int64_t first, Lane lanes) {
     alignas(64) float bias[BLOCK] = {}, skip[BLOCK] = {};
@@ -103,7 +103,7 @@ void gather_forward(const Problem& p, Chunk<STEPS>& c, std::int64_t b, std::int6
     for (int l = 0; l < BLOCK; l += W) store(c.longest + l, longest[l / W]);
 }
 
-// Write a chunk's rows to a map slice, replacing (first direction) or adding.
+// Write the rows of a chunk to their positions in a map, or add them (all directions but the first).
 inline void scatter(float* map, std::int64_t stride, const std::int64_t* pos, const float (*rows)[BLOCK], int steps, int count,
                     bool add) {
     for (int t = 0; t < steps; t++) {
@@ -116,22 +116,22 @@ inline void scatter(float* map, std::int64_t stride, const std::int64_t* pos, co
     }
 }
 
-// A of one block in units of log2(e), so that the decay is a power of two, and the largest magnitude of each channel.
+// Load A of one block times log2(e), so that the decay is a power of two, and the maximum magnitude of each channel.
 inline void load_decay(float* to, float* steepest, const Problem& p, std::int64_t k, Lane lanes) {
     load_transposed(to, p.A + (k * p.channels + lanes.first) * p.state, lanes.count, int(p.state));
     std::memset(steepest, 0, sizeof(float) * BLOCK);
     for (std::int64_t i = 0; i < p.state * BLOCK; i++) {
         to[i] *= LOG2E;
         const float steep = to[i] < 0 ? -to[i] : to[i];
-        if (!(steep <= steepest[i % BLOCK])) steepest[i % BLOCK] = steep;  // so that a NaN stays
+        if (!(steep <= steepest[i % BLOCK])) steepest[i % BLOCK] = steep;  // NaN is propagated
     }
 }
 
 template <int STATE>
 void forward_direction(const Problem& p, std::int64_t b, std::int64_t k, Lane lanes, float* scratch, float* y, bool add,
                        float* states) {
-    // With few states the rows that are gathered, and those fetched ahead, take more of the first cache than the states do, and a
-    // whole chunk of them would not fit. With many, a step's own values are most of it, and long stretches save their overhead.
+    // With few states, most of the L1 cache is taken by gathered and prefetched rows, and those of a whole chunk would not fit.
+    // With many states, the values of a step itself take most of it, and longer chunks have less overhead.
     constexpr int STEPS = STATE && STATE <= 4 ? 16 : CHUNK;
     Chunk<STEPS> c;
     const int n = int(p.state);
@@ -174,8 +174,8 @@ inline void release(float* memory) {
 #endif
 }
 
-// Ask for huge pages under fresh memory that is about to be written: a map of some ten MB otherwise costs thousands of page
-// faults, which is as long as the arithmetic of a small state. A hint; where it is not taken nothing changes.
+// Request huge pages for new memory that is about to be written. Without them, a map of 10 MB causes thousands of page faults,
+// which take as long as the arithmetic of a scan with few states. The system may ignore the request.
 inline void expect_large(float* memory, std::int64_t floats) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
     const std::uintptr_t page = std::uintptr_t(1) << 21;
@@ -187,7 +187,7 @@ inline void expect_large(float* memory, std::int64_t floats) {
 #endif
 }
 
-// Sum K maps of n floats into the first, in the order of directions, so the result is that of adding in turn.
+// Sum maps of n floats in order, so that the result is the same as with one addition after the other.
 inline void sum_maps(float* out, const float* maps, std::int64_t count, std::int64_t n, Team team) {
     const std::int64_t slice = 1 << 15;
     parallel_for((n + slice - 1) / slice, team, [&](std::int64_t s) {
@@ -204,7 +204,7 @@ template <int STATE>
 int forward(const Problem& p, float* y, float* states) {
     const std::int64_t map = p.batch * p.length * p.channels, blocks = p.batch * p.blocks();
     const Team team = useful(p.team, map * p.directions * (p.state + 2));
-    // More threads than blocks: directions become tasks too, each with its own map, added up in the same order afterwards.
+    // With more threads than blocks, each direction is a task with its own map; the maps are then added in the same order.
     const bool split = team.threads > blocks && p.directions > 1;
     const std::int64_t tasks = split ? blocks * p.directions : blocks;
     const std::int64_t each = (2 * p.state + 1) * BLOCK;

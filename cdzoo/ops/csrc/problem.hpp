@@ -1,4 +1,4 @@
-// The scan as both passes see it. Field by field the layout of `Problem` in cdzoo/ops/scan_cpu.py.
+// Description of a scan, shared by both passes. The fields must match those of `_Problem` in cdzoo/ops/scan_cpu.py.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@
 namespace cdzoo {
 
 constexpr int CHUNK = 64;  // steps between saved states
-constexpr int BLOCK = 16;  // channels one task works on: one cache line, whatever the vector width
-constexpr int MAX_GROUP = 4;  // blocks a backward task takes, to share the sums over channels among them
-static_assert(BLOCK % W == 0, "a block is a whole number of vectors");
+constexpr int BLOCK = 16;  // channels per task: one cache line, for any vector width
+constexpr int MAX_GROUP = 4;  // maximum number of blocks per backward task, which share the sums over channels
+static_assert(BLOCK % W == 0, "a block consists of whole vectors");
 
 struct Problem {
     std::int64_t batch, length, channels, directions, state;
@@ -28,13 +28,13 @@ struct Problem {
 
     std::int64_t chunks() const { return (length + CHUNK - 1) / CHUNK; }
     std::int64_t blocks() const { return (channels + BLOCK - 1) / BLOCK; }
-    // Where the N values of B, C or their gradients begin for one position and direction.
+    // Offset of the N values of B, C or their gradients for one position and direction.
     std::int64_t state_offset(std::int64_t b, std::int64_t pos, std::int64_t k) const {
         return ((b * length + pos) * directions + k) * state;
     }
 };
 
-// Channels of one block: a whole cache line except perhaps the last block of a map.
+// Channels of one block: a whole cache line, except for the last block of a map.
 struct Lane {
     std::int64_t first;
     int count;
@@ -50,7 +50,7 @@ inline void store_block(float* to, const float* from, int count) {
     for (int l = 0; l < BLOCK; l += W) store_some(to + l, load(from + l), count - l);
 }
 
-// (count, N) rows in memory <-> (N, BLOCK) in the order the kernels use; lanes beyond count are zero.
+// (count, N) in memory <-> (N, BLOCK) as used by the kernels; lanes beyond count are zero.
 inline void load_transposed(float* to, const float* from, int count, int n) {
     if (count == BLOCK && n % W == 0) {
         for (int i = 0; i < BLOCK; i += W)

@@ -1,4 +1,4 @@
-// Plain C interface of the native scan. Compiled once per instruction set from this one source; Python picks the library.
+// C interface of the native scan, compiled once per instruction set; Python selects the library.
 #include "backward.hpp"
 
 #if defined(_WIN32)
@@ -7,14 +7,14 @@
 #define CDZOO_EXPORT extern "C" __attribute__((visibility("default")))
 #endif
 
-// Raised with every change of a signature or of Problem; Python refuses a library that answers anything else.
+// Incremented with every change of a signature or of Problem; Python rejects libraries with another number.
 #define CDZOO_SCAN_ABI 2
 
 CDZOO_EXPORT int cdzoo_scan_abi() { return CDZOO_SCAN_ABI; }
 
 CDZOO_EXPORT int cdzoo_scan_lanes() { return cdzoo::W; }
 
-// Returns 0, or 1 when memory ran out. `states` may be null.
+// Returns 0, or 1 if out of memory. `states` may be null.
 CDZOO_EXPORT int cdzoo_scan_forward(const cdzoo::Problem* p, float* y, float* states) {
     switch (p->state) {
         case 1: return cdzoo::forward<1>(*p, y, states);
@@ -24,7 +24,7 @@ CDZOO_EXPORT int cdzoo_scan_forward(const cdzoo::Problem* p, float* y, float* st
     }
 }
 
-// All gradients must be given, also those of an absent D or bias, which the caller then ignores.
+// All gradients are required, also those of an absent D or bias, which the caller ignores.
 CDZOO_EXPORT int cdzoo_scan_backward(const cdzoo::Problem* p, const float* grad_y, const float* states, float* dx, float* ddelta,
                                      float* dA, float* dB, float* dC, float* dD, float* dbias) {
     const cdzoo::Gradients out{dx, ddelta, dA, dB, dC, dD, dbias};

@@ -1,5 +1,5 @@
-// Vectors of CDZOO_LANES floats by the GCC/Clang vector extensions, so that one source serves SSE, AVX2, AVX-512 and NEON.
-// Only where the portable form costs measurable time does an intrinsic replace it.
+// Vectors of CDZOO_LANES floats, based on the vector extensions of GCC and Clang: one source for SSE, AVX2, AVX-512 and NEON.
+// Intrinsics are used only where the portable form is measurably slower.
 #pragma once
 
 #include <cstdint>
@@ -30,12 +30,12 @@ CDZOO_INLINE vf load(const float* p) {  // any alignment
     return v;
 }
 
-// Kept out of line: the copy in memory that lanes need one by one must not spread to the path of whole vectors.
+// Not inlined, so that copying single lanes through memory does not slow down the path of whole vectors.
 __attribute__((noinline, cold)) inline void copy_some(float* to, const float* from, int count) {
     for (int i = 0; i < count; i++) to[i] = from[i];
 }
 
-// As many lanes as there are, the rest zero.
+// Load the first `count` lanes; the others are zero.
 CDZOO_INLINE vf load_some(const float* p, int count) {
     if (__builtin_expect(count >= W, 1)) return load(p);
     alignas(64) float lanes[W] = {};
@@ -45,7 +45,7 @@ CDZOO_INLINE vf load_some(const float* p, int count) {
 
 CDZOO_INLINE void store(float* p, vf v) { std::memcpy(p, &v, sizeof v); }
 
-// The second argument where either is NaN, as x86 has it. GCC makes a compare and a blend of the portable form.
+// Maximum; the second argument if either is NaN, as on x86. GCC compiles the portable form to a compare and a blend.
 CDZOO_INLINE vf vmax(vf a, vf b) {
 #if CDZOO_LANES == 16 && defined(__AVX512F__)
     return (vf)_mm512_max_ps((__m512)a, (__m512)b);
@@ -68,14 +68,14 @@ CDZOO_INLINE void store_some(float* p, vf v, int count) {
 CDZOO_INLINE vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
 
 // ---- powers of two
-// 2^z = 2^n 2^(i / 2^FRACTION) 2^r: n goes into the exponent bits, i picks from a table that one permutation reads, and a
-// polynomial with p(0) = 1 gives the rest. The finer the table the lower the degree, and the table costs nothing that the fused
-// operations, which are what is scarce, would wait for. Entries are bits(2^(i / 2^FRACTION)) - (i << (23 - FRACTION)), so that
-// one addition of n and i together, shifted into place, completes them.
+// 2^z = 2^n 2^(i / 2^FRACTION) 2^r: n is added to the exponent bits, i selects an entry of a table with one permutation, and a
+// polynomial with p(0) = 1 approximates 2^r. A finer table needs a polynomial of lower degree, and its lookup does not compete
+// with the fused operations, which are the bottleneck. Entries are bits(2^(i / 2^FRACTION)) - (i << (23 - FRACTION)), so that a
+// single addition of n and i, shifted into place, completes them.
 
 #if CDZOO_LANES == 16 && defined(__AVX512F__)
 constexpr int FRACTION = 5;
-CDZOO_INLINE vi roots_of_two(vi i) {  // of the low FRACTION bits
+CDZOO_INLINE vi roots_of_two(vi i) {  // table entries for the low FRACTION bits of i
     const __m512i low = _mm512_setr_epi32(0x3f800000, 0x3f7ecd87, 0x3f7daac3, 0x3f7c980f, 0x3f7b95c2, 0x3f7aa43a, 0x3f79c3d3,
                                           0x3f78f4f0, 0x3f7837f0, 0x3f778d3a, 0x3f76f532, 0x3f767043, 0x3f75fed7, 0x3f75a15b,
                                           0x3f75583f, 0x3f7523f6);
@@ -111,11 +111,11 @@ CDZOO_INLINE vf power_of_rest(vf r) {  // |r| <= 1/2, relative error 9.2e-8
 }
 #endif
 
-constexpr float LEAST_EXPONENT = -126.0f;  // below it the exponent bits would wrap around
+constexpr float LEAST_EXPONENT = -126.0f;  // the exponent bits of smaller values would wrap around
 
-// 2^(t * s), with the exponent held at LEAST_EXPONENT unless the caller vouches for |t * s| <= 126. Adding the magic number
-// rounds to a multiple of 2^-FRACTION, which then stands in the low mantissa bits; this needs round-to-nearest and no
-// reassociation: never -ffast-math. Products are meant to contract into fused operations, so the rest carries one rounding.
+// 2^(t * s). The exponent is clamped to LEAST_EXPONENT unless the caller guarantees |t * s| <= 126 (BOUNDED). Adding the magic
+// number rounds to a multiple of 2^-FRACTION, which is then in the low mantissa bits; this requires round-to-nearest and no
+// reassociation, so -ffast-math must not be used. Products may be fused, so that the rest is rounded only once.
 template <bool BOUNDED>
 CDZOO_INLINE vf exp2_product(vf t, vf s) {
     const vf magic = splat(12582912.0f / (1 << FRACTION));  // 1.5 * 2^(23 - FRACTION)
@@ -137,7 +137,7 @@ CDZOO_INLINE vf exp2_product(vf t, vf s) {
 #endif
 }
 
-// log(1 + e) for e in [0, 1], relative error 3e-8; a polynomial, because a division costs more than nine fused steps.
+// log(1 + e) for e in [0, 1], relative error 3e-8; a polynomial, because a division takes longer than nine fused operations.
 CDZOO_INLINE vf log1p_unit(vf e) {
     vf p = e * 0.005232694268021169f + -0.029505238791321498f;
     p = p * e + 0.07822595189724292f;
@@ -150,11 +150,11 @@ CDZOO_INLINE vf log1p_unit(vf e) {
     return p * e;
 }
 
-// softplus(v) = max(v, 0) + log(1 + exp(-|v|)); `tail` returns exp(-|v|), from which the derivative follows.
+// softplus(v) = max(v, 0) + log(1 + exp(-|v|)); exp(-|v|) is stored in `tail` for the derivative.
 CDZOO_INLINE vf softplus(vf v, vf* tail) {
     const vf e = exp2_product<false>(vabs(v), splat(-1.4426950408889634f));
     *tail = e;
-    return vmax(vf{}, v) + log1p_unit(e);  // in this order of arguments a NaN goes through
+    return vmax(vf{}, v) + log1p_unit(e);  // with this order of arguments, NaN is propagated
 }
 
 CDZOO_INLINE vf sigmoid_from_tail(vf v, vf tail) { return (v >= vf{} ? splat(1.0f) : tail) / (1.0f + tail); }
@@ -162,7 +162,7 @@ CDZOO_INLINE vf sigmoid_from_tail(vf v, vf tail) { return (v >= vf{} ? splat(1.0
 // ---- exchanges between lanes: sums of rows, and transposition
 
 namespace detail {
-// Lane l of the result is lane A(l) of a where l has no bit `step`, else lane B(l) of b; `cross` picks the partner l ^ step.
+// Index for a shuffle of a and b: lanes l without the bit `step` come from a, the others from b; `cross` selects lane l ^ step.
 constexpr int pick(int l, int step, bool cross_a, bool cross_b) {
     return (l & step) ? W + (cross_b ? l ^ step : l) : (cross_a ? l ^ step : l);
 }
@@ -205,7 +205,7 @@ CDZOO_INLINE void transpose_stage(vf* v) {
 // Lane r of the result is the sum over the lanes of row r of W rows.
 CDZOO_INLINE vf lane_sums(const float* rows) { return detail::sum_rows<1>(rows, 0); }
 
-// Four vectors into one: lane l holds a part of the sum of v[l % 4]; adding up the W / 4 quads of lanes completes the sums.
+// Reduce four vectors to one: lane l has a partial sum of v[l % 4]; the sum over the W / 4 quads of lanes is the total.
 CDZOO_INLINE vf fold_quad(const vf* v) {
     const auto add = [](vf a, vf b, auto step) {
         const detail::Lanes lanes;

@@ -1,6 +1,6 @@
-// Independent tasks over a few threads: the OpenMP team that PyTorch's own operators run on, where the caller passes its
-// entry, else threads that live for one call. A team of our own would find the cores taken: PyTorch's threads spin for
-// milliseconds after an operator, waiting for the next one.
+// Run independent tasks on several threads: those of the OpenMP library of PyTorch if the caller passes its entry point,
+// otherwise threads that exist for one call. A persistent pool of our own would compete with the threads of PyTorch, which spin
+// for milliseconds after each operator.
 #pragma once
 
 #include <atomic>
@@ -11,22 +11,22 @@
 
 namespace cdzoo {
 
-// GOMP_parallel of libgomp, which other OpenMP libraries offer too: run a function on each thread of a team.
+// GOMP_parallel of libgomp, which other OpenMP libraries also provide: run a function on each thread of a team.
 using Region = void (*)(void (*function)(void*), void* data, unsigned threads, unsigned flags);
 
 struct Team {
     std::int64_t threads;
-    Region region;  // null where there is no OpenMP
+    Region region;  // null without OpenMP
 };
 
-// Each worker begins in a range of its own, and helps in others when it is done: neighbouring tasks write neighbouring cache
-// lines, which two cores would fetch from each other in pairs.
+// Each worker starts with its own range of tasks and takes tasks of other ranges when it is done. Neighboring tasks write to
+// adjacent cache lines, so they should run on the same core.
 template <class Task>
 void parallel_for(std::int64_t tasks, Team team, const Task& task) {
     struct Range {
         std::atomic<std::int64_t> next{0};
         std::int64_t end = 0;
-        char apart[64];  // from the next worker's counter
+        char padding[64];  // the next counter is in another cache line
     };
     const std::int64_t workers = team.threads < tasks ? team.threads : tasks;
     if (workers < 2) {
@@ -56,13 +56,13 @@ void parallel_for(std::int64_t tasks, Team team, const Task& task) {
         helpers.reserve(std::size_t(workers - 1));
         for (std::int64_t i = 1; i < workers; i++) helpers.emplace_back(work);
     } catch (const std::system_error&) {
-        // The system refuses more threads: those that started, and this one, do all the work.
+        // No more threads can be started; those that exist do all the work.
     }
     work();
     for (auto& helper : helpers) helper.join();
 }
 
-// Threads worth starting for this many recurrence steps (each some tens of picoseconds of arithmetic).
+// Limit the number of threads for a small number of recurrence steps, each of which takes tens of picoseconds.
 inline Team useful(Team asked, std::int64_t steps) {
     const std::int64_t most = steps / 500000 + 1;
     return {asked.threads < 1 ? 1 : (asked.threads < most ? asked.threads : most), asked.region};
