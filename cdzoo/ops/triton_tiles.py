@@ -66,12 +66,16 @@ def power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-# Channels of a lane, steps and register limits of the candidates for up to 2 states, for 4, and for more.
-_FORWARD: tuple[list[tuple[int, ...]], ...] = ([(4, 2), (2, 4), (1, 8)], [(2, 2), (2, 4), (1, 4)], [(1, 2), (1, 1), (1, 4)])
+# RQ (at most), RD, steps and register limits of the candidates for up to 2 states, for 4, and for more.
+_FORWARD: tuple[list[tuple[int, ...]], ...] = (
+    [(1, 4, 2), (1, 4, 4), (1, 2, 2), (1, 2, 4), (1, 1, 8)],
+    [(1, 2, 2), (1, 2, 4), (1, 1, 2), (1, 1, 4)],
+    [(4, 1, 2), (4, 1, 1), (4, 1, 4), (2, 1, 2), (2, 1, 4), (1, 1, 4), (1, 2, 2)],
+)
 _BACKWARD: tuple[list[tuple[int, ...]], ...] = (
-    [(4, 2, 128), (2, 4, 128), (1, 4, 128)],
-    [(2, 2, 128), (1, 4, 128)],
-    [(2, 4, 168, 192), (2, 2, 128), (1, 4, 128)],
+    [(1, 4, 2, 128), (1, 4, 4, 128), (1, 2, 4, 128), (1, 2, 2, 128), (1, 1, 4, 128)],
+    [(1, 2, 2, 128), (1, 1, 4, 128), (1, 1, 2, 128)],
+    [(1, 2, 4, 168, 192), (1, 2, 2, 128), (1, 1, 4, 128), (1, 1, 2, 128), (2, 1, 2, 128), (2, 1, 2, 168), (2, 1, 4, 168)],
 )
 
 
@@ -84,12 +88,13 @@ def candidates(kernel: str, state: int, channels: int) -> list[Tile]:
         channels: Number of channels of the map, at least 1. Tiles of many channels come first, because they need fewer
             instructions per channel, unless most channels of the last program would be padding.
     """
-    padded, backward = power_of_two(state), kernel == "gradients"
+    padded = power_of_two(state)
     rn = min(4, padded)
-    rq = 1 if backward else max(1, min(4, padded // 4))
-    lanes = min(LANES, padded // (rq * rn))  # states that do not fit on the lanes go to registers
-    sizes = (_BACKWARD if backward else _FORWARD)[0 if padded <= 2 else 1 if padded == 4 else 2]
-    tiles = [Tile(padded // (lanes * rn), rn, rd, lanes, steps, *limits) for rd, steps, *limits in sizes]
+    tiles = []
+    for most, rd, steps, *limits in (_BACKWARD if kernel == "gradients" else _FORWARD)[min(2, padded // 4)]:
+        rq = min(most, padded // rn)
+        lanes = min(LANES, padded // (rq * rn))  # states that do not fit on the lanes go to registers
+        tiles.append(Tile(padded // (lanes * rn), rn, rd, lanes, steps, *limits))
     return sorted(tiles, key=lambda tile: -(-channels // tile.channels) * tile.channels > 1.2 * max(channels, LANES))
 
 
