@@ -13,13 +13,13 @@ from cdzoo.config import KINDS, ModelCfg
 from cdzoo.errors import ConfigError
 from cdzoo.models.assemble import DEFAULT, Component
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.names import natural_key, suggest
-from cdzoo.registry import MODELS, Patterns
+from cdzoo.names import Patterns, natural_key, suggest
+from cdzoo.registry import MODELS
 from cdzoo.tasks.base import Task
 from cdzoo.weights.folder import load_backbone
 from cdzoo.weights.pretrained import PretrainedCfg, get_pretrained, list_pretrained, weights_file
 from cdzoo.weights.source import parse_name
-from cdzoo.weights.state import check_state, read_checkpoint, unwrap
+from cdzoo.weights.state import check_state, read_checkpoint, shapes, unwrap
 
 PathLike = str | os.PathLike[str]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,7 +68,9 @@ def list_models(filter: Patterns = "*", module: str = "", pretrained: bool = Fal
     """
     names = MODELS.list(filter, exclude_filters, aliases=filter != "*")
     if module:
-        names = [name for name in names if _defined_in(name) == module]
+        # An alias is a partial of the function that it stands for.
+        functions = {name: getattr(MODELS.get(name), "func", MODELS.get(name)) for name in names}
+        names = [name for name, function in functions.items() if function.__module__.rpartition(".")[2] == module]
     if pretrained:
         published = {tag.partition(".")[0] for tag in list_pretrained()}
         names = [name for name in names if name in published]
@@ -179,8 +181,7 @@ def create_model(
         load_backbone(encoders, model.config.backbone.name, backbone_weights)
     if checkpoint_path is not None:
         state = unwrap(read_checkpoint(checkpoint_path))
-        expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-        check_state(os.fspath(checkpoint_path), state, expected, model.config.name)
+        check_state(os.fspath(checkpoint_path), state, shapes(model.state_dict()), model.config.name)
         model.load_state_dict(state)
     return model
 
@@ -198,9 +199,3 @@ def _create_pretrained(weights: PretrainedCfg, options: dict[str, Any], cache_di
     model.load_weights(weights_file(weights, cache_dir), weights.sha256, options)
     model.pretrained_cfg = weights
     return model
-
-
-def _defined_in(name: str) -> str:
-    entry = MODELS.get(name)
-    entry = getattr(entry, "func", entry)
-    return str(entry.__module__).rpartition(".")[2]

@@ -1,6 +1,6 @@
 """Download from and upload to the Hugging Face Hub.
 
-All requests use `huggingface_hub`, so `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE` and `hf auth login` apply.
+All requests go through `huggingface_hub`, so `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE` and `hf auth login` apply.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def push(folder: str | Path, repo: str, private: bool = False, message: str = ""
     if revision is not None:
         _ask(repo, lambda: api.create_branch(repo, branch=revision, exist_ok=True))
     operations = [CommitOperationAdd(name, str(folder / name)) for name in FILES if (folder / name).is_file()]
-    text = message or f"Model {folder.name}, by cdzoo"
+    text = message or f"Upload {folder.name} with cdzoo"
     info = _ask(repo, lambda: api.create_commit(repo, operations, commit_message=text, revision=revision))
     return str(info.oid)
 
@@ -147,8 +147,8 @@ def _ask(source: str, request: Callable[[], T]) -> T:
             return request()
         except (GatedRepoError, RepositoryNotFoundError) as error:
             raise WeightsError(
-                f"{what} could not be downloaded: there is no such repository, or it is not yours to see; log in with: hf auth "
-                f"login ({_first_line(error)})"
+                f"{what} could not be downloaded: the repository does not exist, or you have no access to it; log in with: hf "
+                f"auth login ({_first_line(error)})"
             ) from error
         except LocalEntryNotFoundError as error:  # after the retries of the client, or offline
             raise WeightsError(f"{what} could not be downloaded and is not in the cache: {_first_line(error)}") from error
@@ -158,12 +158,12 @@ def _ask(source: str, request: Callable[[], T]) -> T:
             status = getattr(error.response, "status_code", None)
             if status in (401, 403):
                 raise WeightsError(
-                    f"{what} was refused ({status}): log in with a token that may do this: hf auth login, or set HF_TOKEN"
+                    f"{what} was refused ({status}): log in with a token that has write access: hf auth login, or set HF_TOKEN"
                 ) from error
             if not left or (status is not None and status < 500):
                 raise WeightsError(f"{what} failed: {_first_line(error)}") from error
         except Exception as error:
-            # Errors of broken connections and truncated bodies come from the HTTP library, which differs between versions.
+            # Broken connections and truncated downloads raise errors of the HTTP library, which differs between versions.
             if not _is_connection(error):
                 raise
             if not left:

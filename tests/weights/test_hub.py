@@ -99,7 +99,7 @@ def test_environment_variables_of_the_hub_are_heeded(hub, published, tmp_path):
 
 class TestFailures:
     def test_what_is_not_there_is_named(self, hub, published):
-        with pytest.raises(WeightsError, match=r"hf-hub:someone/none could not be downloaded: there is no such repo.*hf auth"):
+        with pytest.raises(WeightsError, match=r"hf-hub:someone/none could not be downloaded: the repository does not exist.*hf auth"):
             cdzoo.create_model("hf-hub:someone/none")
         with pytest.raises(WeightsError, match=r"hf-hub:someone/model@v9 could not be downloaded: .*(404|Revision)"):
             cdzoo.create_model(f"hf-hub:{NAME}@v9")
@@ -114,7 +114,7 @@ class TestFailures:
         hub.repos[NAME].private = True
         cdzoo.create_model(f"hf-hub:{NAME}@{published[1]}")
         monkeypatch.setenv("HF_TOKEN", "wrong")
-        with pytest.raises(WeightsError, match="not yours to see; log in"):
+        with pytest.raises(WeightsError, match="you have no access to it; log in"):
             cdzoo.create_model(f"hf-hub:{NAME}")
 
     def test_publishing_needs_the_token(self, hub, tiny, monkeypatch):
