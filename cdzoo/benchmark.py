@@ -12,14 +12,14 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from cdzoo.constants import MIN_SIZE
@@ -185,22 +185,11 @@ def read_run(path: str | Path) -> BenchmarkRun:
         InputError: The file cannot be read, or is another one.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return TypeAdapter(BenchmarkRun).validate_json(Path(path).read_bytes())
+    except OSError as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    try:
-        settings = {key: data[key] for key in ("scan_backends", "rounds", "warmup")}
-        results = [_timing(entry) for entry in data["results"]]
-        return BenchmarkRun(Environment.from_dict(data["environment"]), results=results, **settings)
-    except (KeyError, TypeError, CdzooError) as error:
-        raise InputError(f"{path}: not written by cdzoo benchmark --format json -o FILE ({error!r})") from error
-
-
-def _timing(entry: Mapping[str, Any]) -> Timing:
-    values = {**entry, "case": Case(**entry["case"])}
-    if "quartiles_s" in entry:
-        values["quartiles_s"] = tuple(entry["quartiles_s"])
-    return Timing(**values)
+    except (ValueError, CdzooError) as error:
+        raise InputError(f"{path}: not written by cdzoo benchmark --format json -o FILE ({error})") from error
 
 
 def _run_group(group: Sequence[Case], rounds: int, warmup: int) -> list[Timing]:

@@ -13,7 +13,7 @@ from cdzoo.config import KINDS, ModelCfg
 from cdzoo.errors import ConfigError
 from cdzoo.models.assemble import DEFAULT, Component
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.names import Patterns, natural_key, suggest
+from cdzoo.names import Patterns, suggest
 from cdzoo.registry import MODELS
 from cdzoo.tasks.base import Task
 from cdzoo.weights.folder import load_backbone
@@ -84,10 +84,8 @@ def is_model(name: str) -> bool:
 
 def list_architectures() -> dict[str, list[str]]:
     """Return the registered models, each with its aliases."""
-    found: dict[str, list[str]] = {name: [] for name in MODELS.list()}
-    for alias, target in MODELS.aliases().items():
-        found[target].append(alias)
-    return {name: sorted(found[name], key=natural_key) for name in found}
+    aliases = MODELS.aliases()
+    return {name: [alias for alias, target in aliases.items() if target == name] for name in MODELS.list()}
 
 
 @_suggest_arguments

@@ -117,8 +117,8 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
         flops.set_op_handle("aten::scaled_dot_product_attention", _attention_cost)
         flops.set_op_handle(**dict.fromkeys(_FREE))
         activations = _quiet(fvcore.ActivationCountAnalysis(model, pair))
-        activations.set_op_handle("cdzoo::ss2d_scan", _scan_outputs, "cdzoo::selective_scan", _scan_outputs)
-        activations.set_op_handle("aten::scaled_dot_product_attention", _attention_outputs)
+        for operator in ("cdzoo::ss2d_scan", "cdzoo::selective_scan", "aten::scaled_dot_product_attention"):
+            activations.set_op_handle(operator, _outputs)
         modules, operators = flops.by_module(), {key: int(value) for key, value in flops.by_operator().items()}
         # The backbone of the second date, if there is one, is a part of the component "backbone".
         macs = {kind: int(sum(modules.get(module, 0) for module in (kind, f"{kind}2"))) for kind in KINDS}
@@ -157,10 +157,7 @@ def expand(names: Iterable[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for name in names:
-        if not any(character in name for character in "*?["):
-            found[name] = None
-            continue
-        matches = list_models(name)
+        matches = list_models(name) if any(character in name for character in "*?[") else [name]
         if not matches:
             raise ConfigError(f"no model matches '{name}'; 'cdzoo list --kind model' shows all")
         found.update(dict.fromkeys(matches))
@@ -210,9 +207,5 @@ def _attention_cost(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     return Counter({"attention": math.prod(batch) * queries * keys * (channels + values)})
 
 
-def _scan_outputs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-    return Counter({SCAN: math.prod(_shape(inputs[0]))})
-
-
-def _attention_outputs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-    return Counter({"attention": math.prod(_shape(outputs[0]))})
+def _outputs(inputs: list[Any], outputs: list[Any]) -> int:
+    return math.prod(_shape(outputs[0]))

@@ -1,4 +1,4 @@
-"""Natural sort order of names, selection by wildcards, and the nearest match to a misspelled name."""
+"""Names: natural sort order, selection by wildcards, and messages about unknown names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+
+from cdzoo.errors import CdzooError, ConfigError
 
 Patterns = str | Iterable[str]
 """A wildcard (fnmatch), or several of them."""
@@ -24,6 +26,20 @@ def select(names: Iterable[str], wanted: Patterns, unwanted: Patterns = ()) -> l
         return any(fnmatchcase(name, pattern) for pattern in patterns)
 
     return sorted((name for name in names if matches(name, include) and not matches(name, exclude)), key=natural_key)
+
+
+def check_known(label: str, name: str, known: Iterable[str], error: type[CdzooError] = ConfigError) -> None:
+    """Raise `error` unless `name` is one of the `known` names; the message suggests the nearest one and lists all of them.
+
+    Args:
+        label: First words of the message, such as "unknown task".
+        name: Name to check.
+        known: Known names.
+        error: Type of the exception.
+    """
+    known = list(known)
+    if name not in known:
+        raise error(f"{label} '{name}'.{suggest(name, known)} Known: {', '.join(known)}")
 
 
 def suggest(name: str, known: Iterable[str]) -> str:

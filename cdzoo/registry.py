@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar, overload
 
 from cdzoo.errors import ConfigError, InputError, UnknownNameError
-from cdzoo.names import Patterns, natural_key, select, suggest
+from cdzoo.names import Patterns, check_known, natural_key, select, suggest
 
 ENTRY_POINT_GROUP = "cdzoo.plugins"
 T = TypeVar("T", bound=Callable[..., Any])
@@ -226,6 +226,5 @@ def list_components(kind: str = "", filter: Patterns = "*") -> list[str]:
     """
     if not kind:
         return [f"{each}/{name}" for each, registry in COMPONENTS.items() for name in registry.list(filter)]
-    if kind not in COMPONENTS:
-        raise UnknownNameError(f"unknown kind of component '{kind}'.{suggest(kind, COMPONENTS)} Kinds: {', '.join(COMPONENTS)}.")
+    check_known("unknown kind of component", kind, COMPONENTS, UnknownNameError)
     return COMPONENTS[kind].list(filter)

@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[
     missing = [job for job in jobs if not result_file(out, job).is_file()]
     report(f"{grid.title}: {len(jobs)} runs, {len(jobs) - len(missing)} of them complete")
     failures: list[str] = []
-    start, done = time.monotonic(), 0
+    start = time.monotonic()
     # Inherited by the processes, which read it when they load OpenMP: spinning threads would occupy the cores of other runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # New processes: CUDA and thread pools do not survive a fork.
@@ -55,19 +55,17 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[
     for slot in range(processes):
         slots.put(slot)
     with ProcessPoolExecutor(processes, context, _prepare, (slots, processes, _gpus())) as pool:
-        pending: dict[Future[Results], Job] = {pool.submit(run_job, job, str(out)): job for job in missing}
+        submitted = {pool.submit(run_job, job, str(out)): job for job in missing}
         try:
-            while pending:
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    job = pending.pop(future)
-                    done += 1
-                    left = (time.monotonic() - start) / done * (len(missing) - done)
-                    try:
-                        f1 = future.result().scores.f1
-                        report(f"[{done}/{len(missing)}] {job.key}: F1 {100 * f1:.2f}, {left / 60:.0f} min left")
-                    except Exception as error:
-                        failures.append(f"{job.key}: {error}")
-                        report(f"[{done}/{len(missing)}] {job.key} failed: {error}")
+            for done, future in enumerate(as_completed(submitted), 1):
+                job = submitted[future]
+                left = (time.monotonic() - start) / done * (len(missing) - done)
+                try:
+                    f1 = future.result().scores.f1
+                    report(f"[{done}/{len(missing)}] {job.key}: F1 {100 * f1:.2f}, {left / 60:.0f} min left")
+                except Exception as error:
+                    failures.append(f"{job.key}: {error}")
+                    report(f"[{done}/{len(missing)}] {job.key} failed: {error}")
         except KeyboardInterrupt:
             for process in list((pool._processes or {}).values()):
                 process.terminate()

@@ -49,7 +49,8 @@ class TimmBackbone(FeatureBackbone):
         try:
             if out_indices is None:
                 with torch.device("meta"):  # to read the strides without memory and without advancing the random state
-                    out_indices = _default_out_indices(timm.create_model(name, **options).feature_info.reduction())
+                    strides = timm.create_model(name, **options).feature_info.reduction()
+                out_indices = [i for i, stride in enumerate(strides) if stride >= 4] or range(len(strides))
             model = timm.create_model(name, pretrained=pretrained, out_indices=tuple(out_indices), **options)
         except OSError as error:
             raise WeightsError(f"weights of timm/{name} could not be loaded; pretrained=False skips them: {error}") from error
@@ -73,9 +74,3 @@ def _dynamic_size_option(timm: Any, name: str) -> dict[str, bool]:
             continue
         return candidate
     return {}
-
-
-def _default_out_indices(strides: Sequence[int]) -> list[int]:
-    """Return the indices of the levels of stride 4 or more, or of all levels if there are none."""
-    indices = [i for i, stride in enumerate(strides) if stride >= 4]
-    return indices or list(range(len(strides)))

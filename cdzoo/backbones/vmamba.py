@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers import VSSBlock, truncated_init_
-from cdzoo.layers.drop_path import check_stages, drop_path_rates
+from cdzoo.layers.drop_path import drop_path_rates
+from cdzoo.layers.stages import StagedBackbone
 from cdzoo.registry import register_backbone
 
 
@@ -47,7 +47,7 @@ class Stage(nn.Module):
 
 
 @register_backbone("vmamba")
-class VMamba(Backbone):
+class VMamba(StagedBackbone):
     """Stages of VSS blocks with MLPs at strides 4, 8, 16, 32 and with C, 2C, 4C, 8C channels.
 
     Accepts images of any size: downsampling rounds sizes up, as in the official code, and nothing is padded. The patch
@@ -92,9 +92,8 @@ class VMamba(Backbone):
                 "backbone vmamba: channels must be positive and even, d_state and expand positive, mlp_ratio non-negative, "
                 f"got {channels}, {d_state}, {expand}, {mlp_ratio}"
             )
-        check_stages("vmamba", depths, drop_path)
         widths = [channels * 2**i for i in range(len(depths))]
-        super().__init__(in_chans, widths, [4 * 2**i for i in range(len(depths))], 1, [f"stages.{i}" for i in range(len(depths))])
+        super().__init__("vmamba", in_chans, widths, depths, drop_path, pad_multiple=1)
         self.patch_embed = nn.Sequential(ConvNorm(in_chans, channels // 2), nn.GELU(), ConvNorm(channels // 2, channels))
         self.stages = nn.ModuleList()
         for i, (width, rates) in enumerate(zip(widths, drop_path_rates(drop_path, depths), strict=True)):
@@ -105,12 +104,8 @@ class VMamba(Backbone):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Encode (B, in_chans, H, W); returns one map (B, C_i, ceil(H / s_i), ceil(W / s_i)) per stage."""
-        x = self.patch_embed(x.permute(0, 2, 3, 1))
-        features = []
-        for stage, norm in zip(self.stages, self.norms, strict=True):
-            x = self.run_stage(stage, x)
-            features.append(norm(x).permute(0, 3, 1, 2))
-        return features
+        levels = self.run_stages(self.patch_embed(x.permute(0, 2, 3, 1)))
+        return [norm(level).permute(0, 3, 1, 2) for norm, level in zip(self.norms, levels, strict=True)]
 
 
 @register_backbone

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cdzoo.config import ModelOptions
 from cdzoo.errors import ConfigError
+from cdzoo.io.files import write_text
 
 if TYPE_CHECKING:
     import torch
@@ -39,6 +40,15 @@ def pick_device(name: str) -> torch.device:
 def model_source(name: str) -> str:
     """Return a model name for `create_model`: an existing folder needs no `local-dir:`."""
     return f"local-dir:{name}" if Path(name).is_dir() else name
+
+
+def print_or_write(text: str, output: str | None) -> None:
+    """Print a text that ends with a newline, or write it to a file if one is named."""
+    if output is None:
+        print(text, end="")
+    else:
+        write_text(output, text)
+        print(f"written to {output}")
 
 
 def build_model(options: ModelOptions) -> ChangeDetector:

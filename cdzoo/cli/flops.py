@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
-from cdzoo.cli.common import model_source
+from cdzoo.cli.common import model_source, print_or_write
 from cdzoo.config import KINDS
-from cdzoo.io.files import write_text
+from cdzoo.errors import require
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
@@ -46,18 +45,10 @@ def count(
     from cdzoo.flops import count_models, expand
 
     names = expand(map(model_source, model))
-    costs = []
-    for number, cost in enumerate(count_models(names, size, batch), 1):
-        costs.append(cost)
-        if sys.stderr.isatty() and number < len(names):
-            print(f"\r{number} of {len(names)} models counted", end="", file=sys.stderr, flush=True)
+    progress: Any = require("tqdm", "tools", "counting multiply-adds")
+    costs = list(progress.tqdm(count_models(names, size, batch), total=len(names), unit="model", leave=False, disable=None))
     rows = [cost.to_dict() if format == "json" else _flat(cost.to_dict()) for cost in costs]
-    text = render(rows, _COLUMNS, format, _notes(costs, format))
-    if output is None:
-        print(("\r" if sys.stderr.isatty() and format == "table" else "") + text, end="")
-    else:
-        write_text(output, text)
-        print(f"{len(rows)} models counted: {output}")
+    print_or_write(render(rows, _COLUMNS, format, _notes(costs, format)), output)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

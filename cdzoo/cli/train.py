@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import re
 import shutil
@@ -60,21 +61,19 @@ def train(
 
     model = dataclasses.replace(model, model_name=model_source(model.model_name))
     runs = [(folder, cfg)] if seeds is None else [(folder / f"seed_{n}", dataclasses.replace(cfg, seed=n)) for n in seeds]
+    report = functools.partial(print, flush=True) if leader else lambda line: None
     scores = []
     try:
         for run, settings in runs:
             again = resume is not None and (seeds is None or (run / "checkpoints").is_dir())
-            _, results = run_training(model, data, settings, run, again, _print if leader else _ignore)
+            _, results = run_training(model, data, settings, run, again, report)
             scores.append(results.scores)
     except CdzooError:
         if new and not any(folder.rglob("step_*")):  # no checkpoint to resume from: the same command can be run again
             shutil.rmtree(folder)
         raise
     if leader and seeds is not None:
-        write_json(
-            folder / "seeds.json",
-            {"seeds": seeds, "scores": spread(scores)},
-        )
+        write_json(folder / "seeds.json", {"seeds": seeds, "scores": spread(scores)})
         print(spread_table("validation", scores))
     if leader:
         print(f"written to {folder}; evaluate with: cdzoo eval --model {folder} --data {data.data} --split test")
@@ -130,11 +129,3 @@ def _write_run(file: Path, model: ModelOptions, data: DataCfg, cfg: TrainCfg, **
     kept = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v not in (None, ())}
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, yaml.safe_dump(kept, sort_keys=False))
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
-
-
-def _ignore(line: str) -> None:
-    """Processes other than the first print nothing."""

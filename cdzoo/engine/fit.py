@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,8 +83,12 @@ def train(
     if folder is not None:
         model.config.to_json()  # a model that cannot be saved must fail now, not after hours
         folder.mkdir(parents=True, exist_ok=True)
-    with _deterministic(cfg.deterministic):
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(cfg.deterministic or before)
+    try:
         return fit(model, train_set, val_set, cfg, folder, protocol or get_protocol(None), facts or {}, resume)
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def fit(
@@ -110,7 +113,7 @@ def fit(
     def save_best() -> None:
         if leader and out is not None and state.best is not None and state.best.step == state.step:
             setup.eval_model.save_pretrained(out)
-            _results(model, state, cfg, protocol, fabric, facts, out).write(out / RESULTS_FILE)
+            _results(state, cfg, protocol, setup, facts, out).write(out / RESULTS_FILE)
 
     def save_all() -> None:
         save(out, state, model, setup)
@@ -147,7 +150,7 @@ def fit(
     assert state.best is not None
     model.load_state_dict(state.best.weights)
     model.cpu().eval()
-    return _results(model, state, cfg, protocol, fabric, facts, out)
+    return _results(state, cfg, protocol, setup, facts, out)
 
 
 def _load_or_clear(out: Path, resume: bool, state: TrainState, model: ChangeDetector, setup: Setup) -> TrainState:
@@ -200,17 +203,10 @@ def _validate(
     """Score the model, and keep its weights if they are the best so far."""
     fabric = setup.fabric
     broadcast_buffers(fabric, model)
-    counter = evaluate(
-        setup.eval_model,
-        samples,
-        protocol,
-        fabric.device,
-        max(1, cfg.batch_size // fabric.world_size),
-        worker_count(cfg, fabric.device),
-        fabric.global_rank,
-        fabric.world_size,
-        {"bf16": torch.bfloat16, "fp16": torch.float16}.get(cfg.precision),
-    )
+    device, rank, processes = fabric.device, fabric.global_rank, fabric.world_size
+    batch_size, workers = max(1, cfg.batch_size // processes), worker_count(cfg, device)
+    precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(cfg.precision)
+    counter = evaluate(setup.eval_model, samples, protocol, device, batch_size, workers, rank, processes, precision)
     scores: Scores = counter.summary()
     if fabric.is_global_zero and (warning := model.task.warning(scores)):
         warnings.warn(f"after step {state.step} {warning}", stacklevel=4)
@@ -219,22 +215,16 @@ def _validate(
 
 
 def _results(
-    model: ChangeDetector,
-    state: TrainState,
-    cfg: TrainCfg,
-    protocol: Protocol,
-    fabric: Fabric,
-    facts: Mapping[str, Any],
-    out: Path | None,
+    state: TrainState, cfg: TrainCfg, protocol: Protocol, setup: Setup, facts: Mapping[str, Any], out: Path | None
 ) -> Results:
     """Return the results of the best weights."""
     assert state.best is not None
     weights = None if out is None else out / WEIGHTS_FILE
     return Results(
-        model=model.config.name,
+        model=setup.eval_model.config.name,
         split=protocol.selection_split,
         scores=state.best.scores,
-        environment=Environment.current(fabric.device, fabric.world_size),
+        environment=Environment.current(setup.fabric.device, setup.fabric.world_size),
         step=state.best.step,
         epoch=state.best.epoch,
         seed=cfg.seed,
@@ -245,14 +235,3 @@ def _results(
 
 def _data_hash(facts: Mapping[str, Any]) -> str:
     return str(facts["protocol"]["hash"]) if facts.get("protocol") is not None else ""
-
-
-@contextmanager
-def _deterministic(enabled: bool) -> Iterator[None]:
-    if enabled:
-        torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        if enabled:
-            torch.use_deterministic_algorithms(False)

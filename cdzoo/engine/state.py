@@ -17,6 +17,7 @@ from cdzoo.errors import ConfigError
 from cdzoo.metrics import Scores
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.weights.folder import WEIGHTS_FILE
+from cdzoo.weights.state import read_tensors
 
 
 @dataclass(frozen=True)
@@ -174,12 +175,10 @@ def _check(out: Path, state: TrainState, new: TrainState) -> None:
 
 def _best(out: Path, values: dict[str, Any], step: int, model: ChangeDetector) -> Best | None:
     """Return the best weights, which are those of this training state or those in the folder of the run."""
-    from safetensors.torch import load_file
-
     file = out / WEIGHTS_FILE
     if values["step"] != step and not file.is_file():
         return None
-    weights = _copy(model) if values["step"] == step else load_file(file)
+    weights = _copy(model) if values["step"] == step else read_tensors(file)
     return Best(values["step"], values["epoch"], TypeAdapter(Scores).validate_python(values["scores"]), weights)
 
 

@@ -13,7 +13,7 @@ from cdzoo.backbones.features import wrap_backbone
 from cdzoo.backbones.timm import PREFIX, TimmBackbone
 from cdzoo.components import Backbone, LevelDecoder, LevelFusion, PerLevelDecoder, PerLevelFusion
 from cdzoo.config import INSTANCE, KINDS, OPTIONAL_KINDS, OTHER_MEAN, OTHER_STD, ComponentCfg, ModelCfg
-from cdzoo.errors import CdzooError, ConfigError
+from cdzoo.errors import ConfigError
 from cdzoo.names import suggest
 from cdzoo.registry import COMPONENTS
 
@@ -84,22 +84,26 @@ def assemble(config: ModelCfg, instances: Mapping[str, Any] | None = None) -> di
         ConfigError: An argument is unknown or invalid.
     """
     try:
-        return _assemble(config, dict(instances or {}))
-    except CdzooError:
-        raise
+        return _assemble(config, instances or {})
     except TypeError as error:
         raise ConfigError(f"the model '{config.name}' cannot be built: {error}") from error
 
 
-def build_head(config: ModelCfg, channels: Sequence[int], strides: Sequence[int] | None, num_classes: int) -> Any:
-    """Build the head of a config for a pyramid of these channels and strides."""
-    if config.head.name.startswith(INSTANCE):
-        raise ConfigError(f"the head was passed as an instance ({config.head.name.removeprefix(INSTANCE)}): build another one")
+def build_head(
+    config: ModelCfg, channels: Sequence[int], strides: Sequence[int] | None, num_classes: int, factory: Any = None
+) -> Any:
+    """Build the head of a config, or that of a factory, for a pyramid of these channels and strides."""
+    if factory is None:
+        if config.head.name.startswith(INSTANCE):
+            raise ConfigError(
+                f"the head was passed as an instance ({config.head.name.removeprefix(INSTANCE)}): build another one"
+            )
+        factory = COMPONENTS["head"].get(config.head.name)
     given = {"in_channels": tuple(channels), "in_strides": strides, "num_classes": num_classes}
-    return _call("head", config.head, COMPONENTS["head"].get(config.head.name), given)
+    return _call("head", config.head, factory, given)
 
 
-def _assemble(config: ModelCfg, instances: dict[str, Any]) -> dict[str, Any]:
+def _assemble(config: ModelCfg, instances: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(instances.get("backbone"), nn.Module) and not config.siamese:
         raise ConfigError("siamese=False requires two backbones: pass two instances, ChangeDetector(backbone=..., backbone2=...)")
     backbones = [_build_backbone(config, instances.get("backbone"), bands) for bands in _backbone_bands(config, instances)]
@@ -118,12 +122,9 @@ def _assemble(config: ModelCfg, instances: dict[str, Any]) -> dict[str, Any]:
             strides = getattr(component, "out_strides", None) or strides
         built[kind] = component
     head: Any = instances.get("head")
-    if isinstance(head, nn.Module):
-        return {**built, "head": head}
-    if head is not None:
-        given = {"in_channels": tuple(channels), "in_strides": strides, "num_classes": config.num_classes}
-        return {**built, "head": _call("head", config.head, head, given)}
-    return {**built, "head": build_head(config, channels, strides, config.num_classes)}
+    if not isinstance(head, nn.Module):
+        head = build_head(config, channels, strides, config.num_classes, head)
+    return {**built, "head": head}
 
 
 def _component_cfg(kind: str, chosen: Any, current: ComponentCfg | None) -> ComponentCfg | None:
@@ -187,10 +188,9 @@ def timm_hint(name: str) -> str:
 def _build_pyramid_component(
     kind: str, cfg: ComponentCfg, factory: Any, channels: Sequence[int], strides: Sequence[int]
 ) -> nn.Module:
-    if isinstance(factory, type) and issubclass(factory, LevelFusion):
-        return PerLevelFusion([_call(kind, cfg, factory, {"channels": c}) for c in channels], strides)
-    if isinstance(factory, type) and issubclass(factory, LevelDecoder):
-        return PerLevelDecoder([_call(kind, cfg, factory, {"channels": c}) for c in channels], strides)
+    if isinstance(factory, type) and issubclass(factory, LevelFusion | LevelDecoder):
+        pyramid: Any = PerLevelFusion if issubclass(factory, LevelFusion) else PerLevelDecoder
+        return pyramid([_call(kind, cfg, factory, {"channels": c}) for c in channels], strides)
     return _call(kind, cfg, factory, {"in_channels": tuple(channels), "in_strides": tuple(strides)})
 
 

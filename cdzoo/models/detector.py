@@ -207,8 +207,7 @@ class ChangeDetector(PretrainedMixin):
 
     def padding(self, height: int, width: int) -> tuple[int, int]:
         """Return the number of rows and columns that `forward` appends below and to the right of an image."""
-        down = (self.pad_multiple - height % self.pad_multiple) % self.pad_multiple
-        return down, (self.pad_multiple - width % self.pad_multiple) % self.pad_multiple
+        return -height % self.pad_multiple, -width % self.pad_multiple
 
     def __repr__(self) -> str:
         """Return one line per component."""

@@ -22,8 +22,9 @@ Decisions about people or property require a human check of the map."""
 
 def write_card(folder: Path, config: ModelCfg, params: int, cost: str = "") -> Path:
     """Write the model card of a folder, from its config and its results; return its path."""
-    file = folder / CARD_FILE
-    write_text(file, model_card(config, _results(folder), params, cost, picture=(folder / PICTURE_FILE).is_file()))
+    file, stored = folder / CARD_FILE, folder / RESULTS_FILE
+    results = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+    write_text(file, model_card(config, results, params, cost, picture=(folder / PICTURE_FILE).is_file()))
     return file
 
 
@@ -50,14 +51,6 @@ def model_card(config: ModelCfg, results: Mapping[str, Any], params: int, cost: 
         f"## Citation\n\n```bibtex\n{config.citation.strip()}\n```" if config.citation else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _results(folder: Path) -> dict[str, Any]:
-    file = folder / RESULTS_FILE
-    if not file.is_file():
-        return {}
-    results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return results
 
 
 def _front_matter(config: ModelCfg, results: Mapping[str, Any]) -> str:

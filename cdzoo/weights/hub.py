@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cdzoo.errors import InputError, WeightsError
-from cdzoo.io.files import check_sha256
+from cdzoo.io.files import check_new_folder, check_sha256
 from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, PICTURE_FILE, RESULTS_FILE, WEIGHTS_FILE
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, RESULTS_FILE, PICTURE_FILE)
@@ -65,9 +65,7 @@ def pull(source: str, folder: str | Path | None = None, force: bool = False) -> 
     """
     from huggingface_hub import constants, list_repo_files
 
-    target = None if folder is None else Path(folder)
-    if target is not None and target.exists():
-        raise InputError(f"{target}: the folder already exists; choose another one")
+    target = None if folder is None else check_new_folder(folder, "choose another folder")
     repo = split_source(source)[0]
     config = download(source, CONFIG_FILE, force)
     commit = config.parent.name  # a branch may move between two requests; the commit does not
