@@ -13,7 +13,6 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -224,15 +223,13 @@ def _prepare(case: Case, model: ChangeDetector) -> Callable[[], None]:
     shape = (case.batch, case.size, case.size)
     x1, x2 = (torch.randn(shape[0], bands, *shape[1:], generator=generator).to(device) for bands in model.bands)
     model.to(device).train(case.mode == "training")
-
-    def autocast() -> AbstractContextManager[Any]:
-        return torch.autocast(device.type, torch.bfloat16) if case.precision == "bf16" else nullcontext()
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=case.precision == "bf16")
 
     if case.mode == "forward":
         network: Any = torch.compile(model) if case.compiled else model
 
         def forward() -> None:
-            with torch.inference_mode(), autocast():
+            with torch.inference_mode(), autocast:
                 network(x1, x2)
 
         return forward
@@ -247,7 +244,7 @@ def _prepare(case: Case, model: ChangeDetector) -> Callable[[], None]:
     loss: Any = torch.compile(objective) if case.compiled else objective
 
     def training() -> None:
-        with autocast():
+        with autocast:
             value = loss(x1, x2)
         value.backward()
         optimizer.step()

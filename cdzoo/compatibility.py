@@ -43,11 +43,7 @@ def describe(component: nn.Module) -> str:
 
 
 def check_fit(
-    source: str,
-    channels: Sequence[int],
-    strides: Sequence[int] | None,
-    target: str,
-    component: PyramidComponent | Head,
+    source: str, channels: Sequence[int], strides: Sequence[int] | None, target: str, component: PyramidComponent | Head
 ) -> None:
     """Raise unless `component` accepts the pyramid returned by the previous component.
 

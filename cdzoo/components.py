@@ -213,11 +213,7 @@ class Head(Component):
     """
 
     def __init__(
-        self,
-        in_channels: Sequence[int],
-        in_strides: Sequence[int] | None = None,
-        num_classes: int = 1,
-        pad_multiple: int = 1,
+        self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, num_classes: int = 1, pad_multiple: int = 1
     ) -> None:
         super().__init__()
         self.pad_multiple = pad_multiple

@@ -53,7 +53,6 @@ def to_official(model_name: str, state_dict: Mapping[str, Tensor], **options: An
         ConfigError: The official code of this model is unknown.
         WeightsError: The state dict is not that of `model_name`. The message names keys and shapes that differ.
     """
-    _key_map(model_name)
     keys = official_keys(model_name, **options)
     check_state("the state dict", state_dict, {ours: shape for ours, (_, shape) in keys.items()}, model_name)
     return {official: state_dict[ours] for ours, (official, _) in keys.items()}

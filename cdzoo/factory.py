@@ -9,9 +9,9 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from cdzoo.config import KINDS, ModelCfg
+from cdzoo.config import ModelCfg
 from cdzoo.errors import ConfigError
-from cdzoo.models.assemble import DEFAULT, Component
+from cdzoo.models.assemble import DEFAULT, OPTIONS, Component
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.names import Patterns, suggest
 from cdzoo.registry import MODELS
@@ -156,10 +156,8 @@ def create_model(
         ChannelMismatchError: Components do not match each other.
         WeightsError: Weights are missing or do not match.
     """
-    arguments = locals()
-    options = {name: arguments[name] for name in ("in_chans", "num_classes", "class_names", "siamese", "mean", "std")}
+    options = {name: value for name, value in locals().items() if name in OPTIONS}
     options["task"] = task.name if isinstance(task, Task) else task
-    options |= {name: arguments[name] for kind in KINDS for name in (kind, f"{kind}_kwargs")}
     if backbone_pretrained:
         options["backbone_kwargs"] = {**(backbone_kwargs or {}), "pretrained": True}
     scheme, _ = parse_name(model_name)

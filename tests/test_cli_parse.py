@@ -145,5 +145,5 @@ def test_commands_reject_values_that_are_not_choices():
         """Test."""
 
     values = parse(build_parser("test", command), ["--kind", "frist"])
-    with pytest.raises(ConfigError, match=r"--kind: unknown value 'frist'. Did you mean 'first'\? Values: first, second"):
+    with pytest.raises(ConfigError, match=r"--kind: unknown value 'frist'. Did you mean 'first'\? Known: first, second"):
         call(command, values)

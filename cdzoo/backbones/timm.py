@@ -31,12 +31,7 @@ class TimmBackbone(FeatureBackbone):
     """
 
     def __init__(
-        self,
-        name: str,
-        in_chans: int = 3,
-        pretrained: bool = False,
-        out_indices: Sequence[int] | None = None,
-        **kwargs: Any,
+        self, name: str, in_chans: int = 3, pretrained: bool = False, out_indices: Sequence[int] | None = None, **kwargs: Any
     ) -> None:
         import timm  # imported here because it takes seconds to import
 
@@ -65,8 +60,7 @@ def _dynamic_size_option(timm: Any, name: str) -> dict[str, bool]:
     if cfg is None or not cfg.fixed_input_size:
         return {}
     # timm has two such arguments and no way to query which of them a model accepts, so both are tried on the meta device.
-    for option in ("dynamic_img_size", "strict_img_size"):
-        candidate = {option: option == "dynamic_img_size"}
+    for candidate in ({"dynamic_img_size": True}, {"strict_img_size": False}):
         try:
             with torch.device("meta"):
                 timm.create_model(name, features_only=True, **candidate)

@@ -6,6 +6,7 @@ IEEE TGRS 62 (2024), arXiv 2404.03425, for the sizes.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -31,19 +32,6 @@ class ConvNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Downsample a map by 2."""
         return self.norm(self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
-
-
-class Stage(nn.Module):
-    """Downsampling layer (None in the first stage) followed by blocks."""
-
-    def __init__(self, downsample: nn.Module | None, blocks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.downsample = downsample
-        self.blocks = nn.Sequential(*blocks)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the stage to a channels-last map."""
-        return self.blocks(x if self.downsample is None else self.downsample(x))
 
 
 @register_backbone("vmamba")
@@ -98,7 +86,8 @@ class VMamba(StagedBackbone):
         self.stages = nn.ModuleList()
         for i, (width, rates) in enumerate(zip(widths, drop_path_rates(drop_path, depths), strict=True)):
             blocks = [VSSBlock(width, d_state, expand, scan, rate, gated, conv_bias, mlp_ratio) for rate in rates]
-            self.stages.append(Stage(ConvNorm(width // 2, width) if i else None, blocks))
+            downsample = {"downsample": ConvNorm(width // 2, width)} if i else {}
+            self.stages.append(nn.Sequential(OrderedDict(downsample, blocks=nn.Sequential(*blocks))))
         self.norms = nn.ModuleList(nn.LayerNorm(width) if out_norm else nn.Identity() for width in widths)
         truncated_init_(self)
 

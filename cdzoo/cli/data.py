@@ -79,9 +79,7 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
         "folder": "" if dataset.generate else f"{folder} (set CDZOO_DATA for another folder than data/)",
     }
     print(dataset.title)
-    for label, text in facts.items():
-        if text:
-            print(f"  {label:<12}{text}")
+    print("\n".join(f"  {label:<12}{text}" for label, text in facts.items() if text))
     if dataset.generate is not None:
         return 0
     print(dataset.citation)

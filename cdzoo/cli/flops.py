@@ -58,9 +58,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 def _notes(costs: list[Cost], form: str) -> list[str]:
     from cdzoo.flops import CONVENTION
 
-    uncounted: Counter[str] = Counter()
-    for cost in costs:
-        uncounted.update(cost.uncounted)
+    uncounted = sum((Counter(cost.uncounted) for cost in costs), Counter[str]())
     first = costs[0]
     notes = [
         f"Input: {first.batch} x 2 images of {first.size[0]} x {first.size[1]} pixels. {CONVENTION}",

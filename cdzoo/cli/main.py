@@ -90,8 +90,7 @@ def _run(words: list[str]) -> int:
 
 def _load(command: str) -> Callable[..., Any]:
     module, name = COMMANDS[command].split(":")
-    function: Callable[..., Any] = getattr(importlib.import_module(f"cdzoo.cli.{module}"), name)
-    return function
+    return getattr(importlib.import_module(f"cdzoo.cli.{module}"), name)
 
 
 def _split_command(words: list[str]) -> tuple[str, list[str]]:

@@ -118,8 +118,8 @@ class _Job:
         change = predict_pair(model, before, after, threshold=threshold, value_range=cfg.value_range, augment=cfg.augment)
         pictures = {
             target: change.mask * 255,
-            _beside(target, "probability"): (change.probability * 255).round().astype(np.uint8),
-            _beside(target, "overlay"): overlay(change.after, change.mask),
+            target.with_stem(f"{target.stem}_probability"): (change.probability * 255).round().astype(np.uint8),
+            target.with_stem(f"{target.stem}_overlay"): overlay(change.after, change.mask),
         }
         with ExitStack() as stack:
             for file, pixels in pictures.items():
@@ -154,7 +154,3 @@ class _Job:
         if failed:
             print(f"{failed} of {count} scenes failed; the same command tries them again", file=sys.stderr)
         return 1 if failed else 0
-
-
-def _beside(path: Path, name: str) -> Path:
-    return path.with_name(f"{path.stem}_{name}{path.suffix}")

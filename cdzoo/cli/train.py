@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import functools
 import os
@@ -87,24 +88,19 @@ def expand(words: list[str]) -> list[str]:
         UnknownNameError: The recipe does not exist.
     """
     words = [f"--{word}" if re.match(r"[a-z_][a-z0-9_.\-]*=", word) else word for word in words]
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in ("--recipe", "--resume"):
+        first.add_argument(option, nargs="?")
+    given, _ = first.parse_known_args(words)
     files: list[str] = []
-    if (recipe := _value(words, "--recipe")) is not None:
-        files += ["--config", str(recipe_path(recipe))]
-    if (folder := _value(words, "--resume")) is not None:
-        run = Path(folder) / RUN_FILE
+    if given.recipe is not None:
+        files += ["--config", str(recipe_path(given.recipe))]
+    if given.resume is not None:
+        run = Path(given.resume) / RUN_FILE
         if not run.is_file():
-            raise InputError(f"--resume {folder}: the folder contains no {RUN_FILE}, so there is no run to resume")
+            raise InputError(f"--resume {given.resume}: the folder contains no {RUN_FILE}, so there is no run to resume")
         files += ["--config", str(run)]
     return [*files, *words]
-
-
-def _value(words: list[str], name: str) -> str | None:
-    for word, following in zip(words, [*words[1:], None], strict=True):
-        if word == name:
-            return following
-        if word.startswith(f"{name}="):
-            return word.partition("=")[2]
-    return None
 
 
 def _check_folder(folder: Path, overwrite: bool, resume: bool) -> bool:

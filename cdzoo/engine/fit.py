@@ -23,7 +23,7 @@ from cdzoo.engine.schedule import lr_factor
 from cdzoo.engine.setup import Setup, any_process, broadcast_buffers, prepare, update_ema, worker_count
 from cdzoo.engine.shutdown import GracefulShutdown
 from cdzoo.engine.state import TrainState, load, save
-from cdzoo.engine.step import set_lr, train_step
+from cdzoo.engine.step import train_step
 from cdzoo.errors import InputError, require
 from cdzoo.inference.evaluate import evaluate
 from cdzoo.io.files import file_sha256
@@ -126,8 +126,7 @@ def fit(
     model.train()
     with GracefulShutdown() as shutdown, RunLog(out, cfg, state, model, total, sampler.batch_size, leader) as log:
         for micro_batches in log.timed(loader):
-            lr = _learning_rate(state, cfg, total)
-            set_lr(setup.optimizer, lr)
+            lr = _set_lr(setup.optimizer, state, cfg, total)
             loss = train_step(fabric, setup.objective, setup.optimizer, micro_batches, state, cfg)
             if setup.ema and loss is not None:
                 update_ema(fabric, setup.ema, model)
@@ -183,18 +182,21 @@ def step_loader(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, las
 
 
 def _collate(items: list[Any]) -> Sample:
-    batch: Sample = default_collate([as_sample(item) for item in items])
-    return batch
+    return default_collate([as_sample(item) for item in items])
 
 
 def _step_sampler(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> StepSampler:
     return StepSampler(len(samples), cfg.batch_size, cfg.seed, first, last, fabric.global_rank, fabric.world_size, cfg.accumulate)
 
 
-def _learning_rate(state: TrainState, cfg: TrainCfg, total: int) -> float:
+def _set_lr(optimizer: Any, state: TrainState, cfg: TrainCfg, total: int) -> float:
+    """Set the learning rate of the next step and return it; timm scales that of some parameter groups by `lr_scale`."""
     decay_steps = cfg.lr_decay_epochs * state.steps_per_epoch
     factor = lr_factor(state.step, total, cfg.schedule, cfg.warmup_steps, cfg.power, cfg.lr_decay, decay_steps)
-    return cfg.lr * factor * state.lr_scale
+    lr = cfg.lr * factor * state.lr_scale
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
+    return lr
 
 
 def _validate(

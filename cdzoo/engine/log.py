@@ -91,8 +91,8 @@ class RunLog(AbstractContextManager["RunLog"]):
         self.csv = CsvLog(self.out, state.step) if self.out else None
         self.board: Any = None
         if self.out and cfg.tensorboard:
-            writer: Any = require("torch.utils.tensorboard", "log", "tensorboard=true")
-            self.board = writer.SummaryWriter(str(self.out / "tensorboard"), purge_step=state.step + 1)
+            tensorboard = require("torch.utils.tensorboard", "log", "tensorboard=true")
+            self.board = tensorboard.SummaryWriter(str(self.out / "tensorboard"), purge_step=state.step + 1)
         hidden = not (leader and cfg.progress)
         self.bar = tqdm(desc="training", unit="step", total=total, initial=state.step, dynamic_ncols=True, disable=hidden)
         self.samples, self.f1 = samples, None if state.best is None else state.best.scores.f1

@@ -62,8 +62,7 @@ def _changed(model: ChangeDetector, sample: Sample) -> npt.NDArray[np.uint8]:
 
 
 def _to_uint8(image: torch.Tensor) -> npt.NDArray[np.uint8]:
-    pixels: npt.NDArray[np.uint8] = (to_unit(image).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    return pixels
+    return (to_unit(image).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def _resize(panel: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

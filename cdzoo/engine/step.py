@@ -71,12 +71,6 @@ def train_step(
     return None if skipped else float(total)
 
 
-def set_lr(optimizer: Any, lr: float) -> None:
-    """Set the learning rate of all parameter groups; timm scales some groups by `lr_scale`."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group.get("lr_scale", 1.0)
-
-
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
     if targets:
         with torch.no_grad():

@@ -14,7 +14,7 @@ from cdzoo.backbones.timm import PREFIX, TimmBackbone
 from cdzoo.components import Backbone, LevelDecoder, LevelFusion, PerLevelDecoder, PerLevelFusion
 from cdzoo.config import INSTANCE, KINDS, OPTIONAL_KINDS, OTHER_MEAN, OTHER_STD, ComponentCfg, ModelCfg
 from cdzoo.errors import ConfigError
-from cdzoo.names import suggest
+from cdzoo.names import check_known, suggest
 from cdzoo.registry import COMPONENTS
 
 Component = str | tuple[str, Mapping[str, Any]] | ComponentCfg | nn.Module | type[nn.Module]
@@ -41,8 +41,7 @@ def override(config: ModelCfg, options: Mapping[str, Any]) -> tuple[ModelCfg, di
         ConfigError: An option is unknown or invalid.
     """
     for key in options:
-        if key not in OPTIONS:
-            raise ConfigError(f"unknown option '{key}'.{suggest(key, OPTIONS)} Options: {', '.join(OPTIONS)}")
+        check_known("unknown option", key, OPTIONS)
     changes: dict[str, Any] = {key: options[key] for key in FIELDS if options.get(key) is not None}
     for key, value in changes.items():
         if isinstance(value, Sequence) and not isinstance(value, str):

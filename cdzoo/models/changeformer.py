@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
-from cdzoo.registry import MODELS, register_model
+from cdzoo.models.aliases import alias_dataset
+from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Bandara and Patel, A Transformer-Based Siamese Network for Change Detection, IGARSS 2022, arXiv 2201.01293"
@@ -47,8 +48,8 @@ def changeformer_v6(**changes: Any) -> ModelCfg:
     return replace(config, **changes)
 
 
-for _name, _data in {"levir": "LEVIR-CD (buildings, 0.5 m)", "dsifn": "DSIFN-CD (Chinese cities, 2 m)"}.items():
-    MODELS.alias(f"changeformer_{_name}", "changeformer_v6", description=f"ChangeFormer V6 for {_data}")
+for _dataset in ("levir", "dsifn"):
+    alias_dataset("changeformer", _dataset, "changeformer_v6", "ChangeFormer V6")
 
 
 _RULES = (

@@ -89,7 +89,6 @@ def _sentinel_2(config: ModelCfg, title: str, changes: dict[str, Any]) -> ModelC
     return replace(config, name=f"{config.name}_oscd", in_chans=13, **{"description": description, **changes})
 
 
-_DEPTHS = (2, 2, 3, 3)
 _NAMES = {"conv": "conv", "norm": "bn"}
 
 
@@ -100,7 +99,7 @@ def _official_key(key: str) -> str:
         return f"{_NAMES[layer]}{int(stage) + 1}{int(place) + 1}.{kind}"
     if match := re.fullmatch(r"decoder\.stages\.(\d)\.(\d)\.(conv|norm)\.(\w+)", key):
         stage, place, layer, kind = match.groups()
-        return f"{_NAMES[layer]}{int(stage) + 1}{_DEPTHS[int(stage)] - int(place)}d.{kind}"
+        return f"{_NAMES[layer]}{int(stage) + 1}{_STAGE_DEPTHS[int(stage)] - int(place)}d.{kind}"
     if match := re.fullmatch(r"decoder\.ups\.(\d)\.(\w+)", key):
         return f"upconv{int(match[1]) + 1}.{match[2]}"
     return key.replace("head.classify.", "conv11d.")

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
-from cdzoo.registry import MODELS, register_model
+from cdzoo.models.aliases import alias_dataset
+from cdzoo.registry import register_model
 
 PAPER = "Liu et al., GLMamba, IEEE JSTARS 19 (2026), doi 10.1109/JSTARS.2026.3675679"
 
@@ -72,5 +73,5 @@ def glmamba_large(**changes: Any) -> ModelCfg:
     return _glmamba("glmamba_large", 96, changes)
 
 
-for _name, _data in {"gz": "GZ-CD (suburbs of Guangzhou)", "sysu": "SYSU-CD (many kinds of change, 0.5 m)"}.items():
-    MODELS.alias(f"glmamba_{_name}", "glmamba_levir", description=f"GLMamba for {_data}", recipe=f"glmamba_{_name}")
+for _dataset in ("gz", "sysu"):
+    alias_dataset("glmamba", _dataset, "glmamba_levir", "GLMamba", recipe=f"glmamba_{_dataset}")

@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.models.aliases import alias_dataset
 from cdzoo.models.vmamba_keys import BLOCK, vmamba_key
-from cdzoo.registry import MODELS, register_model
+from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Chen et al., ChangeMamba, IEEE TGRS 62 (2024), doi 10.1109/TGRS.2024.3417253"
@@ -67,12 +68,8 @@ def mambabcd_base(**changes: Any) -> ModelCfg:
 
 
 for _size in ("tiny", "small", "base"):
-    for _name, _data in {
-        "sysu": "SYSU-CD (many kinds of change, 0.5 m)",
-        "levir_plus": "LEVIR-CD+ (buildings, 0.5 m)",
-        "whu": "WHU-CD (buildings, 0.2 m)",
-    }.items():
-        MODELS.alias(f"mambabcd_{_size}_{_name}", f"mambabcd_{_size}", description=f"ChangeMamba, {_size}, for {_data}")
+    for _dataset in ("sysu", "levir_plus", "whu"):
+        alias_dataset(f"mambabcd_{_size}", _dataset, f"mambabcd_{_size}", f"ChangeMamba, {_size},")
 
 
 def _official_key(key: str) -> str:

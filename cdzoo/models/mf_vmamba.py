@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.models.aliases import alias_dataset
 from cdzoo.models.vmamba_keys import STEPWISE, vmamba_key
-from cdzoo.registry import MODELS, register_model
+from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Zhang et al., Multilevel State Space Model, IEEE TGRS 2024, doi 10.1109/TGRS.2024.3501303 (decoder of the public code)"
@@ -63,13 +64,8 @@ def mf_vmamba(**changes: Any) -> ModelCfg:
     return _mf_vmamba("mf_vmamba", "tiny", {"description": description, **changes})
 
 
-for _name, _data in {
-    "cdd": "CDD (seasons, many kinds of change)",
-    "dsifn": "DSIFN-CD (Chinese cities, 2 m)",
-    "levir": "LEVIR-CD (buildings, 0.5 m)",
-    "sysu": "SYSU-CD (many kinds of change, 0.5 m)",
-}.items():
-    MODELS.alias(f"mf_vmamba_{_name}", "mf_vmamba", description=f"mf_vmamba for {_data}")
+for _dataset in ("cdd", "dsifn", "levir", "sysu"):
+    alias_dataset("mf_vmamba", _dataset, "mf_vmamba", "mf_vmamba")
 
 
 def _official_key(key: str) -> str:

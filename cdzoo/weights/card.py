@@ -43,7 +43,7 @@ def model_card(config: ModelCfg, results: Mapping[str, Any], params: int, cost: 
         f"# {config.name}\n\n{config.description or 'A change detection model.'}",
         f"Source: {config.paper}" if config.paper else "",
         f"![before, after and the change map]({PICTURE_FILE})" if picture else "",
-        f"## Use\n\n{_USE}\n\n{_loading()}",
+        f"## Use\n\n{_USE}\n\n{_LOADING}",
         f"## Input and output\n\n{_interface(config)}",
         f"## Scores\n\n{_scores(results)}",
         f"## Cost\n\n{cost or f'{params / 1e6:.2f} M parameters.'}",
@@ -85,8 +85,7 @@ def _dataset(results: Mapping[str, Any]) -> str:
     return Path(name).name or "unknown"
 
 
-def _loading() -> str:
-    return """```python
+_LOADING = """```python
 import cdzoo
 
 model = cdzoo.create_model("hf-hub:OWNER/NAME@COMMIT")  # or "local-dir:FOLDER"
