@@ -72,7 +72,7 @@ def test_help_of_train_has_groups(capsys):
         (["eval", "--model", "x", "--data", "y", "--split", "tset"], "--split: unknown value 'tset'. Did you mean 'test'?"),
     ],
 )
-def test_misspelled_words(capsys, words, message):
+def test_misspelled_words_raise_with_suggestions(capsys, words, message):
     assert main(words) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("cdzoo: error: ") and message in captured.err and captured.out == ""

@@ -62,7 +62,7 @@ def test_shell_examples_of_the_readme_run(tmp_path, pair_folder):
         assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
-def test_the_page_of_the_zoo_is_complete():
+def test_model_zoo_page_is_complete():
     """`python tools/zoo.py` writes it anew."""
     rows = {line.split("`")[1]: line for line in (ROOT / "docs" / "zoo.md").read_text().splitlines() if line.startswith("| `")}
     assert rows.keys() == list_architectures().keys()
@@ -74,7 +74,7 @@ def test_the_page_of_the_zoo_is_complete():
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
-def test_links_to_files_lead_somewhere(name):
+def test_linked_files_exist(name):
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
         assert (ROOT / target).exists(), f"{name} links to {target}"
 

@@ -31,13 +31,13 @@ def output(name):
     return [round(float(v), 6) for v in (*logits.flatten(1)[:, pixels].flatten(), logits.abs().mean())]
 
 
-def test_every_architecture_is_kept():
+def test_every_architecture_has_stored_outputs():
     assert sorted(json.loads(KEPT.read_text())) == NAMES
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_outputs_are_the_kept_ones(name):
+def test_outputs_match_the_stored_ones(name):
     expected = json.loads(KEPT.read_text())[name]
     largest = max(map(abs, expected))
     assert output(name) == pytest.approx(expected, rel=0, abs=1e-3 * largest)

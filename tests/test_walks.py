@@ -38,7 +38,7 @@ def run(package, code, **environment):
     return done.stdout
 
 
-def test_there_is_a_walk_for_everything():
+def test_contributing_shows_every_kind_of_extension():
     assert {name.split("/")[1] for name in FILES} == {"data", "models", "backbones"}
 
 

@@ -55,14 +55,14 @@ def pinned(package):
     return specifier.version
 
 
-def test_the_extras_that_extras_name_exist():
+def test_extras_refer_to_existing_extras():
     named = {extra for requirements in EXTRAS.values() for r in requirements if r.name == "cdzoo" for extra in r.extras}
     assert named and named <= EXTRAS.keys()
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 class TestEveryWorkflow:
-    def test_it_has_triggers_and_jobs_of_steps(self, path):
+    def test_workflow_has_triggers_and_jobs_with_steps(self, path):
         workflow = load(path)
         assert workflow.keys() >= {"name", True, "permissions", "jobs"}  # YAML 1.1 reads the key `on` as true
         assert workflow["permissions"] == {"contents": "read"}
@@ -72,7 +72,7 @@ class TestEveryWorkflow:
                 assert ("run" in step) != ("uses" in step), f"{name}: {step}"
                 assert "run" in step or re.fullmatch(r"[\w.-]+/[\w./-]+@[\w.-]+", step["uses"]), f"{name}: {step}"
 
-    def test_files_that_it_names_exist(self, path):
+    def test_referenced_files_exist(self, path):
         for name in re.findall(r"\b((?:tests|cdzoo)/[\w./-]*)", path.read_text(encoding="utf-8")):
             assert (ROOT / name).exists(), f"{path.name} names {name}"
 
@@ -87,7 +87,7 @@ def test_jobs_install_extras_that_exist_and_no_other_versions_of_tools(job, comm
         assert "dev" in extras_of(words), f"{job} runs a tool of the extra dev"
 
 
-def test_the_reader_of_install_commands():
+def test_install_commands_are_parsed():
     words = installed("python -m pip install -e '.[dev,ray]'  # pip\npip install build 'ruff>=0.8'")
     assert words == ["-e", ".[dev,ray]", "build", "ruff>=0.8"] and extras_of(words) == {"dev", "ray"}
 

@@ -68,7 +68,7 @@ def test_golden_files_are_complete():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_numbers_of_parameters_are_equal(name):
+def test_parameter_counts_match_the_official_code(name):
     assert sum(p.numel() for p in on_meta(name).parameters()) == read_golden(name).params
 
 
@@ -90,7 +90,7 @@ def test_unused_parameters_are_frozen(name):
 
 
 @pytest.mark.parametrize("name", slow_unless(OF_ONE_SIZE, NAMES))
-def test_outputs_and_features_are_the_official_ones(name):
+def test_outputs_and_features_match_the_official_code(name):
     official = official_fill.fill(read_golden(name).state)
     found = errors(name, official_outputs(name, official, official_fill.images(64)))
     assert "logits" in found
@@ -99,7 +99,7 @@ def test_outputs_and_features_are_the_official_ones(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_swapped_dates_and_a_changed_weight_are_noticed(name):
+def test_comparison_detects_swapped_dates_and_changed_weights(name):
     tolerance = STRICTER.get(name, TOLERANCE)
     official = official_fill.fill(read_golden(name).state)
     swapped = errors(name, official_outputs(name, official, official_fill.images(64)[::-1]))
@@ -111,14 +111,14 @@ def test_swapped_dates_and_a_changed_weight_are_noticed(name):
 
 
 @pytest.mark.parametrize("name", slow_unless(SMALL, OF_ONE_SIZE))
-def test_multiply_adds_are_the_official_ones(name):
+def test_multiply_adds_match_the_official_code(name):
     (cost,) = count_models([name], 256)
     golden = read_golden(name)
     assert (cost.macs - cost.scan) / 1e9 == pytest.approx(golden.gmacs, rel=2e-3)
     assert cost.scan / 1e9 == pytest.approx(golden.scan_gflops, rel=1e-3)
 
 
-def test_checkpoints_of_imagenet_classifiers_fill_the_backbone():
+def test_imagenet_classifier_checkpoints_load_into_the_backbone():
     """They have the keys of the encoder of ChangeMamba, except for a classifier instead of four layer norms."""
     official = official_fill.fill(read_golden("mambabcd_tiny").state)
     encoder = {key.removeprefix("encoder."): value for key, value in official.items() if key.startswith("encoder.")}

@@ -113,7 +113,7 @@ class TestThreshold:
         assert np.array_equal(change.mask, change.probability >= 0.2)
         assert np.array_equal(cdzoo.predict_pair(model, A, B, threshold=0.9).mask, change.probability >= 0.9)
 
-    def test_by_position_it_warns(self, tiny):
+    def test_positional_threshold_warns(self, tiny):
         model = tiny()
         with pytest.warns(DeprecationWarning, match="predict_pair: pass threshold=..., value_range=... by keyword") as caught:
             change = cdzoo.predict_pair(model, A, B, 0.3, None, augment="flips")

@@ -95,7 +95,7 @@ def test_large_values_stay_finite(name, steps, decay):
 
 
 @backends
-def test_a_nan_is_not_swallowed(name):
+def test_nan_inputs_give_nan_outputs(name):
     for place in (0, 1):
         inputs, index = flat(map_problem(1, 3, 3, 5, 4)), scan_index("cross", 3, 3)
         inputs[place][..., 4, 2] = float("nan")
@@ -106,7 +106,7 @@ def test_a_nan_is_not_swallowed(name):
 
 @backends
 @pytest.mark.parametrize("exponent", [125.9, 126.1, 5000.0])
-def test_one_steep_step_among_gentle_ones(name, exponent):
+def test_single_large_step_among_small_ones(name, exponent):
     """Exponents beyond 126 are held; a chunk of steps is computed the other way if one channel has one."""
     tensors = map_problem(1, 10, 20, 40, 16)
     with torch.no_grad():
@@ -142,7 +142,7 @@ def test_results_do_not_depend_on_threads(name, size, openmp, monkeypatch):
 
 
 @backends
-def test_the_kernel_runs_on_the_threads_it_is_given(name, monkeypatch):
+def test_kernel_runs_on_any_number_of_threads(name, monkeypatch):
     """One thread that comes alone does the work of all that were asked for."""
     asked = []
 
@@ -166,12 +166,12 @@ def test_the_kernel_runs_on_the_threads_it_is_given(name, monkeypatch):
 
 
 @pytest.mark.skipif("OpenMP" not in torch.__config__.parallel_info() or sys.platform != "linux", reason="no OpenMP to share")
-def test_the_threads_are_those_of_torch():
+def test_kernel_uses_the_threads_of_torch():
     assert scan_cpu._region() is not None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or not usable_backends(), reason="no fork, or no native library")
-def test_a_forked_process_does_not_wait_for_threads_that_it_has_not():
+def test_forked_process_does_not_wait_for_threads_of_its_parent():
     """PyTorch's own operators would, hence the comparison without them."""
     lines = [
         "import os, sys, torch",
@@ -216,7 +216,7 @@ def test_empty_batch(name):
 
 
 @backends
-def test_wrong_tensors_are_refused_not_read(name):
+def test_invalid_tensors_raise_before_they_are_read(name):
     inputs, index = flat(map_problem(1, 3, 3, 5, 2)), scan_index("cross", 3, 3)
     with module_of(name) as module:
         with pytest.raises(ValueError, match="float32"):

@@ -56,7 +56,7 @@ def test_a_block_is_one_graph_without_copies(name, graphs):
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_the_scan_gets_maps_as_they_are_stored(name, graphs):
+def test_scan_receives_maps_without_copies(name, graphs):
     """The operator makes contiguous what is not; x and delta are, so that it copies only the small projections B and C."""
     backend, kept = graphs
     torch.compile(block(name), backend=backend, fullgraph=True)(torch.randn(2, 6, 8, 16))

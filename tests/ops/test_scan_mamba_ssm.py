@@ -98,7 +98,7 @@ def test_agrees_with_reference(extension, size, order, everything):
     assert extension.calls == ["fwd", "fwd", "bwd"]
 
 
-def test_an_extension_that_does_not_run_is_a_reason(monkeypatch):
+def test_failing_extension_is_listed_as_unusable(monkeypatch):
     def broken():
         raise ImportError("libcudart.so.12: cannot open shared object file")
 

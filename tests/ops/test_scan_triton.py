@@ -50,7 +50,7 @@ def interpreted():
     return json.loads(done.stdout)
 
 
-def test_every_interpreted_case_is_looked_at(interpreted):
+def test_every_interpreted_case_is_checked(interpreted):
     assert list(interpreted) == CASES
 
 
@@ -103,7 +103,7 @@ for entry in scan_static.report([{capability}], ({state},), ["{dtype}"]):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Triton compiles for NVIDIA devices on Linux only")
 @pytest.mark.skipif(int(triton.__version__.split(".")[1]) < 4, reason="triton before 3.4 has another compiler interface")
 @pytest.mark.parametrize(("capability", "state", "dtype"), [(80, 1, "fp32"), (90, 16, "bf16")])
-def test_kernels_compile_without_spills_for_a_gpu_that_is_not_there(capability, state, dtype, tmp_path):
+def test_kernels_compile_without_spills_for_absent_gpus(capability, state, dtype, tmp_path):
     """The interpreter runs Python; types, shapes, layouts and registers are checked by the compiler."""
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"} | {"TRITON_CACHE_DIR": str(tmp_path)}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
@@ -122,7 +122,7 @@ def test_kernels_compile_without_spills_for_a_gpu_that_is_not_there(capability, 
             assert float(line[1]) <= before["instructions_per_element_and_state"] / 2
 
 
-def test_it_is_not_chosen_without_a_gpu():
+def test_triton_is_not_chosen_without_a_gpu():
     if not torch.cuda.is_available():
         assert "CUDA device" in scan_triton.unavailable()
 

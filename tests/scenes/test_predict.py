@@ -246,7 +246,7 @@ class TestInterruption:
         assert result.resumed == 0 and result.changed == result.pixels
 
     @pytest.mark.slow
-    def test_sigkill(self, raster, tmp_path):
+    def test_killed_runs_resume(self, raster, tmp_path):
         scene = SyntheticScenes(1, size=(900, 512), seed=3, unchanged=0)[0]
         paths = [raster(f"{date}.tif", image.permute(1, 2, 0).numpy()) for date, image in enumerate(scene.images)]
         words = [sys.executable, "-m", "cdzoo", "predict", *map(str, paths), "--tile", "192", "--overlap", "64"]
@@ -266,7 +266,7 @@ class TestInterruption:
 
 class TestAugmentation:
     @pytest.mark.parametrize("mode", ["flips", "swap", "all"])
-    def test_it_is_the_mean_over_its_views(self, raster, scene, tmp_path, mode):
+    def test_prediction_is_the_mean_over_the_augmented_views(self, raster, scene, tmp_path, mode):
         model = cdzoo.create_model("glmamba_tiny", pretrained=True).eval()
         before, after = (image[:96, :128] for image in scene[:2])
         cfg = SceneCfg(tile=128, overlap=32, augment=mode, probability="float32", progress=False)
