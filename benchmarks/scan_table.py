@@ -1,4 +1,4 @@
-"""The table of docs/scan.md from a static report of the scan kernels."""
+"""Format a static report of the scan kernels as the table of docs/scan.md."""
 
 from __future__ import annotations
 

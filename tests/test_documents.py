@@ -1,4 +1,4 @@
-"""What the documents show works: every command and example of the README and CONTRIBUTING.md is run."""
+"""Every command and example of README.md and CONTRIBUTING.md is executed."""
 
 import re
 import shlex
@@ -63,7 +63,7 @@ def test_shell_examples_of_the_readme_run(tmp_path, pair_folder):
 
 
 def test_model_zoo_page_is_complete():
-    """`python tools/zoo.py` writes it anew."""
+    """Run `python tools/zoo.py` to update the page."""
     rows = {line.split("`")[1]: line for line in (ROOT / "docs" / "zoo.md").read_text().splitlines() if line.startswith("| `")}
     assert rows.keys() == list_architectures().keys()
     for name, presets in list_architectures().items():

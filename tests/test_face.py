@@ -1,4 +1,4 @@
-"""What users of timm and segmentation_models.pytorch type first works, or is answered with the line to type."""
+"""Public API: calls in the style of timm and segmentation_models.pytorch work, or raise with the call to use instead."""
 
 import dataclasses
 import inspect

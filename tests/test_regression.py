@@ -1,6 +1,6 @@
-"""Every architecture computes what it computed when its outputs were written down.
+"""The outputs of every architecture equal the stored ones.
 
-`python tests/test_regression.py` writes `regression.json` anew; do that only for a change of the numbers that is meant.
+`python tests/test_regression.py` updates `regression.json`; run it only after an intended change of the outputs.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The workflows of CI parse, name files and extras that exist, and use the versions that pyproject.toml pins."""
+"""CI workflows are valid, refer to existing files and extras, and use the versions pinned in pyproject.toml."""
 
 import re
 import shlex
@@ -38,7 +38,7 @@ def jobs():
 
 
 def installed(commands):
-    """Return what the `pip install` commands among some lines name."""
+    """Return the arguments of the `pip install` commands among some lines."""
     return [word for line in re.findall(r"\bpip install (.*)", commands) for word in shlex.split(line, comments=True)]
 
 
@@ -48,7 +48,7 @@ def extras_of(words):
 
 
 def pinned(package):
-    """Return the one version of a package that the extra `dev` allows."""
+    """Return the version of a package that the extra `dev` pins."""
     (requirement,) = [r for r in EXTRAS["dev"] if r.name == package]
     (specifier,) = requirement.specifier
     assert specifier.operator == "==" and "*" not in specifier.version, f"the extra dev has {requirement}, not one version"
@@ -98,7 +98,7 @@ def test_pre_commit_runs_the_versions_of_ci():
         for hook in repo["hooks"]:
             package = PACKAGES[hook["id"]]
             checked.add(package)
-            if repo["repo"] == "local":  # runs what is installed, so what the extra dev pins
+            if repo["repo"] == "local":  # runs the installed version, which the extra dev pins
                 assert hook["language"] == "system" and PACKAGES[hook["entry"].split()[0]] == package
                 assert pinned(package)
             else:

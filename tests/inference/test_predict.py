@@ -29,7 +29,7 @@ def to_tensor(image):
 
 @pytest.fixture
 def local_model():
-    """Return a model whose pixels see 15 pixels around them."""
+    """Return a model with a receptive field of 15 pixels in each direction."""
     kinds = {kind: ComponentCfg(f"instance:{kind}") for kind in ("backbone", "fusion", "head")}
     config = ModelCfg(name="known", **kinds, mean=(0.5,), std=(0.5,))
     fusion, head = PerLevelFusion([AbsDiff(8)], [4]), Conv([8], [4], 1)

@@ -1,4 +1,4 @@
-"""The benchmarks of the scan run, and measure what they say."""
+"""The scan benchmarks run, and their alternatives compute the same function."""
 
 import importlib
 import json
@@ -38,7 +38,7 @@ def test_times_every_backend_on_the_same_case(tmp_path):
 
 
 def test_published_algorithm_gives_the_same_results(monkeypatch):
-    """A faster rival would be no comparison if it computed something else."""
+    """A comparison of times requires equal results."""
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     scan = importlib.import_module("scan")
     (tensors,) = scan.make(scan.Case("check", 2, 4, ((12, 5),)), "cpu")

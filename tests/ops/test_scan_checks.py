@@ -22,7 +22,7 @@ def sequence_args():
 
 
 def operators():
-    """Name -> the arguments of a good call and a function that makes it."""
+    """Return the arguments of a valid call and the function to call, by name of the operator."""
     return {
         "ss2d_scan": (map_args(), lambda t: library.ss2d_scan_op(*t, True, "cross", True)),
         "ss2d_scan_backward": (

@@ -1,4 +1,4 @@
-"""Which backend runs: the automatic choice, overrides, and what is said when one cannot be used."""
+"""Choice of the backend: automatic, overridden, and the reasons given for unusable ones."""
 
 import logging
 import subprocess

@@ -41,7 +41,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def interpreted():
-    """Results of all cases of triton_cases.py, from one process whose Triton interprets kernels."""
+    """Return the results of all cases of triton_cases.py, from a process in which Triton interprets kernels."""
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
     script = Path(__file__).with_name("triton_cases.py")
@@ -64,8 +64,8 @@ def test_interpreted_kernels_agree_with_float64(name, interpreted):
     [
         (1, 32, 4096, 64, False),  # four warps: as many segments as there are chunks
         (2, 192, 4096, 22, False),
-        (200, 192, 4096, 1, True),  # one direction alone fills the card
-        (64, 32, 49, 1, False),  # a single chunk cannot be cut
+        (200, 192, 4096, 1, True),  # a single direction already fills the GPU
+        (64, 32, 49, 1, False),  # a single chunk cannot be split
         (8, 1280, 16384, 4, True),  # a map per direction would take 2.7 GB
     ],
 )
@@ -114,7 +114,7 @@ def test_kernels_compile_without_spills_for_absent_gpus(capability, state, dtype
     kernels = [line for line in lines if len(line) == 4]
     assert [line[0] for line in kernels] == ["segment_ends", "carry", "outputs", "segment_ends", "carry", "gradients"]
     assert all(line[2:] == ["0", "0"] for line in kernels), done.stdout
-    # The kernels before these, which exchanged states through shared memory, are kept in the report as a baseline.
+    # The previous kernels, which exchanged states through shared memory, remain in the report as a baseline.
     baseline = json.loads((ROOT / "benchmarks" / "results" / "scan_static_baseline.json").read_text())["passes"]
     for line in lines:
         if len(line) == 2:

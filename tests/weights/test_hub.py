@@ -1,4 +1,4 @@
-"""Publishing and fetching through the real client, against the Hub of the tests."""
+"""Upload and download with the real client, against a local Hub."""
 
 import os
 import subprocess
@@ -86,7 +86,7 @@ def test_offline_mode_loads_from_the_cache(hub, published, monkeypatch, pair):
 
 
 def test_hub_environment_variables_are_honored(hub, published, tmp_path):
-    """In a process of its own: HF_ENDPOINT, HF_HOME, HF_TOKEN, then HF_HUB_OFFLINE."""
+    """In a separate process: HF_ENDPOINT, HF_HOME, HF_TOKEN, then HF_HUB_OFFLINE."""
     code = f"import cdzoo; cdzoo.create_model('hf-hub:{NAME}'); print('loaded')"
     env = {**os.environ, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(cdzoo.__file__).parents[1])}
     env |= {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN}
@@ -99,7 +99,9 @@ def test_hub_environment_variables_are_honored(hub, published, tmp_path):
 
 class TestFailures:
     def test_missing_repositories_revisions_and_files_are_named(self, hub, published):
-        with pytest.raises(WeightsError, match=r"hf-hub:someone/none could not be downloaded: the repository does not exist.*hf auth"):
+        with pytest.raises(
+            WeightsError, match=r"hf-hub:someone/none could not be downloaded: the repository does not exist.*hf auth"
+        ):
             cdzoo.create_model("hf-hub:someone/none")
         with pytest.raises(WeightsError, match=r"hf-hub:someone/model@v9 could not be downloaded: .*(404|Revision)"):
             cdzoo.create_model(f"hf-hub:{NAME}@v9")
