@@ -1,7 +1,7 @@
 """Latency, throughput and peak memory of models, timed side by side in one process.
 
-Cases that differ only in the model are timed in turn, round after round: on a busy machine, the ratios of their medians are more
-reliable than their milliseconds. GPUs are synchronized before the clock is read.
+Cases that differ only in the model are timed interleaved, in rounds: on a busy machine, the ratios of their medians are more
+reliable than the times themselves. GPUs are synchronized before the clock is read.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from cdzoo.validation import config_dataclass
 
 @config_dataclass
 class Case:
-    """What is timed.
+    """Model and settings of one timing.
 
     Attributes:
         model: Name of a model, as for `create_model`.
@@ -103,7 +103,7 @@ class BenchmarkRun:
         environment: Versions and hardware.
         scan_backends: Backend of the selective scan on each device.
         rounds: Number of timed calls of each case.
-        warmup: Number of calls before them.
+        warmup: Number of untimed calls of each case before the timed ones.
         results: Timing of each case.
     """
 

@@ -21,7 +21,7 @@ Pyramid = list[Tensor]
 
 
 class Component(nn.Module):
-    """Base class of all components but exchanges.
+    """Base class of all components except exchanges.
 
     Attributes:
         is_local: Whether a pixel of the output depends only on a neighborhood of the input.

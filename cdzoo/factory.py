@@ -36,9 +36,9 @@ _HINTS = {
     "drop_path_rate": 'backbone_kwargs={"drop_path": ...}',
     "features_only": "model.forward_features(...)",
     "activation": "model.probabilities(logits)",
-    "img_size": "nothing: any size from 32 pixels on is accepted",
+    "img_size": "no argument: images of any size of at least 32 pixels are accepted",
 }
-"""What replaces an argument of timm and segmentation_models.pytorch."""
+"""Equivalents of arguments of timm and segmentation_models.pytorch."""
 
 
 def _suggest_arguments(function: F) -> F:

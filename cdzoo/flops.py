@@ -1,7 +1,7 @@
 """Cost of a model: parameters, multiply-adds, FLOPs and activations, component by component.
 
 Counted by fvcore on a traced forward pass of one pair, with handlers for the operators that it does not know. `CONVENTION`
-defines the figures. Those of papers for the same network differ by factors of two to four, because conventions do.
+defines the figures. Figures in papers for the same network differ by factors of two to four, because their conventions differ.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from cdzoo.registry import MODELS
 
 SCAN = "selective_scan"
 CONVENTION = (
-    "GMACs: fvcore's count for one pair of images (both dates), a multiply-add being one; norms and resizing included; "
-    "elementwise operations, softmax and pooling not. The selective scan adds 9 B L D N + B L D per direction, the count of "
-    "VMamba's authors; it is in GMACs and shown on its own under 'scan'. GFLOPs: 2 (GMACs - scan) + scan."
+    "GMACs are counted by fvcore for one pair of images (both dates), one per multiply-add. Norms and resizing are included; "
+    "elementwise operations, softmax and pooling are not. The selective scan adds 9 B L D N + B L D per direction, the formula of "
+    "VMamba's authors, which is included in the GMACs and also listed as 'scan'. GFLOPs = 2 (GMACs - scan) + scan."
 )
 # Views and dropout: no multiply-adds.
 _FREE = ("aten::mT", "aten::expand_as", "aten::feature_dropout", "aten::dropout")
@@ -181,7 +181,7 @@ def count_models(names: Sequence[str], size: int | tuple[int, int] = 256, batch:
 
 
 def _quiet(analysis: Any) -> Any:
-    # Operators without a handler are reported in `Cost`; modules without a call are heads of deep supervision.
+    # Operators without a handler are reported in `Cost`; modules that are never called are heads of deep supervision.
     return analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
 
 

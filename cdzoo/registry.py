@@ -123,7 +123,9 @@ class Registry(Generic[T]):
 
     def _check_name(self, name: str, entry: T | None) -> None:
         if not re.fullmatch(r"[A-Za-z][\w.\-]*", name):
-            raise ConfigError(f"'{name}' is not a valid {self.kind} name: use letters, digits, '_', '-' and '.', a letter first")
+            raise ConfigError(
+                f"'{name}' is not a valid {self.kind} name: use letters, digits, '_', '-' and '.', starting with a letter"
+            )
         taken = self._entries.get(self._aliases.get(name, (name,))[0])
         if taken is not None and entry is not None and _qualified(taken) != _qualified(entry):
             raise ConfigError(

@@ -123,7 +123,7 @@ class TestCommand:
 
     def test_the_table_states_the_convention_and_uncounted_operators(self, capsys):
         out = self.run(capsys)[1]
-        assert "a multiply-add being" in out and "9 B L D N + B" in out and "Not counted" in out and "max_pool2d" in out
+        assert "one per multiply-add" in out and "9 B L D N + B" in out and "Not counted" in out and "max_pool2d" in out
 
     def test_files_are_written_and_invalid_arguments_are_named(self, capsys, tmp_path):
         assert self.run(capsys, "-o", str(tmp_path / "costs.md"), "--format", "markdown")[0] == 0

@@ -20,8 +20,8 @@ PAGE = ROOT / "docs" / "results.md"
 RESULTS = ROOT / "results"
 INTRODUCTION = """# Results
 
-Measured scores come from training runs of this project; each section states the command that reproduces it. Quoted scores are taken
-from papers and were not reproduced. This page is generated from `results/*.json` by `python tools/results.py`.
+Measured scores come from training runs of this project; each section states the command that reproduces it. Quoted scores are
+taken from papers and were not reproduced. This page is generated from `results/*.json` by `python tools/results.py`.
 
 ![F1 against parameters and multiply-adds](fig9.png)
 

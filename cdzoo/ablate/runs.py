@@ -22,7 +22,7 @@ _UNFINISHED = "unfinished"
 
 
 def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[str], None] = print) -> list[str]:
-    """Make all runs of the grid that have no result yet.
+    """Train all runs of the grid that have no result yet.
 
     Results are `out/runs/KEY.json`, written when a run is complete. An interrupted run is resumed from its last epoch by the next
     call. The runs are distributed over the GPUs, or share the cores of the CPU.
@@ -34,7 +34,7 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[
         report: Called with a line for each run that ends or fails.
 
     Returns:
-        One line per failed run; the others are made nevertheless.
+        One line per failed run; a failure does not stop the other runs.
 
     Raises:
         ConfigError: `processes` is not positive.

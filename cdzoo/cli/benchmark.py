@@ -54,13 +54,13 @@ def benchmark(
     Args:
         model: Names or wildcards ('glmamba*'), tags (MODEL.TAG), folders of runs, or hf-hub:owner/name.
         mode: Modes: forward, training.
-        size: Sides of the images in pixels.
-        batch: Numbers of pairs.
+        size: Heights and widths of the images in pixels.
+        batch: Batch sizes in pairs.
         precision: Precisions: fp32, bf16.
         compiled: Compile with torch.compile: true, false or both.
         device: auto, cpu or cuda.
         rounds: Number of timed calls of each case.
-        warmup: Number of calls before them.
+        warmup: Number of untimed calls of each case before them.
         against: Model that the others are compared with; the first one by default.
         compare: Two files written with --format json -o FILE to compare; nothing is timed.
         format: Format of the table.

@@ -70,7 +70,7 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
         "what": dataset.description,
         "resolution": f"{dataset.resolution} m",
         "images": f"{dataset.image_size}x{dataset.image_size}" if dataset.image_size else "of different sizes",
-        "splits": _counts(dataset.splits) or "none official; 8:1:1 by scene here",
+        "splits": _counts(dataset.splits) or "none official; cdzoo splits the scenes 8:1:1",
         "license": dataset.license,
         "paper": dataset.paper,
         "page": dataset.homepage,

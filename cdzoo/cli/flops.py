@@ -67,7 +67,7 @@ def _notes(costs: list[Cost], form: str) -> list[str]:
     ]
     if idle := [cost.model for cost in costs if cost.trained != cost.params]:
         used = ", ".join(f"{cost.model} {cost.trained / 1e6:.3f} M" for cost in costs if cost.model in idle)
-        notes.append(f"Parameters with a gradient; the others only complete official checkpoints: {used}.")
+        notes.append(f"Trainable parameters; the others exist only so that official checkpoints load strictly: {used}.")
     if form == "markdown":
         return [line for note in notes for line in (note, "")][:-1]
     return [line for note in notes for line in textwrap.wrap(note, 120)]

@@ -20,7 +20,7 @@ def convert(
     """Convert an official checkpoint to a model folder.
 
     Args:
-        checkpoint: File of the authors: .pth, .pt or .safetensors.
+        checkpoint: Official checkpoint: .pth, .pt or .safetensors.
         out: Folder to write.
         model: Model of the checkpoint (cdzoo list --kind model).
         backbone: Backbone of the checkpoint, for an encoder pretrained on ImageNet, such as vmamba_tiny.
@@ -99,4 +99,4 @@ def pull(source: str, *, output: str | None = None, force: bool = False) -> None
 
     folder = hub.pull(source.removeprefix("hf-hub:"), output, force)
     config = create_model(f"local-dir:{folder}").config
-    print(f"{config.name}, complete and checked: {folder}")
+    print(f"{config.name}, downloaded and verified: {folder}")

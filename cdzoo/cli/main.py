@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
         with warnings.catch_warnings():
-            # Deprecations of cdzoo concern whoever types the command; those of libraries concern developers.
+            # Show deprecations of cdzoo, but not those of libraries.
             warnings.filterwarnings("default", message=r".*\bcdzoo\b", category=DeprecationWarning)
             warnings.showwarning = _show_warning
             return _run(list(sys.argv[1:] if arguments is None else arguments))

@@ -246,7 +246,7 @@ def _flag(name: str) -> str:
 
 
 def _normalize(words: Sequence[str], actions: Mapping[str, Any]) -> list[str]:
-    """Spell options with hyphens, and lists given as JSON as several words."""
+    """Replace underscores in options by hyphens, and split lists given as JSON into words."""
     result: list[str] = []
     several = False
     for word in words:

@@ -37,7 +37,7 @@ def train(
     resume: str | None = None,
     seeds: list[int] | None = None,
 ) -> None:
-    """Train a model on pairs of images. Options may be given as key=value too; later ones win.
+    """Train a model on pairs of images. Options can also be given as key=value; later ones take precedence.
 
     Args:
         model: Model.
@@ -81,7 +81,7 @@ def train(
 
 
 def expand(words: list[str]) -> list[str]:
-    """Rewrite `key=value`, `--recipe` and `--resume` of `cdzoo train` as options and config files; later options win.
+    """Rewrite `key=value`, `--recipe` and `--resume` of `cdzoo train` as options and config files; later options take precedence.
 
     Raises:
         InputError: The folder to resume contains no run.

@@ -1,4 +1,4 @@
-"""Training states on disk: a folder that is complete or absent, tensors in safetensors, the rest without pickled code."""
+"""Training states on disk: folders written atomically, with tensors in safetensors and no pickled code."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def save_checkpoint(out: Path, step: int, checkpoint: Checkpoint) -> Path:
         for path in temporary.iterdir():  # the contents must reach the disk before the rename
             with path.open("rb+") as file:
                 os.fsync(file)
-        if final.exists():  # written by a run that was killed later and has come back to this step
+        if final.exists():  # left by a killed run that has reached this step again
             shutil.rmtree(final)
         os.replace(temporary, final)
     finally:

@@ -70,7 +70,7 @@ def train(
     Raises:
         MissingDependencyError: Lightning is not installed.
         InputError: There are no samples, or nothing to resume from.
-        ConfigError: The settings do not fit together, or are not those of the resumed run.
+        ConfigError: The settings are inconsistent, or differ from those of the resumed run.
         WeightsError: The training state is damaged, or was written by another version of cdzoo.
         TrainingError: The run was interrupted, or the loss or the gradients were not finite for too many steps.
     """

@@ -1,4 +1,4 @@
-"""`run_training` and `score_model`: from descriptions of model and data to results."""
+"""`run_training` and `score_model`: training and evaluation from descriptions of model and data."""
 
 from __future__ import annotations
 

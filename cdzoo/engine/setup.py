@@ -21,7 +21,7 @@ _MAX_WORKERS = 8
 
 
 class Setup(NamedTuple):
-    """What a run trains with.
+    """Objects that a training run uses.
 
     Attributes:
         fabric: Devices, precision and processes.

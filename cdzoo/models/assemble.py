@@ -1,4 +1,4 @@
-"""From a config and replacements of its components to the components of a model."""
+"""Construction of the components of a model from its config and replacements."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def override(config: ModelCfg, options: Mapping[str, Any]) -> tuple[ModelCfg, di
 
     Args:
         config: Config of the registered or saved model.
-        options: Any of `OPTIONS`; None keeps what the config states, except that None and "none" remove the neck or decoder.
+        options: Any of `OPTIONS`; None keeps the value of the config, except that None and "none" remove the neck or decoder.
 
     Returns:
         The new config, and the components that were passed as instances or classes.
@@ -47,7 +47,7 @@ def override(config: ModelCfg, options: Mapping[str, Any]) -> tuple[ModelCfg, di
         if isinstance(value, Sequence) and not isinstance(value, str):
             changes[key] = tuple(value)
     if changes.get("in_chans", config.in_chans) != config.in_chans:
-        # The statistics of the config belong to its own bands.
+        # The mean and std of the config apply to its own bands only.
         changes.setdefault("mean", OTHER_MEAN)
         changes.setdefault("std", OTHER_STD)
     instances: dict[str, Any] = {}
@@ -134,7 +134,7 @@ def _component_cfg(kind: str, chosen: Any, current: ComponentCfg | None) -> Comp
     if isinstance(chosen, ComponentCfg):
         return chosen
     if isinstance(chosen, str):
-        # The name of the current component keeps its arguments, which mean nothing to another one.
+        # Arguments of the current component are kept only if it is named again.
         return current if current is not None and current.name == chosen else ComponentCfg(chosen)
     if isinstance(chosen, Sequence) and len(chosen) == 2 and isinstance(chosen[0], str) and isinstance(chosen[1], Mapping):
         return ComponentCfg(chosen[0], dict(chosen[1]))

@@ -148,7 +148,7 @@ def check_images(images: Sequence[Any], bands: Sequence[int]) -> None:
 def check_outputs(model: ChangeDetector) -> None:
     """Run the model once and compare the channels of each component with the ones it declares.
 
-    It runs on meta tensors, which costs no arithmetic; on zeros if an operator does not support meta tensors.
+    The inputs are meta tensors, which need no arithmetic, or zeros if an operator does not support meta tensors.
 
     Raises:
         ChannelMismatchError: A component returns other channels than it declares.

@@ -4,8 +4,8 @@ Source: S. Liu, C. Zhu, H. Yin, K. Qin, H. Lin, J. Huang, M. Xia, L. Weng, IEEE 
 doi 10.1109/JSTARS.2026.3675679.
 
 The width of the published network is not certain: descriptions of it say both "C = 96" and "10-15 M parameters", which no
-network of these parts can be at once (C = 96 has about 60 M). The data-set models keep the efficiency claim, with C = 40: the
-widest multiple of 8 whose parameters lie in that range, so that the inner width 2 C fills SIMD lanes and GPU warps evenly.
+network of these components satisfies (C = 96 has about 60 M). The models for data sets follow the number of parameters, with
+C = 40, the largest multiple of 8 in that range. A multiple of 8 makes the inner width 2 C fill SIMD lanes and GPU warps evenly.
 """
 
 from __future__ import annotations

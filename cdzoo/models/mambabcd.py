@@ -2,7 +2,7 @@
 
 Source: H. Chen, J. Song, C. Han, J. Xia, N. Yokoya, "ChangeMamba: Remote Sensing Change Detection With Spatiotemporal State
 Space Model", IEEE TGRS 62 (2024), doi 10.1109/TGRS.2024.3417253, arXiv 2404.03425. The sizes are those that the authors'
-code builds; the parameter counts printed in the paper (17.1, 49.9 and 84.7 M) are smaller and cannot be had from it.
+code builds; the parameter counts printed in the paper (17.1, 49.9 and 84.7 M) are smaller and do not follow from it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ for _size in ("tiny", "small", "base"):
 
 
 def _official_key(key: str) -> str:
-    """Levels are counted from 1, arrangements (parallel, cross, sequential) too."""
+    """Official levels and arrangements (parallel, cross, sequential) are counted from 1."""
     if key.startswith("backbone."):
         return "encoder." + vmamba_key(key.removeprefix("backbone."))
     if match := re.fullmatch(r"fusion\.levels\.(\d)\.arrangements\.(\d)\.(project|scan)\.(.+)", key):

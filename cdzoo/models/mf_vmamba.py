@@ -1,10 +1,10 @@
-"""What is public of MF-VMamba.
+"""MF-VMamba, as far as its code is public.
 
 Source: Z. Zhang, X. Fan, X. Wang, Y. Qin, J. Xia, "A Novel Remote Sensing Image Change Detection Approach Based on Multilevel
 State Space Model", IEEE TGRS 2024, doi 10.1109/TGRS.2024.3501303. The paper describes a VMamba encoder, a feature enhancement
-module and a multilevel attention decoder with large-kernel convolutions. No code of it is public: the repository that carries
-its name (121zzy/MF-Mamba) runs ChangeMamba's base model and holds one more decoder, unused, without a large-kernel
-convolution. That decoder is what is built here. It is not the paper's, and no published figure of the paper applies to it.
+module and a multilevel attention decoder with large-kernel convolutions. Their code is not public: the repository of
+this name (121zzy/MF-Mamba) runs the base model of ChangeMamba and contains another decoder, unused and without large-kernel
+convolutions. This module builds that decoder. It is not the decoder of the paper, and the scores of the paper do not apply to it.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _mf_vmamba(name: str, size: str, changes: dict[str, Any]) -> ModelCfg:
 
 @register_model
 def mfvmamba_altdec(**changes: Any) -> ModelCfg:
-    """The unused decoder of the public code on VMamba base, as that code builds it; not the model of the paper."""
+    """Unused decoder of the public code on VMamba base, with the sizes of that code; not the model of the paper."""
     description = "Unused decoder of the MF-Mamba repository on VMamba base"
     return _mf_vmamba("mfvmamba_altdec", "base", {"description": description, **changes})
 

@@ -61,7 +61,7 @@ for _dataset in ("levir", "whu"):
 
 
 def _official_key(key: str) -> str:
-    """Each stage is an encoder block that begins with the halving; the misspelt decoder is the authors'."""
+    """Each stage is an encoder block that begins with its downsampling; `deocder` is the spelling of the official code."""
     if match := re.fullmatch(r"backbone\.stages\.(\d)\.downsample\.(conv|norm)\.(\w+)", key):
         return f"encoder_block{int(match[1]) + 1}.downsample.{CONV_NORM[match[2]] + 1}.{match[3]}"
     if match := re.fullmatch(r"backbone\.stages\.(\d)\.blocks\.(\d+)\.(.+)", key):

@@ -1,4 +1,4 @@
-"""Tasks: what the outputs of a model mean, and how they are trained, composed and scored."""
+"""Tasks: the meaning of the outputs of a model, with loss, prediction and scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Task`: interface of what the outputs of a model mean."""
+"""`Task`: interface that defines the meaning of the outputs of a model."""
 
 from __future__ import annotations
 
@@ -76,5 +76,5 @@ class Task(ABC):
         """Add the pixels of a batch to an accumulator, and return the pixel counts of each sample."""
 
     def warning(self, scores: Scores) -> str:
-        """Return what is wrong with scores of a validation, and what to do about it; an empty string if nothing is."""
+        """Return a warning about validation scores, with advice; an empty string if there is none."""
         return ""

@@ -79,7 +79,7 @@ def _front_matter(config: ModelCfg, results: Mapping[str, Any]) -> str:
 
 
 def _dataset(results: Mapping[str, Any]) -> str:
-    """Return the last part of the path only, since paths of a machine must not be published."""
+    """Return only the last part of the path of the data, so that no local path is published."""
     data = results.get("data")
     name = data.get("data", "") if isinstance(data, Mapping) else str(data or "")
     return Path(name).name or "unknown"
@@ -99,7 +99,7 @@ def _interface(config: ModelCfg) -> str:
     bands = f"{config.bands[0]} bands" if config.bands[0] == config.bands[1] else f"{config.bands[0]} and {config.bands[1]} bands"
     logits = "one logit, sigmoid" if config.num_classes == 1 else f"{config.num_classes} logits, softmax, class 0 is no change"
     return (
-        f"Two images (B, {bands}, H, W) with values in [0, 1], H and W from 32 pixels on, normalized with mean "
+        f"Two images (B, {bands}, H, W) with values in [0, 1], H and W of at least 32 pixels, normalized with mean "
         f"{list(config.mean)} and standard deviation {list(config.std)}. Output: {logits}, at the size of the images."
     )
 
@@ -118,10 +118,10 @@ def _scores(results: Mapping[str, Any]) -> str:
 
 
 def _license(config: ModelCfg) -> str:
-    text = f"{config.license} (cdzoo {__version__}, which made these files)."
+    text = f"{config.license} (cdzoo {__version__}, which wrote these files)."
     if config.original:
         text += (
-            f" The network is that of {config.original}; weights converted from its checkpoints are under its terms, and "
-            "where those say nothing, ask its authors."
+            f" The network was published as {config.original}; weights converted from its checkpoints are subject to its "
+            "license; if none is stated, ask the authors."
         )
     return text
