@@ -25,8 +25,8 @@ from cdzoo.registry import MODELS
 SCAN = "selective_scan"
 CONVENTION = (
     "GMACs are counted by fvcore for one pair of images (both dates), one per multiply-add. Norms and resizing are included; "
-    "elementwise operations, softmax and pooling are not. The selective scan adds 9 B L D N + B L D per direction, the formula of "
-    "VMamba's authors, which is included in the GMACs and also listed as 'scan'. GFLOPs = 2 (GMACs - scan) + scan."
+    "elementwise operations, softmax and pooling are not. The selective scan adds 9 B L D N + B L D per direction, the formula "
+    "of VMamba's authors, which is included in the GMACs and also listed as 'scan'. GFLOPs = 2 (GMACs - scan) + scan."
 )
 # Views and dropout: no multiply-adds.
 _FREE = ("aten::mT", "aten::expand_as", "aten::feature_dropout", "aten::dropout")
@@ -175,9 +175,7 @@ def count_models(names: Sequence[str], size: int | tuple[int, int] = 256, batch:
         target = MODELS.aliases().get(name, name)
         if target not in known:
             known[target] = count(create_model(name), size, batch, name)
-        cost = known[target]
-        registered = MODELS.get(name)().name if name in MODELS else cost.registered
-        yield replace(cost, model=name, registered=registered)
+        yield replace(known[target], model=name)
 
 
 def _quiet(analysis: Any) -> Any:

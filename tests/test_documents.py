@@ -26,7 +26,7 @@ def commands(name):
     return [command.strip() for line in lines for command in line.split("&&") if command.strip()]
 
 
-def test_the_ten_line_fusion_of_contributing_works(tmp_path):
+def test_fusion_example_of_contributing_works(tmp_path):
     (source,) = blocks("CONTRIBUTING.md", "python")
     assert len([line for line in source.splitlines() if line.strip()]) <= 10
     (tmp_path / "my_fusion.py").write_text(source)

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from cdzoo.backbones.vss import PatchMerging, VSSBackbone
+from cdzoo.backbones.vss import PatchEmbed, PatchMerging, VSSBackbone
 from cdzoo.decoders.csie import CSIE
 from cdzoo.fusion.bfa import BFA
 from cdzoo.fusion.cbam import CBAM
@@ -97,7 +97,7 @@ def test_backbone_pyramid_and_stochastic_depth():
     ]
     rates = [getattr(m.drop_path, "drop_prob", 0.0) for m in backbone.modules() if isinstance(m, VSSBlock)]
     assert rates == pytest.approx([0, 0.05, 0.1, 0.15, 0.2])
-    assert backbone.patch_embed.proj.kernel_size == backbone.patch_embed.proj.stride == (4, 4)
+    assert isinstance(backbone.patch_embed, PatchEmbed) and backbone.patch_embed.proj.kernel_size == (4, 4)
 
 
 def _cbr(block, x):

@@ -92,7 +92,7 @@ def test_install_commands_are_parsed():
     assert words == ["-e", ".[dev,ray]", "build", "ruff>=0.8"] and extras_of(words) == {"dev", "ray"}
 
 
-def test_pre_commit_runs_the_versions_of_ci():
+def test_pre_commit_uses_the_versions_of_ci():
     checked = set()
     for repo in load(ROOT / ".pre-commit-config.yaml")["repos"]:
         for hook in repo["hooks"]:

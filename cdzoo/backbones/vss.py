@@ -19,6 +19,19 @@ from cdzoo.layers.stages import StagedBackbone
 from cdzoo.registry import register_backbone
 
 
+class PatchEmbed(nn.Module):
+    """Embedding of non-overlapping patches p x p: (B, in_chans, H, W) -> channels-last (B, H / p, W / p, channels)."""
+
+    def __init__(self, in_chans: int, channels: int, patch_size: int = 4) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_chans, channels, patch_size, stride=patch_size)
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the patch embeddings of an image."""
+        return self.norm(self.proj(x).permute(0, 2, 3, 1))
+
+
 class PatchMerging(nn.Module):
     """2x downsampling of a channels-last map: (B, H, W, C) -> (B, ceil(H / 2), ceil(W / 2), 2 C).
 
@@ -71,14 +84,11 @@ class VSSBackbone(StagedBackbone):
         scan: str = "cross",
         drop_path: float = 0.0,
     ) -> None:
-        from timm.layers import PatchEmbed  # imported here because timm takes seconds to import
-
         if channels < 1 or d_state < 1 or expand <= 0:
             raise ConfigError(f"backbone vss: channels, d_state and expand must be positive, got {channels}, {d_state}, {expand}")
         widths = [channels * 2**i for i in range(len(depths))]
         super().__init__("vss", in_chans, widths, depths, drop_path)
-        options = {"norm_layer": nn.LayerNorm, "flatten": False, "output_fmt": "NHWC"}
-        self.patch_embed = PatchEmbed(None, 4, in_chans, channels, **options)  # (B, H / 4, W / 4, channels)
+        self.patch_embed = PatchEmbed(in_chans, channels)
         self.stages = nn.ModuleList()
         for i, (width, rates) in enumerate(zip(widths, drop_path_rates(drop_path, depths), strict=True)):
             blocks: list[nn.Module] = [PatchMerging(width // 2)] if i else []

@@ -28,13 +28,11 @@ def pick_device(name: str) -> torch.device:
     """
     import torch
 
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return torch.device(next(device for device in ("cuda", "mps", "cpu") if available[device]))
-    if not available.get(name, False):
-        shown = ", ".join(device for device in available if available[device])
-        raise ConfigError(f"--device {name}: not available; available: {shown}, auto")
-    return torch.device(name)
+    devices = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = [device for device, found in devices.items() if found]
+    if name not in (*available, "auto"):
+        raise ConfigError(f"--device {name}: not available; available: {', '.join(available)}, auto")
+    return torch.device(available[0] if name == "auto" else name)
 
 
 def model_source(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cdzoo.cli.common import PICTURES
@@ -34,10 +34,7 @@ def check(path: str, *, exclude: list[str] = [], sheet: str = "data_check.png") 
         with replace_atomically(picture) as temporary:
             report.sheet.save(temporary)
         print(f"contact sheet: {picture}")
-    for problem in report.problems:
-        print(f"problem: {problem}")
-    print(f"{len(report.problems)} problem(s)" if report.problems else "no problems")
-    return 1 if report.problems else 0
+    return _print_problems(report.problems, "no problems")
 
 
 def show_datasets() -> None:
@@ -86,11 +83,7 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
     if not folder.is_dir():
         print(f"not downloaded: there is no folder {folder}")
         return 0
-    problems = dataset.verify(folder)
-    for problem in problems:
-        print(f"problem: {problem}")
-    print(f"{len(problems)} problem(s)" if problems else f"complete in {folder}")
-    return 1 if problems else 0
+    return _print_problems(dataset.verify(folder), f"complete in {folder}")
 
 
 def prepare(
@@ -140,6 +133,14 @@ def prepare(
     pairs = {split: split_files(DataCfg(name), split, folder) for split in splits}
     counts = write_tiles(pairs, Path(out), tile)
     print(f"{out}: {', '.join(f'{split} {count} tiles' for split, count in counts.items())}; use it with --data {out}")
+
+
+def _print_problems(problems: Sequence[str], success: str) -> int:
+    """Print problems, or `success` if there are none; return the exit code."""
+    for problem in problems:
+        print(f"problem: {problem}")
+    print(f"{len(problems)} problem(s)" if problems else success)
+    return 1 if problems else 0
 
 
 def _counts(splits: Mapping[str, int]) -> str:

@@ -112,7 +112,7 @@ def sized(count):
         yield Sample(images, {"mask": (torch.rand(size, generator=generator) > 0.5).long()}, f"s{index}")
 
 
-def test_few_samples_wait_if_all_sizes_differ():
+def test_few_samples_are_buffered_if_all_sizes_differ():
     read, most = 0, 0
 
     def reading():

@@ -87,7 +87,7 @@ class TestNamedModels:
         for name in ("glmamba_tiny", "glmamba_tiny.synthetic"):
             np.testing.assert_array_equal(cdzoo.predict_pair(name, A, B).probability, expected)
 
-    def test_a_folder(self, tiny, tmp_path):
+    def test_folders_load_their_weights(self, tiny, tmp_path):
         model = tiny()
         model.save_pretrained(tmp_path / "model")
         change = cdzoo.predict_pair(f"local-dir:{tmp_path / 'model'}", A, B)

@@ -69,7 +69,7 @@ def test_interpreted_kernels_agree_with_float64(name, interpreted):
         (8, 1280, 16384, 4, True),  # a map per direction would take 2.7 GB
     ],
 )
-def test_plan(batch, channels, length, segments, one_by_one):
+def test_launch_plan(batch, channels, length, segments, one_by_one):
     tile = triton_tiles.Tile(4, 4, 1, 1, 2)
     plan = scan_triton.plan(batch, 4, length, channels, tile, 132 * 8)
     assert (plan.segments, plan.one_by_one) == (segments, one_by_one)
