@@ -3,8 +3,8 @@
 In order: every kernel against `reference` in float64; the scan of SS2D, forward and training, with each backend and with VMamba's
 way of doing it (four permuted copies of the map, scanned as one sequence of channels, and merged), with the bytes that each case
 must move and the rate of a copy to compare them with; two networks end to end. Cases that exceed the budget are listed
-as skipped. Candidates run interleaved; times are measured with CUDA events, as minimum and median over the rounds. Small problems
-are limited by Python, so each scan is also captured in a CUDA graph whose replay is timed, which is the time of the kernels alone.
+as skipped. Candidates run interleaved; times are measured with CUDA events, as minimum and median over the rounds. Small
+problems are limited by Python, so the replay of a CUDA graph of each scan is timed, too, which is the time of the kernels alone.
 
 ``--device cpu --quick`` runs the same script on tiny problems, which checks it.
 """

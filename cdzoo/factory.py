@@ -68,7 +68,7 @@ def list_models(filter: Patterns = "*", module: str = "", pretrained: bool = Fal
     """
     names = MODELS.list(filter, exclude_filters, aliases=filter != "*")
     if module:
-        # An alias is a partial of the function that it stands for.
+        # An alias that changes fields is a functools.partial.
         functions = {name: getattr(MODELS.get(name), "func", MODELS.get(name)) for name in names}
         names = [name for name, function in functions.items() if function.__module__.rpartition(".")[2] == module]
     if pretrained:

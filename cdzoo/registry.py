@@ -106,7 +106,7 @@ class Registry(Generic[T]):
         return select([*self._entries, *(self._aliases if aliases else ())], pattern, exclude)
 
     def aliases(self) -> Mapping[str, str]:
-        """Return the name of the entry that each alias stands for."""
+        """Return the name of the entry of each alias."""
         self._load()
         return {name: target for name, (target, _) in sorted(self._aliases.items(), key=lambda item: natural_key(item[0]))}
 
@@ -141,7 +141,7 @@ class Registry(Generic[T]):
 
 
 def _qualified(entry: Any) -> str:
-    inner = getattr(entry, "func", entry)  # functools.partial has no name of its own
+    inner = getattr(entry, "func", entry)  # functools.partial has no name
     return f"{getattr(inner, '__module__', '?')}.{getattr(inner, '__qualname__', repr(inner))}"
 
 

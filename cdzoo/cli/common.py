@@ -1,4 +1,4 @@
-"""Models and devices named on the command line."""
+"""Models, devices and outputs named on the command line."""
 
 from __future__ import annotations
 

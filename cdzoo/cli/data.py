@@ -154,7 +154,7 @@ def _get(url: str, sha256: str | None, folder: Path) -> None:
     archive = folder.parent / (Path(url.split("?")[0]).name or "archive")
     stem = archive.name.split(".")[0]
     fetch(url, archive, sha256)
-    # train.zip, val.zip and test.zip go to folders of their own; a single archive becomes the folder itself.
+    # train.zip, val.zip and test.zip go to separate folders; a single archive becomes the folder itself.
     target = folder / stem if stem in ("train", "val", "test") else folder
     target.parent.mkdir(parents=True, exist_ok=True)
     unpack(archive, target)

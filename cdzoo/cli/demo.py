@@ -59,7 +59,7 @@ def demo(*, output: str = "cdzoo_demo.png", steps: int = 0, size: int = 256, see
         rows.append((int(target.sum()), panels))
     titles = ["before", "after", "target", "prediction", "TP white, FP red, FN blue"]
     with replace_atomically(picture) as temporary:
-        # The scenes with the most change, whatever the prediction.
+        # The scenes with the most change, regardless of the prediction.
         shown = sorted(rows, key=lambda row: -row[0])[:3]
         strip([panels for _, panels in shown], titles).save(temporary)
     seconds = time.monotonic() - start

@@ -47,7 +47,7 @@ def train(
         overwrite: Replace an existing run in --out.
         recipe: Training recipe (cdzoo list --kind recipe), or a YAML file.
         resume: Folder of a run to continue from its last checkpoint.
-        seeds: Train once per seed, each in a folder of its own.
+        seeds: Train once per seed, each in a separate folder.
     """
     leader = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
     folder = Path(resume or out or f"runs/{Path(model.model_name).name}")

@@ -29,7 +29,7 @@ def list_names(
     Args:
         pattern: Wildcard on names, such as 'glmamba*'.
         kind: Only one kind; models and components by default.
-        aliases: Show the aliases of models too, with the model that each stands for.
+        aliases: Show the aliases of models too, each with its model.
     """
     sections = {name: dict(_entries(name, pattern)) for name in ((kind,) if kind else ("model", *COMPONENTS))}
     if aliases and kind not in ("recipe", "weight"):

@@ -1,4 +1,4 @@
-"""Pictures of predictions beside their targets, for training runs and evaluations."""
+"""Pictures of predictions next to their targets, for training runs and evaluations."""
 
 from __future__ import annotations
 

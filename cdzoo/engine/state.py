@@ -39,7 +39,7 @@ class Best:
 
 @dataclass
 class TrainState:
-    """State of a training run, besides the weights, the optimizer and the gradient scaler.
+    """State of a training run, except for the weights, the optimizer and the gradient scaler.
 
     Attributes:
         settings: Settings that a resumed run must share, see `TrainCfg.fixed`.

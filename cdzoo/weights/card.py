@@ -110,11 +110,11 @@ def _scores(results: Mapping[str, Any]) -> str:
         return "None are stored with these weights."
     protocol = results.get("protocol", {})
     rows = "\n".join(f"| {name} | {100 * float(scores[name]):.2f} |" for name in _SCORES if name in scores)
-    said = f"{results.get('provenance', 'unknown provenance')}; data `{_dataset(results)}`, split {results.get('split', 'val')}"
+    text = f"{results.get('provenance', 'unknown provenance')}; data `{_dataset(results)}`, split {results.get('split', 'val')}"
     if protocol:
         name, digest, threshold = (protocol.get(key, "not stated") for key in ("name", "hash", "threshold"))
-        said += f", protocol `{name}` (hash {digest}, threshold {threshold})"
-    return f"| score | percent |\n|---|---|\n{rows}\n\n{said}."
+        text += f", protocol `{name}` (hash {digest}, threshold {threshold})"
+    return f"| score | percent |\n|---|---|\n{rows}\n\n{text}."
 
 
 def _license(config: ModelCfg) -> str:
