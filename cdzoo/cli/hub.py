@@ -20,7 +20,7 @@ def convert(
     """Convert an official checkpoint to a model folder.
 
     Args:
-        checkpoint: Official checkpoint: .pth, .pt or .safetensors.
+        checkpoint: File of the authors: .pth, .pt or .safetensors.
         out: Folder to write.
         model: Model of the checkpoint (cdzoo list --kind model).
         backbone: Backbone of the checkpoint, for an encoder pretrained on ImageNet, such as vmamba_tiny.

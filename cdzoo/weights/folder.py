@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cdzoo.config import ModelCfg
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.files import replace_atomically, write_text
-from cdzoo.weights.state import check_state, read_tensors, shapes, write_tensors
+from cdzoo.weights.state import check_state, read_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -129,6 +129,7 @@ def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.Pa
             f"backbone_weights={source}: no such file; cdzoo convert --backbone NAME checkpoint.pth FOLDER writes one"
         )
     state = read_tensors(file)
-    check_state(str(file), state, shapes(backbones[0].state_dict()), f"backbone {name}")
+    expected = {key: tuple(value.shape) for key, value in backbones[0].state_dict().items()}
+    check_state(str(file), state, expected, f"backbone {name}")
     for backbone in backbones:
         backbone.load_state_dict(state, strict=True)
