@@ -59,16 +59,12 @@ class LoadReport:
 
 def compare(given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> LoadReport:
     """Compare the keys and shapes of a state dict with the expected ones."""
-    shared = [key for key in expected if key in given]
+    reshaped = {key: tuple(given[key].shape) for key in expected if key in given and tuple(given[key].shape) != expected[key]}
     return LoadReport(
-        matched=[key for key in shared if tuple(given[key].shape) == expected[key]],
+        matched=[key for key in expected if key in given and key not in reshaped],
         missing=[key for key in expected if key not in given],
         unexpected=[key for key in given if key not in expected],
-        reshaped=[
-            f"{key} {tuple(given[key].shape)} instead of {expected[key]}"
-            for key in shared
-            if tuple(given[key].shape) != expected[key]
-        ],
+        reshaped=[f"{key} {shape} instead of {expected[key]}" for key, shape in reshaped.items()],
     )
 
 
