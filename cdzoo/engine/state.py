@@ -145,7 +145,7 @@ def load(out: Path, new: TrainState, model: ChangeDetector, setup: Setup) -> Tra
     try:
         model.load_state_dict(checkpoint.weights)
     except RuntimeError as error:
-        raise ConfigError(f"{out}: the run trained another model than {model.config.name} ({error})") from error
+        raise ConfigError(f"{out}: the training state is of another model than {model.config.name} ({error})") from error
     setup.optimizer.load_state_dict(checkpoint.state["optimizer"])
     if setup.ema and checkpoint.ema is not None:
         setup.ema.module.load_state_dict(checkpoint.ema)
