@@ -2,9 +2,9 @@
 
 In order: every kernel against `reference` in float64; the scan of SS2D, forward and training, with each backend and with VMamba's
 way of doing it (four permuted copies of the map, scanned as one sequence of channels, and merged), with the bytes that each case
-must move and the rate of a copy to compare them with; two networks end to end. What the budget does not cover is listed as
-skipped. Candidates run in turn, round after round; times are those of CUDA events, the shortest and the median of the rounds.
-Small problems wait for Python, so each scan is also captured in a CUDA graph, whose replay is timed: what the kernels alone take.
+must move and the rate of a copy to compare them with; two networks end to end. Cases that exceed the budget are listed
+as skipped. Candidates run interleaved; times are measured with CUDA events, as minimum and median over the rounds. Small
+problems are limited by Python, so the replay of a CUDA graph of each scan is timed, too, which is the time of the kernels alone.
 
 ``--device cpu --quick`` runs the same script on tiny problems, which checks it.
 """
@@ -57,7 +57,7 @@ def clock(run: Callable[[], Any], device: str) -> float:
 
 
 def in_turn(runs: dict[str, Callable[[], Any]], device: str, rounds: int, graphs: bool = False) -> dict[str, Any]:
-    """Time candidates in turn and return their times and peak memory; a candidate that fails has its error instead."""
+    """Time candidates interleaved and return their times and peak memory; for a candidate that fails, its error."""
     result: dict[str, Any] = {}
     for name, run in runs.items():
         try:
@@ -173,7 +173,7 @@ def _runner(backend: str, function: Callable[..., Tensor], args: ScanArgs, train
 
 
 def _ratios(times: dict[str, Any], key: str = "min_ms") -> dict[str, float]:
-    """Return how many times the time of `triton` the others take."""
+    """Return the times of the other candidates divided by that of `triton`."""
     own = times.get("triton", {}).get(key)
     return {name: entry[key] / own for name, entry in times.items() if own and key in entry}
 
@@ -227,7 +227,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--budget", type=float, default=240.0, help="seconds after which no further case is started")
+    parser.add_argument("--budget", type=float, default=240.0, help="time in seconds after which no further case is started")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--quick", action="store_true", help="tiny problems, two rounds")
     chosen = parser.parse_args()
@@ -259,7 +259,7 @@ def main() -> int:
             if time.monotonic() > limit:
                 report["skipped"].append(f"{section} after entry {len(report[section])}")
                 break
-        # Written after every section: a run that is cut off leaves what it has.
+        # Written after every section, so that an interrupted run keeps its results.
         chosen.out.parent.mkdir(parents=True, exist_ok=True)
         chosen.out.write_text(json.dumps(report, indent=1) + "\n")
     wrong = [entry for entry in report["correctness"] if not entry["correct"]]

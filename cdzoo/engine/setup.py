@@ -21,7 +21,7 @@ _MAX_WORKERS = 8
 
 
 class Setup(NamedTuple):
-    """What a run trains with.
+    """Objects that a training run uses.
 
     Attributes:
         fabric: Devices, precision and processes.
@@ -48,7 +48,11 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # batch norms use the statistics of all GPUs
         nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     model.to(fabric.device)
-    ema = build_ema(model, cfg)
+    ema: Any = None
+    if cfg.ema:
+        from timm.utils import ModelEmaV3
+
+        ema = ModelEmaV3(model, decay=cfg.ema).requires_grad_(False)
     objective: Any = Objective(model, cfg)
     if cfg.compile:
         objective = torch.compile(objective)
@@ -106,17 +110,6 @@ def build_optimizer(model: ChangeDetector, cfg: TrainCfg) -> torch.optim.Optimiz
         )
     except (AssertionError, ValueError) as error:
         raise ConfigError(f"optimizer '{cfg.optimizer}' is not an optimizer of timm ({error})") from error
-
-
-def build_ema(model: ChangeDetector, cfg: TrainCfg) -> Any:
-    """Return the moving average of the weights (`timm.utils.ModelEmaV3`); None without `cfg.ema`."""
-    if not cfg.ema:
-        return None
-    from timm.utils import ModelEmaV3
-
-    ema = ModelEmaV3(model, decay=cfg.ema)
-    ema.requires_grad_(False)
-    return ema
 
 
 def update_ema(fabric: Fabric, ema: Any, model: ChangeDetector) -> None:

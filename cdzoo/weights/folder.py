@@ -22,7 +22,7 @@ RESULTS_FILE = "results.json"
 PICTURE_FILE = "example.png"
 
 _MAX_CONFIG_BYTES = 1 << 20
-# Options of timm encoders that open or download files, which a config from elsewhere must not control.
+# Options of timm encoders that open or download files, which an untrusted config must not set.
 _FILE_OPTIONS = frozenset(("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir", "pretrained_strict"))
 
 
@@ -105,7 +105,7 @@ def read_config(file: Path) -> ModelCfg:
         raise ConfigError(f"{file}: the model config is not text: {error}") from error
     if options := _FILE_OPTIONS & config.backbone.kwargs.keys():
         raise ConfigError(
-            f"{file}: the arguments {', '.join(sorted(options))} of the backbone open or download files, which a config must not"
+            f"{file}: the arguments {', '.join(sorted(options))} of the backbone open or download files, which is not allowed"
         )
     return config
 
