@@ -32,8 +32,8 @@ def main() -> None:
         rows = []
         for i in range(min(options.pairs, len(scenes))):
             scene = scenes[i]
-            images = [scene[key].permute(1, 2, 0).numpy() for key in ("image_a", "image_b")]
-            rows.append([*images, mask_picture(scene["mask"].numpy().astype(np.uint8))])
+            images = [image.permute(1, 2, 0).numpy() for image in scene.images]
+            rows.append([*images, mask_picture(scene.target["mask"].numpy().astype(np.uint8))])
         halves = [left + right for left, right in zip(rows[::2], rows[1::2], strict=False)]
         strip(halves, ["before", "after", "truth"] * 2).save(options.sheet)
     rates = []
