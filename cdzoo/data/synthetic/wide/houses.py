@@ -14,7 +14,8 @@ SHINGLES: tuple[RGB, ...] = (
 )  # fmt: skip
 TILES: tuple[RGB, ...] = ((176, 104, 76), (158, 92, 70), (188, 124, 92), (150, 84, 66), (170, 130, 104), (128, 70, 58))
 METALS: tuple[RGB, ...] = (
-    (222, 224, 224), (196, 200, 202), (168, 174, 178), (138, 150, 160), (96, 128, 158), (108, 140, 122), (164, 96, 74), (60, 96, 150)
+    (226, 227, 226), (200, 203, 204), (182, 186, 188), (168, 172, 174), (138, 146, 152), (150, 140, 128), (112, 130, 146), (112, 130, 120),
+    (150, 100, 84), (70, 100, 144),
 )  # fmt: skip
 FLATS: tuple[RGB, ...] = (
     (240, 240, 236), (228, 228, 224), (208, 208, 206), (186, 186, 184), (160, 160, 158), (132, 132, 132), (106, 106, 108),
@@ -34,7 +35,7 @@ class Style:
 
     def __init__(self, rand: Random, kind: str) -> None:
         self.rand, self.kind = rand, kind
-        self.spread = rand.uniform(0, 0.7)
+        self.spread = rand.uniform(0, 0.9) ** (1.0 if kind == "town" else 2.0)
         common = {"suburb": (0.75, 0.9, 0.97), "estate": (0.6, 0.9, 0.97), "country": (0.4, 0.5, 0.95)}.get(kind, (0.3, 0.6, 0.8))
         draw = rand.random()
         self.material = next((m for m, p in zip(("shingles", "tiles", "metal"), common, strict=True) if draw < p), "flat")
@@ -51,7 +52,7 @@ class Style:
         flat = rand.random() < self.flat if flat is None else flat
         material, color = self.material, self.color
         if rand.random() < self.spread:
-            material = rand.choice(("shingles", "shingles", "tiles", "metal"))
+            material = rand.choice(("shingles", "shingles", "shingles", "tiles", "metal"))
             color = self._color(material)
         if flat:
             material, color = "flat", self._color("flat")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -90,26 +91,59 @@ def add_earthworks(rand: Random, site: Site, dates: list[int], scenario: Scenari
             site.add(Patch(path, "track", rand.uniform(0.85, 1.2), rand.uniform(1.5, 6)), dates)
 
 
-def add_streets(rand: Random, site: Site, lines: tuple[list[Points], list[Points]], unpaved: tuple[bool, bool]) -> None:
-    """Add roadways with curbs, sidewalks and markings."""
-    street, walks, marked = site.street_width, site.kind == "suburb" and rand.random() < 0.7, rand.random() < 0.3
+@dataclass(frozen=True)
+class Roads:
+    """Center lines (N, 2) of the streets at both dates, and how they are built.
+
+    Attributes:
+        lines: Center lines at each date.
+        unpaved: Whether the streets of each date are of dirt.
+        material: Material of the roadways.
+        verge: Width of the strips of grass between roadways and sidewalks; 0 without sidewalks.
+        tone: Brightness factor.
+        bulb: Radius of the turning circles at the ends; 0 without.
+    """
+
+    lines: tuple[list[Points], list[Points]]
+    unpaved: tuple[bool, bool]
+    material: str
+    verge: float
+    tone: float
+    bulb: float
+
+
+def draw_roads(rand: Random, site: Site, lines: tuple[list[Points], list[Points]], unpaved: tuple[bool, bool]) -> Roads:
+    """Sample how the streets of a site are built."""
+    town, suburb = site.kind == "town" and rand.random() < 0.4, site.kind == "suburb"
+    verge = rand.uniform(1.2, 3) if suburb and rand.random() < 0.7 else 0.0
     material = rand.choice(("asphalt", "asphalt", "concrete"))
-    town, verge = site.kind == "town" and rand.random() < 0.4, rand.uniform(1.5, 3)
-    tone, bulb = rand.uniform(0.85, 1.15), rand.uniform(0.9, 1.4) * street
+    bulb = rand.uniform(0.9, 1.4) * site.street_width if suburb else 0.0
+    return Roads(lines, (unpaved[0] or town, unpaved[1] or town), material, verge, rand.uniform(0.85, 1.15), bulb)
+
+
+def add_sidewalks(site: Site, roads: Roads) -> None:
+    """Add sidewalks and verges, which driveways cross."""
+    width = site.street_width + 2 * roads.verge
     for date in (0, 1):
-        dirt = unpaved[date] or town
-        outlines = [ribbons(line, (street + 2 * verge + 2.4, street + 2 * verge, street + 0.9, street)) for line in lines[date]]
-        for each in outlines if walks and not dirt else ():
-            site.add(Patch(_pairs(each[0]), "walk"), [date])
-            site.add(Patch(_pairs(each[1]), "lawn"), [date])
-        layers = [(3, "track")] if dirt else [(2, "curb"), (3, material)]
-        for layer, name in layers:
-            for each, line in zip(outlines, lines[date], strict=True):
-                site.add(Patch(_pairs(each[layer]), name, tone), [date])
-                if site.kind == "suburb":
+        if roads.verge and not roads.unpaved[date]:
+            for line in roads.lines[date]:
+                outer, inner = ribbons(line, (width + 2.6, width))
+                site.add(Patch(_pairs(outer), "walk"), [date])
+                site.add(Patch(_pairs(inner), "lawn"), [date])
+
+
+def add_roadways(rand: Random, site: Site, roads: Roads) -> None:
+    """Add roadways with curbs and markings."""
+    street, marked = site.street_width, rand.random() < 0.3
+    for date in (0, 1):
+        dirt, lines = roads.unpaved[date], roads.lines[date]
+        for extra, material in ((0.0, "track"),) if dirt else ((0.9, "curb"), (0.0, roads.material)):
+            for line in lines:
+                site.add(Patch(_pairs(ribbons(line, (street + extra,))[0]), material, roads.tone), [date])
+                if roads.bulb:
                     x, y = line[-1].tolist()
-                    site.add(Patch(blob_circle(x, y, bulb + 0.5 * (layer == 2)), name, tone), [date])
-        for line in lines[date] if marked and not dirt else ():
+                    site.add(Patch(blob_circle(x, y, roads.bulb + 0.5 * extra), material, roads.tone), [date])
+        for line in lines if marked and not dirt else ():
             for start, end in zip(line[::2].tolist(), line[1::2].tolist(), strict=False):
                 site.add(Patch([tuple(start), tuple(end)], "paint", 0.95, 0.25), [date])
 

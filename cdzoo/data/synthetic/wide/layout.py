@@ -187,9 +187,9 @@ def lot_patches(rand: Random, site: Site, lot: Lot, change: str, drive: Rect | N
     outline, near = lot.rect(), NEIGHBORHOODS[site.kind]
     present = [date for date, exists in enumerate((change != "appears", change != "disappears")) if exists and change != "empty"]
     absent = [date for date in (0, 1) if date not in present]
-    state = rand.choice(("none", "none", "bare", "bare", "slab", "dry", "lawn"))
+    state = rand.choice(("none", "none", "none", "bare", "bare", "slab", "dry", "lawn"))
     if change == "empty":
-        state = rand.choice(("none", "none", "none", "bare", "dry", "slab")) if site.kind != "country" else "none"
+        state = rand.choice(("none",) * 6 + ("bare", "bare", "dry", "slab")) if site.kind != "country" else "none"
         absent = [0, 1] if not pseudo or rand.random() < 0.4 else [rand.choice((0, 1))]
     if state in ("bare", "slab"):
         site.add(Patch(outline.corners(-0.5), "bare", rand.uniform(0.85, 1.15)), absent)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from cdzoo.data.synthetic.shapes import Array, Point, noise, noise_sum, shifted, swept_outline
 from cdzoo.data.synthetic.wide.palette import STOPS, Palette
@@ -31,19 +31,20 @@ class Pen:
     def __init__(self, image: Image.Image, scale: float) -> None:
         self.draw, self.scale = ImageDraw.Draw(image), scale
 
-    def _to_pixels(self, points: Iterable[Point]) -> list[Point]:
+    def to_pixels(self, points: Iterable[Point]) -> list[Point]:
+        """Return points of the site as points of the image."""
         k = self.scale
         return [(x * k + MARGIN - 0.5, y * k + MARGIN - 0.5) for x, y in points]
 
     def polygon(self, points: Iterable[Point], fill: int | tuple[int, ...]) -> None:
         """Fill a polygon."""
-        self.draw.polygon(self._to_pixels(points), fill=fill)
+        self.draw.polygon(self.to_pixels(points), fill=fill)
 
     def line(self, points: Iterable[Point], fill: int | tuple[int, ...], width: float) -> None:
         """Draw a line of `width` meters, at least one pixel; thinner lines are left out where they would be too thick."""
         pixels = width * self.scale
         if pixels > 0.3:
-            self.draw.line(self._to_pixels(points), fill=fill, width=max(1, round(pixels)), joint="curve" if pixels > 4 else None)
+            self.draw.line(self.to_pixels(points), fill=fill, width=max(1, round(pixels)), joint="curve" if pixels > 12 else None)
 
 
 @functools.cache
@@ -54,7 +55,7 @@ def _atlas() -> Array:
     draw = ImageDraw.Draw(image)
     points = rng.uniform(0, side, (11000, 2))
     radii = CROWN * rng.gamma(8, 1 / 8, len(points))
-    tops = rng.uniform(0.55, 1, len(points))
+    tops = rng.uniform(0.4, 1, len(points))
     for i in np.argsort(tops):
         (x, y), r = points[i], radii[i]
         for share, level in ((1.0, 0.45), (0.8, 0.72), (0.55, 0.9), (0.3, 1.0)):
@@ -83,11 +84,11 @@ class Ground:
         self.roughness = np.float32(rng.uniform(0.4, 1.5))
         self.wood = noise_sum(rng, height, width, {max(10.0, 40 * scale): 0.7, max(6.0, 10 * scale): 0.45}) + np.float32(0.3) * self.clumps
         self.trees = _crop(rng, height, width, scale)
-        self.mixed = noise(rng, height, width, max(3.0, 5 * scale))
-        angle, period = rng.uniform(0, np.pi), max(2.2, rng.uniform(0.8, 7) * scale)
+        self.mixed = noise_sum(rng, height, width, {max(4.0, 6 * scale): 1.0})
+        angle, period = rng.uniform(0, np.pi), max(2.2, rng.uniform(0.8, 4.5) * scale)
         y, x = np.ogrid[:height, :width]
         phase = (x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / period)
-        self.rows = np.sin(phase.astype(np.float32) + np.float32(0.5) * self.clumps) * np.float32(rng.uniform(0.05, 0.3))
+        self.rows = np.sin(phase.astype(np.float32) + np.float32(0.5) * self.clumps) * np.float32(rng.uniform(0.03, 0.16))
 
 
 def _crop(rng: np.random.Generator, height: int, width: int, scale: float) -> Array:
@@ -109,26 +110,40 @@ def paint(site: Site, date: int, view: View, palette: Palette, ground: Ground) -
     layers = [Image.new("L", (width, height), value) for value in (0, 255, 0, 0)]
     shade, free, rows, crowns = layers
     pen, dark, clear, furrows = (Pen(layer, ground.scale) for layer in (image, shade, free, rows))
+    plowed = False
     for patch in site.ground[date]:
         r, g, b, rough = palette.colors[patch.material]
-        color = *(min(255, int(c * patch.tone)) for c in (r, g, b)), rough
-        for target, fill in ((pen, color), (clear, 0 if patch.clear else 255), (furrows, 255 * patch.furrows)):
-            if patch.width:
-                if target is not furrows:
-                    target.line(patch.points, fill, patch.width)
-            elif target is not clear or patch.clear:
-                target.polygon(patch.points, fill)
+        t = patch.tone
+        color = min(255, int(r * t)), min(255, int(g * t)), min(255, int(b * t)), rough
+        plowed |= patch.furrows
+        if patch.width:
+            pen.line(patch.points, color, patch.width)
+            if patch.clear and site.woods > 0:
+                clear.line(patch.points, 0, patch.width)
+            continue
+        points = pen.to_pixels(patch.points)
+        pen.draw.polygon(points, fill=color)
+        if patch.clear and site.woods > 0:
+            clear.draw.polygon(points, fill=0)
+        if plowed:
+            furrows.draw.polygon(points, fill=255 * patch.furrows)
     _draw_cars(pen, dark, site, date, view)
     houses = [house for house in site.houses[date] if any(_near(w, site) for w in house.wings)]
     _draw_houses(pen, dark, clear, houses, view, ground.scale)
-    k = ground.scale
-    for x, y, r in site.trees[date].tolist():
-        x, y, r = x * k + MARGIN, y * k + MARGIN, r * k
-        for share, level in ((1.0, 120), (0.78, 180), (0.45, 230)) if r > 1.5 else ((1.0, 200),):
-            crowns_draw = Pen(crowns, 1).draw if share == 1.0 and level == 120 else crowns_draw if share < 1 else Pen(crowns, 1).draw
-            s = share * r
-            crowns_draw.ellipse((x - s, y - s, x + s, y + s), fill=level)
-    return _apply_light(image, (shade, free, rows, crowns), site, view, palette, ground)
+    _draw_crowns(Pen(crowns, ground.scale), site.trees[date].tolist())
+    crowns = crowns.filter(ImageFilter.BoxBlur(0.7))
+    return _apply_light(image, (shade, free, rows, crowns), plowed, site.woods, view, palette, ground)
+
+
+def _draw_crowns(pen: Pen, trees: list[list[float]]) -> None:
+    """Draw single trees as stepped domes of heights up to 255."""
+    k = pen.scale
+    for share, level in ((1.0, 120), (0.78, 180), (0.45, 230)):
+        for x, y, r in trees:
+            s = share * r * k
+            if s > 0.5:
+                u, v = x * k + MARGIN, y * k + MARGIN
+                pen.draw.ellipse((u - s, v - s, u + s, v + s), fill=level)
 
 
 def _near(wing: object, site: Site) -> bool:
@@ -174,35 +189,50 @@ def _draw_houses(pen: Pen, dark: Pen, clear: Pen, houses: Sequence[House], view:
 
 
 def _apply_light(
-    image: Image.Image, layers: tuple[Image.Image, ...], site: Site, view: View, palette: Palette, ground: Ground
+    image: Image.Image, layers: tuple[Image.Image, ...], plowed: bool, woods: float, view: View, palette: Palette, ground: Ground
 ) -> Image.Image:
     """Apply texture, rows and shadows to the ground and draw the canopy of trees over it."""
     *bands, rough = (np.asarray(band) for band in image.split())
-    shade, free, rows, crowns = (np.asarray(layer) * np.float32(1 / 255) for layer in layers)
-    canopy = crowns * (1 + np.float32(0.16) * ground.clumps + np.float32(0.12) * ground.fine)
-    if site.woods > 0:
-        dense = ((ground.wood - np.float32(1.1 - 2.2 * site.woods)) * 3).clip(0, 1) * free
-        canopy = np.maximum(canopy, (ground.trees + np.float32(0.05) * ground.fine) * (dense > ground.trees * 0.9) * dense)
-    cover = ((canopy - 0.3) * 6).clip(0, 1)
-    reach = 3.0 * ground.scale / CROWN * 2
-    dx, dy = (round(d * ground.scale) for d in view.shadow(3.0))
-    depth = np.maximum(shade, np.float32(0.92) * shifted(cover, dx, dy))
-    del reach
-    light = rough * ground.roughness * ((0.13 / 255) * ground.fine + (0.1 / 255) * ground.clumps) + rows * ground.rows
+    shade, free, rows, crowns = layers
+    canopy = np.asarray(crowns) * ((0.15 / 255) * ground.clumps + ((0.1 / 255) * ground.fine + np.float32(1 / 255)))
+    if woods > 0:
+        dense = ((ground.wood + np.float32(2.2 * woods - 1.1)) * 3).clip(0, 1) * (np.asarray(free) * np.float32(1 / 255))
+        np.maximum(canopy, ground.trees * dense, out=canopy)
+    cover = ((canopy - np.float32(0.25)) * 6).clip(0, 1)
+    dx, dy = (round(d * ground.scale) for d in view.shadow(2.5))
+    depth = np.maximum(np.asarray(shade) * np.float32(1 / 255), np.float32(0.92) * shifted(cover, dx, dy))
+    depth *= np.float32(1.15 * (1 - view.ambient))
+    light = rough * (ground.fine * (ground.roughness * np.float32(0.13 / 255)) + ground.clumps * np.float32(0.1 / 255))
     light += 1
-    east, south = (max(-3, min(3, round(1.2 * max(1.0, ground.scale) * f))) for f in (math.cos(view.azimuth), math.sin(view.azimuth)))
-    leaves = 0.5 + 1.7 * canopy - 1.45 * shifted(canopy, -east, -south) + 0.14 * ground.fine
-    leaves = leaves.clip(view.ambient * 0.35, 1.7) * cover
-    bare = ((ground.mixed + np.float32(3 * view.leafless - 1.6)) * 2).clip(0, 1)
-    light *= 1 - cover * (1 - 0.4 * bare) if view.leafless else 1 - cover
-    leaves *= 1 - 0.4 * bare if view.leafless else 1
-    removed = 1 - view.ambient
+    if plowed:
+        light += np.asarray(rows) * (ground.rows * np.float32(1 / 255))
+    leaves = _leaves(canopy, cover, view, ground)
+    bare = None
+    if view.leafless:
+        bare = ((ground.mixed + np.float32(3 * view.leafless - 1.6)) * 2).clip(0, 1)
+        cover *= 1 - np.float32(0.4) * bare
+    light *= 1 - cover
     result = []
     for band, share, leaf, twig in zip(bands, SUNLIT, palette.tree, palette.wood, strict=True):
-        value = (band * light) * (1 - (share * removed * 1.15) * depth)
-        value += (leaf + (twig - leaf) * bare) * leaves * 1.2
+        value = depth * np.float32(-share)
+        value += 1
+        value *= light
+        value *= band
+        value += leaves * leaf if bare is None else leaves * (bare * np.float32(twig * 0.7 - leaf) + leaf)
         result.append(Image.fromarray(np.clip(value, 0, 255, out=value).astype(np.uint8)))
     return Image.merge("RGB", result)
+
+
+def _leaves(canopy: Array, cover: Array, view: View, ground: Ground) -> Array:
+    """Return the brightness of the canopy, higher on slopes that face the sun."""
+    step = max(1.0, 0.8 * ground.scale)
+    east, south = (round(step * f) for f in (math.cos(view.azimuth), math.sin(view.azimuth)))
+    leaves = canopy - shifted(canopy, -east, -south)
+    leaves *= 1.9
+    leaves += canopy * np.float32(0.9)
+    leaves += ground.fine * np.float32(0.14)
+    leaves += np.float32(0.3)
+    return leaves.clip(0.5 * view.ambient, 2.0, out=leaves) * cover
 
 
 def changed_roofs(site: Site, date: int, view: View, canvas: tuple[int, int], scale: float) -> Image.Image:

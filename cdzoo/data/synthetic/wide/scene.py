@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import numpy.typing as npt
 
@@ -92,12 +90,14 @@ def _build(rand: Random, site: Site, scenario: Scenario, pseudo: bool) -> list:
             streets[missing] = [piece for line in lines for piece in _outside(line, scenario)]
         elif rand.random() < 0.3:
             unpaved[missing] = True
+    roads = land.draw_roads(rand, site, (streets[0], streets[1]), (unpaved[0], unpaved[1]))
+    land.add_sidewalks(site, roads)
     for lot, state, drive in lots:
         if developed and state in ("appears", "disappears", "empty") and rand.random() < 0.8:
             _developed_lot(rand, site, lot, state, drive, missing)
         else:
             layout.lot_patches(rand, site, lot, state, drive, pseudo)
-    land.add_streets(rand, site, (streets[0], streets[1]), (unpaved[0], unpaved[1]))
+    land.add_roadways(rand, site, roads)
     return lots
 
 
@@ -117,5 +117,3 @@ def _outside(line: npt.NDArray[np.float64], scenario: Scenario) -> list[npt.NDAr
     cuts = np.flatnonzero(kept[1:] != kept[:-1]) + 1
     return [piece for piece, i in zip(np.split(line, cuts), np.r_[0, cuts], strict=True) if kept[i] and len(piece) > 1]
 
-
-assert math.pi

@@ -81,11 +81,11 @@ class Neighborhood:
 
 
 NEIGHBORHOODS = {
-    "suburb": Neighborhood((58, 84), (14, 24), (7, 10), (0.6, 1.0), (-0.5, 0.6), 18, True),
-    "estate": Neighborhood((90, 170), (32, 70), (5, 8), (0.5, 0.95), (0.1, 0.9), 30, True),
+    "suburb": Neighborhood((58, 84), (14, 24), (7, 10), (0.6, 1.0), (-0.3, 0.75), 18, True),
+    "estate": Neighborhood((90, 170), (32, 70), (5, 8), (0.5, 0.95), (0.2, 0.9), 30, True),
     "town": Neighborhood((26, 46), (7, 15), (3, 7), (0.5, 1.0), (-0.8, 0.3), 8, False),
     "commercial": Neighborhood((90, 230), (40, 170), (8, 14), (0.4, 0.9), (-0.9, 0.3), 8, False),
-    "country": Neighborhood((150, 500), (50, 140), (4, 8), (0.2, 0.7), (-0.6, 0.8), 40, False),
+    "country": Neighborhood((150, 500), (50, 140), (4, 8), (0.2, 0.7), (-0.4, 0.9), 40, False),
 }
 
 

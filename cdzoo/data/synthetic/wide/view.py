@@ -37,7 +37,7 @@ class View:
         haze: Opacity of the haze, in [0, 1).
         reduction: Side of the sampled image relative to the returned one, in (0, 1].
         blur: Radius of the optical blur in pixels.
-        sharpening: Strength of the unsharp mask.
+        sharpening: Strength of the sharpening filter.
         grain: Standard deviation of the noise of pixels in gray levels.
         speckle: Standard deviation of the colored noise of groups of pixels.
         quality: JPEG quality; 0 for none.
@@ -86,7 +86,7 @@ def draw_view(rng: np.random.Generator, shifted: bool) -> View:
     cast = rng.normal(1, 0.05, 3) * (1.0, 1.0, rng.uniform(0.85, 1.05))
     distance, direction = MOST_SHIFT * rng.random() ** 2, rng.uniform(0, 2 * np.pi)
     lean, towards = 0.3 * rng.random() ** 2, rng.uniform(0, 2 * np.pi)
-    sharp = rng.random()
+    sharp, contrast = rng.random(), rng.uniform(0.75, 1.6)
     return View(
         azimuth=rng.uniform(0.05, 0.95) * np.pi if rng.random() < 0.85 else rng.uniform(0, 2 * np.pi),
         elevation=np.deg2rad(rng.uniform(28, 70)),
@@ -94,15 +94,15 @@ def draw_view(rng: np.random.Generator, shifted: bool) -> View:
         lean=(lean * np.cos(towards), lean * np.sin(towards)),
         season=rng.uniform(-0.5, 0.5),
         leafless=max(0.0, rng.uniform(-0.8, 0.8)),
-        exposure=rng.uniform(0.62, 1.3),
-        contrast=rng.uniform(0.75, 1.7),
+        exposure=rng.uniform(0.7, 1.4),
+        contrast=contrast,
         gamma=rng.uniform(0.8, 1.3),
-        saturation=rng.uniform(0.45, 1.35),
+        saturation=rng.uniform(0.45, 1.15) / contrast**0.6,
         cast=(float(cast[0]), float(cast[1]), float(cast[2])),
         haze=max(0.0, rng.uniform(-0.25, 0.3)),
-        reduction=rng.uniform(0.45, 0.95) if rng.random() < 0.25 else 1.0,
-        blur=rng.uniform(0.3, 1.1) if sharp < 0.5 else 0.0,
-        sharpening=rng.uniform(0.3, 2.0) if sharp > 0.45 else 0.0,
+        reduction=rng.uniform(0.5, 0.95) if rng.random() < 0.2 else 1.0,
+        blur=rng.uniform(0.25, 0.8) if sharp < 0.4 else 0.0,
+        sharpening=rng.uniform(0.05, 0.6) if sharp > 0.4 else 0.0,
         grain=rng.uniform(0.5, 5),
         speckle=max(0.0, rng.uniform(-6, 9)),
         quality=int(rng.uniform(35, 96)) if rng.random() < 0.5 else 0,
@@ -117,7 +117,7 @@ def capture(rng: np.random.Generator, scene: Image.Image, view: View) -> npt.NDA
     width, height = image.width - 2 * MARGIN, image.height - 2 * MARGIN
     if view.reduction < 1:
         small = round(image.width * view.reduction), round(image.height * view.reduction)
-        image = image.resize(small, Image.Resampling.BOX).resize(image.size, Image.Resampling.BICUBIC)
+        image = image.resize(small, Image.Resampling.BOX).resize(image.size, Image.Resampling.BILINEAR)
     if view.blur:
         image = image.filter(ImageFilter.BoxBlur(view.blur))
     left, top = MARGIN - view.shift[0], MARGIN - view.shift[1]
@@ -129,7 +129,8 @@ def capture(rng: np.random.Generator, scene: Image.Image, view: View) -> npt.NDA
         speckle = Image.frombytes("RGB", half, rng.bytes(3 * half[0] * half[1])).point(table)
         image = ImageChops.add(image, speckle.resize(image.size, Image.Resampling.BILINEAR), 1, -128)
     if view.sharpening:
-        image = image.filter(ImageFilter.UnsharpMask(1.2, round(100 * view.sharpening), 0))
+        s = view.sharpening
+        image = image.filter(ImageFilter.Kernel((3, 3), (0, -s, 0, -s, 1 + 4 * s, -s, 0, -s, 0), 1))
     table = (128.5 + _QUANTILES * view.grain).astype(int).tolist() * 3
     noise = Image.frombytes("RGB", image.size, rng.bytes(3 * width * height)).point(table)
     image = ImageChops.add(image, noise, 1, -128)
