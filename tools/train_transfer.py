@@ -235,7 +235,7 @@ def train(options: argparse.Namespace) -> None:
                 break
             factor = min(1.0, done / 0.06 + 0.01) * (0.5 * (1 + math.cos(math.pi * max(0.0, done - 0.06) / 0.94)) + 1e-3)
             x1, x2, masks = augment(*pool.draw(options.batch, options.crop), options.jitter)
-            x1, x2 = (x.contiguous(memory_format=torch.channels_last) for x in (x1, x2))
+            x1, x2 = ((2 * x - 1).contiguous(memory_format=torch.channels_last) for x in (x1, x2))  # mean and deviation 0.5
             decay = min(options.ema, (1 + step) / (10 + step))
             sums += torch.stack([trainee.step(x1, x2, masks, factor, decay) for trainee in trainees])
             step += 1
