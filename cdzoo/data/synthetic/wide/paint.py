@@ -76,19 +76,41 @@ class Ground:
 
     def __init__(self, rng: np.random.Generator, height: int, width: int, scale: float) -> None:
         self.size, self.scale = (height, width), scale
-        self.clumps = noise(rng, height, width, max(2.0, rng.uniform(1, 4) * scale))
+        clump = max(2.0, rng.uniform(1, 4) * scale)
+        self.clumps = noise(rng, height, width, clump) if clump < 5 else noise_sum(rng, height, width, {clump: 1.0})
         coarse = {max(8.0, rng.uniform(30, 90) * scale): rng.uniform(0.1, 0.3), max(5.0, 9 * scale): rng.uniform(0.08, 0.22)}
         self.green = noise_sum(rng, height, width, coarse) + np.float32(rng.uniform(0.2, 0.85)) + np.float32(0.08) * self.clumps
         white = np.frombuffer(rng.bytes(height * width), np.uint8).reshape(height, width) * np.float32(1 / 74)
         self.fine = np.float32(0.7) * (noise(rng, height, width, 2.0) + white - np.float32(127.5 / 74))
         self.roughness = np.float32(rng.uniform(0.4, 1.5))
-        self.wood = noise_sum(rng, height, width, {max(10.0, 40 * scale): 0.7, max(6.0, 10 * scale): 0.45}) + np.float32(0.3) * self.clumps
-        self.trees = _crop(rng, height, width, scale)
-        self.mixed = noise_sum(rng, height, width, {max(4.0, 6 * scale): 1.0})
-        angle, period = rng.uniform(0, np.pi), max(2.2, rng.uniform(0.8, 4.5) * scale)
-        y, x = np.ogrid[:height, :width]
-        phase = (x * np.cos(angle) + y * np.sin(angle)) * (2 * np.pi / period)
-        self.rows = np.sin(phase.astype(np.float32) + np.float32(0.5) * self.clumps) * np.float32(rng.uniform(0.03, 0.16))
+        self._furrows = rng.uniform(0, np.pi), max(2.2, rng.uniform(0.8, 4.5) * scale), np.float32(rng.uniform(0.03, 0.16))
+        self._seed = int(rng.integers(2**31))
+
+    # Many scenes have no woods or no fields.
+
+    @functools.cached_property
+    def rows(self) -> Array:
+        """Brightness of furrows, mean 0."""
+        angle, period, strength = self._furrows
+        y, x = (np.arange(n, dtype=np.float32) for n in self.size)
+        phase = (x * np.float32(np.cos(angle) * 2 * np.pi / period)) + (y * np.float32(np.sin(angle) * 2 * np.pi / period))[:, None]
+        return np.sin(phase + np.float32(0.5) * self.clumps) * strength
+
+    @functools.cached_property
+    def wood(self) -> Array:
+        """Density of woods, mean 0 and standard deviation near 1."""
+        cells = {max(10.0, 40 * self.scale): 0.7, max(6.0, 10 * self.scale): 0.45}
+        return noise_sum(np.random.default_rng(self._seed), *self.size, cells) + np.float32(0.3) * self.clumps
+
+    @functools.cached_property
+    def trees(self) -> Array:
+        """Heights of a closed canopy, in [0, 1]."""
+        return _crop(np.random.default_rng(self._seed + 1), *self.size, self.scale)
+
+    @functools.cached_property
+    def mixed(self) -> Array:
+        """Noise that says which trees lose their leaves."""
+        return noise_sum(np.random.default_rng(self._seed + 2), *self.size, {max(4.0, 6 * self.scale): 1.0})
 
 
 def _crop(rng: np.random.Generator, height: int, width: int, scale: float) -> Array:
@@ -174,8 +196,8 @@ def _draw_houses(pen: Pen, dark: Pen, clear: Pen, houses: Sequence[House], view:
     for house in houses:
         for wing in house.wings:
             dark.polygon(swept_outline(wing.corners(), *view.shadow(house.height * (1.0 if house.roof == "flat" else 1.25))), 255)
-    leaning = math.hypot(dx, dy) * scale > 0.05
     for house in houses:  # walls and roofs are shaded separately
+        leaning = math.hypot(dx, dy) * house.height * scale > 0.7
         offset = dx * house.height, dy * house.height
         for wing in house.wings:
             outline = swept_outline(wing.corners(), *offset) if leaning else wing.corners()

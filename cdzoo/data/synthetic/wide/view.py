@@ -94,7 +94,7 @@ def draw_view(rng: np.random.Generator, shifted: bool) -> View:
         lean=(lean * np.cos(towards), lean * np.sin(towards)),
         season=rng.uniform(-0.5, 0.5),
         leafless=max(0.0, rng.uniform(-0.8, 0.8)),
-        exposure=rng.uniform(0.7, 1.4),
+        exposure=rng.uniform(0.65, 1.25),
         contrast=contrast,
         gamma=rng.uniform(0.8, 1.3),
         saturation=rng.uniform(0.45, 1.15) / contrast**0.6,
