@@ -13,6 +13,7 @@ import json
 import math
 import random
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,7 +83,10 @@ class Pool:
     """
 
     def __init__(self, stream: SceneStream, workers: int, capacity: int, reuse: float, device: torch.device) -> None:
-        loader = DataLoader(stream, batch_size=None, num_workers=workers, prefetch_factor=4 if workers else None)
+        shared = Path("/dev/shm")  # where it is small, groups travel through pipes
+        pipes = shared.exists() and shutil.disk_usage(shared).free < 4e9
+        options: dict[str, Any] = {"prefetch_factor": 4} if workers else {}
+        loader = DataLoader(stream, batch_size=None, num_workers=workers, collate_fn=_as_arrays if pipes else None, **options)
         self.groups, self.reuse, self.device, self.group = iter(loader), reuse, device, stream.group
         self.images = torch.zeros(capacity, 2, 3, stream.size, stream.size, dtype=torch.uint8, device=device)
         self.masks = torch.zeros(capacity, stream.size, stream.size, dtype=torch.uint8, device=device)
@@ -90,7 +94,7 @@ class Pool:
 
     def add(self) -> None:
         """Wait for the next group of scenes and store it."""
-        images, masks = next(self.groups)
+        images, masks = (torch.as_tensor(each) for each in next(self.groups))
         where = (self.made + torch.arange(len(images))) % len(self.images)
         self.images[where.to(self.device)] = images.to(self.device, non_blocking=True)
         self.masks[where.to(self.device)] = masks.to(self.device, non_blocking=True)
@@ -112,14 +116,18 @@ class Pool:
         return images.float() / 255, masks.long()
 
 
+def _as_arrays(group: tuple[Tensor, Tensor]) -> tuple[Any, ...]:
+    return tuple(each.numpy() for each in group)
+
+
 def augment(images: Tensor, masks: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
     """Turn, flip, exchange and recolor a batch; returns both dates (B, 3, H, W) and the masks (B, H, W)."""
     for part in torch.arange(len(images), device=images.device).chunk(min(8, len(images))):
         turns, flip = random.randrange(4), random.random() < 0.5
         turned, mask = images[part].rot90(turns, (-2, -1)), masks[part].rot90(turns, (-2, -1))
         images[part], masks[part] = (turned.flip(-1), mask.flip(-1)) if flip else (turned, mask)
-    swapped = torch.rand(len(images), device=images.device) < 0.5
-    images[swapped] = images[swapped].flip(1)
+    swapped = torch.rand(len(images), 1, 1, 1, 1, device=images.device) < 0.5
+    images = torch.where(swapped, images.flip(1), images)
     return _recolor(images[:, 0], jitter), _recolor(images[:, 1], jitter), masks
 
 
@@ -157,16 +165,12 @@ class Trainee:
             {"params": [p for p in self.model.parameters() if id(p) not in encoder], "peak": options.lr},
             {"params": list(self.model.backbone.parameters()), "peak": options.lr_encoder},
         ]
-        self.optimizer = torch.optim.AdamW(groups, lr=options.lr, weight_decay=0.01)
+        self.optimizer = torch.optim.AdamW(groups, lr=options.lr, weight_decay=0.01, fused=device.type == "cuda")
         self.average = {key: value.detach().clone().float() for key, value in self.model.state_dict().items()}
         self.loss = create_loss("bce+0.5*dice")
 
-    def step(self, x1: Tensor, x2: Tensor, masks: Tensor, factor: float, decay: float) -> Tensor:
+    def step(self, x1: Tensor, x2: Tensor, masks: Tensor, factor: float) -> Tensor:
         """Train on one batch and return the loss."""
-        if getattr(self, "frozen", False):
-            for module in self.model.backbone.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         with torch.autocast(x1.device.type, torch.bfloat16, enabled=x1.is_cuda):
@@ -176,11 +180,14 @@ class Trainee:
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        with torch.no_grad():
-            state = self.model.state_dict()
-            floats = [key for key in self.average if state[key].is_floating_point()]
-            torch._foreach_lerp_([self.average[key] for key in floats], [state[key].float() for key in floats], 1 - decay)
         return loss.detach()
+
+    @torch.no_grad()
+    def update_average(self, decay: float) -> None:
+        """Move the average towards the weights; the statistics of batch normalization are averaged, too."""
+        state = self.model.state_dict()
+        floats = [key for key in self.average if state[key].is_floating_point()]
+        torch._foreach_lerp_([self.average[key] for key in floats], [state[key] for key in floats], 1 - decay)
 
     def save(self, folder: Path) -> None:
         """Write the averaged weights in half precision, and the config."""
@@ -236,9 +243,11 @@ def train(options: argparse.Namespace) -> None:
             factor = min(1.0, done / 0.06 + 0.01) * (0.5 * (1 + math.cos(math.pi * max(0.0, done - 0.06) / 0.94)) + 1e-3)
             x1, x2, masks = augment(*pool.draw(options.batch, options.crop), options.jitter)
             x1, x2 = ((2 * x - 1).contiguous(memory_format=torch.channels_last) for x in (x1, x2))  # mean and deviation 0.5
-            decay = min(options.ema, (1 + step) / (10 + step))
-            sums += torch.stack([trainee.step(x1, x2, masks, factor, decay) for trainee in trainees])
+            sums += torch.stack([trainee.step(x1, x2, masks, factor) for trainee in trainees])
             step += 1
+            if step % 4 == 0:
+                for trainee in trainees:
+                    trainee.update_average(min(options.ema, step / (step + 40)))
             if step % options.every == 0:
                 now = time.monotonic()
                 losses = (sums / options.every).tolist()
@@ -281,7 +290,7 @@ def main() -> None:
     parser.add_argument("--jitter", type=float, default=0.25)
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--lr-encoder", type=float, default=3e-4)
-    parser.add_argument("--ema", type=float, default=0.998)
+    parser.add_argument("--ema", type=float, default=0.992, help="decay of the average, every fourth step")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=int, default=20, help="steps between lines of the log")
