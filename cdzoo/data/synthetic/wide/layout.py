@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -17,6 +17,10 @@ from cdzoo.data.synthetic.wide.site import NEIGHBORHOODS, House, Patch, Site
 Mapping = Callable[[Points, Points], Points]
 VIRGIN = ("woods", "grass", "grass", "crop", "bare", "works", "works", "works", "asis")
 """Ground of a developed area at the date without buildings."""
+
+
+NARROW = 70.0
+"""Extent below which the view is moved to a lot."""
 
 
 @dataclass(frozen=True)
@@ -102,13 +106,26 @@ def draw_lots(rand: Random, site: Site, grid: Grid) -> list[Lot]:
     along, across, _, length_ = np.array(spots).reshape(-1, 4).T
     centers, ahead = grid.to_xy(along, across), grid.to_xy(along + 1, across)
     angles, stretch = np.arctan2(*(ahead - centers).T[::-1]).tolist(), np.hypot(*(ahead - centers).T).tolist()
-    margin = np.hypot(length_[:, None], depth) / 2 + 12
+    margin = np.hypot(length_[:, None], depth) / 2 + (12 if min(site.size) > NARROW else NARROW)
     visible = ((centers > -margin) & (centers < np.array(site.size) + margin)).all(1)
     return [
         Lot(x, y, angle, side, n * scale, depth)
         for (x, y), angle, scale, (_, _, side, n), inside in zip(centers.tolist(), angles, stretch, spots, visible, strict=True)
         if inside and 0.6 < scale < 1.8
     ]
+
+
+def look_at_a_lot(rand: Random, site: Site, grid: Grid, lots: list[Lot]) -> tuple[Grid, list[Lot]]:
+    """Move the lot nearest to the center of a narrow view towards the center; wider views are not moved."""
+    if not lots or min(site.size) > NARROW:
+        return grid, lots
+    x, y = site.size[0] / 2, site.size[1] / 2
+    nearest = min(lots, key=lambda lot: math.hypot(lot.x - x, lot.y - y))
+    aim = nearest.rect().at(rand.uniform(-0.4, 0.4) * nearest.length, rand.uniform(-0.4, 0.4) * nearest.depth)
+    dx, dy = x - aim[0], y - aim[1]
+    old = grid.to_xy
+    moved = replace(grid, to_xy=lambda along, across: old(along, across) + np.array((dx, dy)))
+    return moved, [replace(lot, x=lot.x + dx, y=lot.y + dy) for lot in lots]
 
 
 def add_houses(rand: Random, site: Site, lots: list[Lot], scenario: Scenario, pseudo: bool) -> list[tuple[Lot, str, Rect | None]]:

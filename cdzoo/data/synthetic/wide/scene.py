@@ -76,9 +76,10 @@ def lay_out(rng: np.random.Generator, rand: Random, size: tuple[float, float], c
 def _build(rand: Random, site: Site, scenario: Scenario, pseudo: bool) -> list:
     """Add streets and lots with their buildings."""
     grid = layout.draw_grid(rand, site)
+    grid, free = layout.look_at_a_lot(rand, site, grid, layout.draw_lots(rand, site, grid))
     lines = layout.street_lines(rand, grid, site.kind == "town")
     site.streets = np.concatenate([*lines, np.zeros((0, 2))])
-    lots = layout.add_houses(rand, site, layout.draw_lots(rand, site, grid), scenario, pseudo)
+    lots = layout.add_houses(rand, site, free, scenario, pseudo)
     ground, missing = rand.choice(layout.VIRGIN), 1 if scenario.kind == "demolition" else 0
     if scenario.kind == "none" and (not pseudo or rand.random() < 0.7):
         ground = "asis"
