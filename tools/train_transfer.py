@@ -158,7 +158,9 @@ class Trainee:
             from safetensors.torch import load_file
 
             state = load_file(options.init.format(name))
-            self.model.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in state.items()})
+            self.model.load_state_dict(
+                {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+            )
         self.model = self.model.to(device, memory_format=torch.channels_last).train()
         encoder = {id(p) for p in self.model.backbone.parameters()}
         groups = [
@@ -207,7 +209,14 @@ def load_encoder(encoder: nn.Module, file: str) -> None:
     depths = (1, 2, 2, 3, 3, 4, 1)
     places = [(stage, i) for stage, depth in enumerate(depths) for i in range(depth)]
     first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-    other = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2", "_project_conv": "conv_pwl", "_bn2": "bn3"}
+    other = {
+        "_expand_conv": "conv_pw",
+        "_bn0": "bn1",
+        "_depthwise_conv": "conv_dw",
+        "_bn1": "bn2",
+        "_project_conv": "conv_pwl",
+        "_bn2": "bn3",
+    }
     renamed = {}
     for key, value in state.items():
         if match := re.fullmatch(r"_blocks\.(\d+)\.(\w+?)\.(\w+)", key):
@@ -252,7 +261,9 @@ def train(options: argparse.Namespace) -> None:
                 now = time.monotonic()
                 losses = (sums / options.every).tolist()
                 rates = (pool.drawn - seen[0]) / (now - mark), (pool.made - seen[1]) / (now - mark)
-                log.writerow([round(now - start, 1), step, pool.made, *(round(r, 1) for r in rates), *(round(x, 4) for x in losses)])
+                log.writerow(
+                    [round(now - start, 1), step, pool.made, *(round(r, 1) for r in rates), *(round(x, 4) for x in losses)]
+                )
                 file.flush()
                 print(f"{now - start:.0f} s, step {step}, {rates[0]:.0f} pairs/s ({rates[1]:.0f} new), loss {losses}", flush=True)
                 sums.zero_()

@@ -111,7 +111,9 @@ def _estate(style: Style, lot: Lot) -> tuple[list[House], Rect | None]:
         wide = rand.uniform(4, 0.7 * length)
         along = rand.uniform(-0.55, 0.55) * (length - 0.5 * wide)
         wings.append(wing(main, along, rand.choice((-1, 1)), wide, rand.uniform(2, 11)))
-    return [style.house(tuple(wings), rand.uniform(3, 8))], _drive(main, lot, rand.uniform(-0.4, 0.4) * length, front, rand.uniform(3, 6))
+    return [style.house(tuple(wings), rand.uniform(3, 8))], _drive(
+        main, lot, rand.uniform(-0.4, 0.4) * length, front, rand.uniform(3, 6)
+    )
 
 
 def _town(style: Style, lot: Lot) -> tuple[list[House], Rect | None]:
@@ -121,15 +123,22 @@ def _town(style: Style, lot: Lot) -> tuple[list[House], Rect | None]:
     main = Rect(*lot.rect().at(0, rand.uniform(-slack, slack)), length, width, lot.angle + rand.triangular(0, 0.06))
     wings = (main,)
     if rand.random() < 0.35:
-        wings += (wing(main, rand.uniform(-0.25, 0.25) * length, rand.choice((-1, 1)), rand.uniform(0.3, 0.6) * length, slack * 0.6),)
+        wings += (
+            wing(main, rand.uniform(-0.25, 0.25) * length, rand.choice((-1, 1)), rand.uniform(0.3, 0.6) * length, slack * 0.6),
+        )
     return [style.house(wings, rand.uniform(2.5, 9))], None
 
 
 def _commercial(style: Style, lot: Lot) -> tuple[list[House], Rect | None]:
     rand = style.rand
     length, width = rand.uniform(0.4, 0.85) * lot.length, rand.uniform(0.25, 0.7) * lot.depth
-    main = Rect(*lot.rect().at(rand.uniform(-0.05, 0.05) * lot.length, lot.side * rand.uniform(-0.05, 0.12) * lot.depth), length, width, lot.angle)
-    height, draw = rand.uniform(4, 13), rand.random()
+    main = Rect(
+        *lot.rect().at(rand.uniform(-0.05, 0.05) * lot.length, lot.side * rand.uniform(-0.05, 0.12) * lot.depth),
+        length,
+        width,
+        lot.angle,
+    )
+    height, draw = rand.uniform(4, 13) if rand.random() < 0.9 else rand.uniform(15, 40), rand.random()
     if draw < 0.25 and min(length, width) > 34:  # around a courtyard
         deep = rand.uniform(11, 16)
         sides = [Rect(*main.at(0, s * (width - deep) / 2), length, deep, lot.angle) for s in (-1, 1)]
@@ -154,7 +163,9 @@ def _farm(style: Style, lot: Lot) -> tuple[list[House], Rect | None]:
     for i in range(int(rand.uniform(1, 4.5))):
         length, width = (rand.uniform(9, 18), rand.uniform(7, 12)) if i == 0 else (rand.uniform(4, 40), rand.uniform(3.5, 16))
         along, across = rand.uniform(-0.35, 0.35) * lot.length, rand.uniform(-0.3, 0.3) * min(lot.depth, 90)
-        main = Rect(*lot.rect().at(along, across), length, width, lot.angle + rand.choice((0.0, math.pi / 2)) + rand.triangular(0, 0.1))
+        main = Rect(
+            *lot.rect().at(along, across), length, width, lot.angle + rand.choice((0.0, math.pi / 2)) + rand.triangular(0, 0.1)
+        )
         first = first or main
         wings = (main,)
         if i == 0 and rand.random() < 0.6:

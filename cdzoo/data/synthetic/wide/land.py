@@ -11,34 +11,10 @@ from PIL import Image, ImageDraw
 from cdzoo.data.synthetic.plan import Lot, Scenario
 from cdzoo.data.synthetic.shapes import Point, Points, Random, Rect, ribbons
 from cdzoo.data.synthetic.surroundings import CARS
+from cdzoo.data.synthetic.wide.outlines import blob, circle, pairs, walk
 from cdzoo.data.synthetic.wide.site import Patch, Site
 
 AREAS = ("grass", "dry", "lawn", "crop0", "crop1", "crop2", "bare", "soil")
-
-
-def blob(rand: Random, x: float, y: float, radius: float, count: int = 14) -> list[Point]:
-    """Return a round, uneven outline."""
-    a, b = rand.uniform(0, 2 * math.pi), rand.uniform(0, 2 * math.pi)
-    stretch, turn = rand.uniform(0.5, 1), rand.uniform(0, math.pi)
-    points = []
-    for i in range(count):
-        phi = 2 * math.pi * i / count
-        r = radius * (1 + 0.22 * math.sin(2 * phi + a) + 0.16 * math.sin(3 * phi + b))
-        u, v = r * math.cos(phi), stretch * r * math.sin(phi)
-        points.append((x + u * math.cos(turn) - v * math.sin(turn), y + u * math.sin(turn) + v * math.cos(turn)))
-    return points
-
-
-def walk(rand: Random, site: Site, length: int, step: float, wiggle: float) -> list[Point]:
-    """Return the points of a winding path that starts anywhere in the site."""
-    x, y = rand.uniform(0, site.size[0]), rand.uniform(0, site.size[1])
-    angle, curvature = rand.uniform(0, 2 * math.pi), rand.uniform(-wiggle, wiggle) / 2
-    path: list[Point] = []
-    for _ in range(length):
-        path.append((x, y))
-        angle += curvature + rand.uniform(-wiggle, wiggle)
-        x, y = x + step * math.cos(angle), y + step * math.sin(angle)
-    return path
 
 
 def add_fields(rand: Random, site: Site, pseudo: bool) -> None:
@@ -61,7 +37,7 @@ def add_fields(rand: Random, site: Site, pseudo: bool) -> None:
         for date in (0, 1):
             site.add(Patch(pond, "water"), [date])
     if rand.random() < 0.06:
-        site.add(Patch(walk(rand, site, 40, 14, 0.2), "water", 1.0, rand.uniform(4, 40)))
+        site.add(Patch(walk(rand, site.size, 40, 14, 0.2), "water", 1.0, rand.uniform(4, 40)))
 
 
 def add_works(rand: Random, site: Site, scenario: Scenario, ground: str, date: int) -> None:
@@ -84,9 +60,16 @@ def add_earthworks(rand: Random, site: Site, dates: list[int], scenario: Scenari
     for _ in range(int(rand.uniform(2, 6 + min(14, width * height / 2500)))):
         x, y = rand.uniform(0, width), rand.uniform(0, height)
         if scenario is None or scenario.in_changing_area(np.array([(x, y)]))[0]:
-            site.add(Patch(blob(rand, x, y, rand.uniform(2, 22)), rand.choice(("bare", "mud", "soil", "track", "dry")), rand.uniform(0.8, 1.2)), dates)
+            site.add(
+                Patch(
+                    blob(rand, x, y, rand.uniform(2, 22)),
+                    rand.choice(("bare", "mud", "soil", "track", "dry")),
+                    rand.uniform(0.8, 1.2),
+                ),
+                dates,
+            )
     for _ in range(int(rand.uniform(1, 6))):
-        path = walk(rand, site, 20, 7, 0.15)
+        path = walk(rand, site.size, 20, 7, 0.15)
         if scenario is None or scenario.in_changing_area(np.array(path)).all():
             site.add(Patch(path, "track", rand.uniform(0.85, 1.2), rand.uniform(1.5, 6)), dates)
 
@@ -128,8 +111,8 @@ def add_sidewalks(site: Site, roads: Roads) -> None:
         if roads.verge and not roads.unpaved[date]:
             for line in roads.lines[date]:
                 outer, inner = ribbons(line, (width + 2.6, width))
-                site.add(Patch(_pairs(outer), "walk"), [date])
-                site.add(Patch(_pairs(inner), "lawn"), [date])
+                site.add(Patch(pairs(outer), "walk"), [date])
+                site.add(Patch(pairs(inner), "lawn"), [date])
 
 
 def add_roadways(rand: Random, site: Site, roads: Roads) -> None:
@@ -139,34 +122,25 @@ def add_roadways(rand: Random, site: Site, roads: Roads) -> None:
         dirt, lines = roads.unpaved[date], roads.lines[date]
         for extra, material in ((0.0, "track"),) if dirt else ((0.9, "curb"), (0.0, roads.material)):
             for line in lines:
-                site.add(Patch(_pairs(ribbons(line, (street + extra,))[0]), material, roads.tone), [date])
+                site.add(Patch(pairs(ribbons(line, (street + extra,))[0]), material, roads.tone), [date])
                 if roads.bulb:
                     x, y = line[-1].tolist()
-                    site.add(Patch(blob_circle(x, y, roads.bulb + 0.5 * extra), material, roads.tone), [date])
+                    site.add(Patch(circle(x, y, roads.bulb + 0.5 * extra), material, roads.tone), [date])
         for line in lines if marked and not dirt else ():
             for start, end in zip(line[::2].tolist(), line[1::2].tolist(), strict=False):
                 site.add(Patch([tuple(start), tuple(end)], "paint", 0.95, 0.25), [date])
 
 
-def blob_circle(x: float, y: float, radius: float) -> list[Point]:
-    """Return the outline of a circle."""
-    return [(x + radius * math.cos(a), y + radius * math.sin(a)) for a in (i * math.pi / 8 for i in range(16))]
-
-
-def _pairs(flat: list[float]) -> list[Point]:
-    return list(zip(flat[::2], flat[1::2], strict=True))
-
-
 def add_roads(rand: Random, site: Site, pseudo: bool) -> None:
     """Add a highway, paths and strips of dirt."""
     if rand.random() < 0.15:
-        path = walk(rand, site, 60, 12, 0.03)
+        path = walk(rand, site.size, 60, 12, 0.03)
         width = rand.uniform(8, 26)
         site.add(Patch(path, "dry", 1.0, width * 1.8))
         site.add(Patch(path, rand.choice(("asphalt", "concrete")), 1.0, width))
         site.add(Patch(path, "paint", 0.95, 0.3))
     for _ in range(int(rand.uniform(0, 3.5))):
-        path, width = walk(rand, site, 24, rand.uniform(4, 10), 0.15), rand.uniform(0.8, 4)
+        path, width = walk(rand, site.size, 24, rand.uniform(4, 10), 0.15), rand.uniform(0.8, 4)
         dates = [date for date in (0, 1) if not pseudo or rand.random() < 0.75]
         site.add(Patch(path, rand.choice(("track", "track", "walk", "bare")), rand.uniform(0.85, 1.15), width), dates)
 
@@ -219,13 +193,20 @@ def add_cars(rand: Random, site: Site, lots: list[tuple[Lot, str, Rect | None]],
                 spots.append((drive.at(rand.uniform(-0.2, 0.2) * drive.width, 0), drive.angle + math.pi / 2))
             elif site.kind == "commercial":
                 for along in np.arange(5.4 - lot.length / 2, lot.length / 2 - 4, 2.8).tolist():
-                    spots += [(lot.rect().at(along, s * (lot.depth / 2 - 4.5)), lot.angle + math.pi / 2) for s in (-1, 1) if rand.random() < busy]
+                    spots += [
+                        (lot.rect().at(along, s * (lot.depth / 2 - 4.5)), lot.angle + math.pi / 2)
+                        for s in (-1, 1)
+                        if rand.random() < busy
+                    ]
         for (x, y), (u, v) in zip(streets[:-1].tolist(), streets[1:].tolist(), strict=True):
             if rand.random() < 0.1 and math.hypot(u - x, v - y) < 20:
                 angle, lane = math.atan2(v - y, u - x), site.street_width * rand.choice((-0.3, 0.3))
                 spots.append(((x - lane * math.sin(angle), y + lane * math.cos(angle)), angle))
         for (x, y), angle in spots:
-            car = Rect(x, y, rand.uniform(4, 5.4), rand.uniform(1.8, 2.2), angle), rand.choice(CARS)
+            if site.kind == "commercial" and rand.random() < 0.05:
+                car = Rect(x, y, rand.uniform(8, 16), rand.uniform(2.4, 2.8), angle), rand.choice(CARS[:2] + CARS[5:])
+            else:
+                car = Rect(x, y, rand.uniform(4, 5.4), rand.uniform(1.8, 2.2), angle), rand.choice(CARS)
             if car[0].near(int(site.size[0]), int(site.size[1]), 3):
                 site.cars[date].append(car)
         if not pseudo:

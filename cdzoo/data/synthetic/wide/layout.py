@@ -12,6 +12,7 @@ from cdzoo.data.synthetic.buildings import bounding_circle, is_clear, is_off_str
 from cdzoo.data.synthetic.plan import Lot, Scenario
 from cdzoo.data.synthetic.shapes import Points, Random, Rect
 from cdzoo.data.synthetic.wide.houses import Style, build, wing
+from cdzoo.data.synthetic.wide.outlines import blob
 from cdzoo.data.synthetic.wide.site import NEIGHBORHOODS, House, Patch, Site
 
 Mapping = Callable[[Points, Points], Points]
@@ -209,7 +210,9 @@ def lot_patches(rand: Random, site: Site, lot: Lot, change: str, drive: Rect | N
         state = rand.choice(("none",) * 6 + ("bare", "bare", "dry", "slab")) if site.kind != "country" else "none"
         absent = [0, 1] if not pseudo or rand.random() < 0.4 else [rand.choice((0, 1))]
     if state in ("bare", "slab"):
-        site.add(Patch(outline.corners(-0.5), "bare", rand.uniform(0.85, 1.15)), absent)
+        cleared = blob(rand, lot.x, lot.y, rand.uniform(0.3, 0.55) * min(lot.length, lot.depth) + 3)
+        cleared = outline.corners(-0.5) if near.yards and site.kind == "suburb" and rand.random() < 0.7 else cleared
+        site.add(Patch(cleared, "bare", rand.uniform(0.85, 1.15)), absent)
     elif state != "none":
         site.add(Patch(outline.corners(), state, rand.uniform(0.85, 1.1)), absent)
     if state == "slab" and site.kind != "country":
@@ -217,7 +220,9 @@ def lot_patches(rand: Random, site: Site, lot: Lot, change: str, drive: Rect | N
         site.add(Patch(pad.corners(), "slab", rand.uniform(0.85, 1.1)), absent)
     if near.yards and present:
         tone = rand.uniform(0.8, 1.15)
-        site.add(Patch(outline.corners(), rand.choice(("lawn", "lawn", "lawn", "dry")), tone, clear=site.kind == "suburb"), present)
+        site.add(
+            Patch(outline.corners(), rand.choice(("lawn", "lawn", "lawn", "dry")), tone, clear=site.kind == "suburb"), present
+        )
         if site.kind == "suburb" and rand.random() < 0.6:
             _add_fence(rand, site, lot, outline, present)
     elif site.kind == "commercial" and present:

@@ -82,6 +82,7 @@ class Ground:
         self.green = noise_sum(rng, height, width, coarse) + np.float32(rng.uniform(0.2, 0.85)) + np.float32(0.08) * self.clumps
         white = np.frombuffer(rng.bytes(height * width), np.uint8).reshape(height, width) * np.float32(1 / 74)
         self.fine = np.float32(0.7) * (noise(rng, height, width, 2.0) + white - np.float32(127.5 / 74))
+        self.mottle = np.float32(rng.uniform(0, 0.35))
         self.roughness = np.float32(rng.uniform(0.4, 1.5))
         self._furrows = rng.uniform(0, np.pi), max(2.2, rng.uniform(0.8, 4.5) * scale), np.float32(rng.uniform(0.03, 0.16))
         self._seed = int(rng.integers(2**31))
@@ -93,7 +94,9 @@ class Ground:
         """Brightness of furrows, mean 0."""
         angle, period, strength = self._furrows
         y, x = (np.arange(n, dtype=np.float32) for n in self.size)
-        phase = (x * np.float32(np.cos(angle) * 2 * np.pi / period)) + (y * np.float32(np.sin(angle) * 2 * np.pi / period))[:, None]
+        phase = (x * np.float32(np.cos(angle) * 2 * np.pi / period)) + (y * np.float32(np.sin(angle) * 2 * np.pi / period))[
+            :, None
+        ]
         return np.sin(phase + np.float32(0.5) * self.clumps) * strength
 
     @functools.cached_property
@@ -225,7 +228,7 @@ def _apply_light(
     depth = np.maximum(np.asarray(shade) * np.float32(1 / 255), np.float32(0.92) * shifted(cover, dx, dy))
     depth *= np.float32(1.15 * (1 - view.ambient))
     light = rough * (ground.fine * (ground.roughness * np.float32(0.13 / 255)) + ground.clumps * np.float32(0.1 / 255))
-    light += 1
+    light += 1 + ground.mottle * (ground.green - np.float32(0.5))
     if plowed:
         light += np.asarray(rows) * (ground.rows * np.float32(1 / 255))
     leaves = _leaves(canopy, cover, view, ground)

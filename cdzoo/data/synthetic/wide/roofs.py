@@ -39,7 +39,9 @@ def _flat(pen: Pen, dark: Pen, wing: Rect, house: House, view: View) -> None:
     pen.polygon(wing.corners(), _lit(color, 1.1 if draw < 0.6 else 0.8, rough))
     pen.polygon(wing.corners(-0.5), _lit(color, 1.0, rough))
     if draw < 0.2 and wing.length > 20:
-        half = Rect(*wing.at(wing.length * 0.25 * (1 if draw < 0.1 else -1), 0), wing.length * 0.5 - 0.6, wing.width - 1.2, wing.angle)
+        half = Rect(
+            *wing.at(wing.length * 0.25 * (1 if draw < 0.1 else -1), 0), wing.length * 0.5 - 0.6, wing.width - 1.2, wing.angle
+        )
         pen.polygon(half.corners(), _lit(color, 0.8 + draw, rough))
     across = wing.width / 2 - 0.6
     if 0.2 < draw < 0.6:

@@ -117,4 +117,3 @@ def _outside(line: npt.NDArray[np.float64], scenario: Scenario) -> list[npt.NDAr
     kept = ~scenario.in_changing_area(line)
     cuts = np.flatnonzero(kept[1:] != kept[:-1]) + 1
     return [piece for piece, i in zip(np.split(line, cuts), np.r_[0, cuts], strict=True) if kept[i] and len(piece) > 1]
-

@@ -122,7 +122,9 @@ def capture(rng: np.random.Generator, scene: Image.Image, view: View) -> npt.NDA
         image = image.filter(ImageFilter.BoxBlur(view.blur))
     left, top = MARGIN - view.shift[0], MARGIN - view.shift[1]
     # Both dates are resampled, so that neither is sharper by its displacement.
-    image = image.resize((width, height), Image.Resampling.BICUBIC, box=(left + 0.3, top + 0.3, left + width + 0.3, top + height + 0.3))
+    image = image.resize(
+        (width, height), Image.Resampling.BICUBIC, box=(left + 0.3, top + 0.3, left + width + 0.3, top + height + 0.3)
+    )
     if view.speckle:
         table = (128.5 + _QUANTILES * view.speckle).clip(0, 255).astype(int).tolist() * 3
         half = (width + 1) // 2, (height + 1) // 2
@@ -151,6 +153,8 @@ def displace(mask: Image.Image, view: View) -> npt.NDArray[np.uint8]:
 def _tone_curve(view: View) -> list[int]:
     """Return the lookup table of all bands, 256 values each, for `Image.point`."""
     values = ((np.arange(256) / 255) ** view.gamma - 0.42) * view.contrast + 0.42
-    bands = [values * cast * view.exposure * (1 - view.haze) + air * view.haze for cast, air in zip(view.cast, HAZE_COLOR, strict=True)]
+    bands = [
+        values * cast * view.exposure * (1 - view.haze) + air * view.haze for cast, air in zip(view.cast, HAZE_COLOR, strict=True)
+    ]
     curve: list[int] = (np.concatenate(bands) * 255).clip(0, 255).astype(int).tolist()
     return curve
