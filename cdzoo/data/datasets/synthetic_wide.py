@@ -12,7 +12,7 @@ DATASET = replace(
     synthetic.DATASET,
     name="synthetic_wide",
     title="Wide synthetic scenes",
-    description="Synthetic buildings of suburbs, towns, farms and commercial areas, 0.1 to 1 m; synthetic_wide:N generates N pairs",
+    description="Synthetic buildings in suburbs, towns and country, 0.1 to 1 m; synthetic_wide:N generates N training pairs",
     resolution="0.1 to 1",
     image_size=256,
     protocols=(Protocol("synthetic_wide_256", "synthetic_wide"),),

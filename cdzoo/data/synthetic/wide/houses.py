@@ -14,8 +14,8 @@ SHINGLES: tuple[RGB, ...] = (
 )  # fmt: skip
 TILES: tuple[RGB, ...] = ((176, 104, 76), (158, 92, 70), (188, 124, 92), (150, 84, 66), (170, 130, 104), (128, 70, 58))
 METALS: tuple[RGB, ...] = (
-    (226, 227, 226), (200, 203, 204), (182, 186, 188), (168, 172, 174), (138, 146, 152), (150, 140, 128), (112, 130, 146), (112, 130, 120),
-    (150, 100, 84), (70, 100, 144),
+    (226, 227, 226), (200, 203, 204), (182, 186, 188), (168, 172, 174), (138, 146, 152), (150, 140, 128),
+    (112, 130, 146), (112, 130, 120), (150, 100, 84), (70, 100, 144),
 )  # fmt: skip
 FLATS: tuple[RGB, ...] = (
     (240, 240, 236), (228, 228, 224), (208, 208, 206), (186, 186, 184), (160, 160, 158), (132, 132, 132), (106, 106, 108),
@@ -121,7 +121,7 @@ def _town(style: Style, lot: Lot) -> tuple[list[House], Rect | None]:
     length, width = rand.uniform(0.55, 0.95) * lot.length, rand.uniform(0.35, 0.85) * lot.depth
     slack = (lot.depth - width) / 2
     main = Rect(*lot.rect().at(0, rand.uniform(-slack, slack)), length, width, lot.angle + rand.triangular(0, 0.06))
-    wings = (main,)
+    wings: tuple[Rect, ...] = (main,)
     if rand.random() < 0.35:
         wings += (
             wing(main, rand.uniform(-0.25, 0.25) * length, rand.choice((-1, 1)), rand.uniform(0.3, 0.6) * length, slack * 0.6),
@@ -167,7 +167,7 @@ def _farm(style: Style, lot: Lot) -> tuple[list[House], Rect | None]:
             *lot.rect().at(along, across), length, width, lot.angle + rand.choice((0.0, math.pi / 2)) + rand.triangular(0, 0.1)
         )
         first = first or main
-        wings = (main,)
+        wings: tuple[Rect, ...] = (main,)
         if i == 0 and rand.random() < 0.6:
             wings += (wing(main, rand.uniform(-0.2, 0.2) * length, rand.choice((-1, 1)), rand.uniform(4, 7), rand.uniform(2, 6)),)
         houses.append(style.house(wings, rand.uniform(2.5, 7)))

@@ -168,12 +168,7 @@ def _place(rand: Random, site: Site, houses: list[House], change: str, taken: li
         own = {w for house in houses for w in house.wings}
         if is_clear((extra,), [circle for circle in taken if circle[3] not in own], 1.0) and not _covered(extra, houses):
             taken.append(bounding_circle(extra))
-            part = House((extra,), houses[0].height, houses[0].roof, houses[0].pitch, houses[0].color, *_rest(houses[0]))
-            site.houses[1].append(part)
-
-
-def _rest(house: House) -> tuple[tuple[int, int, int], int, float]:
-    return house.wall, house.roughness, house.detail
+            site.houses[1].append(replace(houses[0], wings=(extra,)))
 
 
 def _covered(extra: Rect, houses: list[House]) -> bool:

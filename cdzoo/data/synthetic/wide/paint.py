@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from cdzoo.data.synthetic.shapes import Array, Point, noise, noise_sum, shifted, swept_outline
+from cdzoo.data.synthetic.shapes import Array, Point, Rect, noise, noise_sum, shifted, swept_outline
 from cdzoo.data.synthetic.wide.palette import STOPS, Palette
 from cdzoo.data.synthetic.wide.roofs import draw_roof
 from cdzoo.data.synthetic.wide.site import House, Site
@@ -171,8 +171,8 @@ def _draw_crowns(pen: Pen, trees: list[list[float]]) -> None:
                 pen.draw.ellipse((u - s, v - s, u + s, v + s), fill=level)
 
 
-def _near(wing: object, site: Site) -> bool:
-    return wing.near(int(site.size[0]), int(site.size[1]), 14)  # type: ignore[attr-defined]
+def _near(wing: Rect, site: Site) -> bool:
+    return wing.near(int(site.size[0]), int(site.size[1]), 14)
 
 
 def _soil(ground: Ground, palette: Palette, season: float) -> Image.Image:

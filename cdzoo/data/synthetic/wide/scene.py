@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from cdzoo.data.synthetic.plan import Scenario
-from cdzoo.data.synthetic.shapes import Random
+from cdzoo.data.synthetic.plan import Lot, Scenario
+from cdzoo.data.synthetic.shapes import Random, Rect
 from cdzoo.data.synthetic.wide import land, layout
 from cdzoo.data.synthetic.wide.paint import Ground, changed_roofs, paint
 from cdzoo.data.synthetic.wide.palette import BARES, draw_palette
@@ -14,8 +14,9 @@ from cdzoo.data.synthetic.wide.site import NEIGHBORHOODS, Site
 from cdzoo.data.synthetic.wide.view import MARGIN, capture, displace, draw_view
 
 KINDS = ("suburb",) * 9 + ("estate",) * 4 + ("town",) * 3 + ("commercial",) * 4 + ("country",) * 3
-RESOLUTIONS = (0.1, 1.0)
 Image = npt.NDArray[np.uint8]
+BuiltLot = tuple[Lot, str, Rect | None]
+"""A lot, the change of its building, and its driveway."""
 
 
 def make_wide_scene(
@@ -65,7 +66,7 @@ def lay_out(rng: np.random.Generator, rand: Random, size: tuple[float, float], c
         if rand.random() < 0.3:
             for dates in ([0], [1]) if pseudo else ([0, 1],):
                 land.add_earthworks(rand, site, dates)
-        lots: list = []
+        lots: list[BuiltLot] = []
     else:
         lots = _build(rand, site, scenario, pseudo)
     land.add_trees(rng, site, pseudo)
@@ -73,7 +74,7 @@ def lay_out(rng: np.random.Generator, rand: Random, size: tuple[float, float], c
     return site
 
 
-def _build(rand: Random, site: Site, scenario: Scenario, pseudo: bool) -> list:
+def _build(rand: Random, site: Site, scenario: Scenario, pseudo: bool) -> list[BuiltLot]:
     """Add streets and lots with their buildings."""
     grid = layout.draw_grid(rand, site)
     grid, free = layout.look_at_a_lot(rand, site, grid, layout.draw_lots(rand, site, grid))
@@ -102,12 +103,12 @@ def _build(rand: Random, site: Site, scenario: Scenario, pseudo: bool) -> list:
     return lots
 
 
-def _developed_lot(rand: Random, site: Site, lot: layout.Lot, state: str, drive: object, missing: int) -> None:
+def _developed_lot(rand: Random, site: Site, lot: Lot, state: str, drive: Rect | None, missing: int) -> None:
     """Add the patches of a lot in a changing area, only at the date of the buildings."""
     if state == "empty":
         return
     before = len(site.ground[missing])
-    layout.lot_patches(rand, site, lot, state, drive, pseudo=True)  # type: ignore[arg-type]
+    layout.lot_patches(rand, site, lot, state, drive, pseudo=True)
     if rand.random() < 0.85:
         del site.ground[missing][before:]
 
