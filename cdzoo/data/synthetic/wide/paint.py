@@ -41,9 +41,9 @@ class Pen:
         self.draw.polygon(self.to_pixels(points), fill=fill)
 
     def line(self, points: Iterable[Point], fill: int | tuple[int, ...], width: float) -> None:
-        """Draw a line of `width` meters, at least one pixel; thinner lines are left out where they would be too thick."""
+        """Draw a line of `width` meters, at least one pixel; lines of less than 0.45 pixels are left out."""
         pixels = width * self.scale
-        if pixels > 0.3:
+        if pixels > 0.45:
             self.draw.line(self.to_pixels(points), fill=fill, width=max(1, round(pixels)), joint="curve" if pixels > 12 else None)
 
 

@@ -95,6 +95,8 @@ def _build(rand: Random, site: Site, scenario: Scenario, pseudo: bool) -> list[B
     roads = land.draw_roads(rand, site, (streets[0], streets[1]), (unpaved[0], unpaved[1]))
     land.add_sidewalks(site, roads)
     for lot, state, drive in lots:
+        if not lot.rect().near(int(site.size[0]), int(site.size[1]), 2):
+            continue
         if developed and state in ("appears", "disappears", "empty") and rand.random() < 0.8:
             _developed_lot(rand, site, lot, state, drive, missing)
         else:

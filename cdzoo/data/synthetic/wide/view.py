@@ -102,7 +102,7 @@ def draw_view(rng: np.random.Generator, shifted: bool) -> View:
         haze=max(0.0, rng.uniform(-0.25, 0.3)),
         reduction=rng.uniform(0.5, 0.95) if rng.random() < 0.2 else 1.0,
         blur=rng.uniform(0.25, 0.8) if sharp < 0.4 else 0.0,
-        sharpening=rng.uniform(0.05, 0.6) if sharp > 0.4 else 0.0,
+        sharpening=rng.uniform(0.1, 1.6) if sharp > 0.4 else 0.0,
         grain=rng.uniform(0.5, 5),
         speckle=max(0.0, rng.uniform(-6, 9)),
         quality=int(rng.uniform(35, 96)) if rng.random() < 0.5 else 0,
@@ -131,8 +131,7 @@ def capture(rng: np.random.Generator, scene: Image.Image, view: View) -> npt.NDA
         speckle = Image.frombytes("RGB", half, rng.bytes(3 * half[0] * half[1])).point(table)
         image = ImageChops.add(image, speckle.resize(image.size, Image.Resampling.BILINEAR), 1, -128)
     if view.sharpening:
-        s = view.sharpening
-        image = image.filter(ImageFilter.Kernel((3, 3), (0, -s, 0, -s, 1 + 4 * s, -s, 0, -s, 0), 1))
+        image = Image.blend(image.filter(ImageFilter.BoxBlur(1)), image, 1 + view.sharpening)
     table = (128.5 + _QUANTILES * view.grain).astype(int).tolist() * 3
     noise = Image.frombytes("RGB", image.size, rng.bytes(3 * width * height)).point(table)
     image = ImageChops.add(image, noise, 1, -128)
