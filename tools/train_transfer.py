@@ -30,13 +30,15 @@ from cdzoo.data.synthetic import SyntheticScenes
 from cdzoo.losses import create_loss
 
 NAME = "fc_siam_diff_efficientnet_lite0"
+FINE = {"backbone_kwargs": {"out_indices": [0, 1, 2, 3, 4]}, "decoder_kwargs": {"widths": [24, 48, 64, 128]}}
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
-    "abs": {"fusion": "abs_diff"},
-    "bfa": {"fusion": "bfa"},
-    "concat": {"fusion": "skips", "fusion_kwargs": {"mode": "concat"}},
-    "fine": {"backbone_kwargs": {"out_indices": [0, 1, 2, 3, 4]}, "decoder_kwargs": {"widths": [16, 24, 32, 64]}},
+    "fine": FINE,  # from stride 2 on, with a wider decoder
+    "concat": {**FINE, "fusion": "skips", "fusion_kwargs": {"mode": "concat"}},
+    "abs": {**FINE, "fusion": "abs_diff"},  # the coarsest level, too
+    "bfa": {"fusion": "bfa", "backbone_kwargs": {"out_indices": [0, 1, 2, 3]}, "decoder_kwargs": {"widths": [24, 48, 64]}},
 }
+"""Departures from the registered model, by name."""
 
 
 class SceneStream(IterableDataset[tuple[Tensor, Tensor]]):

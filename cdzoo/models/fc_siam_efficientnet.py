@@ -26,6 +26,7 @@ def fc_siam_diff_efficientnet_lite0(**changes: Any) -> ModelCfg:
         num_classes=1,
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
+        original="huggingface/pytorch-image-models (encoder, Apache-2.0)",
         recipe="",
         **{"description": "FC-Siam-Diff on EfficientNet-Lite0, small, for use on photographs", **changes},
     )
