@@ -241,7 +241,7 @@ def train(options: argparse.Namespace) -> None:
     pool = Pool(stream, options.workers, options.pool, options.reuse, device)  # the workers start here
     trainees = [Trainee(name, options, device) for name in options.variants]
     options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "options.json").write_text(json.dumps(vars(options), default=str, indent=1), encoding="utf-8")
+    print(json.dumps(vars(options), default=str), f"torch {torch.__version__}, {device}", flush=True)
     budget, step, saved = 60 * options.minutes, 0, time.monotonic()
     with (options.out / "log.csv").open("w", newline="", encoding="utf-8") as file:
         log = csv.writer(file)
