@@ -13,13 +13,13 @@ import json
 import math
 import random
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -38,10 +38,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "abs": {**FINE, "fusion": "abs_diff"},  # the coarsest level, too
     "bfa": {"fusion": "bfa", "backbone_kwargs": {"out_indices": [0, 1, 2, 3]}, "decoder_kwargs": {"widths": [24, 48, 64]}},
 }
-"""Departures from the registered model, by name."""
 
 
-class SceneStream(IterableDataset[tuple[Tensor, Tensor]]):
+Group = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+
+
+class SceneStream(IterableDataset[Group]):
     """Endless groups of scenes: images (N, 2, 3, H, W) uint8 and masks (N, H, W) uint8.
 
     Args:
@@ -54,7 +56,7 @@ class SceneStream(IterableDataset[tuple[Tensor, Tensor]]):
     def __init__(self, size: int, group: int, seed: int, plain: float) -> None:
         self.size, self.group, self.seed, self.plain = size, group, seed, plain
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Group]:
         """Generate groups of scenes."""
         torch.set_num_threads(1)
         info = get_worker_info()
@@ -69,8 +71,8 @@ class SceneStream(IterableDataset[tuple[Tensor, Tensor]]):
                 style = plain if np.random.default_rng([self.seed, index, 7]).random() < self.plain else wide
                 samples.append(style[index])
                 index += count
-            images = torch.stack([torch.stack(list(sample.images)) for sample in samples])
-            yield images, torch.stack([sample.target["mask"].byte() for sample in samples])
+            images = np.stack([torch.stack(list(sample.images)).numpy() for sample in samples])
+            yield images, np.stack([sample.target["mask"].byte().numpy() for sample in samples])
 
 
 class Pool:
@@ -85,10 +87,8 @@ class Pool:
     """
 
     def __init__(self, stream: SceneStream, workers: int, capacity: int, reuse: float, device: torch.device) -> None:
-        shared = Path("/dev/shm")  # where it is small, groups travel through pipes
-        pipes = shared.exists() and shutil.disk_usage(shared).free < 4e9
-        options: dict[str, Any] = {"prefetch_factor": 4} if workers else {}
-        loader = DataLoader(stream, batch_size=None, num_workers=workers, collate_fn=_as_arrays if pipes else None, **options)
+        # Arrays travel through pipes: shared memory, which tensors need, is small on some machines.
+        loader = DataLoader(stream, None, num_workers=workers, collate_fn=tuple, prefetch_factor=4 if workers else None)
         self.groups, self.reuse, self.device, self.group = iter(loader), reuse, device, stream.group
         self.images = torch.zeros(capacity, 2, 3, stream.size, stream.size, dtype=torch.uint8, device=device)
         self.masks = torch.zeros(capacity, stream.size, stream.size, dtype=torch.uint8, device=device)
@@ -96,7 +96,7 @@ class Pool:
 
     def add(self) -> None:
         """Wait for the next group of scenes and store it."""
-        images, masks = (torch.as_tensor(each) for each in next(self.groups))
+        images, masks = map(torch.from_numpy, next(self.groups))
         where = (self.made + torch.arange(len(images))) % len(self.images)
         self.images[where.to(self.device)] = images.to(self.device, non_blocking=True)
         self.masks[where.to(self.device)] = masks.to(self.device, non_blocking=True)
@@ -116,10 +116,6 @@ class Pool:
             images = torch.stack([images[i, ..., y : y + crop, x : x + crop] for i, y, x in places])
             masks = torch.stack([masks[i, y : y + crop, x : x + crop] for i, y, x in places])
         return images.float() / 255, masks.long()
-
-
-def _as_arrays(group: tuple[Tensor, Tensor]) -> tuple[Any, ...]:
-    return tuple(each.numpy() for each in group)
 
 
 def augment(images: Tensor, masks: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -194,11 +190,11 @@ class Trainee:
         torch._foreach_lerp_([self.average[key] for key in floats], [state[key] for key in floats], 1 - decay)
 
     def save(self, folder: Path) -> None:
-        """Write the averaged weights in half precision, and the config."""
+        """Write the averaged weights, kernels in half precision, and the config."""
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        state = {key: value.half().cpu().contiguous() for key, value in self.average.items() if "num_batches" not in key}
+        state = {key: (value.half() if value.ndim > 1 else value).cpu().contiguous() for key, value in self.average.items()}
         counts = {key: value.cpu() for key, value in self.model.state_dict().items() if "num_batches" in key}
         save_file({**state, **counts}, folder / "new.safetensors")
         (folder / "new.safetensors").replace(folder / "model.safetensors")
@@ -211,14 +207,8 @@ def load_encoder(encoder: nn.Module, file: str) -> None:
     depths = (1, 2, 2, 3, 3, 4, 1)
     places = [(stage, i) for stage, depth in enumerate(depths) for i in range(depth)]
     first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-    other = {
-        "_expand_conv": "conv_pw",
-        "_bn0": "bn1",
-        "_depthwise_conv": "conv_dw",
-        "_bn1": "bn2",
-        "_project_conv": "conv_pwl",
-        "_bn2": "bn3",
-    }
+    other = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"}
+    other |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}
     renamed = {}
     for key, value in state.items():
         if match := re.fullmatch(r"_blocks\.(\d+)\.(\w+?)\.(\w+)", key):
@@ -236,7 +226,7 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     stream = SceneStream(options.size, options.group, options.seed, options.plain)
     pool = Pool(stream, options.workers, options.pool, options.reuse, device)  # the workers start here
     trainees = [Trainee(name, options, device) for name in options.variants]
@@ -271,16 +261,12 @@ def train(options: argparse.Namespace) -> None:
                 sums.zero_()
                 seen, mark = (pool.drawn, pool.made), now
             if time.monotonic() - saved > 60:
-                save_all(trainees, options.out)
+                for trainee in trainees:
+                    trainee.save(options.out / trainee.name)
                 saved = time.monotonic()
-    save_all(trainees, options.out)
-    print(f"{step} steps of {options.batch}, {pool.made} scenes, {time.monotonic() - start:.0f} s")
-
-
-def save_all(trainees: list[Trainee], out: Path) -> None:
-    """Save each model in a folder of its variant."""
     for trainee in trainees:
-        trainee.save(out / trainee.name)
+        trainee.save(options.out / trainee.name)
+    print(f"{step} steps of {options.batch}, {pool.made} scenes, {time.monotonic() - start:.0f} s")
 
 
 def main() -> None:
@@ -305,7 +291,6 @@ def main() -> None:
     parser.add_argument("--lr-encoder", type=float, default=3e-4)
     parser.add_argument("--ema", type=float, default=0.992, help="decay of the average, every fourth step")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--every", type=int, default=20, help="steps between lines of the log")
     train(parser.parse_args())
 
