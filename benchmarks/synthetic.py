@@ -1,6 +1,6 @@
 """Measure how many synthetic pairs one core generates per second, and draw a contact sheet.
 
-Run: python benchmarks/synthetic.py [--size 256] [--count 40] [--repeats 5] [--sheet FILE.png] [--pairs 8]
+Run: python benchmarks/synthetic.py [--size 256] [--count 40] [--repeats 5] [--sheet FILE.png] [--pairs 8] [--style wide]
 """
 
 from __future__ import annotations
@@ -23,19 +23,22 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--style", default="default", choices=["default", "wide"])
+    parser.add_argument("--resolution", type=float, help="meters per pixel of style wide; drawn by default")
     parser.add_argument("--sheet", help="picture of the first pairs")
     parser.add_argument("--pairs", type=int, default=8, help="even number of pairs")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    scenes = SyntheticScenes(options.count, options.size, options.seed)
+    scenes = SyntheticScenes(options.count, options.size, options.seed, style=options.style, resolution=options.resolution)
     if options.sheet:
         rows = []
         for i in range(min(options.pairs, len(scenes))):
             scene = scenes[i]
-            images = [scene[key].permute(1, 2, 0).numpy() for key in ("image_a", "image_b")]
-            rows.append([*images, mask_picture(scene["mask"].numpy().astype(np.uint8))])
+            images = [image.permute(1, 2, 0).numpy() for image in scene.images]
+            rows.append([*images, mask_picture(scene.target["mask"].numpy().astype(np.uint8))])
         halves = [left + right for left, right in zip(rows[::2], rows[1::2], strict=False)]
         strip(halves, ["before", "after", "truth"] * 2).save(options.sheet)
+    scenes[0]  # fills caches
     rates = []
     for _ in range(options.repeats):
         start = time.process_time()

@@ -105,4 +105,5 @@ def _official_key(key: str) -> str:
     return key.replace("head.classify.", "conv11d.")
 
 
-register_key_map(KeyMap(("fc_ef*", "fc_siam_*"), _official_key, "rcdaudt/fully_convolutional_change_detection"))
+_NETWORKS = ("fc_ef*", "fc_siam_conc*", "fc_siam_diff", "fc_siam_diff_oscd")
+register_key_map(KeyMap(_NETWORKS, _official_key, "rcdaudt/fully_convolutional_change_detection"))

@@ -139,6 +139,9 @@ def test_generated_data_sets_open_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     opened = open_data(DataCfg("synthetic_plain:2"), ("train",))
     assert opened.protocol == get_protocol(None, "synthetic") and len(opened.splits["train"]) == 2
+    wide = open_data(DataCfg("synthetic_wide:2"), ("train",))
+    assert wide.protocol.name == "synthetic_wide_256" and wide.splits["train"].names == ["wide_train_00000", "wide_train_00001"]
+    assert wide.splits["train"][1].images[0].shape == (3, 256, 256)
     assert main(["data", "info", "synthetic"]) == 0 and main(["data", "prepare", "synthetic"]) == 2
 
 

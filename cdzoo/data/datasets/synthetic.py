@@ -16,7 +16,12 @@ _SEEDS = {"train": 1000, "val": 1001, "test": 1002}
 
 
 def generate(
-    split: str, num_train: int | None = None, prefix: str = "", pseudo_changes: bool = True
+    split: str,
+    num_train: int | None = None,
+    prefix: str = "",
+    pseudo_changes: bool = True,
+    size: int = SIZE,
+    style: str = "default",
 ) -> tuple[Samples, list[str]]:
     """Return the scenes of a split and their names.
 
@@ -25,11 +30,13 @@ def generate(
         num_train: Number of training scenes, 512 by default; a larger set begins with the scenes of a smaller one.
         prefix: Prefix of the names.
         pseudo_changes: Change light, season and position between the dates.
+        size: Side of the scenes in pixels.
+        style: Style of the scenes.
     """
     from cdzoo.data.synthetic import SyntheticScenes
 
     count = num_train if num_train is not None and split == "train" else SPLITS[split]
-    scenes = SyntheticScenes(count, SIZE, seed=_SEEDS[split], pseudo_changes=pseudo_changes)
+    scenes = SyntheticScenes(count, size, seed=_SEEDS[split], pseudo_changes=pseudo_changes, style=style)
     return scenes, [f"{prefix}{split}_{index:05d}" for index in range(count)]
 
 

@@ -42,16 +42,16 @@ def add_buildings(rand: Random, plan: Plan, lots: list[Lot], scenario: Scenario)
             continue
         roof = rand.choice(ROOFS) if rand.random() < spread else common
         building, paved = _industrial_building(rand, lot) if plan.industrial else _residential_building(rand, lot, roof)
-        if _is_clear(building.wings, taken) and _is_off_streets(building.wings, streets, plan.street_width):
-            taken.extend(map(_bounding_circle, building.wings))
+        if is_clear(building.wings, taken) and is_off_streets(building.wings, streets, plan.street_width):
+            taken.extend(map(bounding_circle, building.wings))
             placed.append((lot, change, building, paved))
     for lot, change, building, paved in placed:
         later = building
         if change == "grows":
             extra = _extension(rand, building)
             others = [circle for circle in taken if circle[3] not in building.wings]
-            if _is_clear((extra,), others) and _is_off_streets((extra,), streets, plan.street_width):
-                taken.append(_bounding_circle(extra))
+            if is_clear((extra,), others) and is_off_streets((extra,), streets, plan.street_width):
+                taken.append(bounding_circle(extra))
                 later = Building((*building.wings, extra), building.height, building.flat, building.color)
         outline = lot.rect()
         pool = (*outline.at(rand.uniform(-9, 9), lot.side * lot.depth * 0.33), rand.uniform(3.0, 5.0))
@@ -79,15 +79,15 @@ def _draw_change(rand: Random, scenario: Scenario, changing: bool, density: floa
     return "empty" if not built else "disappears" if draw < 0.19 else "grows" if draw > 0.84 else "stays"
 
 
-def _is_clear(wings: tuple[Rect, ...], taken: list[_Circle]) -> bool:
-    """Return whether wings keep the minimum distance from other buildings."""
+def is_clear(wings: tuple[Rect, ...], taken: list[_Circle], gap: float = GAP) -> bool:
+    """Return whether wings keep the distance `gap` from other buildings, given by `bounding_circle` of their wings."""
     x, y = wings[0].x, wings[0].y
-    reach = max(math.hypot(u - x, v - y) + r for u, v, r, _ in map(_bounding_circle, wings)) + GAP
+    reach = max(math.hypot(u - x, v - y) + r for u, v, r, _ in map(bounding_circle, wings)) + gap
     near = [w for u, v, r, w in taken if (u - x) ** 2 + (v - y) ** 2 < (reach + r) ** 2]
-    return not near or not (inside_any(near, _points(wings), GAP).any() or inside_any(list(wings), _points(near), GAP).any())
+    return not near or not (inside_any(near, _points(wings), gap).any() or inside_any(list(wings), _points(near), gap).any())
 
 
-def _is_off_streets(wings: tuple[Rect, ...], streets: Points, street_width: float) -> bool:
+def is_off_streets(wings: tuple[Rect, ...], streets: Points, street_width: float) -> bool:
     """Return whether wings are clear of the streets, given by points of their center lines; lots in a bend may not be."""
     points = _points(wings)
     reach = street_width / 2 + 4
@@ -95,7 +95,8 @@ def _is_off_streets(wings: tuple[Rect, ...], streets: Points, street_width: floa
     return not (np.square(points[:, None] - streets).sum(-1) < reach * reach).any()
 
 
-def _bounding_circle(rect: Rect) -> _Circle:
+def bounding_circle(rect: Rect) -> _Circle:
+    """Return center and radius of the bounding circle of a footprint, and the footprint."""
     return rect.x, rect.y, math.hypot(rect.length, rect.width) / 2, rect
 
 

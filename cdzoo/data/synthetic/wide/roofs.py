@@ -1,0 +1,93 @@
+"""Drawing of roofs."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from cdzoo.data.synthetic.plan import RGB
+from cdzoo.data.synthetic.shapes import Point, Rect
+from cdzoo.data.synthetic.wide.site import House
+from cdzoo.data.synthetic.wide.view import View
+
+if TYPE_CHECKING:
+    from cdzoo.data.synthetic.wide.paint import Pen
+
+Color = tuple[int, int, int, int]
+
+
+def draw_roof(pen: Pen, dark: Pen, house: House, offset: Point, view: View) -> None:
+    """Draw the roof of a building at `offset`, the main wing first and then the others."""
+    for i, wing in enumerate(house.wings):
+        moved = Rect(wing.x + offset[0], wing.y + offset[1], wing.length, wing.width, wing.angle)
+        if house.roof == "flat":
+            _flat(pen, dark, moved, house, view)
+        elif house.roof == "hip" and (i == 0 or wing.length > 1.5 * wing.width):
+            _hip(pen, moved, house, view)
+        else:
+            _gable(pen, moved, house, view, extended=i > 0)
+
+
+def _lit(color: RGB, light: float, roughness: int) -> Color:
+    r, g, b = (int(min(255, c * light)) for c in color)
+    return r, g, b, roughness
+
+
+def _flat(pen: Pen, dark: Pen, wing: Rect, house: House, view: View) -> None:
+    """Draw a flat roof with its parapet, sections, seams and units, which depend on the building only."""
+    draw, color, rough = house.detail, house.color, house.roughness
+    pen.polygon(wing.corners(), _lit(color, 1.1 if draw < 0.6 else 0.8, rough))
+    pen.polygon(wing.corners(-0.5), _lit(color, 1.0, rough))
+    if draw < 0.2 and wing.length > 20:
+        half = Rect(
+            *wing.at(wing.length * 0.25 * (1 if draw < 0.1 else -1), 0), wing.length * 0.5 - 0.6, wing.width - 1.2, wing.angle
+        )
+        pen.polygon(half.corners(), _lit(color, 0.8 + draw, rough))
+    across = wing.width / 2 - 0.6
+    if 0.2 < draw < 0.6:
+        step = 2 + 6 * (draw - 0.2)
+        for i in range(1, min(60, int(wing.length // step))):
+            along = i * step - wing.length / 2
+            pen.line((wing.at(along, -across), wing.at(along, across)), _lit(color, 0.9 if i % 3 else 0.82, rough), 0.3)
+    count = int(wing.length * wing.width / (60 + 900 * draw))
+    shadow = view.shadow(1.2)
+    for i in range(min(count, 40)):
+        u, v = (math.modf(draw * 37 + i * ratio)[0] - 0.5 for ratio in (0.618, 0.445))
+        size = 1 + 2 * math.modf(draw * 91 + i * 0.29)[0]
+        unit = Rect(*wing.at(u * (wing.length - 4), v * (wing.width - 4)), size * 1.3, size, wing.angle)
+        if min(wing.length, wing.width) > 8:
+            pen.polygon(unit.corners(offset=shadow), _lit(color, view.ambient, rough))
+            pen.polygon(unit.corners(), _lit((170, 172, 172), 1.0 if i % 4 else 0.6, rough))
+
+
+def _hip(pen: Pen, wing: Rect, house: House, view: View) -> None:
+    angle, long, short = wing.angle, wing.length / 2, wing.width / 2
+    if short > long:
+        angle, long, short = angle + math.pi / 2, short, long
+    roof = Rect(wing.x, wing.y, 2 * long, 2 * short, angle)
+    a, b, c, d = roof.at(-long, -short), roof.at(long, -short), roof.at(long, short), roof.at(-long, short)
+    rise = view.lean[0] * short * math.tan(house.pitch), view.lean[1] * short * math.tan(house.pitch)
+    start, end = ((x + rise[0], y + rise[1]) for x, y in (roof.at(short - long, 0), roof.at(long - short, 0)))
+    for quarter, face in ((0, (b, c, end)), (2, (d, a, start)), (1, (c, d, start, end)), (3, (a, b, end, start))):
+        light = view.light(house.pitch, angle + quarter * math.pi / 2)
+        pen.polygon(face, _lit(house.color, light, house.roughness))
+    pen.line((start, end), _lit(house.color, 1.12, house.roughness), 0.35)
+
+
+def _gable(pen: Pen, wing: Rect, house: House, view: View, extended: bool) -> None:
+    """Draw a gable roof, with the ridge extended into the main roof for wings."""
+    front, back, half = wing.length / 2, -wing.length / 2, wing.width / 2
+    tip, end = wing.at(back - half * 0.9 * extended, 0), wing.at(front, 0)
+    if wing.width > wing.length and not extended:
+        turned = Rect(wing.x, wing.y, wing.width, wing.length, wing.angle + math.pi / 2)
+        return _gable(pen, turned, house, view, extended)
+    for side in (-1, 1):
+        light = view.light(house.pitch, wing.angle + side * math.pi / 2)
+        face = (wing.at(front, side * half), end, tip, wing.at(back, side * half))
+        pen.polygon(face, _lit(house.color, light, house.roughness))
+    if house.roughness < 30 and not extended:  # seams of metal sheets
+        for i in range(1, min(40, int(wing.length // 2))):
+            along = i * 2 - front
+            pen.line((wing.at(along, -half), wing.at(along, half)), _lit(house.color, 0.9, house.roughness), 0.2)
+    pen.line((tip, end), _lit(house.color, 1.1, house.roughness), 0.35)
+    return None

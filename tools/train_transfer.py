@@ -1,0 +1,299 @@
+"""Train models for real images on generated scenes within a time budget, on any device.
+
+`python tools/train_transfer.py --out FOLDER --minutes 6 --encoder FILE.pth` trains `fc_siam_diff_efficientnet_lite0` from the
+ImageNet weights of its encoder. Worker processes generate scenes without end; a pool on the device keeps the latest ones, and
+each is seen a few times with other colors, flips and order of the dates. All variants train on the same batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import random
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+import cdzoo
+from cdzoo.data.synthetic import SyntheticScenes
+from cdzoo.losses import create_loss
+
+NAME = "fc_siam_diff_efficientnet_lite0"
+FINE = {"backbone_kwargs": {"out_indices": [0, 1, 2, 3, 4]}, "decoder_kwargs": {"widths": [24, 48, 64, 128]}}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "fine": FINE,  # from stride 2 on, with a wider decoder
+    "concat": {**FINE, "fusion": "skips", "fusion_kwargs": {"mode": "concat"}},
+    "abs": {**FINE, "fusion": "abs_diff"},  # the coarsest level, too
+    "bfa": {"fusion": "bfa", "backbone_kwargs": {"out_indices": [0, 1, 2, 3]}, "decoder_kwargs": {"widths": [24, 48, 64]}},
+}
+
+
+Group = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
+
+
+class SceneStream(IterableDataset[Group]):
+    """Endless groups of scenes: images (N, 2, 3, H, W) uint8 and masks (N, H, W) uint8.
+
+    Args:
+        size: Side of the scenes in pixels.
+        group: Number N of scenes of a group.
+        seed: Seed; every worker generates other scenes.
+        plain: Fraction of scenes of the default style.
+    """
+
+    def __init__(self, size: int, group: int, seed: int, plain: float) -> None:
+        self.size, self.group, self.seed, self.plain = size, group, seed, plain
+
+    def __iter__(self) -> Iterator[Group]:
+        """Generate groups of scenes."""
+        torch.set_num_threads(1)
+        info = get_worker_info()
+        worker, count = (info.id, info.num_workers) if info else (0, 1)
+        length = 1 << 40
+        wide = SyntheticScenes(length, self.size, seed=self.seed, style="wide")
+        plain = SyntheticScenes(length, self.size, seed=self.seed)
+        index = worker
+        while True:
+            samples = []
+            for _ in range(self.group):
+                style = plain if np.random.default_rng([self.seed, index, 7]).random() < self.plain else wide
+                samples.append(style[index])
+                index += count
+            images = np.stack([torch.stack(list(sample.images)).numpy() for sample in samples])
+            yield images, np.stack([sample.target["mask"].byte().numpy() for sample in samples])
+
+
+class Pool:
+    """Ring buffer of scenes on the device, filled by worker processes.
+
+    Args:
+        stream: Scenes.
+        workers: Number of processes.
+        capacity: Number of scenes kept.
+        reuse: How many times a scene is drawn on average before the next ones are waited for.
+        device: Device of the buffer.
+    """
+
+    def __init__(self, stream: SceneStream, workers: int, capacity: int, reuse: float, device: torch.device) -> None:
+        # Arrays travel through pipes: shared memory, which tensors need, is small on some machines.
+        loader = DataLoader(stream, None, num_workers=workers, collate_fn=tuple, prefetch_factor=4 if workers else None)
+        self.groups, self.reuse, self.device, self.group = iter(loader), reuse, device, stream.group
+        self.images = torch.zeros(capacity, 2, 3, stream.size, stream.size, dtype=torch.uint8, device=device)
+        self.masks = torch.zeros(capacity, stream.size, stream.size, dtype=torch.uint8, device=device)
+        self.made = self.drawn = 0
+
+    def add(self) -> None:
+        """Wait for the next group of scenes and store it."""
+        images, masks = map(torch.from_numpy, next(self.groups))
+        where = (self.made + torch.arange(len(images))) % len(self.images)
+        self.images[where.to(self.device)] = images.to(self.device, non_blocking=True)
+        self.masks[where.to(self.device)] = masks.to(self.device, non_blocking=True)
+        self.made += len(images)
+
+    def draw(self, count: int, crop: int) -> tuple[Tensor, Tensor]:
+        """Return random crops: images (B, 2, 3, crop, crop) in [0, 1] and masks (B, crop, crop)."""
+        while self.made < min(len(self.images), 4 * count) or self.drawn + count > self.reuse * self.made:
+            self.add()
+        self.drawn += count
+        rows = torch.randint(min(self.made, len(self.images)), (count,), device=self.device)
+        room = self.images.shape[-1] - crop
+        images, masks = self.images[rows], self.masks[rows]
+        if room:
+            top, left = torch.randint(room + 1, (2, count)).tolist()
+            places = list(zip(range(count), top, left, strict=True))
+            images = torch.stack([images[i, ..., y : y + crop, x : x + crop] for i, y, x in places])
+            masks = torch.stack([masks[i, y : y + crop, x : x + crop] for i, y, x in places])
+        return images.float() / 255, masks.long()
+
+
+def augment(images: Tensor, masks: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Turn, flip, exchange and recolor a batch; returns both dates (B, 3, H, W) and the masks (B, H, W)."""
+    for part in torch.arange(len(images), device=images.device).chunk(min(8, len(images))):
+        turns, flip = random.randrange(4), random.random() < 0.5
+        turned, mask = images[part].rot90(turns, (-2, -1)), masks[part].rot90(turns, (-2, -1))
+        images[part], masks[part] = (turned.flip(-1), mask.flip(-1)) if flip else (turned, mask)
+    swapped = torch.rand(len(images), 1, 1, 1, 1, device=images.device) < 0.5
+    images = torch.where(swapped, images.flip(1), images)
+    return _recolor(images[:, 0], jitter), _recolor(images[:, 1], jitter), masks
+
+
+def _recolor(x: Tensor, jitter: float) -> Tensor:
+    """Change brightness, contrast, saturation, color cast, gamma and sharpness of each image (B, 3, H, W) in [0, 1]."""
+    u = (2 * torch.rand(len(x), 8, 1, 1, 1, device=x.device) - 1) * jitter
+    x = x * (1 + u[:, 0]) * (1 + 0.4 * u[:, 4:7, 0])
+    mean = x.mean((1, 2, 3), keepdim=True)
+    x = (x - mean) * (1 + u[:, 1]) + mean + 0.3 * u[:, 2]
+    gray = x.mean(1, keepdim=True)
+    x = (gray + (x - gray) * (1 + u[:, 3])).clamp(0, 1)
+    x = (x + 1e-4) ** (1 + u[:, 7])
+    soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    draw = torch.rand(len(x), 1, 1, 1, device=x.device)
+    amount = torch.where(draw < 0.15, 1.0, torch.where(draw > 0.85, -0.7, 0.0))
+    return (x + amount * (soft - x) + 0.02 * torch.rand_like(draw) * torch.randn_like(x)).clamp(0, 1)
+
+
+class Trainee:
+    """A model with its optimizer and the moving average of its weights."""
+
+    def __init__(self, name: str, options: argparse.Namespace, device: torch.device) -> None:
+        self.name = name
+        self.model = cdzoo.create_model(NAME, **VARIANTS[name])
+        if options.encoder:
+            load_encoder(self.model.backbone.model, options.encoder)
+        if options.init:
+            from safetensors.torch import load_file
+
+            state = load_file(options.init.format(name))
+            self.model.load_state_dict(
+                {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+            )
+        self.model = self.model.to(device, memory_format=torch.channels_last).train()
+        encoder = {id(p) for p in self.model.backbone.parameters()}
+        groups = [
+            {"params": [p for p in self.model.parameters() if id(p) not in encoder], "peak": options.lr},
+            {"params": list(self.model.backbone.parameters()), "peak": options.lr_encoder},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=options.lr, weight_decay=0.01, fused=device.type == "cuda")
+        self.average = {key: value.detach().clone().float() for key, value in self.model.state_dict().items()}
+        self.loss = create_loss("bce+0.5*dice")
+
+    def step(self, x1: Tensor, x2: Tensor, masks: Tensor, factor: float) -> Tensor:
+        """Train on one batch and return the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+        with torch.autocast(x1.device.type, torch.bfloat16, enabled=x1.is_cuda):
+            logits = self.model(x1, x2)
+        loss: Tensor = self.loss(logits, masks)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return loss.detach()
+
+    @torch.no_grad()
+    def update_average(self, decay: float) -> None:
+        """Move the average towards the weights; the statistics of batch normalization are averaged, too."""
+        state = self.model.state_dict()
+        floats = [key for key in self.average if state[key].is_floating_point()]
+        torch._foreach_lerp_([self.average[key] for key in floats], [state[key] for key in floats], 1 - decay)
+
+    def save(self, folder: Path) -> None:
+        """Write the averaged weights, kernels in half precision, and the config."""
+        from safetensors.torch import save_file
+
+        folder.mkdir(parents=True, exist_ok=True)
+        state = {key: (value.half() if value.ndim > 1 else value).cpu().contiguous() for key, value in self.average.items()}
+        counts = {key: value.cpu() for key, value in self.model.state_dict().items() if "num_batches" in key}
+        save_file({**state, **counts}, folder / "new.safetensors")
+        (folder / "new.safetensors").replace(folder / "model.safetensors")
+        (folder / "config.json").write_text(self.model.config.to_json(), encoding="utf-8")
+
+
+def load_encoder(encoder: nn.Module, file: str) -> None:
+    """Load ImageNet weights of EfficientNet-Lite0 as published by its package, strictly; the classifier is left out."""
+    state = torch.load(file, map_location="cpu", weights_only=True)
+    depths = (1, 2, 2, 3, 3, 4, 1)
+    places = [(stage, i) for stage, depth in enumerate(depths) for i in range(depth)]
+    first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+    other = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"}
+    other |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}
+    renamed = {}
+    for key, value in state.items():
+        if match := re.fullmatch(r"_blocks\.(\d+)\.(\w+?)\.(\w+)", key):
+            stage, i = places[int(match[1])]
+            renamed[f"blocks.{stage}.{i}.{(other if stage else first)[match[2]]}.{match[3]}"] = value
+        elif key.startswith(("_conv_stem.", "_bn0.")):
+            renamed[key.replace("_conv_stem", "conv_stem").replace("_bn0", "bn1")] = value
+    encoder.load_state_dict(renamed, strict=True)
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train until the time is up; save every minute."""
+    start = time.monotonic()
+    random.seed(options.seed)
+    torch.manual_seed(options.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.backends.cudnn.benchmark = True
+    torch.set_num_threads(1)
+    stream = SceneStream(options.size, options.group, options.seed, options.plain)
+    pool = Pool(stream, options.workers, options.pool, options.reuse, device)  # the workers start here
+    trainees = [Trainee(name, options, device) for name in options.variants]
+    options.out.mkdir(parents=True, exist_ok=True)
+    print(json.dumps(vars(options), default=str), f"torch {torch.__version__}, {device}", flush=True)
+    budget, step, saved = 60 * options.minutes, 0, time.monotonic()
+    with (options.out / "log.csv").open("w", newline="", encoding="utf-8") as file:
+        log = csv.writer(file)
+        log.writerow(["seconds", "step", "made", "pairs_per_s", "made_per_s", *options.variants])
+        sums, seen, mark = torch.zeros(len(trainees), device=device), (0, 0), start
+        while True:
+            done = (time.monotonic() - start) / budget if not options.steps else step / options.steps
+            if done >= 1:
+                break
+            factor = min(1.0, done / 0.06 + 0.01) * (0.5 * (1 + math.cos(math.pi * max(0.0, done - 0.06) / 0.94)) + 1e-3)
+            x1, x2, masks = augment(*pool.draw(options.batch, options.crop), options.jitter)
+            x1, x2 = ((2 * x - 1).contiguous(memory_format=torch.channels_last) for x in (x1, x2))  # mean and deviation 0.5
+            sums += torch.stack([trainee.step(x1, x2, masks, factor) for trainee in trainees])
+            step += 1
+            if step % 4 == 0:
+                for trainee in trainees:
+                    trainee.update_average(min(options.ema, step / (step + 40)))
+            if step % options.every == 0:
+                now = time.monotonic()
+                losses = (sums / options.every).tolist()
+                rates = (pool.drawn - seen[0]) / (now - mark), (pool.made - seen[1]) / (now - mark)
+                log.writerow(
+                    [round(now - start, 1), step, pool.made, *(round(r, 1) for r in rates), *(round(x, 4) for x in losses)]
+                )
+                file.flush()
+                print(f"{now - start:.0f} s, step {step}, {rates[0]:.0f} pairs/s ({rates[1]:.0f} new), loss {losses}", flush=True)
+                sums.zero_()
+                seen, mark = (pool.drawn, pool.made), now
+            if time.monotonic() - saved > 60:
+                for trainee in trainees:
+                    trainee.save(options.out / trainee.name)
+                saved = time.monotonic()
+    for trainee in trainees:
+        trainee.save(options.out / trainee.name)
+    print(f"{step} steps of {options.batch}, {pool.made} scenes, {time.monotonic() - start:.0f} s")
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the weights and the log")
+    parser.add_argument("--encoder", help="ImageNet weights of the encoder, efficientnet-lite0-57934424.pth")
+    parser.add_argument("--init", help="weights to start from; {} is replaced by the variant")
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=["base"])
+    parser.add_argument("--minutes", type=float, default=6, help="time budget, after which the learning rate is zero")
+    parser.add_argument("--steps", type=int, default=0, help="number of steps, instead of the time budget")
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--crop", type=int, default=256)
+    parser.add_argument("--size", type=int, default=256, help="side of the generated scenes")
+    parser.add_argument("--plain", type=float, default=1 / 6, help="fraction of scenes of the default style")
+    parser.add_argument("--workers", type=int, default=16)
+    parser.add_argument("--group", type=int, default=8, help="scenes that a worker sends at once")
+    parser.add_argument("--pool", type=int, default=4096, help="scenes kept on the device")
+    parser.add_argument("--reuse", type=float, default=3.0, help="how often a scene is seen")
+    parser.add_argument("--jitter", type=float, default=0.25)
+    parser.add_argument("--lr", type=float, default=1.5e-3)
+    parser.add_argument("--lr-encoder", type=float, default=3e-4)
+    parser.add_argument("--ema", type=float, default=0.992, help="decay of the average, every fourth step")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--every", type=int, default=20, help="steps between lines of the log")
+    train(parser.parse_args())
+
+
+if __name__ == "__main__":
+    main()
