@@ -32,6 +32,7 @@ def train(
     out: str | None = None,
     overwrite: bool = False,
     recipe: str | None = None,
+    init: str | None = None,
     resume: str | None = None,
     seeds: list[int] | None = None,
 ) -> None:
@@ -44,6 +45,7 @@ def train(
         out: Folder of the run; runs/MODEL by default.
         overwrite: Replace an existing run in --out.
         recipe: Training recipe (cdzoo list --kind recipe), or a YAML file.
+        init: Weights to start from: a tag (MODEL.TAG), the folder of a run, or hf-hub:owner/name; --model is theirs by default.
         resume: Folder of a run to continue from its last checkpoint.
         seeds: Train once per seed, each in a folder of its own.
     """
@@ -54,17 +56,18 @@ def train(
     pick_device(cfg.device)
     new = leader and _check_folder(folder, overwrite, resume is not None)
     if leader and resume is None:
-        _write_run(folder / RUN_FILE, model, data, cfg, recipe=recipe, seeds=seeds)
+        _write_run(folder / RUN_FILE, model, data, cfg, recipe=recipe, init=init, seeds=seeds)
     from cdzoo.engine.run import run_training
     from cdzoo.metrics import spread, spread_table
 
     model = dataclasses.replace(model, model_name=model_source(model.model_name))
+    init = None if init is None else model_source(init)
     runs = [(folder, cfg)] if seeds is None else [(folder / f"seed_{n}", dataclasses.replace(cfg, seed=n)) for n in seeds]
     scores = []
     try:
         for run, settings in runs:
             again = resume is not None and (seeds is None or (run / "checkpoints").is_dir())
-            _, results = run_training(model, data, settings, run, again, _print if leader else _ignore)
+            _, results = run_training(model, data, settings, run, again, _print if leader else _ignore, init)
             scores.append(results.scores)
     except CdzooError:
         if new and not any(folder.rglob("step_*")):  # no checkpoint to resume from: the same command can be run again
@@ -83,6 +86,8 @@ def train(
 def expand(words: list[str]) -> list[str]:
     """Rewrite `key=value`, `--recipe` and `--resume` of `cdzoo train` as options and config files; later options win.
 
+    With `--init` alone, the model is that of the weights.
+
     Raises:
         InputError: The folder to resume contains no run.
         UnknownNameError: The recipe does not exist.
@@ -96,6 +101,9 @@ def expand(words: list[str]) -> list[str]:
         if not run.is_file():
             raise InputError(f"--resume {folder}: the folder contains no {RUN_FILE}, so there is no run to resume")
         files += ["--config", str(run)]
+    init = _value(words, "--init")
+    if init is not None and not files and all(_value(words, name) is None for name in ("--model", "--config")):
+        words = ["--model", init, *words]
     return [*files, *words]
 
 

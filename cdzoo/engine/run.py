@@ -17,7 +17,7 @@ from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.fit import train
 from cdzoo.engine.pictures import sample_picture
 from cdzoo.errors import InputError
-from cdzoo.factory import create_model
+from cdzoo.factory import create_initialized, create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
 from cdzoo.io.files import file_sha256, replace_atomically
 from cdzoo.metrics import SUMMARY_SCORES
@@ -33,6 +33,7 @@ def run_training(
     out: str | Path | None = None,
     resume: bool = False,
     report: Callable[[str], None] = lambda line: None,
+    init: str | None = None,
 ) -> tuple[ChangeDetector, Results]:
     """Open the data, build the model and train it.
 
@@ -43,6 +44,7 @@ def run_training(
         out: Folder of the run, see `train`; None to write nothing.
         resume: Continue from the last training state in `out`.
         report: Called with lines about model, data and protocol before the training, and about time and scores after it.
+        init: Weights that a described model starts from, see `cdzoo.factory.create_initialized`.
 
     Returns:
         The model with its best weights, and the results of the best validation.
@@ -54,17 +56,26 @@ def run_training(
         TrainingError: See `train`.
     """
     torch.manual_seed(cfg.seed)
-    detector = model if isinstance(model, ChangeDetector) else create_model(**model.arguments())
+    start_from: dict[str, Any] = {}
+    if isinstance(model, ChangeDetector):
+        detector = model
+    elif init is None:
+        detector = create_model(**model.arguments())
+    else:
+        detector, sha256 = create_initialized(init, **model.arguments())
+        start_from = {"init": {"source": init, "sha256": sha256}}
     selection = get_protocol(data.protocol, data.data.partition(":")[0]).selection_split
     opened = open_data(data, ("train", selection), detector.config.bands)
     record = ProtocolRecord.of(opened.protocol, opened.names)
     report(f"{detector.config.name} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.data}")
     for line in (*opened.notes, f"protocol {opened.protocol} (hash {record.hash})"):
         report(f"  {line}")
-    facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record}
+    facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record, **start_from}
     val_set = opened.splits[opened.protocol.selection_split]
     start = time.monotonic()
     results = train(detector, opened.splits["train"], val_set, cfg, out, opened.protocol, facts, resume)
+    if "stopped_epoch" in results.extra:
+        report(f"stopped after epoch {results.extra['stopped_epoch']}: {cfg.early_stopping} validations without a better score")
     report(f"trained in {time.monotonic() - start:.0f} s; best scores on the {opened.protocol.selection_split} split:")
     report("  " + "  ".join(f"{name} {results[name]:.4f}" for name in SUMMARY_SCORES[:-1]))
     return detector, results
