@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cdzoo.cli.common import load_trained, pick_device
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.io.files import output_path, write_json
+from cdzoo.io.files import output_path, write_json, write_text
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
@@ -23,12 +24,13 @@ def evaluate(
     out: str | None = None,
     pictures: str | None = None,
     worst: int = 8,
+    per_image: str | None = None,
     threshold: float | None = None,
     batch_size: int = 8,
     workers: int = 0,
     device: str = "auto",
 ) -> None:
-    """Evaluate one or several models on a split of a data set.
+    """Evaluate one or several models on a split of a data set, with 95 % bootstrap intervals over its images.
 
     Args:
         model: Folders of runs, tags (MODEL.TAG), models with published weights, or hf-hub:owner/name.
@@ -37,6 +39,7 @@ def evaluate(
         out: JSON file of the results to write.
         pictures: Folder of pictures of the worst samples to write.
         worst: Number of samples in a picture.
+        per_image: Table of the scores of each image to write: .csv or .json.
         threshold: Probability from which a pixel counts as changed; that of the protocol by default.
         batch_size: Number of samples predicted at once.
         workers: Number of processes that load data.
@@ -47,6 +50,8 @@ def evaluate(
     for option, path in (("--out", out), ("--pictures", pictures)):
         if path:
             output_path(path, option)
+    if per_image is not None:
+        output_path(per_image, "--per-image", (".csv", ".json"), "a table of images")
     from cdzoo.engine.run import score_model
     from cdzoo.metrics import SUMMARY_SCORES, spread, spread_table
 
@@ -58,7 +63,8 @@ def evaluate(
         if not results and result.protocol is not None:
             print(f"protocol {result.protocol.name}, hash {result.protocol.hash}, split {split}")
             print(f"{'model':<28}" + "".join(f"{score:>14}" for score in SUMMARY_SCORES))
-        print(f"{name:<28}" + "".join(f"{result[score]:>14.4f}" for score in SUMMARY_SCORES), flush=True)
+        print(f"{name:<28}" + "".join(f"{result[score]:>14.4f}" for score in SUMMARY_SCORES))
+        print(_uncertainty(result), flush=True)
         results.append(result)
     scores = [result.scores for result in results]
     if len(results) > 1:
@@ -66,8 +72,30 @@ def evaluate(
     if out is not None:
         write_json(out, results[0] if len(results) == 1 else {"runs": results, "spread": spread(scores)})
         print(f"written to {out}")
+    if per_image is not None:
+        write_text(per_image, render([*_image_rows(results)], _IMAGE_COLUMNS, Path(per_image).suffix[1:]))
+        print(f"scores of each image: {per_image}")
     if pictures is not None:
         print(f"pictures of the worst samples: {pictures}")
+
+
+_IMAGE_COLUMNS = {key: key for key in ("model", "name", "f1", "iou", "precision", "recall", "tp", "fp", "fn", "tn")}
+
+
+def _image_rows(results: list[Results]) -> Iterator[dict[str, Any]]:
+    """Yield one row per model and image, the most wrong pixels first."""
+    for result in results:
+        for image in sorted(result.per_image or [], key=lambda image: -image.confusion.errors):
+            yield {"model": result.source, "name": image.name, **image.confusion.to_dict()}
+
+
+def _uncertainty(result: Results) -> str:
+    """Return a line with the intervals of the scores and the best threshold beside the one used."""
+    scores, found = result.scores, result.intervals
+    shown = [f"{name} {one.low:.4f} to {one.high:.4f}" for name, one in found.scores.items()] if found else []
+    text = f"95 % over {found.images} images: {', '.join(shown)}; " if found else ""
+    best = "" if scores.best_threshold is None else f" (best here {scores.best_threshold:g}, f1 {scores.best_threshold_f1:.4f})"
+    return f"  {text}threshold {scores.threshold:g}{best}"
 
 
 def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, device: str = "auto") -> int:

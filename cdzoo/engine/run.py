@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cdzoo.bootstrap import ImageScore, confidence_intervals
 from cdzoo.config import ModelOptions
 from cdzoo.data.open import DataCfg, open_data
 from cdzoo.data.protocols import get_protocol
@@ -20,7 +21,7 @@ from cdzoo.errors import InputError
 from cdzoo.factory import create_initialized, create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
 from cdzoo.io.files import file_sha256, replace_atomically
-from cdzoo.metrics import SUMMARY_SCORES
+from cdzoo.metrics import SUMMARY_SCORES, Confusion
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.results import RESULTS_FILE, Environment, ProtocolRecord, Results
 from cdzoo.weights.folder import WEIGHTS_FILE
@@ -120,6 +121,7 @@ def score_model(
             sample_picture(model, samples, [score.index for score in ranked], protocol, device).save(temporary)
     folder = Path(name.removeprefix("local-dir:"))
     weights = folder / WEIGHTS_FILE
+    images = _by_image(scored, getattr(samples, "image_names", samples.names))
     return Results(
         model=model.config.name,
         source=name,
@@ -129,8 +131,19 @@ def score_model(
         data=dataclasses.asdict(data),
         environment=Environment.current(device),
         weights_sha256=file_sha256(weights) if weights.is_file() else None,
+        intervals=confidence_intervals(images),
+        per_image=images,
         trained=_training_entries(folder / RESULTS_FILE) if weights.is_file() else None,
     )
+
+
+def _by_image(scored: Sequence[SampleScore], names: Sequence[str]) -> list[ImageScore]:
+    """Return the pixel counts of each image, given those of its tiles and the name of the image of each sample."""
+    pooled: dict[str, Confusion] = {}
+    for score in sorted(scored, key=lambda score: score.index):
+        name = names[score.index]
+        pooled[name] = pooled[name] + score.confusion if name in pooled else score.confusion
+    return [ImageScore(name, **dataclasses.asdict(confusion)) for name, confusion in pooled.items()]
 
 
 def published_results(name: str) -> tuple[Results, str]:
