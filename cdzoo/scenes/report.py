@@ -5,9 +5,7 @@ The page is a single file without links to others; its images are embedded.
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -23,7 +21,7 @@ from cdzoo.scenes.geotiff import decode_probability, has_data, is_changed
 from cdzoo.scenes.outputs import report_path
 from cdzoo.scenes.polygons import ChangedArea, traced_areas
 from cdzoo.scenes.raster import Grid, RasterSource
-from cdzoo.visualize import overlay, to_rgb
+from cdzoo.visualize import data_uri, overlay, to_rgb
 
 _SIDE = 1400  # longest side of the embedded images, in pixels
 _MAX_AREAS = 25
@@ -76,9 +74,9 @@ def write_report(
     text = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         before_name=html.escape(Path(before).name),
         after_name=html.escape(Path(after).name),
-        before=_embed(x1),
-        after=_embed(x2),
-        overlay=_embed(overlay(x2, is_changed(summary.shown).astype(np.uint8))),
+        before=data_uri(Image.fromarray(x1)),
+        after=data_uri(Image.fromarray(x2)),
+        overlay=data_uri(Image.fromarray(overlay(x2, is_changed(summary.shown).astype(np.uint8)))),
         ratio=f"{width} / {height}",
         facts="".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in _facts(summary).items()),
         bars=_bars(summary.histogram),
@@ -158,9 +156,3 @@ def _bars(counts: npt.NDArray[np.int64]) -> str:
         "</title></rect>"
         for index, (height, count) in enumerate(zip(heights, counts, strict=True))
     )
-
-
-def _embed(pixels: npt.NDArray[np.uint8]) -> str:
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
