@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cdzoo.cli.common import load_trained, pick_device
-from cdzoo.errors import ConfigError, InputError
-from cdzoo.io.files import output_path, write_json, write_text
+from cdzoo.errors import ConfigError, InputError, require
+from cdzoo.io.files import output_path, replace_atomically, write_json, write_text
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def evaluate(
     pictures: str | None = None,
     worst: int = 8,
     per_image: str | None = None,
+    robustness: str | None = None,
     threshold: float | None = None,
     batch_size: int = 8,
     workers: int = 0,
@@ -40,6 +41,8 @@ def evaluate(
         pictures: Folder of pictures of the worst samples to write.
         worst: Number of samples in a picture.
         per_image: Table of the scores of each image to write: .csv or .json.
+        robustness: Picture to write of F1 when the second date is shifted, brighter, darker, blurred or compressed: .png, .svg
+            or .pdf. The scores are in --out.
         threshold: Probability from which a pixel counts as changed; that of the protocol by default.
         batch_size: Number of samples predicted at once.
         workers: Number of processes that load data.
@@ -52,6 +55,9 @@ def evaluate(
             output_path(path, option)
     if per_image is not None:
         output_path(per_image, "--per-image", (".csv", ".json"), "a table of images")
+    if robustness is not None:
+        output_path(robustness, "--robustness", (".png", ".svg", ".pdf"), "a picture")
+        require("matplotlib.figure", "tools", "drawing curves")
     from cdzoo.engine.run import score_model
     from cdzoo.metrics import SUMMARY_SCORES, spread, spread_table
 
@@ -59,7 +65,8 @@ def evaluate(
     results: list[Results] = []
     for name in [run for given in model for run in _runs(given)]:
         sheet = None if pictures is None else Path(pictures) / f"worst_{Path(name).name}.png"
-        result = score_model(load_trained(name), name, data, split, target, batch_size, workers, threshold, sheet, worst)
+        options: dict[str, Any] = {"picture": sheet, "worst": worst, "robustness": robustness is not None}
+        result = score_model(load_trained(name), name, data, split, target, batch_size, workers, threshold, **options)
         if not results and result.protocol is not None:
             print(f"protocol {result.protocol.name}, hash {result.protocol.hash}, split {split}")
             print(f"{'model':<28}" + "".join(f"{score:>14}" for score in SUMMARY_SCORES))
@@ -75,6 +82,8 @@ def evaluate(
     if per_image is not None:
         write_text(per_image, render([*_image_rows(results)], _IMAGE_COLUMNS, Path(per_image).suffix[1:]))
         print(f"scores of each image: {per_image}")
+    if robustness is not None:
+        _draw_robustness(results, Path(robustness))
     if pictures is not None:
         print(f"pictures of the worst samples: {pictures}")
 
@@ -87,6 +96,25 @@ def _image_rows(results: list[Results]) -> Iterator[dict[str, Any]]:
     for result in results:
         for image in sorted(result.per_image or [], key=lambda image: -image.confusion.errors):
             yield {"model": result.source, "name": image.name, **image.confusion.to_dict()}
+
+
+def _draw_robustness(results: list[Results], file: Path) -> None:
+    """Draw the curves of all models, and print F1 at each level."""
+    from cdzoo.engine.robustness import RobustnessPoint, draw_robustness
+
+    names = [str(result.source) for result in results]
+    curves = {
+        name: [RobustnessPoint(**p) for p in result.extra["robustness"]] for name, result in zip(names, results, strict=True)
+    }
+    with replace_atomically(file) as temporary:
+        draw_robustness(curves, temporary)
+    rows = [
+        {"kind": points[0].kind, "level": points[0].level, **{name: p.f1 for name, p in zip(curves, points, strict=True)}}
+        for points in zip(*curves.values(), strict=True)
+    ]
+    print("F1 when the second date is disturbed")
+    print(render(rows, {"kind": "disturbance", "level": "level:g", **{name: f"{name}:.4f" for name in curves}}), end="")
+    print(f"curves: {file}")
 
 
 def _uncertainty(result: Results) -> str:

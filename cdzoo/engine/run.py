@@ -17,6 +17,7 @@ from cdzoo.data.protocols import get_protocol
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.fit import train
 from cdzoo.engine.pictures import sample_picture
+from cdzoo.engine.robustness import measure_robustness
 from cdzoo.errors import InputError
 from cdzoo.factory import create_initialized, create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
@@ -93,6 +94,7 @@ def score_model(
     threshold: float | None = None,
     picture: Path | None = None,
     worst: int = 8,
+    robustness: bool = False,
 ) -> Results:
     """Evaluate a model on a split.
 
@@ -107,6 +109,7 @@ def score_model(
         threshold: Replaces the threshold of the protocol.
         picture: Path of a picture of the worst samples to write.
         worst: Number of samples in the picture: those with the most wrong pixels.
+        robustness: Score the model under disturbances too, see `measure_robustness`; they are in `extra["robustness"]`.
     """
     device = torch.device(device)
     opened = open_data(data, (split,), model.config.bands)
@@ -121,6 +124,7 @@ def score_model(
             sample_picture(model, samples, [score.index for score in ranked], protocol, device).save(temporary)
     folder = Path(name.removeprefix("local-dir:"))
     weights = folder / WEIGHTS_FILE
+    points = measure_robustness(model, samples, protocol, device, batch_size, workers) if robustness else []
     images = _by_image(scored, getattr(samples, "image_names", samples.names))
     return Results(
         model=model.config.name,
@@ -134,6 +138,7 @@ def score_model(
         intervals=confidence_intervals(images),
         per_image=images,
         trained=_training_entries(folder / RESULTS_FILE) if weights.is_file() else None,
+        extra={"robustness": [dataclasses.asdict(point) for point in points]} if points else {},
     )
 
 
