@@ -69,9 +69,12 @@ def evaluate(
         result = score_model(load_trained(name), name, data, split, target, batch_size, workers, threshold, **options)
         if not results and result.protocol is not None:
             print(f"protocol {result.protocol.name}, hash {result.protocol.hash}, split {split}")
+            print("".join(f"  {note}\n" for note in result.notes or []), end="")
             print(f"{'model':<28}" + "".join(f"{score:>14}" for score in SUMMARY_SCORES))
         print(f"{name:<28}" + "".join(f"{result[score]:>14.4f}" for score in SUMMARY_SCORES))
         print(_uncertainty(result), flush=True)
+        for note in set(result.notes or ()).difference(results[0].notes or () if results else result.notes or ()):
+            print(f"  {note}")
         results.append(result)
     scores = [result.scores for result in results]
     if len(results) > 1:

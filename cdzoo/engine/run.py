@@ -12,7 +12,7 @@ import torch
 
 from cdzoo.bootstrap import ImageScore, confidence_intervals
 from cdzoo.config import ModelOptions
-from cdzoo.data.open import DataCfg, open_data
+from cdzoo.data.open import DataCfg, Opened, open_data
 from cdzoo.data.protocols import get_protocol
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.fit import train
@@ -122,8 +122,6 @@ def score_model(
         picture.parent.mkdir(parents=True, exist_ok=True)
         with replace_atomically(picture) as temporary:
             sample_picture(model, samples, [score.index for score in ranked], protocol, device).save(temporary)
-    folder = Path(name.removeprefix("local-dir:"))
-    weights = folder / WEIGHTS_FILE
     points = measure_robustness(model, samples, protocol, device, batch_size, workers) if robustness else []
     images = _by_image(scored, getattr(samples, "image_names", samples.names))
     return Results(
@@ -134,12 +132,35 @@ def score_model(
         scores=counter.summary(),
         data=dataclasses.asdict(data),
         environment=Environment.current(device),
-        weights_sha256=file_sha256(weights) if weights.is_file() else None,
+        notes=[*opened.notes, *_overlap(name, data, split, opened)],
         intervals=confidence_intervals(images),
         per_image=images,
-        trained=_training_entries(folder / RESULTS_FILE) if weights.is_file() else None,
         extra={"robustness": [dataclasses.asdict(point) for point in points]} if points else {},
-    )
+    ).with_entries(_weights_entries(name))
+
+
+def _weights_entries(name: str) -> dict[str, Any]:
+    """Return the hash of weights in a folder and what describes their training; empty for others."""
+    folder = Path(name.removeprefix("local-dir:"))
+    if not (folder / WEIGHTS_FILE).is_file():
+        return {}
+    return {"weights_sha256": file_sha256(folder / WEIGHTS_FILE), "trained": _training_entries(folder / RESULTS_FILE)}
+
+
+def _overlap(name: str, data: DataCfg, split: str, opened: Opened) -> list[str]:
+    """Return a note if weights in a folder were trained or selected on the pairs that are scored."""
+    file = Path(name.removeprefix("local-dir:")) / RESULTS_FILE
+    results = Results.read(file) if file.is_file() else None
+    if results is None or results.training is None or not isinstance(results.data, dict):
+        return []
+    first, second = (str(Path(one).resolve() if Path(one).is_dir() else one) for one in (results.data["data"], data.data))
+    if first.partition(":")[0] != second.partition(":")[0]:
+        return []
+    if split == "train" or any("has no splits" in note for note in opened.notes):
+        return ["TRAINING DATA: the weights were trained on these pairs, so the scores do not measure generalization"]
+    if split == results.split:
+        return [f"the weights were selected on the {split} split, so its scores are a little too high"]
+    return []
 
 
 def _by_image(scored: Sequence[SampleScore], names: Sequence[str]) -> list[ImageScore]:

@@ -42,3 +42,16 @@ def test_tiles_count_as_the_image_they_are_cut_from(tiny, pair_folder):
     assert tiles.intervals.images == 3
     assert all(image.tp + image.fp + image.fn + image.tn == 512 * 512 for image in tiles.per_image)
     assert sum(image.fn for image in tiles.per_image) == pytest.approx(tiles.scores.fn)
+
+
+def test_scores_on_training_data_are_marked(tiny, pair_folder, tmp_path, capsys):
+    pairs, run = pair_folder(6, 40), str(tmp_path / "run")
+    words = ["train", "--init", str(tiny().save_pretrained(tmp_path / "m")), "--data", str(pairs), "--out", run, "device=cpu"]
+    assert main([*words, "epochs=1", "crop=32", "progress=false"]) == 0
+    evaluation = ["eval", "--model", run, "--data", str(pairs), "--device", "cpu", "--out", str(tmp_path / "r.json")]
+    capsys.readouterr()
+    assert main(evaluation) == 0 and "TRAINING DATA: the weights were trained on these pairs" in capsys.readouterr().out
+    assert main([*evaluation, "--split", "val"]) == 0 and "selected on the val split" in capsys.readouterr().out
+    assert any("selected" in note for note in Results.read(tmp_path / "r.json").notes)
+    other = str(pair_folder(2, 40, name="other"))
+    assert main([*evaluation, "--data", other]) == 0 and "TRAINING" not in capsys.readouterr().out
