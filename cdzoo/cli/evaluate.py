@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,16 +51,10 @@ def evaluate(
     """
     if worst < 1 or batch_size < 1:
         raise ConfigError(f"--worst and --batch-size must be at least 1, got {worst} and {batch_size}")
-    for option, path in (("--out", out), ("--pictures", pictures)):
-        if path:
-            output_path(path, option)
-    if per_image is not None:
-        output_path(per_image, "--per-image", (".csv", ".json"), "a table of images")
-    if robustness is not None:
-        output_path(robustness, "--robustness", (".png", ".svg", ".pdf"), "a picture")
-        require("matplotlib.figure", "tools", "drawing curves")
+    outputs = _Outputs(out, pictures, per_image, robustness)
+    outputs.check()
     from cdzoo.engine.run import score_model
-    from cdzoo.metrics import SUMMARY_SCORES, spread, spread_table
+    from cdzoo.metrics import SUMMARY_SCORES, spread_table
 
     target = pick_device(device)
     results: list[Results] = []
@@ -72,23 +67,47 @@ def evaluate(
             print("".join(f"  {note}\n" for note in result.notes or []), end="")
             print(f"{'model':<28}" + "".join(f"{score:>14}" for score in SUMMARY_SCORES))
         print(f"{name:<28}" + "".join(f"{result[score]:>14.4f}" for score in SUMMARY_SCORES))
-        print(_uncertainty(result), flush=True)
-        for note in set(result.notes or ()).difference(results[0].notes or () if results else result.notes or ()):
-            print(f"  {note}")
+        print(_uncertainty(result))
         results.append(result)
-    scores = [result.scores for result in results]
+        print("".join(f"  {note}\n" for note in result.notes or [] if note not in (results[0].notes or [])), end="", flush=True)
     if len(results) > 1:
-        print(spread_table(split, scores))
-    if out is not None:
-        write_json(out, results[0] if len(results) == 1 else {"runs": results, "spread": spread(scores)})
-        print(f"written to {out}")
-    if per_image is not None:
-        write_text(per_image, render([*_image_rows(results)], _IMAGE_COLUMNS, Path(per_image).suffix[1:]))
-        print(f"scores of each image: {per_image}")
-    if robustness is not None:
-        _draw_robustness(results, Path(robustness))
-    if pictures is not None:
-        print(f"pictures of the worst samples: {pictures}")
+        print(spread_table(split, results))
+    outputs.write(results)
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """Files that an evaluation writes besides its text."""
+
+    out: str | None
+    pictures: str | None
+    per_image: str | None
+    robustness: str | None
+
+    def check(self) -> None:
+        """Raise before the evaluation for a file that cannot be written."""
+        for option, path in (("--out", self.out), ("--pictures", self.pictures)):
+            if path:
+                output_path(path, option)
+        if self.per_image is not None:
+            output_path(self.per_image, "--per-image", (".csv", ".json"), "a table of images")
+        if self.robustness is not None:
+            output_path(self.robustness, "--robustness", (".png", ".svg", ".pdf"), "a picture")
+            require("matplotlib.figure", "tools", "drawing curves")
+
+    def write(self, results: list[Results]) -> None:
+        from cdzoo.metrics import spread
+
+        if self.out is not None:
+            write_json(self.out, results[0] if len(results) == 1 else {"runs": results, "spread": spread(results)})
+            print(f"written to {self.out}")
+        if self.per_image is not None:
+            write_text(self.per_image, render([*_image_rows(results)], _IMAGE_COLUMNS, Path(self.per_image).suffix[1:]))
+            print(f"scores of each image: {self.per_image}")
+        if self.robustness is not None:
+            _draw_robustness(results, Path(self.robustness))
+        if self.pictures is not None:
+            print(f"pictures of the worst samples: {self.pictures}")
 
 
 _IMAGE_COLUMNS = {key: key for key in ("model", "name", "f1", "iou", "precision", "recall", "tp", "fp", "fn", "tn")}

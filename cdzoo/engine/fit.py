@@ -21,7 +21,7 @@ from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.log import RunLog
 from cdzoo.engine.pictures import validation_picture
 from cdzoo.engine.schedule import lr_factor
-from cdzoo.engine.setup import Setup, any_process, broadcast_buffers, prepare, train_mode, update_ema, worker_count
+from cdzoo.engine.setup import Setup, any_process, broadcast_buffers, finish, prepare, train_mode, update_ema, worker_count
 from cdzoo.engine.shutdown import GracefulShutdown
 from cdzoo.engine.state import TrainState, load, save
 from cdzoo.engine.step import set_lr, train_step
@@ -148,14 +148,9 @@ def fit(
             _validate(state, model, val_set, cfg, protocol, setup)
             save_all()
     assert state.best is not None
-    model.load_state_dict(state.best.weights)
-    model.cpu().eval()
-    if cfg.freeze:
-        for encoder in model.encoders:
-            encoder.requires_grad_(True)
-    if state.step < total:
-        facts = {**facts, "stopped_epoch": state.epoch}
-    return _results(model, state, cfg, protocol, fabric, facts, out)
+    finish(model, cfg, state.best.weights)
+    stopped = {"stopped_epoch": state.epoch} if state.step < total else {}
+    return _results(model, state, cfg, protocol, fabric, {**facts, **stopped}, out)
 
 
 def _load_or_clear(out: Path, resume: bool, state: TrainState, model: ChangeDetector, setup: Setup) -> TrainState:

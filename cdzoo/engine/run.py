@@ -153,8 +153,8 @@ def _overlap(name: str, data: DataCfg, split: str, opened: Opened) -> list[str]:
     results = Results.read(file) if file.is_file() else None
     if results is None or results.training is None or not isinstance(results.data, dict):
         return []
-    first, second = (str(Path(one).resolve() if Path(one).is_dir() else one) for one in (results.data["data"], data.data))
-    if first.partition(":")[0] != second.partition(":")[0]:
+    paths = [Path(one) for one in (results.data["data"], data.data)]
+    if paths[0] != paths[1] and paths[0].resolve() != paths[1].resolve():
         return []
     if split == "train" or any("has no splits" in note for note in opened.notes):
         return ["TRAINING DATA: the weights were trained on these pairs, so the scores do not measure generalization"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.objective import Objective
@@ -67,6 +68,15 @@ def train_mode(model: ChangeDetector, cfg: TrainCfg) -> None:
     if cfg.freeze:
         for encoder in model.encoders:
             encoder.eval()
+
+
+def finish(model: ChangeDetector, cfg: TrainCfg, weights: Mapping[str, Tensor]) -> None:
+    """Load the best weights into a trained model, in evaluation mode on the CPU, with all parameters trainable again."""
+    model.load_state_dict(weights)
+    model.cpu().eval()
+    if cfg.freeze:
+        for encoder in model.encoders:
+            encoder.requires_grad_(True)
 
 
 def launch(cfg: TrainCfg) -> Fabric:
