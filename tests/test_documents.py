@@ -63,6 +63,7 @@ def test_shell_examples_of_the_readme_run(tmp_path, pair_folder):
         assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
+@pytest.mark.slow
 def test_the_page_about_your_own_pairs_is_followed(tmp_path, pair_folder, monkeypatch, capsys):
     """As written, with training cut to one epoch of small crops, and a generated file of the encoder."""
     import timm

@@ -10,7 +10,7 @@ from cdzoo.tables import render
 def compare(
     runs: list[str], *, html: str | None = None, worst: int = 8, pictures: bool = False, latency: str | None = None
 ) -> None:
-    """Put runs side by side: scores with their spread and intervals, paired tests, costs, training curves, the worst images.
+    """Compare runs side by side. The table has scores with their spread and intervals, paired tests, costs and the worst images.
 
     Scores of different splits, protocols or samples are in different tables.
 

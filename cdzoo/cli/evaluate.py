@@ -32,7 +32,7 @@ def evaluate(
     workers: int = 0,
     device: str = "auto",
 ) -> None:
-    """Evaluate one or several models on a split of a data set, with 95 % bootstrap intervals over its images.
+    """Evaluate one or several models on a split of a data set. Scores have 95 % bootstrap intervals over its images.
 
     Args:
         model: Folders of runs, tags (MODEL.TAG), models with published weights, or hf-hub:owner/name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ from typing import Any
 from cdzoo.benchmark import read_run
 from cdzoo.bootstrap import confidence_intervals, paired_difference
 from cdzoo.compare.runs import Run
+from cdzoo.config import ModelCfg
 from cdzoo.errors import CdzooError
-from cdzoo.factory import create_model
 from cdzoo.flops import count
 from cdzoo.metrics import Spread, image_f1, spread
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.registry import MODELS
+from cdzoo.weights.folder import read_folder
 
 COLUMNS = {
     "run": "run",
@@ -86,12 +90,22 @@ def run_costs(run: Run, latency: str | Path | None = None) -> dict[str, Any]:
         if times and times[0] is not None:
             found["latency_ms"] = 1e3 * times[0]
     try:
-        model = create_model(f"local-dir:{run.folder}" if run.folder else run.source)
-        found["params_m"] = sum(parameter.numel() for parameter in model.parameters()) / 1e6
-        found["gmacs"] = count(model).macs / 1e9
-    except CdzooError:  # the model is elsewhere, or fvcore is not installed
-        pass
-    return found
+        config = read_folder(run.folder).config if run.folder else MODELS.get(run.source.partition(".")[0])()
+        return found | _cost(config.to_json())
+    except CdzooError:  # the model is elsewhere
+        return found
+
+
+@functools.lru_cache
+def _cost(config: str) -> dict[str, float]:
+    cfg = ModelCfg.from_json(config)
+    built = cfg.backbone.kwargs.get("pretrained")
+    model = ChangeDetector.from_config(cfg, backbone_kwargs={"pretrained": False} if built else None)
+    params = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    try:
+        return {"params_m": params, "gmacs": count(model).macs / 1e9}
+    except CdzooError:  # fvcore is not installed, or the model has another size
+        return {"params_m": params}
 
 
 def _percent(score: Spread) -> str:
