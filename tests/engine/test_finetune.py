@@ -6,7 +6,6 @@ import json
 
 import pytest
 import torch
-from conftest import TINY
 
 import cdzoo
 from cdzoo.cli.main import main
@@ -93,7 +92,7 @@ def test_early_stopping_counts_validations(tiny, pair_folder, tmp_path):
 def test_weights_of_folders_and_tags(tiny, tmp_path):
     source = tiny(mean=(0.1, 0.2, 0.3))
     folder = str(source.save_pretrained(tmp_path / "saved"))
-    same_model = {"model_name": "glmamba_tiny", "backbone_kwargs": TINY}
+    same_model = {"model_name": "glmamba_tiny", "backbone_kwargs": source.config.backbone.kwargs}
     for options in ({}, same_model):
         model, sha256 = create_initialized(folder, **options)
         assert same(model, source.state_dict()) and model.config.mean == (0.1, 0.2, 0.3)
