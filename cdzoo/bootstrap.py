@@ -72,7 +72,8 @@ class Difference:
     Attributes:
         difference: Difference over all images.
         interval: Interval of the difference over resampled images.
-        p: Two-sided p-value of no difference: twice the smaller share of replicates on either side of zero, at most 1.
+        p: Two-sided p-value of no difference: twice the smaller share of replicates on either side of zero, at most 1. The
+            observed images count as a replicate, so that it is never 0.
         images: Number of images.
     """
 
@@ -105,7 +106,7 @@ def paired_difference(
     found = [_scores(counts)[score] for counts in _resampled(ordered, replicates, seed)]
     before, after = (float(_scores(_counts(images).sum(0)[None])[score][0]) for images in ordered)
     change = found[1] - found[0]
-    p = min(1.0, 2 * min(float((change <= 0).mean()), float((change >= 0).mean())))
+    p = min(1.0, 2 * (1 + min(int((change <= 0).sum()), int((change >= 0).sum()))) / (1 + replicates))
     return Difference(after - before, _interval(change), p, len(names[0]))
 
 

@@ -6,13 +6,14 @@ import re
 import pytest
 import torch
 
+from cdzoo.benchmark import BenchmarkRun, Case, Timing
 from cdzoo.bootstrap import ImageScore
 from cdzoo.cli.main import main
-from cdzoo.compare import read_runs, score_rows, worst_rows
+from cdzoo.compare import Run, read_runs, run_costs, score_rows, worst_rows
 from cdzoo.errors import InputError
 from cdzoo.metrics import ChangeCounts
 from cdzoo.protocol import Protocol
-from cdzoo.results import ProtocolRecord, Results
+from cdzoo.results import Environment, ProtocolRecord, Results
 
 IMAGES = [ImageScore(f"i{n}", 100 + n, 10 + 3 * n, 20 + n, 1000) for n in range(20)]
 
@@ -61,6 +62,16 @@ def test_worst_images_are_those_of_all_runs(tmp_path):
     rows = worst_rows(runs, 3)
     assert [row["image"] for row in rows] == ["i19", "i18", "i17"] and float(rows[0]["b"]) > float(rows[0]["a"])
     assert rows[0]["wrong pixels"] == 2 * (10 + 57 + 20 + 19) - 4
+
+
+def test_the_latency_is_that_of_the_model(tmp_path):
+    case = Case("b", "forward", 256, 1, "fp32", False, "cpu")
+    timings = [Timing(dataclasses.replace(case, model="a"), median_s=1.0), Timing(case, median_s=0.25)]
+    (tmp_path / "times.json").write_text(BenchmarkRun(Environment.current(), {}, 3, 1, timings).to_json())
+    assert run_costs(Run("x", [result("b")], "b"), tmp_path / "times.json") == {"latency_ms": 250.0}
+    assert run_costs(Run("x", [result("c")], "c"), tmp_path / "times.json") == {}
+    costs = run_costs(Run("x", [result("y")], "glmamba_tiny.synthetic"))
+    assert costs["params_m"] == pytest.approx(1.38, abs=0.01) and costs["gmacs"] == pytest.approx(0.61, abs=0.01)
 
 
 def test_errors(tmp_path, capsys):

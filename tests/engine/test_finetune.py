@@ -89,7 +89,7 @@ def test_early_stopping_counts_validations(tiny, pair_folder, tmp_path):
     assert longer.extra["stopped_epoch"] == 10
 
 
-def test_weights_of_folders_and_tags(tiny, tmp_path):
+def test_weights_of_folders_tags_and_the_hub(tiny, tmp_path, hub):
     source = tiny(mean=(0.1, 0.2, 0.3))
     folder = str(source.save_pretrained(tmp_path / "saved"))
     same_model = {"model_name": "glmamba_tiny", "backbone_kwargs": source.config.backbone.kwargs}
@@ -100,6 +100,8 @@ def test_weights_of_folders_and_tags(tiny, tmp_path):
     published = cdzoo.create_model("glmamba_tiny.synthetic").state_dict()
     for options in ({}, {"model_name": "glmamba_tiny"}):
         assert same(create_initialized("glmamba_tiny.synthetic", **options)[0], published)
+    source.push_to_hub("me/tuned")
+    assert same(create_initialized("hf-hub:me/tuned")[0], source.state_dict())
     with pytest.raises(WeightsError, match="does not match the model"):
         create_initialized(folder, **same_model, fusion="cbam")
     for options in ({}, same_model):
