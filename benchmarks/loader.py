@@ -1,6 +1,6 @@
 """Training pairs per second that one core loads from PNG tiles: decoding, crop, flips, rotation by 90 degrees, collation.
 
-The alternative in the same run is the same geometry by the transform classes of torchvision.transforms.v2, seeded per sample.
+It is compared with the same geometry implemented by the transform classes of torchvision.transforms.v2, seeded per sample.
 Photometric augmentation is applied to batches on the device (`BatchAugment`); its cost on the CPU is measured too.
 """
 
@@ -31,7 +31,7 @@ from cdzoo.models.preprocess import to_unit
 
 
 def main() -> None:
-    """Measure the CPU time of each alternative on one thread, in turns, and print medians."""
+    """Measure the CPU time of each alternative on one thread, interleaved, and print medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="folder of 256x256 pairs; synthetic pairs by default")
     parser.add_argument("--exclude", nargs="*", default=[])
@@ -80,7 +80,7 @@ def write_pairs(root: Path, count: int) -> Path:
 
 
 class SeededTransforms(Dataset[list[torch.Tensor]]):
-    """The geometry of `PairAugment` by transform classes, which draw from the global generator."""
+    """The geometry of `PairAugment` with transform classes, which draw from the global generator."""
 
     def __init__(self, samples: FolderPairs) -> None:
         self.samples = samples

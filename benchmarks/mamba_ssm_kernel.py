@@ -1,11 +1,11 @@
-"""Compile mamba-ssm's CUDA scan for the GPU at hand: ``python benchmarks/mamba_ssm_kernel.py --into build/mamba``.
+"""Compile the CUDA scan of mamba-ssm for the local GPU: ``python benchmarks/mamba_ssm_kernel.py --into build/mamba``.
 
-The source distribution builds for nine architectures, with a C++ standard that recent PyTorch headers refuse, and asks a server
-for a prebuilt file first. Here its kernel alone is compiled, by PyTorch's own extension builder, for the architecture of this GPU
-(or of ``TORCH_CUDA_ARCH_LIST``). It needs nvcc and ninja, and gigabytes of memory per job (``MAX_JOBS``). The backend
-``mamba_ssm`` finds the result with the folder on ``PYTHONPATH``.
+The source distribution builds for nine architectures, with a C++ standard that recent PyTorch headers do not support, and
+requests a prebuilt file from a server first. This script compiles only the kernel, with PyTorch's extension builder, for the
+architecture of the local GPU (or of ``TORCH_CUDA_ARCH_LIST``). It needs nvcc and ninja, and gigabytes of memory per job
+(``MAX_JOBS``). The backend ``mamba_ssm`` finds the result if its folder is on ``PYTHONPATH``.
 
-Nothing is compiled when the folder already has the module, or when a wheel of mamba-ssm or the module itself lies in the folder
+Nothing is compiled if the folder already contains the module, or if a wheel of mamba-ssm or the module itself is in the folder
 ``--wheels``, from which it is then taken.
 """
 
@@ -19,7 +19,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
-# As in the distribution's setup.py; without them the kernel is another one and a comparison would be unfair.
+# As in setup.py of the distribution; a kernel compiled with other flags would be an unfair comparison.
 NVCC_FLAGS = [
     "-O3",
     "-U__CUDA_NO_HALF_OPERATORS__",
@@ -39,7 +39,7 @@ MODULE = "selective_scan_cuda"
 
 
 def take_compiled(wheels: Path, folder: Path) -> bool:
-    """Put a compiled module that is at hand into a folder; return whether there is one."""
+    """Copy an existing compiled module to a folder; return whether there is one."""
     if any(folder.glob(f"{MODULE}*.so")):
         return True
     for file in sorted(wheels.glob(f"{MODULE}*.so")):
@@ -55,7 +55,7 @@ def take_compiled(wheels: Path, folder: Path) -> bool:
 
 
 def source_distribution(folder: Path) -> Path:
-    """Fetch the newest source distribution."""
+    """Download the latest source distribution."""
     words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation", "--no-binary", "mamba-ssm"]
     subprocess.run([*words, "--dest", str(folder), "mamba-ssm"], check=True)
     return max(folder.glob("mamba_ssm-*.tar.gz"), key=lambda file: file.stat().st_mtime)
@@ -82,13 +82,13 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--into", type=Path, required=True, help="folder for the compiled module")
-    parser.add_argument("--sdist", type=Path, help="mamba_ssm-*.tar.gz, for machines without a network; fetched by default")
+    parser.add_argument("--sdist", type=Path, help="mamba_ssm-*.tar.gz, for machines without a network; downloaded by default")
     parser.add_argument("--wheels", type=Path, default=Path("wheels"), help="folder with a wheel of mamba-ssm or the module")
-    parser.add_argument("--only-find", action="store_true", help="do not compile; exit with 1 when no compiled module is at hand")
+    parser.add_argument("--only-find", action="store_true", help="do not compile; exit with 1 if there is no compiled module")
     chosen = parser.parse_args()
     chosen.into.mkdir(parents=True, exist_ok=True)
     if take_compiled(chosen.wheels, chosen.into):
-        print(f"compiled already; use it with PYTHONPATH={chosen.into}")
+        print(f"already compiled; use it with PYTHONPATH={chosen.into}")
         return
     if chosen.only_find:
         sys.exit(f"no compiled {MODULE} in {chosen.into} or {chosen.wheels}")

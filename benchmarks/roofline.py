@@ -1,4 +1,4 @@
-"""What a machine can do at most: rates of exponentials and of memory, in the clock of the benchmark that asks."""
+"""Peak rates of a machine: exponentials and memory, measured with the clock of the calling benchmark."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def clock(run: Callable[[], None], device: str, wall: bool = False) -> float:
 
 def roofline(device: str) -> dict:
     """Rates of exponentials within the cache and of a copy beyond it, the best of several runs."""
-    # A GPU needs many more values than a core does to be busy; they still fit its cache.
+    # A GPU needs many more values than a CPU core to be fully used; they still fit its cache.
     small, big = torch.rand(1 << (12 if device == "cpu" else 20), device=device), torch.rand(1 << 26, device=device)
     out, copy = torch.empty_like(small), torch.empty_like(big)
     repeats = 500
@@ -49,7 +49,7 @@ def roofline(device: str) -> dict:
 
 
 def own_exponential() -> Callable[[int, int, int, int], None] | None:
-    """Compile the scan's exponential by itself, for the best instruction set; None without a compiler."""
+    """Compile only the exponential of the scan, for the best instruction set; None without a compiler."""
     compiler, sets = build.find_compiler(), scan_cpu.built()
     if compiler is None or not sets:
         return None

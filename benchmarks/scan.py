@@ -1,9 +1,9 @@
 """Time every scan backend side by side: ``python benchmarks/scan.py --out benchmarks/results/scan_cpu.json``.
 
-All candidates run interleaved in one process, round after round, so that a busy machine slows them alike; on the CPU a
-candidate's time is the CPU time of one thread (its minimum and median over the rounds), on a GPU the synchronised wall time.
-Besides the backends of cdzoo there is ``published``: the step-by-step algorithm that mamba-ssm publishes as its reference,
-written anew below, which is what users fall back to when its CUDA kernel is missing.
+All candidates run interleaved in one process, so that a busy machine slows them equally. On the CPU, the time of a candidate is
+the CPU time of one thread (minimum and median over the rounds); on a GPU, it is the synchronized wall time. Besides the backends
+of cdzoo there is ``published``: the step-by-step algorithm that mamba-ssm publishes as its reference, reimplemented below. It is
+what users fall back to without the CUDA kernel.
 
 ``--device cuda`` compares triton, mamba_ssm and reference on a GPU; ``--quick`` takes seconds and checks the script.
 """
@@ -30,14 +30,14 @@ from cdzoo.ops import scan_backends, scan_cpu, scan_index, set_scan_backend, ss2
 
 @dataclass(frozen=True)
 class Case:
-    """Maps of one or more stages of a model: each is (channels, side); a case's time is their sum."""
+    """Maps of one or more stages of a model, each as (channels, side); the time of a case is their sum."""
 
     name: str
     batch: int
     state: int
     stages: tuple[tuple[int, int], ...]
     train: bool = True
-    published: bool = False  # the step-by-step algorithm takes seconds, and its backward hours at large maps
+    published: bool = False  # the step-by-step algorithm takes seconds, and its backward pass hours on large maps
 
 
 def cases(quick: bool) -> list[Case]:
@@ -72,10 +72,10 @@ def make(case: Case, device: str) -> list[list[torch.Tensor]]:
 
 
 def published(x, delta, A, B, C, D, bias) -> torch.Tensor:
-    """The sequential algorithm as SS2D blocks call it: the directions side by side as groups of one long channel axis.
+    """The sequential algorithm as SS2D blocks call it: the directions are groups of one long channel axis.
 
-    B and C are spread over their groups' channels, whole (B, K Dm, L, N) tensors are discretised at once, and then the
-    recurrence goes one step at a time.
+    B and C are expanded to the channels of their groups, whole (B, K Dm, L, N) tensors are discretized at once, and then the
+    recurrence runs one step at a time.
     """
     batch, height, width, channels = x.shape
     paths = scan_index("cross", height, width, str(x.device)).long()
@@ -104,7 +104,7 @@ def published(x, delta, A, B, C, D, bias) -> torch.Tensor:
 
 @contextmanager
 def selected(name: str):
-    """Make ``ss2d_scan`` run a candidate such as ``cpu-avx2``."""
+    """Select the backend of ``ss2d_scan`` by the name of a candidate, such as ``cpu-avx2``."""
     backend, _, isa = name.partition("-")
     with set_scan_backend(backend):
         if isa:
@@ -116,7 +116,7 @@ def selected(name: str):
 
 
 def candidates(device: str) -> list[str]:
-    """Name what can run: on the CPU one candidate per compiled instruction set."""
+    """Return the names of the candidates that can run; on the CPU one per compiled instruction set."""
     if device == "cuda":
         return [b.name for b in scan_backends() if b.usable and b.name != "cpu"]
     return [*(f"cpu-{isa}" for isa in scan_cpu.built()), "reference"]
@@ -144,7 +144,7 @@ def summary(times: list[float]) -> dict[str, float]:
 
 
 def interleave(runs: dict[str, Callable[[], None]], device: str, rounds: int, slow_rounds: int, wall: bool = False) -> dict:
-    """Time candidates in turn; the slow ones in the first rounds only."""
+    """Time candidates interleaved; the slow ones in the first rounds only."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     for name, run in runs.items():
         if name != "published":
@@ -158,7 +158,7 @@ def interleave(runs: dict[str, Callable[[], None]], device: str, rounds: int, sl
 
 
 def measure_case(case: Case, device: str, rounds: int, roof: dict) -> dict:
-    """All candidates on one case, with ratios to the reference, to the published algorithm and to the roofline."""
+    """Time all candidates on one case; return ratios to the reference, the published algorithm and the roofline too."""
     problems, names = make(case, device), candidates(device)
     record: dict = {"case": asdict(case)}
 
@@ -187,10 +187,10 @@ def measure_case(case: Case, device: str, rounds: int, roof: dict) -> dict:
 
 
 def roofline_ms(case: Case, roof: dict, train: bool) -> float:
-    """Time that cannot be beaten: the exponentials, or reading inputs and writing outputs once, whichever is longer.
+    """Return a lower bound of the time: the exponentials, or reading inputs and writing outputs once, whichever is longer.
 
     Training takes the exponentials twice, since states are recomputed and not stored, and reads the inputs again for gradients as
-    large. Everything else that a scan computes is left out, so this is below what is possible.
+    large. All other computation is ignored, so the bound cannot be reached.
     """
     total = 0.0
     for channels, side in case.stages:
@@ -202,7 +202,7 @@ def roofline_ms(case: Case, roof: dict, train: bool) -> float:
 
 
 def thread_scaling(rounds: int) -> dict:
-    """Wall time with one and two threads in turn; meaningful on an idle machine only, hence the load beside it."""
+    """Measure the wall time with one and two threads, interleaved; meaningful on an idle machine only, so report the load."""
     tensors = make(Case("threads", 2, 16, ((192, 64),)), "cpu")
     result: dict = {"load_average": os.getloadavg() if hasattr(os, "getloadavg") else None}
     for mode, train in (("forward", False), ("training", True)):
@@ -227,7 +227,7 @@ def peak_memory(name: str) -> dict:
 
 
 def memory_child(name: str) -> None:
-    """Body of the process that `peak_memory` starts: gradients and saved states count as extra."""
+    """Entry point of the process that `peak_memory` starts; gradients and saved states count as extra memory."""
 
     def field(key: str) -> float:
         line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(key))
@@ -251,7 +251,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file to write")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--quick", action="store_true", help="one tiny case, to check the script")
+    parser.add_argument("--quick", action="store_true", help="run one tiny case to check the script")
     parser.add_argument("--memory", help=argparse.SUPPRESS)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -269,7 +269,7 @@ def main() -> None:
             "python": platform.python_version(),
         },
         "backends": [asdict(b) for b in scan_backends()],
-        "clock": "wall, synchronised" if args.device == "cuda" else "process CPU time, one thread",
+        "clock": "wall, synchronized" if args.device == "cuda" else "process CPU time, one thread",
         "roofline": roof,
         "cases": [measure_case(c, args.device, 2 if args.quick else args.rounds, roof) for c in cases(args.quick)],
     }

@@ -2,7 +2,7 @@
 # The scan on a GPU: correctness, times and peak memory as JSON, in under five minutes and without a network.
 #
 #   bash benchmarks/scan_cuda.sh build [mamba_ssm-*.tar.gz]   compile the kernel of mamba-ssm (nvcc, ninja; minutes), once
-#   bash benchmarks/scan_cuda.sh [OUT.json]                   measure; default benchmarks/results/scan_cuda.json
+#   bash benchmarks/scan_cuda.sh [OUT.json [--budget S]]      measure; default benchmarks/results/scan_cuda.json
 #
 # Measuring needs CUDA, PyTorch and Triton. Wheels in the folder wheels/ (timm, safetensors, mamba_ssm ...) are unpacked into
 # build/wheels and used from there; a compiled selective_scan_cuda*.so there does instead of a wheel of mamba-ssm. Without either,
@@ -23,4 +23,4 @@ fi
 # Packages from wheels/ come before the machine's own.
 export PYTHONPATH="$PWD:$PWD/build/mamba${PYTHONPATH:+:$PYTHONPATH}:$PWD/build/wheels"
 export HF_HUB_OFFLINE=1
-exec "$python" benchmarks/scan_cuda.py --out "${1:-benchmarks/results/scan_cuda.json}"
+exec "$python" benchmarks/scan_cuda.py --out "${1:-benchmarks/results/scan_cuda.json}" "${@:2}"

@@ -1,10 +1,10 @@
-"""Where the native scan spends its time: ``python benchmarks/scan_parts.py``.
+"""Break down the time of the native scan: ``python benchmarks/scan_parts.py``.
 
 The time of a pass is a constant per element plus a constant per element and state. Both are fitted by least squares to the CPU
 times of one thread for 1 to 32 states, and compared with the rate of the scan's own exponential and with the rate of a copy.
 
 ``--report benchmarks/results/scan_cpu.json`` fits the times and rates of a report of ``scan.py`` instead of measuring, which is
-better than to measure on a busy machine.
+preferable on a busy machine.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def fit(measured: dict[int, float]) -> tuple[float, float]:
     """Return nanoseconds per element and per element and state."""
     states = np.array(list(measured), dtype=float)
     values = np.array(list(measured.values()))
-    # Relative errors count, or 32 states alone would decide.
+    # Relative errors, because otherwise 32 states alone would determine the fit.
     design = np.stack([np.ones_like(states), states], 1) / values[:, None]
     element, state = np.linalg.lstsq(design, np.ones_like(values), rcond=None)[0]
     return float(element), float(state)

@@ -55,7 +55,7 @@ class MachineLoop:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What the compiler made of a kernel for one target."""
+    """Result of compiling a kernel for one target."""
 
     registers: int
     stack: int

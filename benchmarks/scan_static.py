@@ -61,7 +61,7 @@ class Kernel:
 
 
 def passes(state: int, dtype: str, target: Target) -> dict[str, list[Kernel]]:
-    """Return the kernels of a forward pass with saved states and of a backward pass, in order, as a card would launch them."""
+    """Return the kernels of a forward pass with saved states and of a backward pass, in order, as a GPU would launch them."""
     return {
         "forward": _forward(state, DTYPES[dtype].itemsize, target),
         "backward": _backward(state, DTYPES[dtype].itemsize, target),
@@ -82,7 +82,7 @@ def _programs(tile: triton_tiles.Tile, segments: int) -> int:
 
 
 def _summaries(state: int, size: int, plan: scan_triton.Plan, adjoint: bool) -> list[Kernel]:
-    """Return the kernels that find what each segment starts from."""
+    """Return the kernels that compute the initial state of each segment."""
     if plan.segments == 1:
         return []
     tile = triton_tiles.candidates("segment_ends", state, CHANNELS)[0]
@@ -108,7 +108,7 @@ def _summaries(state: int, size: int, plan: scan_triton.Plan, adjoint: bool) -> 
 
 
 def _map_bytes(plan: scan_triton.Plan) -> float:
-    """Bytes per element to sum a map over directions: into one map, or through a map per direction."""
+    """Return the bytes per element to sum a map over directions, into one map or through a map per direction."""
     return 8 - 4 / DIRECTIONS if plan.one_by_one else 8 + 4 / DIRECTIONS
 
 

@@ -1,4 +1,4 @@
-"""The table of docs/scan.md from a static report of the scan kernels."""
+"""Format a static report of the scan kernels as the table of docs/scan.md."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def table(report: dict[str, Any], baseline: dict[str, Any]) -> str:
-    """Return a Markdown table of a report beside that of earlier kernels."""
+    """Return a Markdown table of a report next to that of earlier kernels."""
     before = {(e["pass"], e["target"], e["states"]): e for e in baseline["passes"]}
     lines = [
         "| pass | target | N | registers | spills | programs per SM | instructions | special | barriers | bytes | bound, ps "

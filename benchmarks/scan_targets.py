@@ -1,4 +1,4 @@
-"""The GPUs of the static report, and what their pipelines, registers and memory allow."""
+"""GPUs of the static report, and the limits of their pipelines, registers and memory."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def occupancy(target: Target, registers: int, shared: int, warps: int) -> int:
     """Return the programs that fit one multiprocessor at once."""
     per_warp = math.ceil(registers * 32 / 256) * 256
     limits = [target.max_blocks, target.max_warps // warps, 65536 // per_warp // warps]
-    # A program without shared memory of its own still reserves one kilobyte.
+    # A program that uses no shared memory still reserves one kilobyte.
     return min(*limits, target.shared // max(1024, shared))
 
 

@@ -1,9 +1,9 @@
-"""Memory and throughput of scenes: ``python benchmarks/scene.py --out benchmarks/results/scene_cpu.json``.
+"""Measure memory and throughput of scene prediction: ``python benchmarks/scene.py --out benchmarks/results/scene_cpu.json``.
 
 Writes a pair of tiled GeoTIFFs per side (10,000 and 20,000 pixels by default) and predicts each in two new processes: one
 measures pixels per second, compared with the model alone on as many windows, the other the peak memory beyond that of the model
 alone. In the second process the allocator returns memory immediately, because the amount it would keep differs by a hundred MB
-between runs. The model is a light one for a CPU. ``--quick`` takes seconds and checks the script.
+between runs. The model is small enough for a CPU. ``--quick`` takes seconds and checks the script.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ LIGHT = {"backbone": ("unet", {"channels": [8, 16], "depths": [1, 1], "dropout":
 
 
 def light_model() -> cdzoo.ChangeDetector:
-    """Return a detector of a few convolutions with weights that find bright squares."""
+    """Return a detector of a few convolutions with weights that detect bright squares."""
     torch.manual_seed(0)
     return cdzoo.create_model("glmamba_tiny", fusion="abs_diff", head_kwargs={"channels": 8}, **LIGHT).eval()
 
@@ -59,7 +59,7 @@ def write_scene(path: Path, side: int, changed: bool) -> None:
 
 
 def run_one(folder: Path, side: int, cfg: SceneCfg) -> dict:
-    """Predict one pair, and as many windows with the model alone; return the figures."""
+    """Predict one pair, and as many windows with the model alone; return the measurements."""
     model = light_model()
     grid = WindowGrid(model, side, side, cfg.tile, cfg.overlap, cfg.batch_size)
     tiles = len(grid.rows) * len(grid.columns)
@@ -102,7 +102,7 @@ def main() -> None:
     parser.add_argument("--sides", type=int, nargs="+", default=[10_000, 20_000])
     parser.add_argument("--tile", type=int, default=512)
     parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--folder", type=Path, help="where the scenes are made, and kept; a temporary folder by default")
+    parser.add_argument("--folder", type=Path, help="folder to write the scenes to and keep them; a temporary folder by default")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
@@ -133,7 +133,7 @@ def main() -> None:
                 f"{one['share_of_bare_model']:.0%} of the bare model, {one['peak_mb_beyond_model']:.0f} MB beyond the model",
                 flush=True,
             )
-    least, most = (max(1.0, results[i]["peak_mb_beyond_model"]) for i in (0, -1))  # a scene of one batch needs nothing
+    least, most = (max(1.0, results[i]["peak_mb_beyond_model"]) for i in (0, -1))  # a scene of one batch needs no extra memory
     print(f"peak memory beyond the model, largest to smallest scene: {most / least:.2f}")
     if chosen.out is not None:
         write_json(

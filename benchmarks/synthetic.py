@@ -1,4 +1,4 @@
-"""How many synthetic pairs a core makes per second, and a contact sheet of them.
+"""Measure how many synthetic pairs one core generates per second, and draw a contact sheet.
 
 Run: python benchmarks/synthetic.py [--size 256] [--count 40] [--repeats 5] [--sheet FILE.png] [--pairs 8]
 """
@@ -17,7 +17,7 @@ from cdzoo.visualize import mask_picture, strip
 
 
 def main() -> None:
-    """Time the generator on one thread and print the median."""
+    """Time the generator on one thread and print the median rate."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--count", type=int, default=40)

@@ -1,7 +1,7 @@
 """Latency, throughput and peak memory of models, timed side by side in one process.
 
-Cases that differ only in the model are timed in turn, round after round: on a busy machine, the ratios of their medians are more
-reliable than their milliseconds. GPUs are synchronized before the clock is read.
+Cases that differ only in the model are timed interleaved, in rounds: on a busy machine, the ratios of their medians are more
+reliable than the times themselves. GPUs are synchronized before the clock is read.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 from torch import Tensor
 
 from cdzoo.constants import MIN_SIZE
@@ -34,7 +33,7 @@ from cdzoo.validation import config_dataclass
 
 @config_dataclass
 class Case:
-    """What is timed.
+    """Model and settings of one timing.
 
     Attributes:
         model: Name of a model, as for `create_model`.
@@ -104,7 +103,7 @@ class BenchmarkRun:
         environment: Versions and hardware.
         scan_backends: Backend of the selective scan on each device.
         rounds: Number of timed calls of each case.
-        warmup: Number of calls before them.
+        warmup: Number of untimed calls of each case before the timed ones.
         results: Timing of each case.
     """
 
@@ -185,22 +184,11 @@ def read_run(path: str | Path) -> BenchmarkRun:
         InputError: The file cannot be read, or is another one.
     """
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return TypeAdapter(BenchmarkRun).validate_json(Path(path).read_bytes())
+    except OSError as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    try:
-        settings = {key: data[key] for key in ("scan_backends", "rounds", "warmup")}
-        results = [_timing(entry) for entry in data["results"]]
-        return BenchmarkRun(Environment.from_dict(data["environment"]), results=results, **settings)
-    except (KeyError, TypeError, CdzooError) as error:
-        raise InputError(f"{path}: not written by cdzoo benchmark --format json -o FILE ({error!r})") from error
-
-
-def _timing(entry: Mapping[str, Any]) -> Timing:
-    values = {**entry, "case": Case(**entry["case"])}
-    if "quartiles_s" in entry:
-        values["quartiles_s"] = tuple(entry["quartiles_s"])
-    return Timing(**values)
+    except (ValueError, CdzooError) as error:
+        raise InputError(f"{path}: not written by cdzoo benchmark --format json -o FILE ({error})") from error
 
 
 def _run_group(group: Sequence[Case], rounds: int, warmup: int) -> list[Timing]:
@@ -235,15 +223,13 @@ def _prepare(case: Case, model: ChangeDetector) -> Callable[[], None]:
     shape = (case.batch, case.size, case.size)
     x1, x2 = (torch.randn(shape[0], bands, *shape[1:], generator=generator).to(device) for bands in model.bands)
     model.to(device).train(case.mode == "training")
-
-    def autocast() -> AbstractContextManager[Any]:
-        return torch.autocast(device.type, torch.bfloat16) if case.precision == "bf16" else nullcontext()
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=case.precision == "bf16")
 
     if case.mode == "forward":
         network: Any = torch.compile(model) if case.compiled else model
 
         def forward() -> None:
-            with torch.inference_mode(), autocast():
+            with torch.inference_mode(), autocast:
                 network(x1, x2)
 
         return forward
@@ -258,7 +244,7 @@ def _prepare(case: Case, model: ChangeDetector) -> Callable[[], None]:
     loss: Any = torch.compile(objective) if case.compiled else objective
 
     def training() -> None:
-        with autocast():
+        with autocast:
             value = loss(x1, x2)
         value.backward()
         optimizer.step()

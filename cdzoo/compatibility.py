@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from cdzoo.components import Head, PerLevelDecoder, PerLevelFusion, PyramidComponent
+from cdzoo.components import Head, PerLevel, PyramidComponent
 from cdzoo.errors import ChannelMismatchError, ConfigError
 
 
@@ -37,18 +37,13 @@ def check_doubling(component: str, in_strides: Sequence[int] | None) -> None:
 
 def describe(component: nn.Module) -> str:
     """Return the name of a component in messages: its class, or the class of its levels."""
-    levels = getattr(component, "levels", None)
-    if isinstance(component, PerLevelFusion | PerLevelDecoder) and levels:
-        return type(levels[0]).__name__
+    if isinstance(component, PerLevel) and component.levels:
+        component = component.levels[0]
     return type(component).__name__
 
 
 def check_fit(
-    source: str,
-    channels: Sequence[int],
-    strides: Sequence[int] | None,
-    target: str,
-    component: PyramidComponent | Head,
+    source: str, channels: Sequence[int], strides: Sequence[int] | None, target: str, component: PyramidComponent | Head
 ) -> None:
     """Raise unless `component` accepts the pyramid returned by the previous component.
 

@@ -21,7 +21,7 @@ Pyramid = list[Tensor]
 
 
 class Component(nn.Module):
-    """Base class of all components but exchanges.
+    """Base class of all components except exchanges.
 
     Attributes:
         is_local: Whether a pixel of the output depends only on a neighborhood of the input.
@@ -213,11 +213,7 @@ class Head(Component):
     """
 
     def __init__(
-        self,
-        in_channels: Sequence[int],
-        in_strides: Sequence[int] | None = None,
-        num_classes: int = 1,
-        pad_multiple: int = 1,
+        self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, num_classes: int = 1, pad_multiple: int = 1
     ) -> None:
         super().__init__()
         self.pad_multiple = pad_multiple
@@ -260,35 +256,34 @@ class LevelDecoder(LevelComponent):
     """Decoder of one level: `forward(x: (B, C, h, w)) -> (B, C_out, h, w)`."""
 
 
-class PerLevelFusion(Fusion):
-    """Fusion of pyramids made of one `LevelFusion` per level, finest level first."""
+class PerLevel(PyramidComponent):
+    """Base class of fusions and decoders made of one component per level, finest level first.
+
+    Args:
+        levels: One component per level.
+        strides: Stride of each level; None if any strides are accepted.
+    """
+
+    def __init__(self, levels: Iterable[LevelComponent], strides: Sequence[int] | None = None) -> None:
+        modules = list(levels)
+        super().__init__([m.in_channels for m in modules], strides, [m.out_channels for m in modules])
+        self.levels = nn.ModuleList(modules)
+        for flag in ("is_local", "exportable", "compilable"):
+            setattr(self, flag, all(getattr(level, flag) for level in modules))
+
+    def forward(self, *features: Pyramid) -> Pyramid:
+        """Apply each component to its level of the pyramids."""
+        return [level(*maps) for level, *maps in zip(self.levels, *features, strict=True)]
+
+
+class PerLevelFusion(PerLevel, Fusion):
+    """Fusion of pyramids made of one `LevelFusion` per level."""
 
     def __init__(self, levels: Iterable[LevelFusion], strides: Sequence[int] | None = None) -> None:
         modules = list(levels)
-        super().__init__([m.in_channels for m in modules], strides, [m.out_channels for m in modules])
+        super().__init__(modules, strides)
         self.num_dates = modules[0].num_dates if modules else 2
-        self.levels = nn.ModuleList(modules)
-        _inherit_flags(self, modules)
-
-    def forward(self, *features: Pyramid) -> Pyramid:
-        """Fuse level by level."""
-        return [fuse(*maps) for fuse, *maps in zip(self.levels, *features, strict=True)]
 
 
-class PerLevelDecoder(Decoder):
-    """Decoder of pyramids made of one `LevelDecoder` per level, finest level first."""
-
-    def __init__(self, levels: Iterable[LevelDecoder], strides: Sequence[int] | None = None) -> None:
-        modules = list(levels)
-        super().__init__([m.in_channels for m in modules], strides, [m.out_channels for m in modules])
-        self.levels = nn.ModuleList(modules)
-        _inherit_flags(self, modules)
-
-    def forward(self, features: Pyramid) -> Pyramid:
-        """Decode level by level."""
-        return [decode(x) for decode, x in zip(self.levels, features, strict=True)]
-
-
-def _inherit_flags(component: PyramidComponent, levels: Iterable[LevelComponent]) -> None:
-    for flag in ("is_local", "exportable", "compilable"):
-        setattr(component, flag, all(getattr(level, flag) for level in levels))
+class PerLevelDecoder(PerLevel, Decoder):
+    """Decoder of pyramids made of one `LevelDecoder` per level."""

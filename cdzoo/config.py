@@ -47,10 +47,7 @@ class ComponentCfg:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any] | str) -> ComponentCfg:
         """Read `{"name": ..., "kwargs": {...}}` or a bare name."""
-        if isinstance(data, str):
-            return cls(data)
-        _check_keys("component", data, {"name", "kwargs"}, required={"name"})
-        return cls(data["name"], dict(data.get("kwargs", {})))
+        return cls(data) if isinstance(data, str) else cls(**_checked(cls, "component", data))
 
 
 @config_dataclass
@@ -142,9 +139,7 @@ class ModelCfg:
         Raises:
             ConfigError: A key is unknown or missing, or a value is invalid.
         """
-        known = {f.name for f in dataclasses.fields(cls)}
-        _check_keys("model config", data, known, required={"name", "backbone", "fusion", "head"})
-        values = dict(data)
+        values = _checked(cls, "model config", data)
         for kind in KINDS:
             if values.get(kind) is not None:
                 values[kind] = ComponentCfg.from_dict(values[kind])
@@ -222,8 +217,7 @@ class ModelOptions:
 
     def arguments(self) -> dict[str, Any]:
         """Return the options that differ from their defaults, as keyword arguments of `create_model`."""
-        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {f.name: values[f.name] for f in dataclasses.fields(self) if values[f.name] != f.default}
+        return {f.name: value for f in dataclasses.fields(self) if (value := getattr(self, f.name)) != f.default}
 
 
 def _as_lists(value: Any) -> Any:
@@ -234,11 +228,12 @@ def _as_lists(value: Any) -> Any:
     return value
 
 
-def _check_keys(what: str, data: Any, known: set[str], required: set[str]) -> None:
+def _checked(cls: Any, label: str, data: Any) -> dict[str, Any]:
+    """Return a copy of `data` after checking that it maps fields of `cls` to values."""
     if not isinstance(data, Mapping):
-        raise ConfigError(f"the {what} must be a mapping, got {type(data).__name__}")
+        raise ConfigError(f"the {label} must be a mapping, got {type(data).__name__}")
+    known = sorted(field.name for field in dataclasses.fields(cls))
     for key in data:
         if key not in known:
-            raise ConfigError(f"unknown key '{key}' in the {what}.{suggest(str(key), known)} Keys: {', '.join(sorted(known))}")
-    if missing := required - set(data):
-        raise ConfigError(f"the {what} lacks {', '.join(sorted(missing))}")
+            raise ConfigError(f"unknown key '{key}' in the {label}.{suggest(str(key), known)} Keys: {', '.join(known)}")
+    return dict(data)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,7 @@ from cdzoo.models.timm_weights import timm_encoder_weights
 from cdzoo.models.vmamba_keys import vmamba_key
 from cdzoo.registry import BACKBONES, MODELS
 from cdzoo.weights.keys import KEY_MAPS, KeyMap
-from cdzoo.weights.state import check_state, unwrap
+from cdzoo.weights.state import check_state, shapes, unwrap
 
 _VMAMBA_SOURCE = "MzeroMiko/VMamba"
 
@@ -43,7 +42,7 @@ def from_official(model_name: str, state_dict: Mapping[str, Any], **options: Any
         WeightsError: Keys are missing or unexpected, or shapes differ. The message names them.
     """
     key_map = _key_map(model_name)
-    given = {key: value for key, value in unwrap(state_dict).items() if not _is_ignored(key_map, key)}
+    given = {key: value for key, value in unwrap(state_dict).items() if not key_map.ignores(key)}
     keys = official_keys(model_name, **options)
     check_state(f"the checkpoint of {key_map.source}", given, dict(keys.values()), model_name)
     return {ours: given[official] for ours, (official, _) in keys.items()}
@@ -56,7 +55,6 @@ def to_official(model_name: str, state_dict: Mapping[str, Tensor], **options: An
         ConfigError: The official code of this model is unknown.
         WeightsError: The state dict is not that of `model_name`. The message names keys and shapes that differ.
     """
-    _key_map(model_name)
     keys = official_keys(model_name, **options)
     check_state("the state dict", state_dict, {ours: shape for ours, (_, shape) in keys.items()}, model_name)
     return {official: state_dict[ours] for ours, (official, _) in keys.items()}
@@ -99,12 +97,12 @@ def backbone_from_official(name: str, state_dict: Mapping[str, Any], **kwargs: A
         raise ConfigError(f"no official checkpoint format is known for the backbone '{name}'. Known: {shown}")
     with torch.device("meta"):
         backbone = BACKBONES.get(name)(**kwargs)
-    shapes = {key: tuple(value.shape) for key, value in backbone.state_dict().items()}
+    wanted = shapes(backbone.state_dict())
     given = {key: value for key, value in unwrap(state_dict).items() if not key.startswith("classifier.")}
-    expected = {vmamba_key(key): shape for key, shape in shapes.items() if not key.startswith("norms.")}
+    expected = {vmamba_key(key): shape for key, shape in wanted.items() if not key.startswith("norms.")}
     check_state(f"the checkpoint of {_VMAMBA_SOURCE}", given, expected, name)
     norms = nn.ModuleList(nn.LayerNorm(channels) for channels in backbone.out_channels).state_dict(prefix="norms.")
-    return {key: norms[key] if key in norms else given[vmamba_key(key)] for key in shapes}
+    return {key: norms[key] if key in norms else given[vmamba_key(key)] for key in wanted}
 
 
 def _find_key_map(model_name: str) -> KeyMap | None:
@@ -120,7 +118,3 @@ def _key_map(model_name: str) -> KeyMap:
             f"no official checkpoint format is known for '{model_name}'. Models with a known format: {', '.join(known) or 'none'}"
         )
     return key_map
-
-
-def _is_ignored(key_map: KeyMap, key: str) -> bool:
-    return any(fnmatch.fnmatchcase(key, pattern) for pattern in key_map.ignored)

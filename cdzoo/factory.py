@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cdzoo.backbones.timm import encoder_statistics
-from cdzoo.config import KINDS, ModelCfg
+from cdzoo.config import ModelCfg
 from cdzoo.errors import ConfigError
 from cdzoo.io.files import file_sha256
-from cdzoo.models.assemble import DEFAULT, Component
+from cdzoo.models.assemble import DEFAULT, OPTIONS, Component
 from cdzoo.models.detector import ChangeDetector
-from cdzoo.names import natural_key, suggest
-from cdzoo.registry import MODELS, Patterns
+from cdzoo.names import Patterns, suggest
+from cdzoo.registry import MODELS
 from cdzoo.tasks.base import Task
 from cdzoo.weights.folder import ModelFiles, load_backbone
 from cdzoo.weights.pretrained import PretrainedCfg, get_pretrained, list_pretrained, weights_file
 from cdzoo.weights.source import find_files, parse_name
-from cdzoo.weights.state import check_state, read_checkpoint, unwrap
+from cdzoo.weights.state import check_state, read_checkpoint, shapes, unwrap
 
 PathLike = str | os.PathLike[str]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,9 +39,9 @@ _HINTS = {
     "drop_path_rate": 'backbone_kwargs={"drop_path": ...}',
     "features_only": "model.forward_features(...)",
     "activation": "model.probabilities(logits)",
-    "img_size": "nothing: any size from 32 pixels on is accepted",
+    "img_size": "no argument: images of any size of at least 32 pixels are accepted",
 }
-"""What replaces an argument of timm and segmentation_models.pytorch."""
+"""Equivalents of arguments of timm and segmentation_models.pytorch."""
 
 
 def _suggest_arguments(function: F) -> F:
@@ -71,7 +71,9 @@ def list_models(filter: Patterns = "*", module: str = "", pretrained: bool = Fal
     """
     names = MODELS.list(filter, exclude_filters, aliases=filter != "*")
     if module:
-        names = [name for name in names if _defined_in(name) == module]
+        # An alias that changes fields is a functools.partial.
+        functions = {name: getattr(MODELS.get(name), "func", MODELS.get(name)) for name in names}
+        names = [name for name, function in functions.items() if function.__module__.rpartition(".")[2] == module]
     if pretrained:
         published = {tag.partition(".")[0] for tag in list_pretrained()}
         names = [name for name in names if name in published]
@@ -85,10 +87,8 @@ def is_model(name: str) -> bool:
 
 def list_architectures() -> dict[str, list[str]]:
     """Return the registered models, each with its aliases."""
-    found: dict[str, list[str]] = {name: [] for name in MODELS.list()}
-    for alias, target in MODELS.aliases().items():
-        found[target].append(alias)
-    return {name: sorted(found[name], key=natural_key) for name in found}
+    aliases = MODELS.aliases()
+    return {name: [alias for alias, target in aliases.items() if target == name] for name in MODELS.list()}
 
 
 @_suggest_arguments
@@ -161,10 +161,8 @@ def create_model(
         ChannelMismatchError: Components do not match each other.
         WeightsError: Weights are missing or do not match.
     """
-    arguments = locals()
-    options = {name: arguments[name] for name in ("in_chans", "num_classes", "class_names", "siamese", "mean", "std")}
+    options = {name: value for name, value in locals().items() if name in OPTIONS}
     options["task"] = task.name if isinstance(task, Task) else task
-    options |= {name: arguments[name] for kind in KINDS for name in (kind, f"{kind}_kwargs")}
     if backbone_pretrained:
         options["backbone_kwargs"] = {**(backbone_kwargs or {}), "pretrained": True}
     scheme, _ = parse_name(model_name)
@@ -188,8 +186,7 @@ def create_model(
         model.config = dataclasses.replace(model.config, mean=statistics[0], std=statistics[1])
     if checkpoint_path is not None:
         state = unwrap(read_checkpoint(checkpoint_path))
-        expected = {key: tuple(value.shape) for key, value in model.state_dict().items()}
-        check_state(os.fspath(checkpoint_path), state, expected, model.config.name)
+        check_state(os.fspath(checkpoint_path), state, shapes(model.state_dict()), model.config.name)
         model.load_state_dict(state)
     return model
 
@@ -246,9 +243,3 @@ def _create_pretrained(weights: PretrainedCfg, options: dict[str, Any], cache_di
 def _published_config(weights: PretrainedCfg) -> ModelCfg:
     config: ModelCfg = MODELS.get(weights.model)()
     return dataclasses.replace(config, mean=weights.mean, std=weights.std) if weights.mean else config
-
-
-def _defined_in(name: str) -> str:
-    entry = MODELS.get(name)
-    entry = getattr(entry, "func", entry)
-    return str(entry.__module__).rpartition(".")[2]

@@ -1,7 +1,7 @@
 """Cost of a model: parameters, multiply-adds, FLOPs and activations, component by component.
 
 Counted by fvcore on a traced forward pass of one pair, with handlers for the operators that it does not know. `CONVENTION`
-defines the figures. Those of papers for the same network differ by factors of two to four, because conventions do.
+defines the figures. Figures in papers for the same network differ by factors of two to four, because their conventions differ.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from cdzoo.registry import MODELS
 
 SCAN = "selective_scan"
 CONVENTION = (
-    "GMACs: fvcore's count for one pair of images (both dates), a multiply-add being one; norms and resizing included; "
-    "elementwise operations, softmax and pooling not. The selective scan adds 9 B L D N + B L D per direction, the count of "
-    "VMamba's authors; it is in GMACs and shown on its own under 'scan'. GFLOPs: 2 (GMACs - scan) + scan."
+    "GMACs are counted by fvcore for one pair of images (both dates), one per multiply-add. Norms and resizing are included; "
+    "elementwise operations, softmax and pooling are not. The selective scan adds 9 B L D N + B L D per direction, the formula "
+    "of VMamba's authors, which is included in the GMACs and also listed as 'scan'. GFLOPs = 2 (GMACs - scan) + scan."
 )
 # Views and dropout: no multiply-adds.
 _FREE = ("aten::mT", "aten::expand_as", "aten::feature_dropout", "aten::dropout")
@@ -117,8 +117,8 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
         flops.set_op_handle("aten::scaled_dot_product_attention", _attention_cost)
         flops.set_op_handle(**dict.fromkeys(_FREE))
         activations = _quiet(fvcore.ActivationCountAnalysis(model, pair))
-        activations.set_op_handle("cdzoo::ss2d_scan", _scan_outputs, "cdzoo::selective_scan", _scan_outputs)
-        activations.set_op_handle("aten::scaled_dot_product_attention", _attention_outputs)
+        for operator in ("cdzoo::ss2d_scan", "cdzoo::selective_scan", "aten::scaled_dot_product_attention"):
+            activations.set_op_handle(operator, _outputs)
         modules, operators = flops.by_module(), {key: int(value) for key, value in flops.by_operator().items()}
         # The backbone of the second date, if there is one, is a part of the component "backbone".
         macs = {kind: int(sum(modules.get(module, 0) for module in (kind, f"{kind}2"))) for kind in KINDS}
@@ -157,10 +157,7 @@ def expand(names: Iterable[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for name in names:
-        if not any(character in name for character in "*?["):
-            found[name] = None
-            continue
-        matches = list_models(name)
+        matches = list_models(name) if any(character in name for character in "*?[") else [name]
         if not matches:
             raise ConfigError(f"no model matches '{name}'; 'cdzoo list --kind model' shows all")
         found.update(dict.fromkeys(matches))
@@ -178,13 +175,11 @@ def count_models(names: Sequence[str], size: int | tuple[int, int] = 256, batch:
         target = MODELS.aliases().get(name, name)
         if target not in known:
             known[target] = count(create_model(name), size, batch, name)
-        cost = known[target]
-        registered = MODELS.get(name)().name if name in MODELS else cost.registered
-        yield replace(cost, model=name, registered=registered)
+        yield replace(known[target], model=name)
 
 
 def _quiet(analysis: Any) -> Any:
-    # Operators without a handler are reported in `Cost`; modules without a call are heads of deep supervision.
+    # Operators without a handler are reported in `Cost`; modules that are never called are heads of deep supervision.
     return analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
 
 
@@ -210,9 +205,5 @@ def _attention_cost(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
     return Counter({"attention": math.prod(batch) * queries * keys * (channels + values)})
 
 
-def _scan_outputs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-    return Counter({SCAN: math.prod(_shape(inputs[0]))})
-
-
-def _attention_outputs(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
-    return Counter({"attention": math.prod(_shape(outputs[0]))})
+def _outputs(inputs: list[Any], outputs: list[Any]) -> int:
+    return math.prod(_shape(outputs[0]))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import ConfigError
-from cdzoo.names import suggest
+from cdzoo.names import check_known
 
 
 class PixelLoss(nn.Module):
@@ -72,7 +72,7 @@ class DiceLoss(PixelLoss):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss, see the module's docstring for the shapes."""
         valid, target = self._mask(target)
-        probability, changed = _probability(logits) * valid, (target > 0).float()
+        probability, changed = change_probability(logits) * valid, (target > 0).float()
         shared = (probability * changed).sum()
         return 1 - (2 * shared + self.smooth) / (probability.sum() + changed.sum() + self.smooth)
 
@@ -93,7 +93,7 @@ class FocalLoss(PixelLoss):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss, see the module's docstring for the shapes."""
         valid, target = self._mask(target)
-        probability, changed = _probability(logits), target > 0
+        probability, changed = change_probability(logits), target > 0
         right = torch.where(changed, probability, 1 - probability).clamp_min(1e-7)
         weight = valid * torch.where(changed, self.change_weight, 1.0)
         return (weight * (1 - right) ** self.gamma * -right.log()).sum() / valid.sum().clamp_min(1)
@@ -160,8 +160,7 @@ def create_loss(text: str, change_weight: float = 1.0, ignore_index: int = IGNOR
         if not match:
             raise ConfigError(f"loss '{text}': '{term}' is not a loss; write names with factors, such as bce+0.5*dice")
         factor, name = float(match[1] or 1), match[2]
-        if name not in LOSSES:
-            raise ConfigError(f"loss '{text}': unknown loss '{name}'.{suggest(name, LOSSES)} Losses: {', '.join(LOSSES)}")
+        check_known(f"loss '{text}': unknown loss", name, LOSSES)
         if factor <= 0:
             raise ConfigError(f"loss '{text}': the factor of {name} must be positive")
         factors.append(factor)
@@ -169,8 +168,8 @@ def create_loss(text: str, change_weight: float = 1.0, ignore_index: int = IGNOR
     return WeightedSum(factors, losses)
 
 
-def _probability(logits: Tensor) -> Tensor:
-    """Return the probability of change (B, H, W) in float32."""
+def change_probability(logits: Tensor) -> Tensor:
+    """Return the probability of change (B, H, W) in float32: a sigmoid of one logit, one minus the softmax of class 0 of more."""
     logits = logits.float()
     return logits[:, 0].sigmoid() if logits.shape[1] == 1 else 1 - logits.softmax(1)[:, 0]
 

@@ -6,7 +6,6 @@ group `cdzoo.plugins`), are imported when a registry is first read.
 
 from __future__ import annotations
 
-import fnmatch
 import functools
 import hashlib
 import importlib
@@ -23,11 +22,10 @@ from types import ModuleType
 from typing import Any, Generic, TypeVar, overload
 
 from cdzoo.errors import ConfigError, InputError, UnknownNameError
-from cdzoo.names import natural_key, suggest
+from cdzoo.names import Patterns, check_known, natural_key, select, suggest
 
 ENTRY_POINT_GROUP = "cdzoo.plugins"
 T = TypeVar("T", bound=Callable[..., Any])
-Patterns = str | Iterable[str]
 
 _PACKAGES = ("backbones", "necks", "fusion", "decoders", "heads", "models")
 _lock = threading.RLock()
@@ -40,13 +38,11 @@ class Registry(Generic[T]):
     Args:
         kind: Kind of the entries, in the singular (`"fusion"`); used in messages.
         loader: Called before the registry is read; imports the modules that register the built-in entries.
-        plural: Plural of `kind` in messages; `kind + "s"` by default.
     """
 
-    def __init__(self, kind: str, loader: Callable[[], None] | None = None, plural: str | None = None) -> None:
+    def __init__(self, kind: str, loader: Callable[[], None] = lambda: None) -> None:
         self.kind = kind
-        self.plural = plural or f"{kind}s"
-        self._loader = loader
+        self._load = loader
         self._entries: dict[str, T] = {}
         self._aliases: dict[str, tuple[str, dict[str, Any]]] = {}
 
@@ -91,7 +87,7 @@ class Registry(Generic[T]):
             known = self.list()
             raise UnknownNameError(
                 f"unknown {self.kind} '{name}'.{suggest(name, [*known, *self._aliases])} "
-                f"Known {self.plural}: {', '.join(known) or 'none'}. "
+                f"Known {self.kind}s: {', '.join(known) or 'none'}. "
                 f'To add your own, decorate it with @cdzoo.register_{self.kind}("{name}") and import its file first '
                 f"(on the command line: --import FILE.py)."
             )
@@ -107,17 +103,10 @@ class Registry(Generic[T]):
             aliases: Match aliases too.
         """
         self._load()
-        wanted = (pattern,) if isinstance(pattern, str) else tuple(pattern)
-        unwanted = (exclude,) if isinstance(exclude, str) else tuple(exclude)
-
-        def matches(name: str, patterns: tuple[str, ...]) -> bool:
-            return any(fnmatch.fnmatchcase(name, wildcard) for wildcard in patterns)
-
-        candidates = [*self._entries, *(self._aliases if aliases else ())]
-        return sorted((name for name in candidates if matches(name, wanted) and not matches(name, unwanted)), key=natural_key)
+        return select([*self._entries, *(self._aliases if aliases else ())], pattern, exclude)
 
     def aliases(self) -> Mapping[str, str]:
-        """Return the name of the entry that each alias stands for."""
+        """Return the name of the entry of each alias."""
         self._load()
         return {name: target for name, (target, _) in sorted(self._aliases.items(), key=lambda item: natural_key(item[0]))}
 
@@ -132,13 +121,11 @@ class Registry(Generic[T]):
         self._load()
         return len(self._entries)
 
-    def _load(self) -> None:
-        if self._loader is not None:
-            self._loader()
-
     def _check_name(self, name: str, entry: T | None) -> None:
         if not re.fullmatch(r"[A-Za-z][\w.\-]*", name):
-            raise ConfigError(f"'{name}' is not a valid {self.kind} name: use letters, digits, '_', '-' and '.', a letter first")
+            raise ConfigError(
+                f"'{name}' is not a valid {self.kind} name: use letters, digits, '_', '-' and '.', starting with a letter"
+            )
         taken = self._entries.get(self._aliases.get(name, (name,))[0])
         if taken is not None and entry is not None and _qualified(taken) != _qualified(entry):
             raise ConfigError(
@@ -154,7 +141,7 @@ class Registry(Generic[T]):
 
 
 def _qualified(entry: Any) -> str:
-    inner = getattr(entry, "func", entry)  # functools.partial has no name of its own
+    inner = getattr(entry, "func", entry)  # functools.partial has no name
     return f"{getattr(inner, '__module__', '?')}.{getattr(inner, '__qualname__', repr(inner))}"
 
 
@@ -215,20 +202,11 @@ def import_file(path: str | Path) -> ModuleType:
     return module
 
 
-BACKBONES: Registry[Callable[..., Any]] = Registry("backbone", discover)
-NECKS: Registry[Callable[..., Any]] = Registry("neck", discover)
-FUSIONS: Registry[Callable[..., Any]] = Registry("fusion", discover)
-DECODERS: Registry[Callable[..., Any]] = Registry("decoder", discover)
-HEADS: Registry[Callable[..., Any]] = Registry("head", discover)
 MODELS: Registry[Callable[..., Any]] = Registry("model", discover)
-
 COMPONENTS: dict[str, Registry[Callable[..., Any]]] = {
-    "backbone": BACKBONES,
-    "neck": NECKS,
-    "fusion": FUSIONS,
-    "decoder": DECODERS,
-    "head": HEADS,
+    kind: Registry(kind, discover) for kind in ("backbone", "neck", "fusion", "decoder", "head")
 }
+BACKBONES, NECKS, FUSIONS, DECODERS, HEADS = COMPONENTS.values()
 
 register_backbone = BACKBONES.register
 register_neck = NECKS.register
@@ -250,6 +228,5 @@ def list_components(kind: str = "", filter: Patterns = "*") -> list[str]:
     """
     if not kind:
         return [f"{each}/{name}" for each, registry in COMPONENTS.items() for name in registry.list(filter)]
-    if kind not in COMPONENTS:
-        raise UnknownNameError(f"unknown kind of component '{kind}'.{suggest(kind, COMPONENTS)} Kinds: {', '.join(COMPONENTS)}.")
+    check_known("unknown kind of component", kind, COMPONENTS, UnknownNameError)
     return COMPONENTS[kind].list(filter)

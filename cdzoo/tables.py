@@ -8,8 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cdzoo.errors import ConfigError
-from cdzoo.names import suggest
+from cdzoo.names import check_known
 
 FORMATS = ("table", "csv", "json", "markdown")
 
@@ -20,8 +19,7 @@ def check_format(name: str) -> None:
     Raises:
         ConfigError: `name` is not in `FORMATS`.
     """
-    if name not in FORMATS:
-        raise ConfigError(f"there is no format '{name}'.{suggest(name, FORMATS)} Formats: {', '.join(FORMATS)}")
+    check_known("unknown format", name, FORMATS)
 
 
 def render(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], form: str = "table", notes: Sequence[str] = ()) -> str:

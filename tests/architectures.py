@@ -1,4 +1,4 @@
-"""Registered architectures, and a filling of their weights that is the same on every machine."""
+"""Registered architectures, and weights for them that are the same on every machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from cdzoo.registry import MODELS
 
 
 def architectures() -> list[str]:
-    """Return one model for each different set of parts, the one registered first: presets of data sets are left out."""
+    """Return one model for each distinct set of components, the first registered one; aliases of data sets are left out."""
     return sorted(list_architectures())
 
 
 def fill(model: ChangeDetector) -> ChangeDetector:
-    """Overwrite every weight with numbers that follow from its name."""
+    """Overwrite every weight with numbers derived from its name."""
     for key, value in model.state_dict().items():
         if not value.is_floating_point():
             continue
@@ -38,14 +38,14 @@ def fill(model: ChangeDetector) -> ChangeDetector:
 
 
 def images(height: int, width: int, bands: int = 3, batch: int = 2) -> tuple[Tensor, Tensor]:
-    """Return two dates (batch, bands, height, width) of the same noise everywhere."""
+    """Return two dates (batch, bands, height, width) of noise that is the same on every machine."""
     rng = np.random.default_rng(7)
     t1, t2 = (torch.from_numpy(rng.standard_normal((batch, bands, height, width), np.float32)) for _ in range(2))
     return t1, t2
 
 
 def shrunk(name: str) -> dict[str, Any]:
-    """Return overrides of `create_model` that keep the parts of a model but make the wide ones small."""
+    """Return options of `create_model` that keep the components of a model but make the wide ones small."""
     config = MODELS.get(name)()
     blocks = {"channels": 8, "depths": [1, 1, 1, 1]}
     overrides: dict[str, Any] = {}

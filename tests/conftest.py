@@ -1,4 +1,4 @@
-"""Small models, pairs and folders that the tests share."""
+"""Fixtures: small models, pairs and folders."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from PIL import Image
 
 import cdzoo
 
-sys.path.insert(0, str(Path(__file__).parent))  # for the modules beside the tests that several of them share
+sys.path.insert(0, str(Path(__file__).parent))  # for the modules that several tests import
 
 from hub_server import TOKEN, Hub
 
 HUB = Hub().start()
-# Before anything imports the Hub's client, which reads them once. No test can reach the real Hub.
+# Set before huggingface_hub is imported, which reads them once. No test can reach the real Hub.
 os.environ.update(HF_ENDPOINT=HUB.url, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
 
 TINY = {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2}
@@ -33,7 +33,7 @@ def _seeded():
 
 @pytest.fixture
 def tiny():
-    """Build a GLMamba of a few ten thousand parameters, with any overrides."""
+    """Build a GLMamba with tens of thousands of parameters, with any options of `create_model`."""
 
     def build(**overrides):
         if "backbone" not in overrides:
@@ -73,7 +73,7 @@ def pair():
 
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    """Return the Hub of the tests, empty, with an empty cache, a token, and waits between repetitions cut short."""
+    """Return the local Hub, emptied, with an empty cache, a token, and short waits between retries."""
     import huggingface_hub.constants as constants
 
     HUB.reset()

@@ -1,7 +1,7 @@
-"""A Hugging Face Hub on 127.0.0.1 that the real client can talk to: repositories, commits, branches, large files, tokens, faults.
+"""Hugging Face Hub on 127.0.0.1 for the real client: repositories, commits, branches, large files, tokens, and simulated faults.
 
-It keeps everything in memory and knows models only. `fail` and `truncate` make the next answers go wrong; `log` holds every
-request that was made.
+Everything is kept in memory, and only models are supported. `fail` and `truncate` break the next responses; `log` contains
+every request.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ USER = "someone"
 
 @dataclass
 class Repo:
-    """Commits by id, the newest of each branch, and whether only its owner may see it."""
+    """Commits by id, the latest one of each branch, and whether the repository is private."""
 
     private: bool = False
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class Repo:
 
 
 class Hub:
-    """The server; `start` and `stop` it, and look at or disturb what it does."""
+    """The server, with methods to inspect its state and to simulate faults."""
 
     def __init__(self) -> None:
         self.reset()
@@ -60,7 +60,7 @@ class Hub:
         return self
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Remove all repositories, log entries and faults."""
         self.repos: dict[str, Repo] = {}
         self.blobs: dict[str, bytes] = {}
         self.log: list[tuple[str, str]] = []
@@ -76,7 +76,7 @@ class Hub:
         self._cuts += [path] * times
 
     def fault(self, method: str, path: str) -> int | None:
-        """Return the status that a request is to fail with, once."""
+        """Remove the next fault for a request and return its status; None if there is none."""
         for entry in self._faults:
             if entry[0] == method and entry[1] in path:
                 self._faults.remove(entry)
@@ -84,7 +84,7 @@ class Hub:
         return None
 
     def cut(self, path: str) -> bool:
-        """Tell, once, whether a download is to be cut off."""
+        """Remove the next truncation for a path and return whether there was one."""
         for entry in self._cuts:
             if entry in path:
                 self._cuts.remove(entry)
@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_args: object) -> None:
-        """Stay silent."""
+        """Do not log requests to stderr."""
 
     def handle_one(self) -> None:
         path = unquote(urlsplit(self.path).path)
@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         return USER if self.headers.get("Authorization") == f"Bearer {TOKEN}" else None
 
     def repo(self, name: str) -> Repo | None:
-        """Return a repository that the caller may see; otherwise answer as the Hub does, which does not tell the two apart."""
+        """Return a repository that the caller may access; otherwise respond as the Hub does: missing and private look alike."""
         repo = self.hub.repos.get(name)
         if repo is None or (repo.private and self.user() is None):
             self.answer(401 if self.user() is None else 404, {"error": "Repository not found"}, X_Error_Code="RepoNotFound")

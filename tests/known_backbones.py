@@ -1,4 +1,4 @@
-"""Backbones of which a test knows what they see."""
+"""Backbones with a known receptive field."""
 
 import torch
 
@@ -6,7 +6,7 @@ from cdzoo.components import Backbone
 
 
 class Pixels(Backbone):
-    """The bands as they are."""
+    """Returns the bands unchanged."""
 
     def __init__(self, bands=3):
         super().__init__(bands, [bands], [1])
@@ -16,7 +16,7 @@ class Pixels(Backbone):
 
 
 class Convolutions(Backbone):
-    """Two strided and one plain convolution: every pixel sees 15 around it."""
+    """Two strided convolutions and one with stride 1; the receptive field is 15 pixels in each direction."""
 
     def __init__(self):
         super().__init__(3, [8], [4])

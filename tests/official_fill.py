@@ -1,7 +1,7 @@
-"""Weights and images that follow from names and seeds, so that official code and cdzoo can be run on the same numbers.
+"""Weights and images derived from names and seeds, so that official code and cdzoo run on the same numbers.
 
 Every entry of an official state dict is made from standard normal noise `x` of its shape, drawn by NumPy's PCG64 seeded with the
-CRC-32 of the entry's official key and rounded to float32. `SCALES` gives what becomes of it.
+CRC-32 of the entry's official key and rounded to float32. `SCALES` defines how it is scaled.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def test_help_of_train_has_groups(capsys):
         (["eval", "--model", "x", "--data", "y", "--split", "tset"], "--split: unknown value 'tset'. Did you mean 'test'?"),
     ],
 )
-def test_misspelled_words(capsys, words, message):
+def test_misspelled_words_raise_with_suggestions(capsys, words, message):
     assert main(words) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith("cdzoo: error: ") and message in captured.err and captured.out == ""
@@ -145,5 +145,5 @@ def test_commands_reject_values_that_are_not_choices():
         """Test."""
 
     values = parse(build_parser("test", command), ["--kind", "frist"])
-    with pytest.raises(ConfigError, match=r"--kind: unknown value 'frist'. Did you mean 'first'\? Values: first, second"):
+    with pytest.raises(ConfigError, match=r"--kind: unknown value 'frist'. Did you mean 'first'\? Known: first, second"):
         call(command, values)

@@ -1,4 +1,4 @@
-"""What the documents show works: every command and example of the README and CONTRIBUTING.md is run."""
+"""Every command and example of README.md and CONTRIBUTING.md is executed."""
 
 import re
 import shlex
@@ -27,7 +27,7 @@ def commands(name):
     return [command.strip() for line in lines for command in line.split("&&") if command.strip()]
 
 
-def test_the_ten_line_fusion_of_contributing_works(tmp_path):
+def test_fusion_example_of_contributing_works(tmp_path):
     (source,) = blocks("CONTRIBUTING.md", "python")
     assert len([line for line in source.splitlines() if line.strip()]) <= 10
     (tmp_path / "my_fusion.py").write_text(source)
@@ -83,8 +83,8 @@ def test_the_page_about_your_own_pairs_is_followed(tmp_path, pair_folder, monkey
     assert Path("comparison.html").stat().st_size > 10_000 and Path("robustness.png").is_file()
 
 
-def test_the_page_of_the_zoo_is_complete():
-    """`python tools/zoo.py` writes it anew."""
+def test_model_zoo_page_is_complete():
+    """Run `python tools/zoo.py` to update the page."""
     rows = {line.split("`")[1]: line for line in (ROOT / "docs" / "zoo.md").read_text().splitlines() if line.startswith("| `")}
     assert rows.keys() == list_architectures().keys()
     for name, presets in list_architectures().items():
@@ -95,7 +95,7 @@ def test_the_page_of_the_zoo_is_complete():
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/finetune.md"])
-def test_links_to_files_lead_somewhere(name):
+def test_linked_files_exist(name):
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
         assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
 

@@ -1,4 +1,4 @@
-"""What users of timm and segmentation_models.pytorch type first works, or is answered with the line to type."""
+"""Public API: calls in the style of timm and segmentation_models.pytorch work, or raise with the call to use instead."""
 
 import dataclasses
 import inspect
@@ -54,12 +54,12 @@ class TestCreateModel:
             ({"features_only": True}, "forward_features"),
         ],
     )
-    def test_foreign_arguments_are_answered(self, options, answer):
+    def test_arguments_of_other_libraries_raise_with_the_equivalent(self, options, answer):
         with pytest.raises(ConfigError, match=answer):
             tiny(**options)
 
     @pytest.mark.parametrize("backbone", ["resnet18", "tu-resnet18"])
-    def test_names_of_timm_are_answered(self, backbone):
+    def test_timm_names_raise_with_the_prefixed_name(self, backbone):
         with pytest.raises(ConfigError, match="timm/resnet18"):
             cdzoo.create_model("glmamba_tiny", backbone=backbone)
 
@@ -96,7 +96,7 @@ class TestCreateModel:
             tiny(num_classes=7)
 
 
-def test_lists():
+def test_list_functions():
     assert cdzoo.is_model("glmamba_tiny") and cdzoo.is_model("bit_levir") and not cdzoo.is_model("glmamba")
     assert not any("mamba" in name for name in cdzoo.list_models(exclude_filters=["*mamba*"]))
     assert set(cdzoo.list_models(module="glmamba")) < set(cdzoo.list_models("glmamba*"))
@@ -142,7 +142,7 @@ class TestModel:
             gradients.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
         torch.testing.assert_close(*gradients)
 
-    def test_one_image_is_answered(self):
+    def test_a_single_image_raises_with_the_expected_call(self):
         model, x = tiny(), torch.rand(1, 3, 64, 64)
         for wrong in ((x,), ((x, x),)):
             with pytest.raises(InputError, match="one per date"):

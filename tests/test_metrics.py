@@ -22,7 +22,7 @@ class TestConfusion:
         assert ours.kappa == pytest.approx(BinaryCohenKappa()(predicted.int(), truth.int()).item(), abs=1e-6)
         assert ours.iou == pytest.approx(ours.f1 / (2 - ours.f1))
 
-    def test_by_hand(self):
+    def test_scores_computed_by_hand(self):
         c = Confusion(tp=6, fp=2, fn=4, tn=8)
         assert (c.precision, c.recall, c.oa, c.errors) == (0.75, 0.6, 0.7, 6)
         assert c.f1 == pytest.approx(2 * 0.75 * 0.6 / 1.35) and c.iou == 0.5

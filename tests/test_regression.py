@@ -1,6 +1,6 @@
-"""Every architecture computes what it computed when its outputs were written down.
+"""The outputs of every architecture equal the stored ones.
 
-`python tests/test_regression.py` writes `regression.json` anew; do that only for a change of the numbers that is meant.
+`python tests/test_regression.py` updates `regression.json`; run it only after an intended change of the outputs.
 """
 
 import json
@@ -31,13 +31,13 @@ def output(name):
     return [round(float(v), 6) for v in (*logits.flatten(1)[:, pixels].flatten(), logits.abs().mean())]
 
 
-def test_every_architecture_is_kept():
+def test_every_architecture_has_stored_outputs():
     assert sorted(json.loads(KEPT.read_text())) == NAMES
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-def test_outputs_are_the_kept_ones(name):
+def test_outputs_match_the_stored_ones(name):
     expected = json.loads(KEPT.read_text())[name]
     largest = max(map(abs, expected))
     assert output(name) == pytest.approx(expected, rel=0, abs=1e-3 * largest)

@@ -1,4 +1,4 @@
-"""Results: JSON in both directions, files of earlier versions, and access by the keys of the files."""
+"""Results: JSON round trip, files of earlier versions, and access by key."""
 
 import dataclasses
 import json

@@ -129,7 +129,7 @@ def test_three_dates():
         cdzoo.create_model("glmamba_tiny", in_chans=(3, 3, 3), fusion="bfa")
 
 
-def test_a_fusion_with_other_channels_than_declared_is_refused():
+def test_fusions_that_return_undeclared_channels_raise():
     class Doubling(LevelFusion):
         def forward(self, x1, x2):
             return torch.cat([x1, x2], 1)
@@ -168,7 +168,7 @@ def built(kind, name):
     ("kind", "name"),
     [(kind, name) for kind in ("neck", "fusion", "decoder") for name in COMPONENTS[kind].list() if name != "early"],
 )
-def test_components_that_say_they_are_local_are(kind, name):
+def test_components_declared_local_are_local(kind, name):
     """A change in one corner of the input must not reach the opposite corner of the output."""
     component = built(kind, name)
     pyramids = [[torch.rand(1, c, 128 // s, 128 // s) for c, s in zip(component.in_channels, (1, 2, 4, 8), strict=False)]] * 2
@@ -183,7 +183,7 @@ def test_components_that_say_they_are_local_are(kind, name):
     assert (far < 1e-6) or not component.is_local, f"{name}: the opposite corner moves by {far:.1e}"
 
 
-def test_branches_are_further_outputs():
+def test_branches_add_outputs():
     model = cdzoo.create_model("glmamba_tiny", backbone_kwargs=SIZE).eval()
     channels, strides = model.neck.out_channels, model.neck.out_strides
     x1, x2 = torch.rand(2, 1, 3, 50, 70)

@@ -72,7 +72,7 @@ def test_weights_are_zero_near_inner_borders(length, overlap):
             assert weight[-1] == 1 and span.stop == length
 
 
-def test_values_by_hand():
+def test_values_computed_by_hand():
     assert window_spans(300, 128, 32, 32) == [range(128), range(96, 224), range(192, 300)]
     assert window_spans(100, 128, 32) == [range(100)]
     assert sliding_windows(100, 50, 64, 32) == [Window(0, 0, 64, 50), Window(32, 0, 64, 50), Window(36, 0, 64, 50)]

@@ -1,4 +1,4 @@
-"""The walks of CONTRIBUTING.md: each file is added to a copy of the package, and works without another change."""
+"""The example files of CONTRIBUTING.md work when added to a copy of the package, without further changes."""
 
 import os
 import re
@@ -19,7 +19,7 @@ FILES = dict(re.findall(r"^```python file=(\S+)\n(.*?)^```", (ROOT / "CONTRIBUTI
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory):
-    """A copy of the package with the files of all walks."""
+    """Return a copy of the package with all example files."""
     root = tmp_path_factory.mktemp("walks")
     shutil.copytree(Path(cdzoo.__file__).parent, root / "cdzoo", ignore=shutil.ignore_patterns("__pycache__"))
     for name, source in FILES.items():
@@ -38,7 +38,7 @@ def run(package, code, **environment):
     return done.stdout
 
 
-def test_there_is_a_walk_for_everything():
+def test_contributing_shows_every_kind_of_extension():
     assert {name.split("/")[1] for name in FILES} == {"data", "models", "backbones"}
 
 

@@ -1,4 +1,4 @@
-"""The workflows of CI parse, name files and extras that exist, and use the versions that pyproject.toml pins."""
+"""CI workflows are valid, refer to existing files and extras, and use the versions pinned in pyproject.toml."""
 
 import re
 import shlex
@@ -38,7 +38,7 @@ def jobs():
 
 
 def installed(commands):
-    """Return what the `pip install` commands among some lines name."""
+    """Return the arguments of the `pip install` commands among some lines."""
     return [word for line in re.findall(r"\bpip install (.*)", commands) for word in shlex.split(line, comments=True)]
 
 
@@ -48,21 +48,21 @@ def extras_of(words):
 
 
 def pinned(package):
-    """Return the one version of a package that the extra `dev` allows."""
+    """Return the version of a package that the extra `dev` pins."""
     (requirement,) = [r for r in EXTRAS["dev"] if r.name == package]
     (specifier,) = requirement.specifier
     assert specifier.operator == "==" and "*" not in specifier.version, f"the extra dev has {requirement}, not one version"
     return specifier.version
 
 
-def test_the_extras_that_extras_name_exist():
+def test_extras_refer_to_existing_extras():
     named = {extra for requirements in EXTRAS.values() for r in requirements if r.name == "cdzoo" for extra in r.extras}
     assert named and named <= EXTRAS.keys()
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 class TestEveryWorkflow:
-    def test_it_has_triggers_and_jobs_of_steps(self, path):
+    def test_workflow_has_triggers_and_jobs_with_steps(self, path):
         workflow = load(path)
         assert workflow.keys() >= {"name", True, "permissions", "jobs"}  # YAML 1.1 reads the key `on` as true
         assert workflow["permissions"] == {"contents": "read"}
@@ -72,7 +72,7 @@ class TestEveryWorkflow:
                 assert ("run" in step) != ("uses" in step), f"{name}: {step}"
                 assert "run" in step or re.fullmatch(r"[\w.-]+/[\w./-]+@[\w.-]+", step["uses"]), f"{name}: {step}"
 
-    def test_files_that_it_names_exist(self, path):
+    def test_referenced_files_exist(self, path):
         for name in re.findall(r"\b((?:tests|cdzoo)/[\w./-]*)", path.read_text(encoding="utf-8")):
             assert (ROOT / name).exists(), f"{path.name} names {name}"
 
@@ -87,18 +87,18 @@ def test_jobs_install_extras_that_exist_and_no_other_versions_of_tools(job, comm
         assert "dev" in extras_of(words), f"{job} runs a tool of the extra dev"
 
 
-def test_the_reader_of_install_commands():
+def test_install_commands_are_parsed():
     words = installed("python -m pip install -e '.[dev,ray]'  # pip\npip install build 'ruff>=0.8'")
     assert words == ["-e", ".[dev,ray]", "build", "ruff>=0.8"] and extras_of(words) == {"dev", "ray"}
 
 
-def test_pre_commit_runs_the_versions_of_ci():
+def test_pre_commit_uses_the_versions_of_ci():
     checked = set()
     for repo in load(ROOT / ".pre-commit-config.yaml")["repos"]:
         for hook in repo["hooks"]:
             package = PACKAGES[hook["id"]]
             checked.add(package)
-            if repo["repo"] == "local":  # runs what is installed, so what the extra dev pins
+            if repo["repo"] == "local":  # runs the installed version, which the extra dev pins
                 assert hook["language"] == "system" and PACKAGES[hook["entry"].split()[0]] == package
                 assert pinned(package)
             else:

@@ -15,7 +15,7 @@ from cdzoo.ablate import read_grid, run_grid, write_report
 from cdzoo.errors import CdzooError
 
 GRIDS = Path(__file__).parents[1] / "ablations"
-# Enough to train every row; the scores are meaningless.
+# Only checks that every row trains; the scores are meaningless.
 SMOKE = {"epochs": 1, "batch_size": 8, "crop": 32, "validate_every": 1, "warmup_steps": 2}
 
 
@@ -26,20 +26,18 @@ def main(arguments: list[str] | None = None) -> int:
         "grid", nargs="?", default=str(GRIDS / "glmamba.yaml"), help="YAML file of the grid; ablations/glmamba.yaml by default"
     )
     parser.add_argument(
-        "settings", nargs="*", help="key=value: settings of the training that replace those of the grid, such as epochs=100"
+        "settings", nargs="*", help="training settings that override those of the grid, as key=value, such as epochs=100"
     )
     parser.add_argument("--out", help="folder of runs and tables; runs/NAME by default")
     parser.add_argument("--data", help="folder of pairs, name of a data set, or synthetic:N; that of the grid by default")
     parser.add_argument("--protocol", help="protocol; that of the grid by default")
     parser.add_argument("--model", help="model whose components are replaced; that of the grid by default")
     parser.add_argument("--seeds", type=int, nargs="+", help="seeds; those of the grid by default")
-    parser.add_argument(
-        "--processes", type=int, default=1, help="number of runs at the same time; one per GPU, or a few on a CPU"
-    )
+    parser.add_argument("--processes", type=int, default=1, help="number of parallel runs; one per GPU, or a few on a CPU")
     parser.add_argument(
         "--smoke", action="store_true", help="one short epoch of one seed on a few scenes, to check that every row trains"
     )
-    parser.add_argument("--tables", action="store_true", help="only write the tables of finished runs")
+    parser.add_argument("--tables", action="store_true", help="train nothing and write the tables of finished runs")
     chosen = parser.parse_args(arguments)
     try:
         changes = {"data": chosen.data, "protocol": chosen.protocol, "model": chosen.model, "seeds": chosen.seeds}

@@ -1,4 +1,4 @@
-"""Add the weights of a run to the package: in half precision, evaluated, and described.
+"""Add the weights of a run to the package, in half precision and with their test score.
 
 `python tools/bundle_weight.py runs/bundled glmamba_tiny synthetic --data synthetic --pairs FOLDER` writes
 cdzoo/weights/bundled/glmamba_tiny.synthetic. `--pairs` names real pairs, for a zero-shot score in its results.
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def bundle(run: Path, name: str, tag: str, data: str, pairs: str | None, exclude: list[str], notes: str) -> None:
-    """Write the folder of the weights."""
+    """Write the folder of bundled weights."""
     model = cdzoo.create_model(f"local-dir:{run}")
     # Kernels and matrices in half precision; norms, biases and parameters of the scan in single precision.
     halved = {key: value.half() if _large(key, value) else value for key, value in model.state_dict().items()}

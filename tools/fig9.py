@@ -1,6 +1,6 @@
-"""Draw F1 over parameters and over multiply-adds from results/*.json, like Fig. 9 of the GLMamba paper.
+"""Plot F1 against parameters and multiply-adds from results/*.json, like Fig. 9 of the GLMamba paper.
 
-`python tools/fig9.py` writes docs/fig9.png and docs/fig9.svg. A new point is a new row in one of the files. Costs of models are
+`python tools/fig9.py` writes docs/fig9.png and docs/fig9.svg. To add a point, add a row to one of the files. Costs of models are
 in results/costs.json, which `cdzoo flops '*' --format json -o results/costs.json` writes.
 """
 

@@ -46,7 +46,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Name of the result file: equal for equal runs, independent of the tables that contain them."""
+        """Name of the result file: the same for equal runs in different tables."""
         text = json.dumps(self.to_dict(), sort_keys=True)
         names = [self.model, *(str(value) for value in self.options.values() if isinstance(value, str))]
         return "-".join([*names, f"seed{self.seed}", hashlib.sha256(text.encode()).hexdigest()[:10]]).replace("/", "_")

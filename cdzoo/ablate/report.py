@@ -52,7 +52,7 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; a row without a complete run has the first four fields only."""
-        values = {**dataclasses.asdict(self), "environment": self.environment.to_dict() if self.environment else None}
+        values = dataclasses.asdict(self)
         return values if self.seeds else {name: values[name] for name in ("table", "label", "model", "choice")}
 
     @classmethod
@@ -164,8 +164,7 @@ def _draw(path: Path, table: Table, rows: Sequence[Row]) -> None:
     axes.set_title(table.title, fontsize=10, loc="left")
     axes.grid(axis="x", color="#e5e5e5")
     axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     with replace_atomically(path) as temporary:
         figure.savefig(temporary, dpi=130)

@@ -9,7 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ _UNFINISHED = "unfinished"
 
 
 def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[str], None] = print) -> list[str]:
-    """Make all runs of the grid that have no result yet.
+    """Train all runs of the grid that have no result yet.
 
     Results are `out/runs/KEY.json`, written when a run is complete. An interrupted run is resumed from its last epoch by the next
     call. The runs are distributed over the GPUs, or share the cores of the CPU.
@@ -34,7 +34,7 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[
         report: Called with a line for each run that ends or fails.
 
     Returns:
-        One line per failed run; the others are made nevertheless.
+        One line per failed run; a failure does not stop the other runs.
 
     Raises:
         ConfigError: `processes` is not positive.
@@ -46,7 +46,7 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[
     missing = [job for job in jobs if not result_file(out, job).is_file()]
     report(f"{grid.title}: {len(jobs)} runs, {len(jobs) - len(missing)} of them complete")
     failures: list[str] = []
-    start, done = time.monotonic(), 0
+    start = time.monotonic()
     # Inherited by the processes, which read it when they load OpenMP: spinning threads would occupy the cores of other runs.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # New processes: CUDA and thread pools do not survive a fork.
@@ -55,19 +55,17 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[
     for slot in range(processes):
         slots.put(slot)
     with ProcessPoolExecutor(processes, context, _prepare, (slots, processes, _gpus())) as pool:
-        pending: dict[Future[Results], Job] = {pool.submit(run_job, job, str(out)): job for job in missing}
+        submitted = {pool.submit(run_job, job, str(out)): job for job in missing}
         try:
-            while pending:
-                for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                    job = pending.pop(future)
-                    done += 1
-                    left = (time.monotonic() - start) / done * (len(missing) - done)
-                    try:
-                        f1 = future.result().scores.f1
-                        report(f"[{done}/{len(missing)}] {job.key}: F1 {100 * f1:.2f}, {left / 60:.0f} min left")
-                    except Exception as error:
-                        failures.append(f"{job.key}: {error}")
-                        report(f"[{done}/{len(missing)}] {job.key} failed: {error}")
+            for done, future in enumerate(as_completed(submitted), 1):
+                job = submitted[future]
+                left = (time.monotonic() - start) / done * (len(missing) - done)
+                try:
+                    f1 = future.result().scores.f1
+                    report(f"[{done}/{len(missing)}] {job.key}: F1 {100 * f1:.2f}, {left / 60:.0f} min left")
+                except Exception as error:
+                    failures.append(f"{job.key}: {error}")
+                    report(f"[{done}/{len(missing)}] {job.key} failed: {error}")
         except KeyboardInterrupt:
             for process in list((pool._processes or {}).values()):
                 process.terminate()

@@ -41,13 +41,9 @@ class FeatureBackbone(Backbone):
 
 def stage_names(model: nn.Module, info: Any) -> list[str]:
     """Return the path of the submodule that computes each level below `model`; empty if a level has none."""
-    names = []
-    for name in info.module_name():
-        found = next((path for path in (name, name.replace(".", "_")) if _has_submodule(model, path)), None)
-        if found is None:
-            return []
-        names.append(f"model.{found}")
-    return names
+    paths = {path for path, _ in model.named_modules(remove_duplicate=False)}
+    names = [next((path for path in (name, name.replace(".", "_")) if path in paths), None) for name in info.module_name()]
+    return [] if None in names else [f"model.{name}" for name in names]
 
 
 def wrap_backbone(module: nn.Module, in_chans: int) -> Backbone:
@@ -65,11 +61,3 @@ def wrap_backbone(module: nn.Module, in_chans: int) -> Backbone:
         'backbone="timm/resnet18", or timm.create_model(..., features_only=True). Otherwise subclass cdzoo.components.Backbone: '
         "call super().__init__(in_chans, out_channels, out_strides), and return the list of feature maps in forward()"
     )
-
-
-def _has_submodule(model: nn.Module, path: str) -> bool:
-    try:
-        model.get_submodule(path)
-    except AttributeError:
-        return False
-    return True

@@ -31,12 +31,7 @@ class TimmBackbone(FeatureBackbone):
     """
 
     def __init__(
-        self,
-        name: str,
-        in_chans: int = 3,
-        pretrained: bool = False,
-        out_indices: Sequence[int] | None = None,
-        **kwargs: Any,
+        self, name: str, in_chans: int = 3, pretrained: bool = False, out_indices: Sequence[int] | None = None, **kwargs: Any
     ) -> None:
         import timm  # imported here because it takes seconds to import
 
@@ -49,7 +44,8 @@ class TimmBackbone(FeatureBackbone):
             options = {**_dynamic_size_option(timm, name), **kwargs, "in_chans": in_chans, "features_only": True}
             if out_indices is None:
                 with torch.device("meta"):  # to read the strides without memory and without advancing the random state
-                    out_indices = _default_out_indices(timm.create_model(name, **options).feature_info.reduction())
+                    strides = timm.create_model(name, **options).feature_info.reduction()
+                out_indices = [i for i, stride in enumerate(strides) if stride >= 4] or range(len(strides))
             model = timm.create_model(name, pretrained=pretrained, out_indices=tuple(out_indices), **options)
         except OSError as error:
             raise WeightsError(f"weights of timm/{name} could not be loaded; pretrained=False skips them: {error}") from error
@@ -74,8 +70,7 @@ def _dynamic_size_option(timm: Any, name: str) -> dict[str, bool]:
     if cfg is None or not cfg.fixed_input_size:
         return {}
     # timm has two such arguments and no way to query which of them a model accepts, so both are tried on the meta device.
-    for option in ("dynamic_img_size", "strict_img_size"):
-        candidate = {option: option == "dynamic_img_size"}
+    for candidate in ({"dynamic_img_size": True}, {"strict_img_size": False}):
         try:
             with torch.device("meta"):
                 timm.create_model(name, features_only=True, **candidate)
@@ -83,9 +78,3 @@ def _dynamic_size_option(timm: Any, name: str) -> dict[str, bool]:
             continue
         return candidate
     return {}
-
-
-def _default_out_indices(strides: Sequence[int]) -> list[int]:
-    """Return the indices of the levels of stride 4 or more, or of all levels if there are none."""
-    indices = [i for i, stride in enumerate(strides) if stride >= 4]
-    return indices or list(range(len(strides)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -49,10 +50,9 @@ class UNetEncoder(Backbone):
             raise ConfigError(f"backbone unet: at most 5 stages are supported, got {len(channels)}")
         super().__init__(in_chans, [*channels, channels[-1]], [2**i for i in range(len(channels) + 1)], pad_multiple=1)
         self.stages = nn.ModuleList()
-        in_channels = in_chans
-        for width, depth in zip(channels, depths, strict=True):
-            self.stages.append(nn.Sequential(*(UNetConv(width if j else in_channels, width, dropout) for j in range(depth))))
-            in_channels = width
+        for i, (width, depth) in enumerate(zip(channels, depths, strict=True)):
+            widths = [channels[i - 1] if i else in_chans, *[width] * depth]
+            self.stages.append(nn.Sequential(*(UNetConv(a, b, dropout) for a, b in pairwise(widths))))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Encode (B, in_chans, H, W); returns one map (B, C_i, floor(H / s_i), floor(W / s_i)) per level."""

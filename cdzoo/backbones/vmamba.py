@@ -6,14 +6,15 @@ IEEE TGRS 62 (2024), arXiv 2404.03425, for the sizes.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers import VSSBlock, truncated_init_
-from cdzoo.layers.drop_path import check_stages, drop_path_rates
+from cdzoo.layers.drop_path import drop_path_rates
+from cdzoo.layers.stages import StagedBackbone
 from cdzoo.registry import register_backbone
 
 
@@ -33,21 +34,8 @@ class ConvNorm(nn.Module):
         return self.norm(self.conv(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
 
 
-class Stage(nn.Module):
-    """Downsampling layer (None in the first stage) followed by blocks."""
-
-    def __init__(self, downsample: nn.Module | None, blocks: Sequence[nn.Module]) -> None:
-        super().__init__()
-        self.downsample = downsample
-        self.blocks = nn.Sequential(*blocks)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the stage to a channels-last map."""
-        return self.blocks(x if self.downsample is None else self.downsample(x))
-
-
 @register_backbone("vmamba")
-class VMamba(Backbone):
+class VMamba(StagedBackbone):
     """Stages of VSS blocks with MLPs at strides 4, 8, 16, 32 and with C, 2C, 4C, 8C channels.
 
     Accepts images of any size: downsampling rounds sizes up, as in the official code, and nothing is padded. The patch
@@ -92,25 +80,21 @@ class VMamba(Backbone):
                 "backbone vmamba: channels must be positive and even, d_state and expand positive, mlp_ratio non-negative, "
                 f"got {channels}, {d_state}, {expand}, {mlp_ratio}"
             )
-        check_stages("vmamba", depths, drop_path)
         widths = [channels * 2**i for i in range(len(depths))]
-        super().__init__(in_chans, widths, [4 * 2**i for i in range(len(depths))], 1, [f"stages.{i}" for i in range(len(depths))])
+        super().__init__("vmamba", in_chans, widths, depths, drop_path, pad_multiple=1)
         self.patch_embed = nn.Sequential(ConvNorm(in_chans, channels // 2), nn.GELU(), ConvNorm(channels // 2, channels))
         self.stages = nn.ModuleList()
         for i, (width, rates) in enumerate(zip(widths, drop_path_rates(drop_path, depths), strict=True)):
             blocks = [VSSBlock(width, d_state, expand, scan, rate, gated, conv_bias, mlp_ratio) for rate in rates]
-            self.stages.append(Stage(ConvNorm(width // 2, width) if i else None, blocks))
+            downsample = {"downsample": ConvNorm(width // 2, width)} if i else {}
+            self.stages.append(nn.Sequential(OrderedDict(downsample, blocks=nn.Sequential(*blocks))))
         self.norms = nn.ModuleList(nn.LayerNorm(width) if out_norm else nn.Identity() for width in widths)
         truncated_init_(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Encode (B, in_chans, H, W); returns one map (B, C_i, ceil(H / s_i), ceil(W / s_i)) per stage."""
-        x = self.patch_embed(x.permute(0, 2, 3, 1))
-        features = []
-        for stage, norm in zip(self.stages, self.norms, strict=True):
-            x = self.run_stage(stage, x)
-            features.append(norm(x).permute(0, 3, 1, 2))
-        return features
+        levels = self.run_stages(self.patch_embed(x.permute(0, 2, 3, 1)))
+        return [norm(level).permute(0, 3, 1, 2) for norm, level in zip(self.norms, levels, strict=True)]
 
 
 @register_backbone

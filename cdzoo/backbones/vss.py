@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers import VSSBlock
-from cdzoo.layers.drop_path import check_stages, drop_path_rates
+from cdzoo.layers.drop_path import drop_path_rates
+from cdzoo.layers.stages import StagedBackbone
 from cdzoo.registry import register_backbone
 
 
@@ -53,7 +53,7 @@ class PatchMerging(nn.Module):
 
 
 @register_backbone("vss")
-class VSSBackbone(Backbone):
+class VSSBackbone(StagedBackbone):
     """Stages of VSS blocks at strides 4, 8, 16, 32 and with C, 2C, 4C, 8C channels.
 
     The initialization of Mamba is kept; Kaiming weights or zero biases would destroy the initial values of dt.
@@ -86,11 +86,8 @@ class VSSBackbone(Backbone):
     ) -> None:
         if channels < 1 or d_state < 1 or expand <= 0:
             raise ConfigError(f"backbone vss: channels, d_state and expand must be positive, got {channels}, {d_state}, {expand}")
-        check_stages("vss", depths, drop_path)
         widths = [channels * 2**i for i in range(len(depths))]
-        super().__init__(
-            in_chans, widths, [4 * 2**i for i in range(len(depths))], stages=[f"stages.{i}" for i in range(len(depths))]
-        )
+        super().__init__("vss", in_chans, widths, depths, drop_path)
         self.patch_embed = PatchEmbed(in_chans, channels)
         self.stages = nn.ModuleList()
         for i, (width, rates) in enumerate(zip(widths, drop_path_rates(drop_path, depths), strict=True)):
@@ -100,9 +97,4 @@ class VSSBackbone(Backbone):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Encode (B, in_chans, H, W); returns one map (B, C_i, H / s_i, W / s_i) per stage."""
-        x = self.patch_embed(x)
-        features = []
-        for stage in self.stages:
-            x = self.run_stage(stage, x)
-            features.append(x.permute(0, 3, 1, 2))
-        return features
+        return [level.permute(0, 3, 1, 2) for level in self.run_stages(self.patch_embed(x))]

@@ -6,9 +6,8 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING, Any, Literal
 
-from cdzoo.cli.common import model_source, pick_device
+from cdzoo.cli.common import model_source, pick_device, print_or_write
 from cdzoo.errors import ConfigError
-from cdzoo.io.files import write_text
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
@@ -55,13 +54,13 @@ def benchmark(
     Args:
         model: Names or wildcards ('glmamba*'), tags (MODEL.TAG), folders of runs, or hf-hub:owner/name.
         mode: Modes: forward, training.
-        size: Sides of the images in pixels.
-        batch: Numbers of pairs.
+        size: Heights and widths of the images in pixels.
+        batch: Batch sizes in pairs.
         precision: Precisions: fp32, bf16.
         compiled: Compile with torch.compile: true, false or both.
         device: auto, cpu or cuda.
         rounds: Number of timed calls of each case.
-        warmup: Number of calls before them.
+        warmup: Number of untimed calls of each case before them.
         against: Model that the others are compared with; the first one by default.
         compare: Two files written with --format json -o FILE to compare; nothing is timed.
         format: Format of the table.
@@ -75,7 +74,7 @@ def benchmark(
         if len(compare) != 2:
             raise ConfigError(f"--compare takes two files, got {len(compare)}")
         found = [_flat(one) for one in compare_runs(*map(read_run, compare))]
-        _write(render(found, _varying(_COMPARED, found), format), output)
+        print_or_write(render(found, _varying(_COMPARED, found), format), output)
         return
     if not model:
         raise ConfigError("name the models to time, or two files after --compare")
@@ -85,30 +84,18 @@ def benchmark(
     wanted = cases(list(dict.fromkeys([*names, base])), **sweeps, device=[str(pick_device(device))])
     result = run(wanted, rounds, warmup, lambda line: print(line, file=sys.stderr, flush=True))
     if format == "json":
-        _write(result.to_json(), output)
+        print_or_write(result.to_json(), output)
         return
-    rows = _rows(result, base)
+    bases = {timing.case.group: timing for timing in result.results if timing.case.model == base}
+    rows = [_row(timing, bases[timing.case.group]) for timing in result.results]
     columns = {**_COLUMNS, "ratio": _COLUMNS["ratio"].format(against=base)}
-    _write(render(rows, _varying(columns, rows), format, [_conditions(result)]), output)
-
-
-def _write(text: str, output: str | None) -> None:
-    if output is None:
-        print(text, end="")
-    else:
-        write_text(output, text)
-        print(f"written: {output}")
+    print_or_write(render(rows, _varying(columns, rows), format, [_conditions(result)]), output)
 
 
 def _flat(result: Any) -> dict[str, Any]:
     """Return a result as a row of a table, with the fields of its case."""
     row = dataclasses.asdict(result)
     return {**row.pop("case"), **row}
-
-
-def _rows(result: BenchmarkRun, against: str) -> list[dict[str, Any]]:
-    base = {timing.case.group: timing for timing in result.results if timing.case.model == against}
-    return [_row(timing, base[timing.case.group]) for timing in result.results]
 
 
 def _row(timing: Timing, base: Timing) -> dict[str, Any]:

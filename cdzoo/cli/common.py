@@ -1,4 +1,4 @@
-"""Models and devices named on the command line."""
+"""Models, devices and outputs named on the command line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cdzoo.config import ModelOptions
 from cdzoo.errors import ConfigError
+from cdzoo.io.files import write_text
 
 if TYPE_CHECKING:
     import torch
@@ -27,18 +28,25 @@ def pick_device(name: str) -> torch.device:
     """
     import torch
 
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name == "auto":
-        return torch.device(next(device for device in ("cuda", "mps", "cpu") if available[device]))
-    if not available.get(name, False):
-        shown = ", ".join(device for device in available if available[device])
-        raise ConfigError(f"--device {name}: not available; available: {shown}, auto")
-    return torch.device(name)
+    devices = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = [device for device, found in devices.items() if found]
+    if name not in (*available, "auto"):
+        raise ConfigError(f"--device {name}: not available; available: {', '.join(available)}, auto")
+    return torch.device(available[0] if name == "auto" else name)
 
 
 def model_source(name: str) -> str:
     """Return a model name for `create_model`: an existing folder needs no `local-dir:`."""
     return f"local-dir:{name}" if Path(name).is_dir() else name
+
+
+def print_or_write(text: str, output: str | None) -> None:
+    """Print a text that ends with a newline, or write it to a file if one is named."""
+    if output is None:
+        print(text, end="")
+    else:
+        write_text(output, text)
+        print(f"written to {output}")
 
 
 def build_model(options: ModelOptions) -> ChangeDetector:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cdzoo.cli.common import PICTURES
@@ -34,10 +34,7 @@ def check(path: str, *, exclude: list[str] = [], sheet: str = "data_check.png") 
         with replace_atomically(picture) as temporary:
             report.sheet.save(temporary)
         print(f"contact sheet: {picture}")
-    for problem in report.problems:
-        print(f"problem: {problem}")
-    print(f"{len(report.problems)} problem(s)" if report.problems else "no problems")
-    return 1 if report.problems else 0
+    return _print_problems(report.problems, "no problems")
 
 
 def show_datasets() -> None:
@@ -70,7 +67,7 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
         "what": dataset.description,
         "resolution": f"{dataset.resolution} m",
         "images": f"{dataset.image_size}x{dataset.image_size}" if dataset.image_size else "of different sizes",
-        "splits": _counts(dataset.splits) or "none official; 8:1:1 by scene here",
+        "splits": _counts(dataset.splits) or "none official; cdzoo splits the scenes 8:1:1",
         "license": dataset.license,
         "paper": dataset.paper,
         "page": dataset.homepage,
@@ -79,20 +76,14 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
         "folder": "" if dataset.generate else f"{folder} (set CDZOO_DATA for another folder than data/)",
     }
     print(dataset.title)
-    for label, text in facts.items():
-        if text:
-            print(f"  {label:<12}{text}")
+    print("\n".join(f"  {label:<12}{text}" for label, text in facts.items() if text))
     if dataset.generate is not None:
         return 0
     print(dataset.citation)
     if not folder.is_dir():
         print(f"not downloaded: there is no folder {folder}")
         return 0
-    problems = dataset.verify(folder)
-    for problem in problems:
-        print(f"problem: {problem}")
-    print(f"{len(problems)} problem(s)" if problems else f"complete in {folder}")
-    return 1 if problems else 0
+    return _print_problems(dataset.verify(folder), f"complete in {folder}")
 
 
 def prepare(
@@ -144,6 +135,14 @@ def prepare(
     print(f"{out}: {', '.join(f'{split} {count} tiles' for split, count in counts.items())}; use it with --data {out}")
 
 
+def _print_problems(problems: Sequence[str], success: str) -> int:
+    """Print problems, or `success` if there are none; return the exit code."""
+    for problem in problems:
+        print(f"problem: {problem}")
+    print(f"{len(problems)} problem(s)" if problems else success)
+    return 1 if problems else 0
+
+
 def _counts(splits: Mapping[str, int]) -> str:
     return ", ".join(f"{split} {count}" for split, count in splits.items())
 
@@ -155,7 +154,7 @@ def _get(url: str, sha256: str | None, folder: Path) -> None:
     archive = folder.parent / (Path(url.split("?")[0]).name or "archive")
     stem = archive.name.split(".")[0]
     fetch(url, archive, sha256)
-    # train.zip, val.zip and test.zip go to folders of their own; a single archive becomes the folder itself.
+    # train.zip, val.zip and test.zip go to separate folders; a single archive becomes the folder itself.
     target = folder / stem if stem in ("train", "val", "test") else folder
     target.parent.mkdir(parents=True, exist_ok=True)
     unpack(archive, target)

@@ -20,11 +20,11 @@ NUM_SCORED = 16
 
 
 def demo(*, output: str = "cdzoo_demo.png", steps: int = 0, size: int = 256, seed: int = 0) -> None:
-    """Map the change of synthetic scenes with the weights in the package, and draw it. Needs no data and no network.
+    """Predict changes in synthetic scenes with the bundled weights and draw them. Requires no data and no network.
 
     Args:
         output: Picture to write.
-        steps: Train new weights first, for this many steps of 8 pairs (1200: four minutes).
+        steps: Train new weights for this number of steps of 8 pairs first (1200 take four minutes).
         size: Side of the scenes in pixels.
         seed: Seed of the scenes, and of new weights.
     """
@@ -59,7 +59,7 @@ def demo(*, output: str = "cdzoo_demo.png", steps: int = 0, size: int = 256, see
         rows.append((int(target.sum()), panels))
     titles = ["before", "after", "target", "prediction", "TP white, FP red, FN blue"]
     with replace_atomically(picture) as temporary:
-        # The scenes with the most change, whatever the prediction.
+        # The scenes with the most change, regardless of the prediction.
         shown = sorted(rows, key=lambda row: -row[0])[:3]
         strip([panels for _, panels in shown], titles).save(temporary)
     seconds = time.monotonic() - start

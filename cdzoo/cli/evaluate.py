@@ -153,8 +153,8 @@ def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, d
 
     Args:
         model: Folder of a run, or hf-hub:owner/name.
-        data: Folder or name of the data, if they are elsewhere now.
-        tolerance: Largest difference of a score.
+        data: Folder or name of the data, if different from that of the results.
+        tolerance: Largest allowed difference of a score.
         device: auto, cpu, cuda or mps.
     """
     from cdzoo.data.open import DataCfg

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
-from cdzoo.cli.common import model_source
+from cdzoo.cli.common import model_source, print_or_write
 from cdzoo.config import KINDS
-from cdzoo.io.files import write_text
+from cdzoo.errors import require
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
@@ -46,18 +45,10 @@ def count(
     from cdzoo.flops import count_models, expand
 
     names = expand(map(model_source, model))
-    costs = []
-    for number, cost in enumerate(count_models(names, size, batch), 1):
-        costs.append(cost)
-        if sys.stderr.isatty() and number < len(names):
-            print(f"\r{number} of {len(names)} models counted", end="", file=sys.stderr, flush=True)
+    progress: Any = require("tqdm", "tools", "counting multiply-adds")
+    costs = list(progress.tqdm(count_models(names, size, batch), total=len(names), unit="model", leave=False, disable=None))
     rows = [cost.to_dict() if format == "json" else _flat(cost.to_dict()) for cost in costs]
-    text = render(rows, _COLUMNS, format, _notes(costs, format))
-    if output is None:
-        print(("\r" if sys.stderr.isatty() and format == "table" else "") + text, end="")
-    else:
-        write_text(output, text)
-        print(f"{len(rows)} models counted: {output}")
+    print_or_write(render(rows, _COLUMNS, format, _notes(costs, format)), output)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
@@ -67,9 +58,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 def _notes(costs: list[Cost], form: str) -> list[str]:
     from cdzoo.flops import CONVENTION
 
-    uncounted: Counter[str] = Counter()
-    for cost in costs:
-        uncounted.update(cost.uncounted)
+    uncounted = sum((Counter(cost.uncounted) for cost in costs), Counter[str]())
     first = costs[0]
     notes = [
         f"Input: {first.batch} x 2 images of {first.size[0]} x {first.size[1]} pixels. {CONVENTION}",
@@ -78,7 +67,7 @@ def _notes(costs: list[Cost], form: str) -> list[str]:
     ]
     if idle := [cost.model for cost in costs if cost.trained != cost.params]:
         used = ", ".join(f"{cost.model} {cost.trained / 1e6:.3f} M" for cost in costs if cost.model in idle)
-        notes.append(f"Parameters with a gradient; the others only complete official checkpoints: {used}.")
+        notes.append(f"Trainable parameters; the others exist only so that official checkpoints load strictly: {used}.")
     if form == "markdown":
         return [line for note in notes for line in (note, "")][:-1]
     return [line for note in notes for line in textwrap.wrap(note, 120)]

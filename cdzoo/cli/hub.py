@@ -102,4 +102,4 @@ def pull(source: str, *, output: str | None = None, force: bool = False) -> None
 
     folder = hub.pull(source.removeprefix("hf-hub:"), output, force)
     config = create_model(f"local-dir:{folder}").config
-    print(f"{config.name}, complete and checked: {folder}")
+    print(f"{config.name}, downloaded and verified: {folder}")

@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
         with warnings.catch_warnings():
-            # Deprecations of cdzoo concern whoever types the command; those of libraries concern developers.
+            # Show deprecations of cdzoo, but not those of libraries.
             warnings.filterwarnings("default", message=r".*\bcdzoo\b", category=DeprecationWarning)
             warnings.showwarning = _show_warning
             return _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -95,8 +95,7 @@ def _run(words: list[str]) -> int:
 
 def _load(command: str) -> Callable[..., Any]:
     module, name = COMMANDS[command].split(":")
-    function: Callable[..., Any] = getattr(importlib.import_module(f"cdzoo.cli.{module}"), name)
-    return function
+    return getattr(importlib.import_module(f"cdzoo.cli.{module}"), name)
 
 
 def _split_command(words: list[str]) -> tuple[str, list[str]]:

@@ -18,7 +18,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from cdzoo.errors import ConfigError
-from cdzoo.names import suggest
+from cdzoo.names import check_known, suggest
 
 
 class Config(NamedTuple):
@@ -158,14 +158,12 @@ def call(function: Callable[..., Any], values: Mapping[str, Any]) -> int | None:
     for option in _parameters(function):
         arguments[option.name] = values[option.name]
         for value in arguments[option.name] or () if option.item else [arguments[option.name]]:
-            if option.choices and value is not None and value not in option.choices:
-                hint = suggest(str(value), option.choices)
-                raise ConfigError(f"--{option.name}: unknown value '{value}'.{hint} Values: {', '.join(option.choices)}")
+            if option.choices and value is not None:
+                check_known(f"--{option.name}: unknown value", value, option.choices)
     for name, cls in _configs(function).items():
         renamed = CONFIGS[cls.__name__].renamed
         arguments[name] = cls(**{one.name: values[renamed.get(one.name, one.name)] for one in dataclasses.fields(cls)})
-    code: int | None = function(**arguments)
-    return code
+    return function(**arguments)
 
 
 def summary(function: Callable[..., Any]) -> str:
@@ -248,7 +246,7 @@ def _flag(name: str) -> str:
 
 
 def _normalize(words: Sequence[str], actions: Mapping[str, Any]) -> list[str]:
-    """Spell options with hyphens, and lists given as JSON as several words."""
+    """Replace underscores in options by hyphens, and split lists given as JSON into words."""
     result: list[str] = []
     several = False
     for word in words:

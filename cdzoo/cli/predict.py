@@ -36,8 +36,8 @@ def predict(
 ) -> int:
     """Map the change between two images of any size, or of a list of scenes.
 
-    An output called .png gives pictures of mask, probability and overlay; one called .tif a georeferenced map, for which
-    windows, products and polygons can be set.
+    A .png output writes pictures of the mask, the probability and an overlay. A .tif output writes a georeferenced map, with
+    options for windows, polygons and a report.
 
     Args:
         before: First date: an image (PNG, JPEG), or any raster that GDAL reads.
@@ -47,11 +47,11 @@ def predict(
         device: auto, cpu, cuda or mps.
         cfg: Prediction.
         polygon_cfg: Polygons.
-        probability: GeoTIFF of the probability to write too.
-        polygons: Changed areas to write too: .gpkg, .geojson or .parquet.
-        report: HTML page to write too: both dates, the map, the largest changes.
+        probability: GeoTIFF to write the probability to, in addition.
+        polygons: File to write the changed areas to, in addition: .gpkg, .geojson or .parquet.
+        report: HTML page to write, in addition, with both dates, the map and the largest changes.
         manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
-        ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started here.
+        ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started locally.
         workers: Number of Ray workers; one per GPU, or per two cores, by default.
     """
     products = {"probability": probability, "polygons": polygons, "report": report}
@@ -118,8 +118,8 @@ class _Job:
         change = predict_pair(model, before, after, threshold=threshold, value_range=cfg.value_range, augment=cfg.augment)
         pictures = {
             target: change.mask * 255,
-            _beside(target, "probability"): (change.probability * 255).round().astype(np.uint8),
-            _beside(target, "overlay"): overlay(change.after, change.mask),
+            target.with_stem(f"{target.stem}_probability"): (change.probability * 255).round().astype(np.uint8),
+            target.with_stem(f"{target.stem}_overlay"): overlay(change.after, change.mask),
         }
         with ExitStack() as stack:
             for file, pixels in pictures.items():
@@ -152,9 +152,5 @@ class _Job:
             text = f"failed: {outcome.error}" if outcome.error else share
             print(f"[{number}/{count}] {outcome.output}: {text}", flush=True)
         if failed:
-            print(f"{failed} of {count} scenes failed; the same command tries them again", file=sys.stderr)
+            print(f"{failed} of {count} scenes failed; run the same command again to retry them", file=sys.stderr)
         return 1 if failed else 0
-
-
-def _beside(path: Path, name: str) -> Path:
-    return path.with_name(f"{path.stem}_{name}{path.suffix}")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import functools
 import os
 import re
 import shutil
@@ -36,7 +38,7 @@ def train(
     resume: str | None = None,
     seeds: list[int] | None = None,
 ) -> None:
-    """Train a model on pairs of images. Options may be given as key=value too; later ones win.
+    """Train a model on pairs of images. Options can also be given as key=value; later ones take precedence.
 
     Args:
         model: Model.
@@ -47,7 +49,7 @@ def train(
         recipe: Training recipe (cdzoo list --kind recipe), or a YAML file.
         init: Weights to start from: a tag (MODEL.TAG), the folder of a run, or hf-hub:owner/name; --model is theirs by default.
         resume: Folder of a run to continue from its last checkpoint.
-        seeds: Train once per seed, each in a folder of its own.
+        seeds: Train once per seed, each in a separate folder.
     """
     leader = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
     folder = Path(resume or out or f"runs/{Path(model.model_name).name}")
@@ -63,28 +65,26 @@ def train(
     model = dataclasses.replace(model, model_name=model_source(model.model_name))
     init = None if init is None else model_source(init)
     runs = [(folder, cfg)] if seeds is None else [(folder / f"seed_{n}", dataclasses.replace(cfg, seed=n)) for n in seeds]
+    report = functools.partial(print, flush=True) if leader else lambda line: None
     scores = []
     try:
         for run, settings in runs:
             again = resume is not None and (seeds is None or (run / "checkpoints").is_dir())
-            _, results = run_training(model, data, settings, run, again, _print if leader else _ignore, init)
+            _, results = run_training(model, data, settings, run, again, report, init)
             scores.append(results.scores)
     except CdzooError:
         if new and not any(folder.rglob("step_*")):  # no checkpoint to resume from: the same command can be run again
             shutil.rmtree(folder)
         raise
     if leader and seeds is not None:
-        write_json(
-            folder / "seeds.json",
-            {"seeds": seeds, "scores": spread(scores)},
-        )
+        write_json(folder / "seeds.json", {"seeds": seeds, "scores": spread(scores)})
         print(spread_table("validation", scores))
     if leader:
         print(f"written to {folder}; evaluate with: cdzoo eval --model {folder} --data {data.data} --split test")
 
 
 def expand(words: list[str]) -> list[str]:
-    """Rewrite `key=value`, `--recipe` and `--resume` of `cdzoo train` as options and config files; later options win.
+    """Rewrite `key=value`, `--recipe` and `--resume` of `cdzoo train` as options and config files; later options take precedence.
 
     With `--init` alone, the model is that of the weights.
 
@@ -93,27 +93,21 @@ def expand(words: list[str]) -> list[str]:
         UnknownNameError: The recipe does not exist.
     """
     words = [f"--{word}" if re.match(r"[a-z_][a-z0-9_.\-]*=", word) else word for word in words]
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in ("--recipe", "--resume", "--init", "--model", "--config"):
+        first.add_argument(option, nargs="?")
+    given, _ = first.parse_known_args(words)
     files: list[str] = []
-    if (recipe := _value(words, "--recipe")) is not None:
-        files += ["--config", str(recipe_path(recipe))]
-    if (folder := _value(words, "--resume")) is not None:
-        run = Path(folder) / RUN_FILE
+    if given.recipe is not None:
+        files += ["--config", str(recipe_path(given.recipe))]
+    if given.resume is not None:
+        run = Path(given.resume) / RUN_FILE
         if not run.is_file():
-            raise InputError(f"--resume {folder}: the folder contains no {RUN_FILE}, so there is no run to resume")
+            raise InputError(f"--resume {given.resume}: the folder contains no {RUN_FILE}, so there is no run to resume")
         files += ["--config", str(run)]
-    init = _value(words, "--init")
-    if init is not None and not files and all(_value(words, name) is None for name in ("--model", "--config")):
-        words = ["--model", init, *words]
+    if given.init is not None and not files and given.model is given.config is None:
+        words = ["--model", given.init, *words]
     return [*files, *words]
-
-
-def _value(words: list[str], name: str) -> str | None:
-    for word, following in zip(words, [*words[1:], None], strict=True):
-        if word == name:
-            return following
-        if word.startswith(f"{name}="):
-            return word.partition("=")[2]
-    return None
 
 
 def _check_folder(folder: Path, overwrite: bool, resume: bool) -> bool:
@@ -138,11 +132,3 @@ def _write_run(file: Path, model: ModelOptions, data: DataCfg, cfg: TrainCfg, **
     kept = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v not in (None, ())}
     file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, yaml.safe_dump(kept, sort_keys=False))
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
-
-
-def _ignore(line: str) -> None:
-    """Processes other than the first print nothing."""

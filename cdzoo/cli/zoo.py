@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cdzoo._version import __version__
 from cdzoo.errors import UnknownNameError
+from cdzoo.names import select
 from cdzoo.registry import COMPONENTS, MODELS
 from cdzoo.tables import render
 
@@ -28,15 +29,12 @@ def list_names(
     Args:
         pattern: Wildcard on names, such as 'glmamba*'.
         kind: Only one kind; models and components by default.
-        aliases: Show the aliases of models too, with the model that each stands for.
+        aliases: Show the aliases of models too, each with its model.
     """
-    if kind in ("recipe", "weight"):
-        sections = {str(kind): dict(_recipes() if kind == "recipe" else _weights(pattern))}
-    else:
-        sections = {name: dict(_registered(name, pattern)) for name in ("model", *COMPONENTS) if kind in (None, name)}
-        if aliases:
-            matching = MODELS.list(pattern, aliases=True)
-            sections["alias of a model"] = {alias: of for alias, of in MODELS.aliases().items() if alias in matching}
+    sections = {name: dict(_entries(name, pattern)) for name in ((kind,) if kind else ("model", *COMPONENTS))}
+    if aliases and kind not in ("recipe", "weight"):
+        matching = MODELS.list(pattern, aliases=True)
+        sections["alias of a model"] = {alias: of for alias, of in MODELS.aliases().items() if alias in matching}
     if not any(sections.values()):
         raise UnknownNameError(f"nothing matches '{pattern}'; 'cdzoo list' shows all")
     width = max(len(name) for names in sections.values() for name in names) + 2
@@ -105,27 +103,25 @@ def show_environment() -> None:
 _HEADINGS = {"model": "models", "recipe": "recipes", "weight": "weights", "alias of a model": "aliases of models"}
 
 
-def _registered(kind: str, pattern: str) -> Iterator[tuple[str, str]]:
-    for name in MODELS.list(pattern) if kind == "model" else COMPONENTS[kind].list(pattern):
-        text = MODELS.get(name)().description if kind == "model" else inspect.getdoc(COMPONENTS[kind].get(name)) or ""
-        yield name, text.split("\n")[0]
-    if kind == "backbone" and pattern == "*":
-        yield "timm/<name>", "Any timm encoder with features_only."
-
-
-def _recipes() -> Iterator[tuple[str, str]]:
-    from cdzoo.recipes import describe_recipe, list_recipes
-
-    return ((name, describe_recipe(name)) for name in list_recipes())
-
-
-def _weights(pattern: str) -> Iterator[tuple[str, str]]:
+def _entries(kind: str, pattern: str) -> Iterator[tuple[str, str]]:
+    """Yield the names of one kind that match a wildcard, each with its description."""
     from cdzoo.cli.common import describe_weights
+    from cdzoo.recipes import describe_recipe, list_recipes
     from cdzoo.weights import get_pretrained, list_pretrained
 
-    for name in list_pretrained(pattern):
-        cfg = get_pretrained(name)
-        yield name, f"{describe_weights(cfg)}; {'in the package' if cfg.file else f'hf-hub:{cfg.repo}@{cfg.revision[:8]}'}"
+    if kind == "recipe":
+        yield from ((name, describe_recipe(name)) for name in select(list_recipes(), pattern))
+    elif kind == "weight":
+        for cfg in map(get_pretrained, list_pretrained(pattern)):
+            where = "in the package" if cfg.file else f"hf-hub:{cfg.repo}@{cfg.revision[:8]}"
+            yield cfg.name, f"{describe_weights(cfg)}; {where}"
+    elif kind == "model":
+        yield from ((name, MODELS.get(name)().description) for name in MODELS.list(pattern))
+    else:
+        for name in COMPONENTS[kind].list(pattern):
+            yield name, (inspect.getdoc(COMPONENTS[kind].get(name)) or "").split("\n")[0]
+        if kind == "backbone" and pattern == "*":
+            yield "timm/<name>", "Any timm encoder with features_only."
 
 
 def _defaults(kind: str, name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cdzoo.data.datasets import DATASETS
 from cdzoo.errors import ConfigError
-from cdzoo.names import suggest
+from cdzoo.names import check_known
 from cdzoo.protocol import Protocol
 
 FOLDER = Protocol("folder")
@@ -30,8 +30,7 @@ def get_protocol(name: str | None, dataset: str = "") -> Protocol:
     if name is None:
         return info.protocols[0] if info else FOLDER
     protocols = _protocols()
-    if name not in protocols:
-        raise ConfigError(f"there is no protocol '{name}'.{suggest(name, protocols)} Protocols: {', '.join(protocols)}")
+    check_known("unknown protocol", name, protocols)
     protocol = protocols[name]
     if dataset and protocol.dataset and not (info and protocol in info.protocols):
         raise ConfigError(f"protocol '{name}' is for {protocol.dataset}, the data are {dataset}")

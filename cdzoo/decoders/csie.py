@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cdzoo.components import LevelDecoder
 from cdzoo.errors import ConfigError
 from cdzoo.layers import kaiming_init_
+from cdzoo.names import check_known
 from cdzoo.registry import register_decoder
 
 INTERACTIONS = ("group", "spatial")
@@ -40,8 +41,7 @@ class CSIE(LevelDecoder):
         super().__init__(channels)
         if groups < 1 or channels % groups:
             raise ConfigError(f"decoder csie: {channels} channels are not divisible by {groups} groups")
-        if interaction not in INTERACTIONS:
-            raise ConfigError(f"decoder csie: interaction must be one of {', '.join(INTERACTIONS)}, got '{interaction}'")
+        check_known("decoder csie: unknown interaction", interaction, INTERACTIONS)
         if reduction < 1:
             raise ConfigError(f"decoder csie: reduction must be at least 1, got {reduction}")
         self.groups = groups

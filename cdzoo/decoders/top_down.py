@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cdzoo.components import Decoder
@@ -13,26 +12,12 @@ from cdzoo.layers.resize import resize
 from cdzoo.registry import register_decoder
 
 
-class BasicBlock(nn.Module):
-    """Residual block of ResNet-18 (K. He et al., CVPR 2016): ReLU(x + BN(Conv3x3(ReLU(BN(Conv3x3(x))))))."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block to a map (B, C, h, w)."""
-        return F.relu(x + self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x))))))
-
-
 @register_decoder("top_down")
 class TopDown(Decoder):
-    """From coarse to fine: bilinear upsampling, addition to the next finer level, residual block. Returns the finest level.
+    """From coarse to fine: bilinear upsampling, addition to the next finer level, residual block of ResNet-18.
 
-    In ChangeMamba all levels have 128 channels; levels with another number of channels are projected by Conv1x1 first.
+    Returns the finest level. In ChangeMamba all levels have 128 channels; levels with another number of channels are projected
+    by Conv1x1 first.
 
     Source: H. Chen et al., "ChangeMamba", IEEE TGRS 62 (2024), arXiv 2404.03425.
 
@@ -46,12 +31,14 @@ class TopDown(Decoder):
     """
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, channels: int | None = None) -> None:
+        from torchvision.models.resnet import BasicBlock  # imported here because torchvision takes long to import
+
         channels = channels or in_channels[0]
         if channels < 1:
             raise ConfigError(f"decoder top_down: channels must be at least 1, got {channels}")
         super().__init__(in_channels, in_strides, [channels], None if in_strides is None else in_strides[:1])
         self.laterals = nn.ModuleList(nn.Identity() if c == channels else nn.Conv2d(c, channels, 1) for c in in_channels)
-        self.smooth = nn.ModuleList(BasicBlock(channels) for _ in in_channels[1:])
+        self.smooth = nn.ModuleList(BasicBlock(channels, channels) for _ in in_channels[1:])
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Merge the pyramid into one map (B, channels, h, w) of the size of its finest level."""

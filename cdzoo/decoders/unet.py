@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +65,7 @@ class UNetDecoder(Decoder):
         self.stages = nn.ModuleList()
         for i, (skip, width, depth) in enumerate(zip(skips, widths, depths, strict=True)):
             sizes = [upsampled[i] + skip, *[width] * (depth - 1), widths[max(0, i - 1)]]
-            self.stages.append(nn.Sequential(*(UNetConv(sizes[j], sizes[j + 1], dropout, transposed=True) for j in range(depth))))
+            self.stages.append(nn.Sequential(*(UNetConv(a, b, dropout, transposed=True) for a, b in pairwise(sizes))))
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Merge the pyramid into one map (B, w_1, h, w) of the size of its finest level."""

@@ -32,7 +32,7 @@ class BatchAugment:
         Args:
             images: One tensor (B, bands, H, W) per date, float in [0, 1].
             target: Tensors (B, ..., H, W) by name.
-            generator: Generator on the CPU, so that a batch is augmented alike on every device.
+            generator: Generator on the CPU, so that the augmentation is the same on every device.
         """
         if self.cutmix:
             self._cutmix([*images, *target.values()], generator)

@@ -1,4 +1,4 @@
-"""Training states on disk: a folder that is complete or absent, tensors in safetensors, the rest without pickled code."""
+"""Training states on disk: folders written atomically, with tensors in safetensors and no pickled code."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from cdzoo.errors import InputError, TrainingError, WeightsError
+from cdzoo.weights.state import read_tensors, write_tensors
 
 FOLDER = "checkpoints"
 WEIGHTS, EMA, STATE = "weights.safetensors", "ema.safetensors", "state.pt"
@@ -58,13 +59,14 @@ def save_checkpoint(out: Path, step: int, checkpoint: Checkpoint) -> Path:
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        _write_tensors(temporary / WEIGHTS, checkpoint.weights)
+        write_tensors(temporary / WEIGHTS, checkpoint.weights)
         if checkpoint.ema is not None:
-            _write_tensors(temporary / EMA, checkpoint.ema)
-        with (temporary / STATE).open("wb") as file:
-            torch.save({"format": FORMAT, **checkpoint.state}, file)
-            _flush(file)
-        if final.exists():  # written by a run that was killed later and has come back to this step
+            write_tensors(temporary / EMA, checkpoint.ema)
+        torch.save({"format": FORMAT, **checkpoint.state}, temporary / STATE)
+        for path in temporary.iterdir():  # the contents must reach the disk before the rename
+            with path.open("rb+") as file:
+                os.fsync(file)
+        if final.exists():  # left by a killed run that has reached this step again
             shutil.rmtree(final)
         os.replace(temporary, final)
     finally:
@@ -109,15 +111,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         WeightsError: It is damaged, or was written by another version of cdzoo.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
-        weights = load_file(path / WEIGHTS)
-        ema = load_file(path / EMA) if (path / EMA).exists() else None
+        weights = read_tensors(path / WEIGHTS)
+        ema = read_tensors(path / EMA) if (path / EMA).exists() else None
         state = torch.load(path / STATE, map_location="cpu", weights_only=True)
         found = state.pop("format", 1)
-    except (SafetensorError, pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, AttributeError) as error:
+    except (WeightsError, pickle.UnpicklingError, OSError, RuntimeError, ValueError, EOFError, AttributeError) as error:
         reason = str(error).split("\n", 1)[0]
         raise WeightsError(
             f"{path}: the training state is damaged ({reason}); remove the folder to resume from the previous one"
@@ -128,20 +127,6 @@ def read_checkpoint(path: Path) -> Checkpoint:
             f"be resumed; its weights can be loaded with create_model(..., checkpoint_path='{path / WEIGHTS}')"
         )
     return Checkpoint(weights, ema, state)
-
-
-def _write_tensors(path: Path, tensors: Weights) -> None:
-    from safetensors.torch import save
-
-    with path.open("wb") as file:
-        file.write(save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
-        _flush(file)
-
-
-def _flush(file: Any) -> None:
-    # The rename must not reach the disk before the contents.
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _remove(path: Path) -> None:

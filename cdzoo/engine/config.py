@@ -77,14 +77,14 @@ class TrainCfg:
         early_stopping: Stop after this number of consecutive validations without a better score; never by default.
         validate_every: Epochs between validations.
         pictures_every: Epochs between pictures of validation samples; 0 for none.
-        checkpoint_every: Steps between training states besides those at the end of each epoch; 0 for none.
+        checkpoint_every: Steps between training states, in addition to those at the end of each epoch; 0 for none.
         max_bad_steps: Consecutive steps with a non-finite loss or gradient after which training stops.
         workers: Processes that load data; -1 for none on the CPU and up to 8 with a GPU.
         device: `auto`, `cpu`, `cuda` or `mps`.
         devices: Devices of this machine to train on.
         nodes: Number of machines.
         progress: Show a progress bar.
-        tensorboard: Write TensorBoard logs besides the CSV file.
+        tensorboard: Write TensorBoard logs in addition to the CSV file.
     """
 
     epochs: _Count = 100

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,7 @@ from cdzoo.engine.schedule import lr_factor
 from cdzoo.engine.setup import Setup, any_process, broadcast_buffers, finish, prepare, train_mode, update_ema, worker_count
 from cdzoo.engine.shutdown import GracefulShutdown
 from cdzoo.engine.state import TrainState, load, save
-from cdzoo.engine.step import set_lr, train_step
+from cdzoo.engine.step import train_step
 from cdzoo.errors import InputError, require
 from cdzoo.inference.evaluate import evaluate
 from cdzoo.io.files import file_sha256
@@ -71,7 +70,7 @@ def train(
     Raises:
         MissingDependencyError: Lightning is not installed.
         InputError: There are no samples, or nothing to resume from.
-        ConfigError: The settings do not fit together, or are not those of the resumed run.
+        ConfigError: The settings are inconsistent, or differ from those of the resumed run.
         WeightsError: The training state is damaged, or was written by another version of cdzoo.
         TrainingError: The run was interrupted, or the loss or the gradients were not finite for too many steps.
     """
@@ -84,8 +83,12 @@ def train(
     if folder is not None:
         model.config.to_json()  # a model that cannot be saved must fail now, not after hours
         folder.mkdir(parents=True, exist_ok=True)
-    with _deterministic(cfg.deterministic):
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(cfg.deterministic or before)
+    try:
         return fit(model, train_set, val_set, cfg, folder, protocol or get_protocol(None), facts or {}, resume)
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def fit(
@@ -110,7 +113,7 @@ def fit(
     def save_best() -> None:
         if leader and out is not None and state.best is not None and state.best.step == state.step:
             setup.eval_model.save_pretrained(out)
-            _results(model, state, cfg, protocol, fabric, facts, out).write(out / RESULTS_FILE)
+            _results(state, cfg, protocol, setup, facts, out).write(out / RESULTS_FILE)
 
     def save_all() -> None:
         save(out, state, model, setup)
@@ -124,8 +127,7 @@ def fit(
     train_mode(model, cfg)
     with GracefulShutdown() as shutdown, RunLog(out, cfg, state, model, total, sampler.batch_size, leader) as log:
         for micro_batches in log.timed(loader):
-            lr = _learning_rate(state, cfg, total)
-            set_lr(setup.optimizer, lr)
+            lr = _set_lr(setup.optimizer, state, cfg, total)
             loss = train_step(fabric, setup.objective, setup.optimizer, micro_batches, state, cfg)
             if setup.ema and loss is not None:
                 update_ema(fabric, setup.ema, model)
@@ -150,7 +152,7 @@ def fit(
     assert state.best is not None
     finish(model, cfg, state.best.weights)
     stopped = {"stopped_epoch": state.epoch} if state.step < total else {}
-    return _results(model, state, cfg, protocol, fabric, {**facts, **stopped}, out)
+    return _results(state, cfg, protocol, setup, {**facts, **stopped}, out)
 
 
 def _load_or_clear(out: Path, resume: bool, state: TrainState, model: ChangeDetector, setup: Setup) -> TrainState:
@@ -183,18 +185,21 @@ def step_loader(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, las
 
 
 def _collate(items: list[Any]) -> Sample:
-    batch: Sample = default_collate([as_sample(item) for item in items])
-    return batch
+    return default_collate([as_sample(item) for item in items])
 
 
 def _step_sampler(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> StepSampler:
     return StepSampler(len(samples), cfg.batch_size, cfg.seed, first, last, fabric.global_rank, fabric.world_size, cfg.accumulate)
 
 
-def _learning_rate(state: TrainState, cfg: TrainCfg, total: int) -> float:
+def _set_lr(optimizer: Any, state: TrainState, cfg: TrainCfg, total: int) -> float:
+    """Set the learning rate of the next step and return it; timm scales that of some parameter groups by `lr_scale`."""
     decay_steps = cfg.lr_decay_epochs * state.steps_per_epoch
     factor = lr_factor(state.step, total, cfg.schedule, cfg.warmup_steps, cfg.power, cfg.lr_decay, decay_steps)
-    return cfg.lr * factor * state.lr_scale
+    lr = cfg.lr * factor * state.lr_scale
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("lr_scale", 1.0)
+    return lr
 
 
 def _validate(
@@ -203,17 +208,10 @@ def _validate(
     """Score the model, and keep its weights if they are the best so far."""
     fabric = setup.fabric
     broadcast_buffers(fabric, model)
-    counter = evaluate(
-        setup.eval_model,
-        samples,
-        protocol,
-        fabric.device,
-        max(1, cfg.batch_size // fabric.world_size),
-        worker_count(cfg, fabric.device),
-        fabric.global_rank,
-        fabric.world_size,
-        {"bf16": torch.bfloat16, "fp16": torch.float16}.get(cfg.precision),
-    )
+    device, rank, processes = fabric.device, fabric.global_rank, fabric.world_size
+    batch_size, workers = max(1, cfg.batch_size // processes), worker_count(cfg, device)
+    precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(cfg.precision)
+    counter = evaluate(setup.eval_model, samples, protocol, device, batch_size, workers, rank, processes, precision)
     scores: Scores = counter.summary()
     if fabric.is_global_zero and (warning := model.task.warning(scores)):
         warnings.warn(f"after step {state.step} {warning}", stacklevel=4)
@@ -222,22 +220,16 @@ def _validate(
 
 
 def _results(
-    model: ChangeDetector,
-    state: TrainState,
-    cfg: TrainCfg,
-    protocol: Protocol,
-    fabric: Fabric,
-    facts: Mapping[str, Any],
-    out: Path | None,
+    state: TrainState, cfg: TrainCfg, protocol: Protocol, setup: Setup, facts: Mapping[str, Any], out: Path | None
 ) -> Results:
     """Return the results of the best weights."""
     assert state.best is not None
     weights = None if out is None else out / WEIGHTS_FILE
     return Results(
-        model=model.config.name,
+        model=setup.eval_model.config.name,
         split=protocol.selection_split,
         scores=state.best.scores,
-        environment=Environment.current(fabric.device, fabric.world_size),
+        environment=Environment.current(setup.fabric.device, setup.fabric.world_size),
         step=state.best.step,
         epoch=state.best.epoch,
         seed=cfg.seed,
@@ -248,14 +240,3 @@ def _results(
 
 def _data_hash(facts: Mapping[str, Any]) -> str:
     return str(facts["protocol"]["hash"]) if facts.get("protocol") is not None else ""
-
-
-@contextmanager
-def _deterministic(enabled: bool) -> Iterator[None]:
-    if enabled:
-        torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        if enabled:
-            torch.use_deterministic_algorithms(False)

@@ -6,8 +6,8 @@ import csv
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -66,7 +66,7 @@ class CsvLog:
             return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit() and None not in row.values()]
 
 
-class RunLog:
+class RunLog(AbstractContextManager["RunLog"]):
     """Log of a run; use it in a `with` block.
 
     Args:
@@ -91,32 +91,25 @@ class RunLog:
         self.csv = CsvLog(self.out, state.step) if self.out else None
         self.board: Any = None
         if self.out and cfg.tensorboard:
-            writer: Any = require("torch.utils.tensorboard", "log", "tensorboard=true")
-            self.board = writer.SummaryWriter(str(self.out / "tensorboard"), purge_step=state.step + 1)
+            tensorboard = require("torch.utils.tensorboard", "log", "tensorboard=true")
+            self.board = tensorboard.SummaryWriter(str(self.out / "tensorboard"), purge_step=state.step + 1)
         hidden = not (leader and cfg.progress)
         self.bar = tqdm(desc="training", unit="step", total=total, initial=state.step, dynamic_ncols=True, disable=hidden)
         self.samples, self.f1 = samples, None if state.best is None else state.best.scores.f1
         self._start_epoch()
 
-    def __enter__(self) -> RunLog:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.bar.close()
         if self.board is not None:
             self.board.close()
 
     def timed(self, batches: Iterable[T]) -> Iterator[T]:
         """Iterate over batches and measure the time spent waiting for them."""
-        iterator = iter(batches)
-        while True:
-            start = time.perf_counter()
-            try:
-                batch = next(iterator)
-            except StopIteration:
-                return
+        start = time.perf_counter()
+        for batch in batches:
             self._waited += time.perf_counter() - start
             yield batch
+            start = time.perf_counter()
 
     def step(self, loss: float | None, skipped: int) -> None:
         """Advance the progress bar.

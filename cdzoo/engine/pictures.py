@@ -1,4 +1,4 @@
-"""Pictures of predictions beside their targets, for training runs and evaluations."""
+"""Pictures of predictions next to their targets, for training runs and evaluations."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ERRORS = "TP white, FP red, FN blue"
 def validation_picture(model: ChangeDetector, samples: Samples, protocol: Protocol, device: torch.device) -> Image.Image:
     """Draw the first few samples that contain change, one row each: dates, target, prediction, errors."""
     candidates = range(min(len(samples), 8 * SHOWN))
-    chosen = [index for index in candidates if _classes(model, as_sample(samples[index])).any()][:SHOWN]
+    chosen = [index for index in candidates if _changed(model, as_sample(samples[index])).any()][:SHOWN]
     return sample_picture(model, samples, chosen or [0], protocol, device)
 
 
@@ -48,22 +48,21 @@ def sample_picture(
 def _row(model: ChangeDetector, sample: Sample, protocol: Protocol, device: torch.device) -> list[npt.NDArray[np.uint8]]:
     probabilities = predict_windows(model, [image[None].to(device) for image in sample.images], protocol)[0].cpu().numpy()
     predicted = (model.task.predict(probabilities, protocol.threshold) > 0).astype(np.uint8)
-    changed = (_classes(model, sample) > 0).astype(np.uint8)
+    changed = _changed(model, sample)
     valid = model.task.classes(sample.target).numpy() != IGNORE_INDEX
     dates = [to_rgb(_to_uint8(image)) for image in sample.images]
     panels = (*dates, mask_picture(changed), mask_picture(predicted), errors(predicted * valid, changed))
     return [_resize(panel) for panel in panels]
 
 
-def _classes(model: ChangeDetector, sample: Sample) -> npt.NDArray[np.uint8]:
-    """Return the true class of each pixel, 0 for ignored ones."""
+def _changed(model: ChangeDetector, sample: Sample) -> npt.NDArray[np.uint8]:
+    """Return 1 where the target is change, 0 elsewhere and for ignored pixels."""
     classes = model.task.classes(sample.target).numpy()
-    return np.where(classes == IGNORE_INDEX, 0, classes).astype(np.uint8)
+    return ((classes > 0) & (classes != IGNORE_INDEX)).astype(np.uint8)
 
 
 def _to_uint8(image: torch.Tensor) -> npt.NDArray[np.uint8]:
-    pixels: npt.NDArray[np.uint8] = (to_unit(image).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    return pixels
+    return (to_unit(image).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def _resize(panel: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -76,6 +75,4 @@ def _resize(panel: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _pad(panel: npt.NDArray[np.uint8], height: int, width: int) -> npt.NDArray[np.uint8]:
-    padded = np.full((height, width, 3), 255, np.uint8)
-    padded[: panel.shape[0], : panel.shape[1]] = panel
-    return padded
+    return np.pad(panel, ((0, height - panel.shape[0]), (0, width - panel.shape[1]), (0, 0)), constant_values=255)

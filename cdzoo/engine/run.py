@@ -1,4 +1,4 @@
-"""`run_training` and `score_model`: from descriptions of model and data to results."""
+"""`run_training` and `score_model`: training and evaluation from descriptions of model and data."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from cdzoo.metrics import SUMMARY_SCORES, Confusion
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.results import RESULTS_FILE, Environment, ProtocolRecord, Results
 from cdzoo.weights.folder import WEIGHTS_FILE
+from cdzoo.weights.hub import download
 
 
 def run_training(
@@ -181,24 +182,16 @@ def published_results(name: str) -> tuple[Results, str]:
     Raises:
         InputError: There are no results, or they do not contain what is needed to reproduce them.
     """
-    file = _results_file(name)
-    if file is None or not file.is_file():
+    folder = Path(name.removeprefix("local-dir:"))
+    file = folder / RESULTS_FILE
+    if name.startswith("hf-hub:") and not folder.is_dir():
+        file = download(name.removeprefix("hf-hub:"), RESULTS_FILE)
+    if not file.is_file():
         raise InputError(f"{name}: there is no {RESULTS_FILE} beside the weights to compare with; cdzoo train writes one")
     results = Results.read(file)
     if missing := [key for key in ("data", "protocol") if getattr(results, key) is None]:
         raise InputError(f"{file}: the results lack {', '.join(missing)}, so they cannot be reproduced")
     return results, str(file)
-
-
-def _results_file(name: str) -> Path | None:
-    folder = Path(name.removeprefix("local-dir:"))
-    if folder.is_dir():
-        return folder / RESULTS_FILE
-    if name.startswith("hf-hub:"):
-        from cdzoo.weights.hub import download
-
-        return download(name.removeprefix("hf-hub:"), RESULTS_FILE)
-    return None
 
 
 def _training_entries(file: Path) -> dict[str, Any] | None:

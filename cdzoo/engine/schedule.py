@@ -1,4 +1,4 @@
-"""Learning rate as a function of the step alone: a resumed or extended run has no scheduler to restore."""
+"""Learning rate as a function of the step, so that a resumed run has no scheduler state to restore."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _MAX_WORKERS = 8
 
 
 class Setup(NamedTuple):
-    """What a run trains with.
+    """Objects that a training run uses.
 
     Attributes:
         fabric: Devices, precision and processes.
@@ -53,7 +53,11 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
     if cfg.freeze:
         for encoder in model.encoders:
             encoder.requires_grad_(False)
-    ema = build_ema(model, cfg)
+    ema: Any = None
+    if cfg.ema:
+        from timm.utils import ModelEmaV3
+
+        ema = ModelEmaV3(model, decay=cfg.ema).requires_grad_(False)
     objective: Any = Objective(model, cfg)
     if cfg.compile:
         objective = torch.compile(objective)
@@ -146,17 +150,6 @@ def _parameter_groups(model: ChangeDetector, cfg: TrainCfg) -> list[dict[str, An
             if chosen:
                 groups.append({**group, "params": chosen, "lr": cfg.lr * scale, "lr_scale": scale})
     return groups
-
-
-def build_ema(model: ChangeDetector, cfg: TrainCfg) -> Any:
-    """Return the moving average of the weights (`timm.utils.ModelEmaV3`); None without `cfg.ema`."""
-    if not cfg.ema:
-        return None
-    from timm.utils import ModelEmaV3
-
-    ema = ModelEmaV3(model, decay=cfg.ema)
-    ema.requires_grad_(False)
-    return ema
 
 
 def update_ema(fabric: Fabric, ema: Any, model: ChangeDetector) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, NoReturn
 
 from cdzoo.errors import TrainingError
@@ -13,7 +14,7 @@ from cdzoo.errors import TrainingError
 _SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")
 
 
-class GracefulShutdown:
+class GracefulShutdown(AbstractContextManager["GracefulShutdown"]):
     """Records signals within a `with` block; a second signal raises `KeyboardInterrupt`.
 
     Signal handlers can only be installed in the main thread; in other threads the block has no effect.
@@ -30,7 +31,7 @@ class GracefulShutdown:
                     self._previous[number] = signal.signal(number, self._record)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 

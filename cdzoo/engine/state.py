@@ -17,6 +17,7 @@ from cdzoo.errors import ConfigError
 from cdzoo.metrics import Scores
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.weights.folder import WEIGHTS_FILE
+from cdzoo.weights.state import read_tensors
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Best:
 
 @dataclass
 class TrainState:
-    """State of a training run, besides the weights, the optimizer and the gradient scaler.
+    """State of a training run, except for the weights, the optimizer and the gradient scaler.
 
     Attributes:
         settings: Settings that a resumed run must share, see `TrainCfg.fixed`.
@@ -97,7 +98,7 @@ class TrainState:
         return mean
 
     def keep_best(self, scores: Scores, metric: str, model: ChangeDetector, cfg: TrainCfg) -> None:
-        """Keep the weights of `model` if their score is the best so far; else count towards the next drop of the plateau."""
+        """Keep the weights of `model` if their score is the best so far; otherwise count a validation without improvement."""
         if self.best is None or scores[metric] > self.best.scores[metric]:
             self.stale = 0
             self.best = Best(self.step, self.epoch, scores, _copy(model))
@@ -133,14 +134,14 @@ def load(out: Path, new: TrainState, model: ChangeDetector, setup: Setup) -> Tra
 
     Args:
         out: Folder of the run.
-        new: State of the run before its first step: what the loaded one must match.
+        new: State of the run before its first step, which the loaded one must match.
         model: Model.
         setup: Optimizer, moving average and gradient scaler.
 
     Raises:
         InputError: There is no training state.
         WeightsError: It is damaged, or was written by another version of cdzoo.
-        ConfigError: It is of a run with other settings, other data or another model.
+        ConfigError: It belongs to a run with other settings, other data or another model.
     """
     checkpoint = load_checkpoint(out)
     values = checkpoint.state["train"]
@@ -150,7 +151,7 @@ def load(out: Path, new: TrainState, model: ChangeDetector, setup: Setup) -> Tra
     try:
         model.load_state_dict(checkpoint.weights)
     except RuntimeError as error:
-        raise ConfigError(f"{out}: the run is of another model than {model.config.name} ({error})") from error
+        raise ConfigError(f"{out}: the training state is of another model than {model.config.name} ({error})") from error
     setup.optimizer.load_state_dict(checkpoint.state["optimizer"])
     if setup.ema and checkpoint.ema is not None:
         setup.ema.module.load_state_dict(checkpoint.ema)
@@ -169,7 +170,7 @@ def _check(out: Path, state: TrainState, new: TrainState) -> None:
     ]
     if changed:
         raise ConfigError(
-            f"{out}: a run is resumed with its own settings: {', '.join(changed)}. Start a new run with another --out"
+            f"{out}: a run must be resumed with its own settings: {', '.join(changed)}. Start a new run with another --out"
         )
     if state.samples != new.samples or state.data_hash != new.data_hash:
         raise ConfigError(
@@ -180,12 +181,10 @@ def _check(out: Path, state: TrainState, new: TrainState) -> None:
 
 def _best(out: Path, values: dict[str, Any], step: int, model: ChangeDetector) -> Best | None:
     """Return the best weights, which are those of this training state or those in the folder of the run."""
-    from safetensors.torch import load_file
-
     file = out / WEIGHTS_FILE
     if values["step"] != step and not file.is_file():
         return None
-    weights = _copy(model) if values["step"] == step else load_file(file)
+    weights = _copy(model) if values["step"] == step else read_tensors(file)
     return Best(values["step"], values["epoch"], TypeAdapter(Scores).validate_python(values["scores"]), weights)
 
 

@@ -1,4 +1,4 @@
-"""`train_step`: one optimizer step, and what happens if the loss or a gradient is not finite."""
+"""`train_step`: one optimizer step, which is skipped if the loss or a gradient is not finite."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ def train_step(
 ) -> float | None:
     """Make one optimizer step.
 
-    A step whose loss or gradient is not finite in any process changes nothing: weights, optimizer and batch-norm statistics stay.
+    If the loss or a gradient is not finite in any process, the step is skipped: weights, optimizer and batch-norm statistics are
+    kept.
 
     Args:
         fabric: Precision, devices and processes.
@@ -55,7 +56,7 @@ def train_step(
             fabric.backward(loss)
         total += loss.detach()
     norm: Any = fabric.clip_gradients(objective, optimizer, max_norm=cfg.clip_norm or float("inf"), error_if_nonfinite=False)
-    # In fp16 the gradient scaler itself leaves out steps with infinite gradients.
+    # In fp16 the gradient scaler itself skips steps with infinite gradients.
     finite = bool(torch.isfinite(total)) and (cfg.precision == "fp16" or bool(torch.isfinite(norm)))
     skipped = any_process(fabric, not finite)
     if skipped:
@@ -69,12 +70,6 @@ def train_step(
         state.consecutive_skipped = 0
     optimizer.zero_grad(set_to_none=True)
     return None if skipped else float(total)
-
-
-def set_lr(optimizer: Any, lr: float) -> None:
-    """Set the learning rate of all parameter groups; timm scales some groups by `lr_scale`."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr * group.get("lr_scale", 1.0)
 
 
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cdzoo.components import Fusion
 from cdzoo.errors import ConfigError
-from cdzoo.names import suggest
+from cdzoo.names import check_known
 from cdzoo.registry import register_fusion
 
 _MODES: dict[str, tuple[int, Callable[[Tensor, Tensor], Tensor]]] = {
@@ -38,8 +38,7 @@ class Skips(Fusion):
     """
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, mode: str = "abs_diff") -> None:
-        if mode not in _MODES:
-            raise ConfigError(f"fusion skips: unknown mode '{mode}'.{suggest(mode, _MODES)} Modes: {', '.join(_MODES)}")
+        check_known("fusion skips: unknown mode", mode, _MODES)
         if len(in_channels) < 2:
             raise ConfigError("fusion skips needs at least two levels; use the fusion 'concat' or 'abs_diff'")
         factor, self._combine = _MODES[mode]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cdzoo.components import LevelFusion
 from cdzoo.errors import ConfigError
 from cdzoo.layers import VSSBlock
-from cdzoo.names import suggest
+from cdzoo.names import check_known
 from cdzoo.registry import register_fusion
 
 
@@ -84,11 +84,7 @@ class SpatioTemporal(LevelFusion):
         if not arrangements or width < 1:
             raise ConfigError("fusion spatio_temporal needs at least one arrangement and a width of at least 1")
         for name in arrangements:
-            if name not in _ARRANGEMENTS:
-                raise ConfigError(
-                    f"fusion spatio_temporal: unknown arrangement '{name}'.{suggest(name, _ARRANGEMENTS)} "
-                    f"Arrangements: {', '.join(_ARRANGEMENTS)}"
-                )
+            check_known("fusion spatio_temporal: unknown arrangement", name, _ARRANGEMENTS)
         self.arrangements = nn.ModuleList(Arrangement(name, channels, width, drop_path, d_state) for name in arrangements)
         num_maps = sum(1 if name == "parallel" else 2 for name in arrangements)
         self.fuse = nn.Sequential(nn.Conv2d(num_maps * width, width, 1), nn.BatchNorm2d(width), nn.ReLU(inplace=True))

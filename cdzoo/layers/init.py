@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
 
 
 def kaiming_init_(module: nn.Module) -> None:
@@ -12,38 +15,26 @@ def kaiming_init_(module: nn.Module) -> None:
 
     Source: K. He et al., "Delving Deep into Rectifiers", ICCV 2015.
     """
-    for layer in module.modules():
-        if isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+    _initialize(module, (nn.Conv2d,), lambda layer: nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu"))
 
 
-def normal_init_(module: nn.Module, std: float = 0.02) -> None:
-    """Initialize convolutions and linear layers in `module` from N(0, std^2), batch norm weights from N(1, std^2), biases with 0.
+def normal_init_(module: nn.Module) -> None:
+    """Initialize convolutions and linear layers from N(0, 0.02^2), batch norm weights from N(1, 0.02^2), and biases with zeros.
 
     The official code of BIT and ChangeFormer initializes the whole network this way.
-
-    Args:
-        module: Module to initialize in place.
-        std: Standard deviation.
     """
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, nn.BatchNorm2d)
+    _initialize(module, kinds, lambda layer: nn.init.normal_(layer.weight, float(isinstance(layer, nn.BatchNorm2d)), 0.02))
+
+
+def truncated_init_(module: nn.Module) -> None:
+    """Initialize linear layers in `module` from N(0, 0.02^2) truncated to [-2, 2] and their biases with zeros, as in VMamba."""
+    _initialize(module, (nn.Linear,), lambda layer: nn.init.trunc_normal_(layer.weight, std=0.02))
+
+
+def _initialize(module: nn.Module, kinds: tuple[type[nn.Module], ...], initialize_weight: Callable[[Any], object]) -> None:
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear | nn.BatchNorm2d):
-            nn.init.normal_(layer.weight, 1.0 if isinstance(layer, nn.BatchNorm2d) else 0.0, std)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
-
-
-def truncated_init_(module: nn.Module, std: float = 0.02) -> None:
-    """Initialize linear layers in `module` from a normal distribution truncated to [-2, 2] and biases with 0, as in VMamba.
-
-    Args:
-        module: Module to initialize in place.
-        std: Standard deviation before truncation.
-    """
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear):
-            nn.init.trunc_normal_(layer.weight, std=std)
-            if layer.bias is not None:
+        if isinstance(layer, kinds):
+            initialize_weight(layer)
+            if isinstance(layer.bias, Tensor):
                 nn.init.zeros_(layer.bias)

@@ -13,8 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cdzoo.errors import ConfigError
-from cdzoo.names import suggest
+from cdzoo.names import check_known
 from cdzoo.ops import list_scan_orders, ss2d_scan
 from cdzoo.ops.orders import num_directions
 
@@ -43,8 +42,7 @@ class SS2D(nn.Module):
         self, channels: int, d_state: int, dt_rank: int, scan: str = "cross", dt_min: float = 1e-3, dt_max: float = 1e-1
     ) -> None:
         super().__init__()
-        if scan not in list_scan_orders():
-            raise ConfigError(f"unknown scan '{scan}'.{suggest(scan, list_scan_orders())} Known: {', '.join(list_scan_orders())}")
+        check_known("unknown scan", scan, list_scan_orders())
         directions = num_directions(scan)
         self.channels = channels
         self.d_state = d_state

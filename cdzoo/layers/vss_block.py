@@ -14,24 +14,6 @@ from cdzoo.layers.drop_path import drop_path as drop_path_layer
 from cdzoo.layers.ss2d import SS2D
 
 
-class Mlp(nn.Module):
-    """Two-layer perceptron on the last axis, fc2(GELU(fc1(x))): (..., C) -> (..., C).
-
-    Args:
-        channels: Number of input and output channels C.
-        hidden: Number of hidden channels.
-    """
-
-    def __init__(self, channels: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(channels, hidden)
-        self.fc2 = nn.Linear(hidden, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return fc2(GELU(fc1(x))) for `x` (..., C)."""
-        return self.fc2(F.gelu(self.fc1(x)))
-
-
 class VSSBlock(nn.Module):
     """Residual 2D selective scan of a channels-last map, optionally followed by a residual MLP.
 
@@ -70,7 +52,11 @@ class VSSBlock(nn.Module):
         self.out_norm = nn.LayerNorm(inner)
         self.out_proj = nn.Linear(inner, channels, bias=False)
         self.norm2 = nn.LayerNorm(channels) if mlp_ratio else None
-        self.mlp = Mlp(channels, int(mlp_ratio * channels)) if mlp_ratio else None
+        self.mlp = None
+        if mlp_ratio:
+            from timm.layers import Mlp  # imported here because timm takes seconds to import
+
+            self.mlp = Mlp(channels, int(mlp_ratio * channels))
         self.drop_path = drop_path_layer(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:

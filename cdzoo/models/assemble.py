@@ -1,4 +1,4 @@
-"""From a config and replacements of its components to the components of a model."""
+"""Construction of the components of a model from its config and replacements."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from cdzoo.backbones.features import wrap_backbone
 from cdzoo.backbones.timm import PREFIX, TimmBackbone
 from cdzoo.components import Backbone, LevelDecoder, LevelFusion, PerLevelDecoder, PerLevelFusion
 from cdzoo.config import INSTANCE, KINDS, OPTIONAL_KINDS, OTHER_MEAN, OTHER_STD, ComponentCfg, ModelCfg
-from cdzoo.errors import CdzooError, ConfigError
-from cdzoo.names import suggest
+from cdzoo.errors import ConfigError
+from cdzoo.names import check_known, suggest
 from cdzoo.registry import COMPONENTS
 
 Component = str | tuple[str, Mapping[str, Any]] | ComponentCfg | nn.Module | type[nn.Module]
@@ -32,7 +32,7 @@ def override(config: ModelCfg, options: Mapping[str, Any]) -> tuple[ModelCfg, di
 
     Args:
         config: Config of the registered or saved model.
-        options: Any of `OPTIONS`; None keeps what the config states, except that None and "none" remove the neck or decoder.
+        options: Any of `OPTIONS`; None keeps the value of the config, except that None and "none" remove the neck or decoder.
 
     Returns:
         The new config, and the components that were passed as instances or classes.
@@ -41,14 +41,13 @@ def override(config: ModelCfg, options: Mapping[str, Any]) -> tuple[ModelCfg, di
         ConfigError: An option is unknown or invalid.
     """
     for key in options:
-        if key not in OPTIONS:
-            raise ConfigError(f"unknown option '{key}'.{suggest(key, OPTIONS)} Options: {', '.join(OPTIONS)}")
+        check_known("unknown option", key, OPTIONS)
     changes: dict[str, Any] = {key: options[key] for key in FIELDS if options.get(key) is not None}
     for key, value in changes.items():
         if isinstance(value, Sequence) and not isinstance(value, str):
             changes[key] = tuple(value)
     if changes.get("in_chans", config.in_chans) != config.in_chans:
-        # The statistics of the config belong to its own bands.
+        # The mean and std of the config apply to its own bands only.
         changes.setdefault("mean", OTHER_MEAN)
         changes.setdefault("std", OTHER_STD)
     instances: dict[str, Any] = {}
@@ -84,22 +83,26 @@ def assemble(config: ModelCfg, instances: Mapping[str, Any] | None = None) -> di
         ConfigError: An argument is unknown or invalid.
     """
     try:
-        return _assemble(config, dict(instances or {}))
-    except CdzooError:
-        raise
+        return _assemble(config, instances or {})
     except TypeError as error:
         raise ConfigError(f"the model '{config.name}' cannot be built: {error}") from error
 
 
-def build_head(config: ModelCfg, channels: Sequence[int], strides: Sequence[int] | None, num_classes: int) -> Any:
-    """Build the head of a config for a pyramid of these channels and strides."""
-    if config.head.name.startswith(INSTANCE):
-        raise ConfigError(f"the head was passed as an instance ({config.head.name.removeprefix(INSTANCE)}): build another one")
+def build_head(
+    config: ModelCfg, channels: Sequence[int], strides: Sequence[int] | None, num_classes: int, factory: Any = None
+) -> Any:
+    """Build the head of a config, or that of a factory, for a pyramid of these channels and strides."""
+    if factory is None:
+        if config.head.name.startswith(INSTANCE):
+            raise ConfigError(
+                f"the head was passed as an instance ({config.head.name.removeprefix(INSTANCE)}): build another one"
+            )
+        factory = COMPONENTS["head"].get(config.head.name)
     given = {"in_channels": tuple(channels), "in_strides": strides, "num_classes": num_classes}
-    return _call("head", config.head, COMPONENTS["head"].get(config.head.name), given)
+    return _call("head", config.head, factory, given)
 
 
-def _assemble(config: ModelCfg, instances: dict[str, Any]) -> dict[str, Any]:
+def _assemble(config: ModelCfg, instances: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(instances.get("backbone"), nn.Module) and not config.siamese:
         raise ConfigError("siamese=False requires two backbones: pass two instances, ChangeDetector(backbone=..., backbone2=...)")
     backbones = [_build_backbone(config, instances.get("backbone"), bands) for bands in _backbone_bands(config, instances)]
@@ -118,12 +121,9 @@ def _assemble(config: ModelCfg, instances: dict[str, Any]) -> dict[str, Any]:
             strides = getattr(component, "out_strides", None) or strides
         built[kind] = component
     head: Any = instances.get("head")
-    if isinstance(head, nn.Module):
-        return {**built, "head": head}
-    if head is not None:
-        given = {"in_channels": tuple(channels), "in_strides": strides, "num_classes": config.num_classes}
-        return {**built, "head": _call("head", config.head, head, given)}
-    return {**built, "head": build_head(config, channels, strides, config.num_classes)}
+    if not isinstance(head, nn.Module):
+        head = build_head(config, channels, strides, config.num_classes, head)
+    return {**built, "head": head}
 
 
 def _component_cfg(kind: str, chosen: Any, current: ComponentCfg | None) -> ComponentCfg | None:
@@ -134,7 +134,7 @@ def _component_cfg(kind: str, chosen: Any, current: ComponentCfg | None) -> Comp
     if isinstance(chosen, ComponentCfg):
         return chosen
     if isinstance(chosen, str):
-        # The name of the current component keeps its arguments, which mean nothing to another one.
+        # Arguments of the current component are kept only if it is named again.
         return current if current is not None and current.name == chosen else ComponentCfg(chosen)
     if isinstance(chosen, Sequence) and len(chosen) == 2 and isinstance(chosen[0], str) and isinstance(chosen[1], Mapping):
         return ComponentCfg(chosen[0], dict(chosen[1]))
@@ -187,10 +187,9 @@ def timm_hint(name: str) -> str:
 def _build_pyramid_component(
     kind: str, cfg: ComponentCfg, factory: Any, channels: Sequence[int], strides: Sequence[int]
 ) -> nn.Module:
-    if isinstance(factory, type) and issubclass(factory, LevelFusion):
-        return PerLevelFusion([_call(kind, cfg, factory, {"channels": c}) for c in channels], strides)
-    if isinstance(factory, type) and issubclass(factory, LevelDecoder):
-        return PerLevelDecoder([_call(kind, cfg, factory, {"channels": c}) for c in channels], strides)
+    if isinstance(factory, type) and issubclass(factory, LevelFusion | LevelDecoder):
+        pyramid: Any = PerLevelFusion if issubclass(factory, LevelFusion) else PerLevelDecoder
+        return pyramid([_call(kind, cfg, factory, {"channels": c}) for c in channels], strides)
     return _call(kind, cfg, factory, {"in_channels": tuple(channels), "in_strides": tuple(strides)})
 
 

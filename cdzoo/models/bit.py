@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
-from cdzoo.registry import MODELS, register_model
+from cdzoo.models.aliases import alias_dataset
+from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Chen et al., Remote Sensing Image Change Detection with Transformers, IEEE TGRS 60 (2022), doi 10.1109/TGRS.2021.3095166"
@@ -63,12 +64,8 @@ def bit_s4_dd8_dedim8(**changes: Any) -> ModelCfg:
     return _bit("bit_s4_dd8_dedim8", 8, 8, {"description": "BIT as released: eight decoder layers of 8 channels", **changes})
 
 
-for _name, _data in {
-    "levir": "LEVIR-CD (buildings, 0.5 m)",
-    "whu": "WHU-CD (buildings, 0.2 m)",
-    "dsifn": "DSIFN-CD (Chinese cities, 2 m)",
-}.items():
-    MODELS.alias(f"bit_{_name}", "bit_s4_dd8_dedim8", description=f"BIT for {_data}")
+for _dataset in ("levir", "whu", "dsifn"):
+    alias_dataset("bit", _dataset, "bit_s4_dd8_dedim8", "BIT")
 
 
 _STACKS = {"encoder": "transformer", "decoder": "transformer_decoder"}

@@ -1,4 +1,4 @@
-"""`Branch`: further output of a change detector."""
+"""`Branch`: additional output of a change detector."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cdzoo.errors import ConfigError
 
 
 class Branch(nn.Module):
-    """Further output of a model, from the refined pyramids of some dates: `forward(pyramids, size) -> (B, K, H, W)`.
+    """Additional output of a model, computed from the pyramids of some dates: `forward(pyramids, size) -> (B, K, H, W)`.
 
     Args:
         head: Predicts the output.

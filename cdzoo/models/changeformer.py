@@ -2,7 +2,7 @@
 
 Source: W. G. C. Bandara, V. M. Patel, "A Transformer-Based Siamese Network for Change Detection", IGARSS 2022, doi
 10.1109/IGARSS46834.2022.9883686, arXiv 2201.01293. The encoder has the sizes of the authors' code, which differ from the
-paper's text (depths 3, 3, 4, 3). Both dates pass it as one batch.
+paper's text (depths 3, 3, 4, 3). Both dates are encoded as one batch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
-from cdzoo.registry import MODELS, register_model
+from cdzoo.models.aliases import alias_dataset
+from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Bandara and Patel, A Transformer-Based Siamese Network for Change Detection, IGARSS 2022, arXiv 2201.01293"
@@ -47,8 +48,8 @@ def changeformer_v6(**changes: Any) -> ModelCfg:
     return replace(config, **changes)
 
 
-for _name, _data in {"levir": "LEVIR-CD (buildings, 0.5 m)", "dsifn": "DSIFN-CD (Chinese cities, 2 m)"}.items():
-    MODELS.alias(f"changeformer_{_name}", "changeformer_v6", description=f"ChangeFormer V6 for {_data}")
+for _dataset in ("levir", "dsifn"):
+    alias_dataset("changeformer", _dataset, "changeformer_v6", "ChangeFormer V6")
 
 
 _RULES = (
@@ -64,7 +65,7 @@ _RULES = (
 
 
 def _official_key(key: str) -> str:
-    """Levels are counted from 1; the depthwise convolution sits in a module of its own."""
+    """Official levels are counted from 1, and the depthwise convolution is in a submodule."""
     if match := re.fullmatch(r"backbone\.stages\.(\d)\.(patch_embed|norm)\.(.+)", key):
         return f"Tenc_x2.{match[2]}{int(match[1]) + 1}.{match[3]}"
     if match := re.fullmatch(r"backbone\.stages\.(\d)\.blocks\.(.+)", key):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -147,14 +148,14 @@ def check_images(images: Sequence[Any], bands: Sequence[int]) -> None:
 def check_outputs(model: ChangeDetector) -> None:
     """Run the model once and compare the channels of each component with the ones it declares.
 
-    It runs on meta tensors, which costs no arithmetic; on zeros if an operator does not support meta tensors.
+    The inputs are meta tensors, which need no arithmetic, or zeros if an operator does not support meta tensors.
 
     Raises:
         ChannelMismatchError: A component returns other channels than it declares.
         ConfigError: A component fails, for example because the backbone does not support the size.
     """
     roles = [role for role in ("backbone", "backbone2", "neck", "fusion", "decoder") if getattr(model, role) is not None]
-    hooks = [getattr(model, role).register_forward_hook(_channel_check(role)) for role in roles]
+    hooks = [getattr(model, role).register_forward_hook(functools.partial(_check_channels, role)) for role in roles]
     side = model.fixed_input_size or math.lcm(64, model.pad_multiple, model.size_multiple)
     own = next(model.parameters(), torch.empty(0)).device
     try:
@@ -179,13 +180,10 @@ def _run_once(model: ChangeDetector, side: int, device: torch.device) -> None:
         torch.func.functional_call(model, state, images)
 
 
-def _channel_check(role: str) -> Any:
-    def check(component: Any, _inputs: Any, features: Any) -> None:
-        found = tuple(level.shape[1] for level in features)
-        if found != component.out_channels:
-            raise ChannelMismatchError(
-                f"{role} {describe(component)} declares channels {component.out_channels}, but returns {found}: pass "
-                f"out_channels={found} to super().__init__()"
-            )
-
-    return check
+def _check_channels(role: str, component: Any, _inputs: Any, features: Any) -> None:
+    found = tuple(level.shape[1] for level in features)
+    if found != component.out_channels:
+        raise ChannelMismatchError(
+            f"{role} {describe(component)} declares channels {component.out_channels}, but returns {found}: pass "
+            f"out_channels={found} to super().__init__()"
+        )

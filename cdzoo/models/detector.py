@@ -43,9 +43,9 @@ class ChangeDetector(PretrainedMixin):
         config: Description of the model.
         pretrained_cfg: Description of the loaded weights; None without published weights.
         task: Meaning of the outputs.
-        branches: Further outputs by name, each a `Branch`. With any of them `forward` returns a dict with the logits of change as
-            `"change"`.
-        fixed_input_size: Height and width that the network is built for; None if it accepts any size from 32 pixels on.
+        branches: Additional outputs by name, each a `Branch`. If there are any, `forward` returns a dict, with the logits of
+            change as `"change"`.
+        fixed_input_size: Height and width that the network is built for; None if it accepts any size of at least 32 pixels.
         size_multiple: Height and width must be multiples of this.
         square: Whether height and width must be equal.
         local: Whether a logit depends only on a neighborhood of its pixel, so that windows predict the same as the whole image.
@@ -195,7 +195,7 @@ class ChangeDetector(PretrainedMixin):
             backbone.set_grad_checkpointing(enable)
 
     def no_weight_decay(self) -> set[str]:
-        """Return the names of parameters that no weight decay applies to, as timm's optimizer factory expects."""
+        """Return the names of the parameters without weight decay, as timm's optimizer factory expects."""
         return {
             f"{path}.{name}".lstrip(".")
             for path, module in self.named_modules()
@@ -211,8 +211,7 @@ class ChangeDetector(PretrainedMixin):
 
     def padding(self, height: int, width: int) -> tuple[int, int]:
         """Return the number of rows and columns that `forward` appends below and to the right of an image."""
-        down = (self.pad_multiple - height % self.pad_multiple) % self.pad_multiple
-        return down, (self.pad_multiple - width % self.pad_multiple) % self.pad_multiple
+        return -height % self.pad_multiple, -width % self.pad_multiple
 
     def __repr__(self) -> str:
         """Return one line per component."""

@@ -1,8 +1,8 @@
 """FC-EF, FC-Siam-Conc and FC-Siam-Diff: fully convolutional networks for change detection.
 
 Source: R. C. Daudt, B. Le Saux, A. Boulch, "Fully convolutional Siamese networks for change detection", ICIP 2018, doi
-10.1109/ICIP.2018.8451652, arXiv 1810.08462. The logits are those before the log-softmax that ends the authors' code. That code
-normalizes each image by its own mean and deviation; here values in [0, 1] are centered with one mean and deviation for all.
+10.1109/ICIP.2018.8451652, arXiv 1810.08462. The models return logits; the official code ends with a log-softmax. It also
+normalizes each image by its own mean and standard deviation; here values in [0, 1] are normalized with constants.
 """
 
 from __future__ import annotations
@@ -89,18 +89,17 @@ def _sentinel_2(config: ModelCfg, title: str, changes: dict[str, Any]) -> ModelC
     return replace(config, name=f"{config.name}_oscd", in_chans=13, **{"description": description, **changes})
 
 
-_DEPTHS = (2, 2, 3, 3)
 _NAMES = {"conv": "conv", "norm": "bn"}
 
 
 def _official_key(key: str) -> str:
-    """`conv` and `bn` are numbered by stage and by place from the image on; the decoder counts the places backwards."""
+    """`conv` and `bn` are numbered by stage and position; the decoder counts positions in reverse."""
     if match := re.fullmatch(r"backbone\.stages\.(\d)\.(\d)\.(conv|norm)\.(\w+)", key):
         stage, place, layer, kind = match.groups()
         return f"{_NAMES[layer]}{int(stage) + 1}{int(place) + 1}.{kind}"
     if match := re.fullmatch(r"decoder\.stages\.(\d)\.(\d)\.(conv|norm)\.(\w+)", key):
         stage, place, layer, kind = match.groups()
-        return f"{_NAMES[layer]}{int(stage) + 1}{_DEPTHS[int(stage)] - int(place)}d.{kind}"
+        return f"{_NAMES[layer]}{int(stage) + 1}{_STAGE_DEPTHS[int(stage)] - int(place)}d.{kind}"
     if match := re.fullmatch(r"decoder\.ups\.(\d)\.(\w+)", key):
         return f"upconv{int(match[1]) + 1}.{match[2]}"
     return key.replace("head.classify.", "conv11d.")

@@ -4,8 +4,8 @@ Source: S. Liu, C. Zhu, H. Yin, K. Qin, H. Lin, J. Huang, M. Xia, L. Weng, IEEE 
 doi 10.1109/JSTARS.2026.3675679.
 
 The width of the published network is not certain: descriptions of it say both "C = 96" and "10-15 M parameters", which no
-network of these parts can be at once (C = 96 has about 60 M). The data-set models keep the efficiency claim, with C = 40: the
-widest multiple of 8 whose parameters lie in that range, so that the inner width 2 C fills SIMD lanes and GPU warps evenly.
+network of these components satisfies (C = 96 has about 60 M). The models for data sets follow the number of parameters, with
+C = 40, the largest multiple of 8 in that range. A multiple of 8 makes the inner width 2 C fill SIMD lanes and GPU warps evenly.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
-from cdzoo.registry import MODELS, register_model
+from cdzoo.models.aliases import alias_dataset
+from cdzoo.registry import register_model
 
 PAPER = "Liu et al., GLMamba, IEEE JSTARS 19 (2026), doi 10.1109/JSTARS.2026.3675679"
 
@@ -72,5 +73,5 @@ def glmamba_large(**changes: Any) -> ModelCfg:
     return _glmamba("glmamba_large", 96, changes)
 
 
-for _name, _data in {"gz": "GZ-CD (suburbs of Guangzhou)", "sysu": "SYSU-CD (many kinds of change, 0.5 m)"}.items():
-    MODELS.alias(f"glmamba_{_name}", "glmamba_levir", description=f"GLMamba for {_data}", recipe=f"glmamba_{_name}")
+for _dataset in ("gz", "sysu"):
+    alias_dataset("glmamba", _dataset, "glmamba_levir", "GLMamba", recipe=f"glmamba_{_dataset}")

@@ -2,7 +2,7 @@
 
 Source: H. Chen, J. Song, C. Han, J. Xia, N. Yokoya, "ChangeMamba: Remote Sensing Change Detection With Spatiotemporal State
 Space Model", IEEE TGRS 62 (2024), doi 10.1109/TGRS.2024.3417253, arXiv 2404.03425. The sizes are those that the authors'
-code builds; the parameter counts printed in the paper (17.1, 49.9 and 84.7 M) are smaller and cannot be had from it.
+code builds; the parameter counts printed in the paper (17.1, 49.9 and 84.7 M) are smaller and do not follow from it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.models.aliases import alias_dataset
 from cdzoo.models.vmamba_keys import BLOCK, vmamba_key
-from cdzoo.registry import MODELS, register_model
+from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Chen et al., ChangeMamba, IEEE TGRS 62 (2024), doi 10.1109/TGRS.2024.3417253"
@@ -67,16 +68,12 @@ def mambabcd_base(**changes: Any) -> ModelCfg:
 
 
 for _size in ("tiny", "small", "base"):
-    for _name, _data in {
-        "sysu": "SYSU-CD (many kinds of change, 0.5 m)",
-        "levir_plus": "LEVIR-CD+ (buildings, 0.5 m)",
-        "whu": "WHU-CD (buildings, 0.2 m)",
-    }.items():
-        MODELS.alias(f"mambabcd_{_size}_{_name}", f"mambabcd_{_size}", description=f"ChangeMamba, {_size}, for {_data}")
+    for _dataset in ("sysu", "levir_plus", "whu"):
+        alias_dataset(f"mambabcd_{_size}", _dataset, f"mambabcd_{_size}", f"ChangeMamba, {_size},")
 
 
 def _official_key(key: str) -> str:
-    """Levels are counted from 1, arrangements (parallel, cross, sequential) too."""
+    """Official levels and arrangements (parallel, cross, sequential) are counted from 1."""
     if key.startswith("backbone."):
         return "encoder." + vmamba_key(key.removeprefix("backbone."))
     if match := re.fullmatch(r"fusion\.levels\.(\d)\.arrangements\.(\d)\.(project|scan)\.(.+)", key):

@@ -1,10 +1,10 @@
-"""What is public of MF-VMamba.
+"""MF-VMamba, as far as its code is public.
 
 Source: Z. Zhang, X. Fan, X. Wang, Y. Qin, J. Xia, "A Novel Remote Sensing Image Change Detection Approach Based on Multilevel
 State Space Model", IEEE TGRS 2024, doi 10.1109/TGRS.2024.3501303. The paper describes a VMamba encoder, a feature enhancement
-module and a multilevel attention decoder with large-kernel convolutions. No code of it is public: the repository that carries
-its name (121zzy/MF-Mamba) runs ChangeMamba's base model and holds one more decoder, unused, without a large-kernel
-convolution. That decoder is what is built here. It is not the paper's, and no published figure of the paper applies to it.
+module and a multilevel attention decoder with large-kernel convolutions. Their code is not public: the repository of
+this name (121zzy/MF-Mamba) runs the base model of ChangeMamba and contains another decoder, unused and without large-kernel
+convolutions. This module builds that decoder. It is not the decoder of the paper, and the scores of the paper do not apply to it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from dataclasses import replace
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.models.aliases import alias_dataset
 from cdzoo.models.vmamba_keys import STEPWISE, vmamba_key
-from cdzoo.registry import MODELS, register_model
+from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Zhang et al., Multilevel State Space Model, IEEE TGRS 2024, doi 10.1109/TGRS.2024.3501303 (decoder of the public code)"
@@ -47,7 +48,7 @@ def _mf_vmamba(name: str, size: str, changes: dict[str, Any]) -> ModelCfg:
 
 @register_model
 def mfvmamba_altdec(**changes: Any) -> ModelCfg:
-    """The unused decoder of the public code on VMamba base, as that code builds it; not the model of the paper."""
+    """Unused decoder of the public code on VMamba base, with the sizes of that code; not the model of the paper."""
     description = "Unused decoder of the MF-Mamba repository on VMamba base"
     return _mf_vmamba("mfvmamba_altdec", "base", {"description": description, **changes})
 
@@ -63,13 +64,8 @@ def mf_vmamba(**changes: Any) -> ModelCfg:
     return _mf_vmamba("mf_vmamba", "tiny", {"description": description, **changes})
 
 
-for _name, _data in {
-    "cdd": "CDD (seasons, many kinds of change)",
-    "dsifn": "DSIFN-CD (Chinese cities, 2 m)",
-    "levir": "LEVIR-CD (buildings, 0.5 m)",
-    "sysu": "SYSU-CD (many kinds of change, 0.5 m)",
-}.items():
-    MODELS.alias(f"mf_vmamba_{_name}", "mf_vmamba", description=f"mf_vmamba for {_data}")
+for _dataset in ("cdd", "dsifn", "levir", "sysu"):
+    alias_dataset("mf_vmamba", _dataset, "mf_vmamba", "mf_vmamba")
 
 
 def _official_key(key: str) -> str:

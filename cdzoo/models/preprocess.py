@@ -1,4 +1,4 @@
-"""From images of any kind to the tensors that a model expects."""
+"""Conversion of images to the tensors that a model expects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ImageLike = str | Path | npt.NDArray[Any] | Tensor | Any
 
 
 def to_unit(image: Tensor) -> Tensor:
-    """Convert uint8 to float32 in [0, 1]; floating-point images are returned in float32 as they are."""
+    """Convert uint8 to float32 in [0, 1]; floating-point images keep their values."""
     return image.float() / 255 if image.dtype == torch.uint8 else image.float()
 
 

@@ -24,7 +24,7 @@ class PretrainedMixin(nn.Module):
 
     config: ModelCfg
     stacked_dates: int = 1
-    """Number of dates whose bands the first layer takes at once."""
+    """Number of dates whose bands are concatenated in the first layer; more than one with early fusion."""
 
     @classmethod
     def from_config(cls, config: ModelCfg, **options: Any) -> Self:
@@ -77,7 +77,7 @@ class PretrainedMixin(nn.Module):
             **extras: `results`, `picture` and `cost`, as for `save_pretrained`.
 
         Raises:
-            WeightsError: The Hub refuses the upload.
+            WeightsError: The Hub rejects the upload.
         """
         from cdzoo.weights.hub import push
 

@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.models.aliases import alias_dataset
 from cdzoo.models.vmamba_keys import BLOCK, CONV_NORM, STEPWISE, vmamba_key
-from cdzoo.registry import MODELS, register_model
+from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = (
@@ -55,12 +56,12 @@ def rsm_cd_tiny(**changes: Any) -> ModelCfg:
     return replace(config, **changes)
 
 
-for _name, _data in {"levir": "LEVIR-CD (buildings, 0.5 m)", "whu": "WHU-CD (buildings, 0.2 m)"}.items():
-    MODELS.alias(f"rsm_cd_{_name}", "rsm_cd_tiny", description=f"RS-Mamba for {_data}")
+for _dataset in ("levir", "whu"):
+    alias_dataset("rsm_cd", _dataset, "rsm_cd_tiny", "RS-Mamba")
 
 
 def _official_key(key: str) -> str:
-    """Each stage is an encoder block that begins with the halving; the misspelt decoder is the authors'."""
+    """Each stage is an encoder block that begins with its downsampling; `deocder` is the spelling of the official code."""
     if match := re.fullmatch(r"backbone\.stages\.(\d)\.downsample\.(conv|norm)\.(\w+)", key):
         return f"encoder_block{int(match[1]) + 1}.downsample.{CONV_NORM[match[2]] + 1}.{match[3]}"
     if match := re.fullmatch(r"backbone\.stages\.(\d)\.blocks\.(\d+)\.(.+)", key):

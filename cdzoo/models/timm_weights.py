@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cdzoo.backbones.timm import PREFIX, TimmBackbone
-from cdzoo.weights.state import check_state
+from cdzoo.weights.state import check_state, shapes
 
 _SOURCE = "EfficientNet-PyTorch"
 _TOP = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
@@ -56,7 +56,7 @@ def timm_encoder_weights(name: str, given: Mapping[str, Tensor]) -> dict[str, Te
     """
     bare = name.removeprefix(PREFIX)
     backbone = TimmBackbone(bare)
-    encoder = {key: tuple(value.shape) for key, value in backbone.model.state_dict().items()}
+    encoder = shapes(backbone.model.state_dict())
     if given.keys() == encoder.keys():
         check_state("the checkpoint", given, encoder, name)
         return {f"model.{key}": value for key, value in given.items()}
@@ -64,7 +64,7 @@ def timm_encoder_weights(name: str, given: Mapping[str, Tensor]) -> dict[str, Te
 
     with torch.device("meta"):
         network = timm.create_model(bare)
-    expected = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    expected = shapes(network.state_dict())
     source = "the checkpoint"
     if "_conv_stem.weight" in given:
         source, official = f"{source} of {_SOURCE}", efficientnet_keys(expected)

@@ -1,4 +1,4 @@
-"""Parameter names of VMamba and of parts shared by the networks built on it."""
+"""Parameter names of VMamba and of components shared by the networks built on it."""
 
 from __future__ import annotations
 

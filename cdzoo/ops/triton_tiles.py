@@ -82,22 +82,24 @@ def candidates(kernel: str, state: int, channels: int) -> list[Tile]:
 
 def _forward_tiles(padded: int) -> list[Tile]:
     if padded <= 2:
-        shapes = [(1, padded, 4, 2), (1, padded, 2, 4), (1, padded, 1, 8)]
+        shapes = [(1, padded, 4, 2), (1, padded, 4, 4), (1, padded, 2, 2), (1, padded, 2, 4), (1, padded, 1, 8)]
     elif padded == 4:
-        shapes = [(1, 4, 2, 2), (1, 4, 2, 4), (1, 4, 1, 4)]
+        shapes = [(1, 4, 2, 2), (1, 4, 2, 4), (1, 4, 1, 2), (1, 4, 1, 4)]
     else:
-        shapes = [(min(4, padded // 4), 4, 1, 2), (min(4, padded // 4), 4, 1, 1), (min(4, padded // 4), 4, 1, 4)]
+        rq = min(4, padded // 4)
+        shapes = [(rq, 4, 1, 2), (rq, 4, 1, 1), (rq, 4, 1, 4), (2, 4, 1, 2), (2, 4, 1, 4), (1, 4, 1, 4), (1, 4, 2, 2)]
     return [_fitted(padded, *shape) for shape in shapes]
 
 
 def _backward_tiles(padded: int) -> list[Tile]:
     shapes: list[tuple[int, ...]]
     if padded <= 2:
-        shapes = [(1, padded, 4, 2, 128), (1, padded, 2, 4, 128), (1, padded, 1, 4, 128)]
+        shapes = [(1, padded, rd, steps, 128) for rd, steps in ((4, 2), (4, 4), (2, 4), (2, 2), (1, 4))]
     elif padded == 4:
-        shapes = [(1, 4, 2, 2, 128), (1, 4, 1, 4, 128)]
+        shapes = [(1, 4, 2, 2, 128), (1, 4, 1, 4, 128), (1, 4, 1, 2, 128)]
     else:
-        shapes = [(1, 4, 2, 4, 168, 192), (1, 4, 2, 2, 128), (1, 4, 1, 4, 128)]
+        shapes = [(1, 4, 2, 4, 168, 192), (1, 4, 2, 2, 128), (1, 4, 1, 4, 128), (1, 4, 1, 2, 128)]
+        shapes += [(2, 4, 1, 2, 128), (2, 4, 1, 2, 168), (2, 4, 1, 4, 168)]
     return [_fitted(padded, *shape) for shape in shapes]
 
 

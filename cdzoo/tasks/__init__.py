@@ -1,4 +1,4 @@
-"""Tasks: what the outputs of a model mean, and how they are trained, composed and scored."""
+"""Tasks: the meaning of the outputs of a model, with loss, prediction and scores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 
 from cdzoo.errors import UnknownNameError
-from cdzoo.names import suggest
+from cdzoo.names import check_known
 from cdzoo.tasks.base import Task
 from cdzoo.tasks.binary import BinaryTask
 
@@ -22,6 +22,5 @@ def get_task(name: str) -> Task:
     for module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{module.name}")
     tasks = {task.name: task for task in Task.__subclasses__()}
-    if name not in tasks:
-        raise UnknownNameError(f"unknown task '{name}'.{suggest(name, tasks)} Tasks: {', '.join(tasks)}.")
+    check_known("unknown task", name, tasks, UnknownNameError)
     return tasks[name]()

@@ -1,10 +1,10 @@
-"""`Task`: interface of what the outputs of a model mean."""
+"""`Task`: interface that defines the meaning of the outputs of a model."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,14 +18,6 @@ Output = Tensor | dict[str, Tensor]
 Target = Mapping[str, Tensor]
 """Targets of a batch by name, such as `"mask"` (B, H, W)."""
 RGB = tuple[int, int, int]
-
-
-class Counter(Protocol):
-    """Accumulates the scores of a split; does not depend on batch order."""
-
-    def summary(self) -> Scores:
-        """Return the scores over all samples and processes."""
-        ...
 
 
 class Task(ABC):
@@ -74,12 +66,15 @@ class Task(ABC):
 
     @abstractmethod
     def create_counter(self, threshold: float, device: torch.device | str = "cpu") -> Any:
-        """Return an empty accumulator of the scores, see `Counter`."""
+        """Return an empty accumulator of the scores of a split.
+
+        Its `summary()` returns the `Scores` over all samples and processes, independent of batch order.
+        """
 
     @abstractmethod
     def update(self, counter: Any, probabilities: Tensor, target: Target) -> Sequence[Confusion]:
         """Add the pixels of a batch to an accumulator, and return the pixel counts of each sample."""
 
     def warning(self, scores: Scores) -> str:
-        """Return what is wrong with scores of a validation, and what to do about it; an empty string if nothing is."""
+        """Return a warning about validation scores, with advice; an empty string if there is none."""
         return ""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cdzoo.errors import ConfigError
-from cdzoo.losses import create_loss
+from cdzoo.losses import change_probability, create_loss
 from cdzoo.metrics import ChangeCounts, Confusion, Scores
 from cdzoo.tasks.base import Output, Target, Task
 
@@ -38,8 +38,7 @@ class BinaryTask(Task):
 
     def probabilities(self, output: Output) -> Tensor:
         """Return the probability of change (B, H, W) in [0, 1], float32."""
-        logits = _logits(output).float()
-        return logits[:, 0].sigmoid() if logits.shape[1] == 1 else 1 - logits.softmax(1)[:, 0]
+        return change_probability(_logits(output))
 
     def predict(self, probability: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.uint8]:
         """Return 1 where the probability reaches the threshold, else 0."""

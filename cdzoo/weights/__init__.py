@@ -1,18 +1,7 @@
 """Weights: published weights, model folders, the Hugging Face Hub, and strict loading."""
 
-from cdzoo.weights.folder import CONFIG_FILE, WEIGHTS_FILE, read_folder, write_folder
-from cdzoo.weights.pretrained import PretrainedCfg, get_pretrained, list_pretrained, register_pretrained
-from cdzoo.weights.state import LoadReport, load_weights
+from __future__ import annotations
 
-__all__ = [
-    "CONFIG_FILE",
-    "WEIGHTS_FILE",
-    "LoadReport",
-    "PretrainedCfg",
-    "get_pretrained",
-    "list_pretrained",
-    "load_weights",
-    "read_folder",
-    "register_pretrained",
-    "write_folder",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

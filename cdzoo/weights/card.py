@@ -22,8 +22,9 @@ Decisions about people or property require a human check of the map."""
 
 def write_card(folder: Path, config: ModelCfg, params: int, cost: str = "") -> Path:
     """Write the model card of a folder, from its config and its results; return its path."""
-    file = folder / CARD_FILE
-    write_text(file, model_card(config, _results(folder), params, cost, picture=(folder / PICTURE_FILE).is_file()))
+    file, stored = folder / CARD_FILE, folder / RESULTS_FILE
+    results = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+    write_text(file, model_card(config, results, params, cost, picture=(folder / PICTURE_FILE).is_file()))
     return file
 
 
@@ -42,7 +43,7 @@ def model_card(config: ModelCfg, results: Mapping[str, Any], params: int, cost: 
         f"# {config.name}\n\n{config.description or 'A change detection model.'}",
         f"Source: {config.paper}" if config.paper else "",
         f"![before, after and the change map]({PICTURE_FILE})" if picture else "",
-        f"## Use\n\n{_USE}\n\n{_loading()}",
+        f"## Use\n\n{_USE}\n\n{_LOADING}",
         f"## Input and output\n\n{_interface(config)}",
         f"## Scores\n\n{_scores(results)}",
         f"## Cost\n\n{cost or f'{params / 1e6:.2f} M parameters.'}",
@@ -50,14 +51,6 @@ def model_card(config: ModelCfg, results: Mapping[str, Any], params: int, cost: 
         f"## Citation\n\n```bibtex\n{config.citation.strip()}\n```" if config.citation else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _results(folder: Path) -> dict[str, Any]:
-    file = folder / RESULTS_FILE
-    if not file.is_file():
-        return {}
-    results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return results
 
 
 def _front_matter(config: ModelCfg, results: Mapping[str, Any]) -> str:
@@ -86,14 +79,13 @@ def _front_matter(config: ModelCfg, results: Mapping[str, Any]) -> str:
 
 
 def _dataset(results: Mapping[str, Any]) -> str:
-    """Return the last part of the path only, since paths of a machine must not be published."""
+    """Return only the last part of the path of the data, so that no local path is published."""
     data = results.get("data")
     name = data.get("data", "") if isinstance(data, Mapping) else str(data or "")
     return Path(name).name or "unknown"
 
 
-def _loading() -> str:
-    return """```python
+_LOADING = """```python
 import cdzoo
 
 model = cdzoo.create_model("hf-hub:OWNER/NAME@COMMIT")  # or "local-dir:FOLDER"
@@ -107,7 +99,7 @@ def _interface(config: ModelCfg) -> str:
     bands = f"{config.bands[0]} bands" if config.bands[0] == config.bands[1] else f"{config.bands[0]} and {config.bands[1]} bands"
     logits = "one logit, sigmoid" if config.num_classes == 1 else f"{config.num_classes} logits, softmax, class 0 is no change"
     return (
-        f"Two images (B, {bands}, H, W) with values in [0, 1], H and W from 32 pixels on, normalized with mean "
+        f"Two images (B, {bands}, H, W) with values in [0, 1], H and W of at least 32 pixels, normalized with mean "
         f"{list(config.mean)} and standard deviation {list(config.std)}. Output: {logits}, at the size of the images."
     )
 
@@ -118,18 +110,18 @@ def _scores(results: Mapping[str, Any]) -> str:
         return "None are stored with these weights."
     protocol = results.get("protocol", {})
     rows = "\n".join(f"| {name} | {100 * float(scores[name]):.2f} |" for name in _SCORES if name in scores)
-    said = f"{results.get('provenance', 'unknown provenance')}; data `{_dataset(results)}`, split {results.get('split', 'val')}"
+    text = f"{results.get('provenance', 'unknown provenance')}; data `{_dataset(results)}`, split {results.get('split', 'val')}"
     if protocol:
         name, digest, threshold = (protocol.get(key, "not stated") for key in ("name", "hash", "threshold"))
-        said += f", protocol `{name}` (hash {digest}, threshold {threshold})"
-    return f"| score | percent |\n|---|---|\n{rows}\n\n{said}."
+        text += f", protocol `{name}` (hash {digest}, threshold {threshold})"
+    return f"| score | percent |\n|---|---|\n{rows}\n\n{text}."
 
 
 def _license(config: ModelCfg) -> str:
-    text = f"{config.license} (cdzoo {__version__}, which made these files)."
+    text = f"{config.license} (cdzoo {__version__}, which wrote these files)."
     if config.original:
         text += (
-            f" The network is that of {config.original}; weights converted from its checkpoints are under its terms, and "
-            "where those say nothing, ask its authors."
+            f" The network was published as {config.original}; weights converted from its checkpoints are subject to its "
+            "license; if none is stated, ask the authors."
         )
     return text

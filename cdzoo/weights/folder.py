@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cdzoo.config import ModelCfg
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.files import replace_atomically, write_text
-from cdzoo.weights.state import adapt_first_layer, check_state, read_tensors, write_tensors
+from cdzoo.weights.state import adapt_first_layer, check_state, read_tensors, shapes, write_tensors
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -22,7 +22,7 @@ RESULTS_FILE = "results.json"
 PICTURE_FILE = "example.png"
 
 _MAX_CONFIG_BYTES = 1 << 20
-# Options of timm encoders that open or download files, which a config from elsewhere must not control.
+# Options of timm encoders that open or download files, which an untrusted config must not set.
 _FILE_OPTIONS = frozenset(("checkpoint_path", "pretrained_cfg", "pretrained_cfg_overlay", "cache_dir", "pretrained_strict"))
 
 
@@ -105,7 +105,7 @@ def read_config(file: Path) -> ModelCfg:
         raise ConfigError(f"{file}: the model config is not text: {error}") from error
     if options := _FILE_OPTIONS & config.backbone.kwargs.keys():
         raise ConfigError(
-            f"{file}: the arguments {', '.join(sorted(options))} of the backbone open or download files, which a config must not"
+            f"{file}: the arguments {', '.join(sorted(options))} of the backbone open or download files, which is not allowed"
         )
     return config
 
@@ -133,7 +133,7 @@ def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.Pa
     state = read_tensors(file)
     fitted = []
     for backbone in backbones:
-        expected = {key: tuple(value.shape) for key, value in backbone.state_dict().items()}
+        expected = shapes(backbone.state_dict())
         fitted.append(adapt_first_layer(state, expected, str(file)))
         check_state(str(file), fitted[-1], expected, f"backbone {name}")
     for backbone, weights in zip(backbones, fitted, strict=True):

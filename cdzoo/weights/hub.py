@@ -1,6 +1,6 @@
 """Download from and upload to the Hugging Face Hub.
 
-All requests use `huggingface_hub`, so `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE` and `hf auth login` apply.
+All requests go through `huggingface_hub`, so `HF_ENDPOINT`, `HF_HOME`, `HF_TOKEN`, `HF_HUB_OFFLINE` and `hf auth login` apply.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cdzoo.errors import InputError, WeightsError
-from cdzoo.io.files import check_sha256
+from cdzoo.io.files import check_new_folder, check_sha256
 from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, PICTURE_FILE, RESULTS_FILE, WEIGHTS_FILE
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, RESULTS_FILE, PICTURE_FILE)
@@ -65,9 +65,7 @@ def pull(source: str, folder: str | Path | None = None, force: bool = False) -> 
     """
     from huggingface_hub import constants, list_repo_files
 
-    target = None if folder is None else Path(folder)
-    if target is not None and target.exists():
-        raise InputError(f"{target}: the folder already exists; choose another one")
+    target = None if folder is None else check_new_folder(folder, "choose another folder")
     repo = split_source(source)[0]
     config = download(source, CONFIG_FILE, force)
     commit = config.parent.name  # a branch may move between two requests; the commit does not
@@ -111,7 +109,7 @@ def push(folder: str | Path, repo: str, private: bool = False, message: str = ""
     if revision is not None:
         _ask(repo, lambda: api.create_branch(repo, branch=revision, exist_ok=True))
     operations = [CommitOperationAdd(name, str(folder / name)) for name in FILES if (folder / name).is_file()]
-    text = message or f"Model {folder.name}, by cdzoo"
+    text = message or f"Upload {folder.name} with cdzoo"
     info = _ask(repo, lambda: api.create_commit(repo, operations, commit_message=text, revision=revision))
     return str(info.oid)
 
@@ -147,8 +145,8 @@ def _ask(source: str, request: Callable[[], T]) -> T:
             return request()
         except (GatedRepoError, RepositoryNotFoundError) as error:
             raise WeightsError(
-                f"{what} could not be downloaded: there is no such repository, or it is not yours to see; log in with: hf auth "
-                f"login ({_first_line(error)})"
+                f"{what} could not be downloaded: the repository does not exist, or you have no access to it; log in with: hf "
+                f"auth login ({_first_line(error)})"
             ) from error
         except LocalEntryNotFoundError as error:  # after the retries of the client, or offline
             raise WeightsError(f"{what} could not be downloaded and is not in the cache: {_first_line(error)}") from error
@@ -158,12 +156,12 @@ def _ask(source: str, request: Callable[[], T]) -> T:
             status = getattr(error.response, "status_code", None)
             if status in (401, 403):
                 raise WeightsError(
-                    f"{what} was refused ({status}): log in with a token that may do this: hf auth login, or set HF_TOKEN"
+                    f"{what} was refused ({status}): log in with a token that has write access: hf auth login, or set HF_TOKEN"
                 ) from error
             if not left or (status is not None and status < 500):
                 raise WeightsError(f"{what} failed: {_first_line(error)}") from error
         except Exception as error:
-            # Errors of broken connections and truncated bodies come from the HTTP library, which differs between versions.
+            # Broken connections and truncated downloads raise errors of the HTTP library, which differs between versions.
             if not _is_connection(error):
                 raise
             if not left:

@@ -29,6 +29,10 @@ class KeyMap:
         """Return whether the key map applies to `model_name`."""
         return any(fnmatch.fnmatchcase(model_name, pattern) for pattern in self.models)
 
+    def ignores(self, official_key: str) -> bool:
+        """Return whether an official key has no counterpart."""
+        return any(fnmatch.fnmatchcase(official_key, pattern) for pattern in self.ignored)
+
 
 def register_key_map(key_map: KeyMap) -> KeyMap:
     """Register a key map. The first one that covers a model applies."""

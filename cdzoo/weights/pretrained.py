@@ -1,7 +1,7 @@
 """`PretrainedCfg`: description of published weights, and the list of them.
 
-Weights are called `model.tag`; the first tag of a model is its default. Only published weights are listed. Those in the package
-lie in `bundled/MODEL.TAG`, each with a `pretrained.json`.
+Weights are called `model.tag`; the first tag of a model is its default. Only published weights are listed. Weights in the package
+are stored in `bundled/MODEL.TAG`, each with a `pretrained.json`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from cdzoo.errors import ConfigError, UnknownNameError, WeightsError
-from cdzoo.names import natural_key, suggest
+from cdzoo.names import Patterns, select, suggest
 from cdzoo.registry import MODELS
 from cdzoo.validation import config_dataclass
 from cdzoo.weights.folder import WEIGHTS_FILE
@@ -92,7 +90,7 @@ _PRETRAINED: dict[str, PretrainedCfg] = {}
 
 
 def register_pretrained(cfg: PretrainedCfg) -> PretrainedCfg:
-    """List published weights; the first ones of a model are its default.
+    """Register published weights; the first ones of a model are its default.
 
     Raises:
         ConfigError: The name is taken.
@@ -103,10 +101,9 @@ def register_pretrained(cfg: PretrainedCfg) -> PretrainedCfg:
     return cfg
 
 
-def list_pretrained(filter: str | Iterable[str] = "*") -> list[str]:
-    """Return the names (`model.tag`) of published weights, in natural order; `filter` is a wildcard or several of them."""
-    wildcards = [filter] if isinstance(filter, str) else list(filter)
-    return sorted((name for name in _PRETRAINED if any(fnmatchcase(name, one) for one in wildcards)), key=natural_key)
+def list_pretrained(filter: Patterns = "*") -> list[str]:
+    """Return the names (`model.tag`) of published weights in natural order; `filter` is a wildcard or several of them."""
+    return select(_PRETRAINED, filter)
 
 
 def get_pretrained(name: str) -> PretrainedCfg:
@@ -149,10 +146,5 @@ def bundled_folder(cfg: PretrainedCfg) -> Path:
     return BUNDLED / cfg.file
 
 
-def read_description(file: Path) -> PretrainedCfg:
-    """Read a `PretrainedCfg` from JSON."""
-    return PretrainedCfg(**json.loads(file.read_text(encoding="utf-8")))
-
-
 for _file in sorted(BUNDLED.glob(f"*/{DESCRIPTION_FILE}")):
-    register_pretrained(read_description(_file))
+    register_pretrained(PretrainedCfg(**json.loads(_file.read_text(encoding="utf-8"))))

@@ -1,4 +1,4 @@
-"""Where the files of a saved model come from: a folder, or a repository on the Hugging Face Hub."""
+"""Files of a saved model, in a folder or in a repository on the Hugging Face Hub."""
 
 from __future__ import annotations
 

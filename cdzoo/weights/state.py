@@ -59,13 +59,18 @@ class LoadReport:
 
 def compare(given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> LoadReport:
     """Compare the keys and shapes of a state dict with the expected ones."""
-    shared = [key for key in expected if key in given]
+    reshaped = {key: tuple(given[key].shape) for key in expected if key in given and tuple(given[key].shape) != expected[key]}
     return LoadReport(
-        matched=[key for key in shared if tuple(given[key].shape) == expected[key]],
+        matched=[key for key in expected if key in given and key not in reshaped],
         missing=[key for key in expected if key not in given],
         unexpected=[key for key in given if key not in expected],
-        reshaped=[_shapes(key, given, expected) for key in shared if tuple(given[key].shape) != expected[key]],
+        reshaped=[f"{key} {shape} instead of {expected[key]}" for key, shape in reshaped.items()],
     )
+
+
+def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor of a state dict."""
+    return {key: tuple(value.shape) for key, value in state.items()}
 
 
 def check_state(source: str, given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], target: str) -> None:
@@ -120,7 +125,7 @@ def load_weights(
         elif adapt_classes and key.startswith("head."):
             reinitialized.append(key)
             state[key] = initial[key]
-    report = compare(state, {key: tuple(value.shape) for key, value in initial.items()})
+    report = compare(state, shapes(initial))
     changed = {*adapted, *reinitialized}
     matched = [key for key in report.matched if key not in changed]
     report = dataclasses.replace(report, matched=matched, adapted=adapted, reinitialized=reinitialized)
@@ -223,10 +228,6 @@ def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return dict(inner)
 
 
-def _shapes(key: str, given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]) -> str:
-    return f"{key} {tuple(given[key].shape)} instead of {expected[key]}"
-
-
 def _is_first_layer(key: str, given: Tensor, wanted: Tensor) -> bool:
     """Return whether a kernel of the backbone differs only in its number of input channels."""
     same = given.ndim == wanted.ndim == 4 and given.shape[0] == wanted.shape[0] and given.shape[2:] == wanted.shape[2:]
@@ -236,12 +237,10 @@ def _is_first_layer(key: str, given: Tensor, wanted: Tensor) -> bool:
 def _adapt_bands(kernel: Tensor, bands: int, dates: int) -> Tensor:
     if kernel.shape[1] % dates or bands % dates:
         raise WeightsError(f"a first layer of {kernel.shape[1]} bands for {dates} dates cannot be adapted to {bands} bands")
-    parts = []
-    for part in kernel.chunk(dates, dim=1):
-        known, wanted = part.shape[1], bands // dates
-        repeated = part.repeat(1, -(-wanted // known), 1, 1)[:, :wanted]
-        parts.append(repeated * (known / wanted))
-    return torch.cat(parts, dim=1)
+    known, wanted = kernel.shape[1] // dates, bands // dates
+    per_date = kernel.reshape(len(kernel), dates, known, *kernel.shape[2:])
+    per_date = per_date[:, :, torch.arange(wanted) % known]  # bands are repeated cyclically
+    return per_date.flatten(1, 2) * (known / wanted)
 
 
 def _numpy_scalars() -> list[Any]:

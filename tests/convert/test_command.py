@@ -76,7 +76,7 @@ class TestBackbone:
 
 
 class TestRejected:
-    def test_a_pickle_that_runs_code(self, tmp_path, capsys):
+    def test_pickles_that_execute_code_are_rejected(self, tmp_path, capsys):
         class Malicious:
             def __reduce__(self):
                 return (os.system, (f"touch {tmp_path / 'was_here'}",))
@@ -90,19 +90,19 @@ class TestRejected:
         assert not (tmp_path / "was_here").exists() and not (tmp_path / "out").exists()
 
     @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 torn"])
-    def test_other_files(self, content, tmp_path):
+    def test_files_that_are_not_checkpoints_are_rejected(self, content, tmp_path):
         (tmp_path / "x.pth").write_bytes(content)
         with pytest.raises(WeightsError, match=r"x\.pth"):
             read_checkpoint(tmp_path / "x.pth")
 
-    def test_a_truncated_checkpoint(self, tmp_path):
+    def test_truncated_checkpoints_are_rejected(self, tmp_path):
         torch.save({"a": torch.zeros(1000)}, tmp_path / "x.pth")
         data = (tmp_path / "x.pth").read_bytes()
         (tmp_path / "x.pth").write_bytes(data[: len(data) // 2])
         with pytest.raises(WeightsError, match=r"x\.pth is not a readable PyTorch checkpoint"):
             read_checkpoint(tmp_path / "x.pth")
 
-    def test_a_tensor(self, tmp_path):
+    def test_files_with_a_single_tensor_are_rejected(self, tmp_path):
         torch.save(torch.zeros(3), tmp_path / "x.pth")
         with pytest.raises(WeightsError, match="contains a Tensor instead of a dictionary"):
             read_checkpoint(tmp_path / "x.pth")

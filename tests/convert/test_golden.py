@@ -1,4 +1,4 @@
-"""Every converted network equals the published one: the official keys, the number of parameters, and the official outputs."""
+"""Every converted network matches its official code in keys, number of parameters and outputs."""
 
 import numpy as np
 import official_fill
@@ -14,7 +14,7 @@ from cdzoo.flops import count_models
 NAMES = golden_names()
 # Relative to the largest magnitude of the official output. Rounding differs between machines by about 5e-6.
 TOLERANCE = 1e-4
-# Shallow networks round less, and their deep layers matter less: the order of the dates changes FC-Siam-diff by 1.5e-4 only.
+# Shallow networks accumulate less rounding error; swapping the dates changes the output of FC-Siam-diff by only 1.5e-4.
 STRICTER = {"fc_ef": 1e-5, "fc_siam_conc": 1e-5, "fc_siam_diff": 1e-5}
 LARGER_SIZES = ("mambabcd_small", "mambabcd_base", "mfvmamba_altdec")  # they repeat the blocks of mambabcd_tiny
 OF_ONE_SIZE = [name for name in NAMES if name not in LARGER_SIZES]
@@ -68,7 +68,7 @@ def test_golden_files_are_complete():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_numbers_of_parameters_are_equal(name):
+def test_parameter_counts_match_the_official_code(name):
     assert sum(p.numel() for p in on_meta(name).parameters()) == read_golden(name).params
 
 
@@ -90,7 +90,7 @@ def test_unused_parameters_are_frozen(name):
 
 
 @pytest.mark.parametrize("name", slow_unless(OF_ONE_SIZE, NAMES))
-def test_outputs_and_features_are_the_official_ones(name):
+def test_outputs_and_features_match_the_official_code(name):
     official = official_fill.fill(read_golden(name).state)
     found = errors(name, official_outputs(name, official, official_fill.images(64)))
     assert "logits" in found
@@ -99,7 +99,7 @@ def test_outputs_and_features_are_the_official_ones(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_swapped_dates_and_a_changed_weight_are_noticed(name):
+def test_comparison_detects_swapped_dates_and_changed_weights(name):
     tolerance = STRICTER.get(name, TOLERANCE)
     official = official_fill.fill(read_golden(name).state)
     swapped = errors(name, official_outputs(name, official, official_fill.images(64)[::-1]))
@@ -111,15 +111,15 @@ def test_swapped_dates_and_a_changed_weight_are_noticed(name):
 
 
 @pytest.mark.parametrize("name", slow_unless(SMALL, OF_ONE_SIZE))
-def test_multiply_adds_are_the_official_ones(name):
+def test_multiply_adds_match_the_official_code(name):
     (cost,) = count_models([name], 256)
     golden = read_golden(name)
     assert (cost.macs - cost.scan) / 1e9 == pytest.approx(golden.gmacs, rel=2e-3)
     assert cost.scan / 1e9 == pytest.approx(golden.scan_gflops, rel=1e-3)
 
 
-def test_checkpoints_of_imagenet_classifiers_fill_the_backbone():
-    """They have the keys of the encoder of ChangeMamba, except for a classifier instead of four layer norms."""
+def test_imagenet_classifier_checkpoints_load_into_the_backbone():
+    """Classifier checkpoints have the keys of the encoder of ChangeMamba, with a classifier instead of four layer norms."""
     official = official_fill.fill(read_golden("mambabcd_tiny").state)
     encoder = {key.removeprefix("encoder."): value for key, value in official.items() if key.startswith("encoder.")}
     fresh = {key for key in encoder if key.startswith("outnorm")}
@@ -140,7 +140,7 @@ def test_checkpoints_of_imagenet_classifiers_fill_the_backbone():
 
 
 class TestHelpers:
-    """A change of NumPy's generator or of the files' format fails here, not as a difference of a network."""
+    """A change of NumPy's generator or of the file format fails here instead of as a mismatch of a network."""
 
     @pytest.mark.parametrize(
         ("key", "shape", "expected"),

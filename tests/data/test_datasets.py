@@ -71,7 +71,7 @@ def placed(request, tmp_path, monkeypatch):
     return info, tmp_path / info.name
 
 
-def test_an_imitation_is_read_and_differs_from_the_original(placed):
+def test_small_copies_are_read_and_reported_as_incomplete(placed):
     info, root = placed
     splits = info.splits or {"train": 0, "val": 0, "test": 0}
     for split in splits:
@@ -142,7 +142,7 @@ def test_generated_data_sets_open_by_name(tmp_path, monkeypatch):
     assert main(["data", "info", "synthetic"]) == 0 and main(["data", "prepare", "synthetic"]) == 2
 
 
-def test_a_missing_data_set_says_how_to_get_it(tmp_path, monkeypatch, capsys):
+def test_missing_data_sets_raise_with_download_instructions(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("CDZOO_DATA", str(tmp_path))
     with pytest.raises(InputError, match="cdzoo data info levir_cd says how to get LEVIR-CD"):
         open_data(DataCfg("levir_cd"), ("train", "val"))

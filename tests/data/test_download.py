@@ -137,7 +137,7 @@ def test_archives_with_paths_outside_the_folder_raise(tmp_path, pack, name):
     assert not (tmp_path / "deep" / "out").exists() and not list(tmp_path.rglob("evil.txt"))
 
 
-def test_links_bombs_and_other_files_raise(tmp_path, monkeypatch):
+def test_archives_with_links_bombs_or_other_files_raise(tmp_path, monkeypatch):
     with tarfile.open(tmp_path / "link.tar", "w") as file:
         info = tarfile.TarInfo("link")
         info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"

@@ -32,7 +32,7 @@ def test_samples_are_collated(pair_folder):
     assert batch.target["mask"].shape == (2, 40, 40) and batch.name == ("pair_0", "pair_1")
 
 
-def test_dicts_of_users_are_converted():
+def test_user_dicts_are_converted():
     item = {"image_a": torch.zeros(3, 4, 4), "image_b": torch.ones(3, 4, 4), "mask": torch.zeros(4, 4), "name": "x"}
     sample = as_sample(item)
     assert sample.images == (item["image_a"], item["image_b"]) and sample.name == "x" and as_sample(sample) is sample

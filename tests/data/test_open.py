@@ -72,7 +72,7 @@ def test_a_folder_without_splits_is_for_training(pair_folder):
         open_data(DataCfg(str(root), exclude=("pair_[1-9]",)), ("train", "val"))
 
 
-def test_validation_pairs_may_be_elsewhere(pair_folder):
+def test_validation_pairs_in_another_folder(pair_folder):
     root, other = pair_folder(4, name="a"), pair_folder(4, 64, name="b")
     opened = open_data(DataCfg(str(root), val=str(other)), ("train", "val"))
     assert len(opened.splits["train"]) == 4 and opened.splits["val"][0].target["mask"].shape == (64, 64)

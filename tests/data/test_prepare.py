@@ -66,7 +66,7 @@ def test_a_failure_leaves_no_folder(pair_folder, tmp_path):
         write_tiles({"train": pairs[:1]}, tmp_path / "tiles", 32, progress=False)
 
 
-def test_the_command_cuts_a_folder_of_splits(pair_folder, tmp_path, capsys):
+def test_command_cuts_a_folder_of_splits(pair_folder, tmp_path, capsys):
     root = pair_folder(2, 96, name="set/train").parent
     pair_folder(1, 64, name="set/val")
     assert main(["data", "prepare", str(root), "--out", str(tmp_path / "tiles"), "--tile", "48"]) == 0

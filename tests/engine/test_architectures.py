@@ -43,7 +43,7 @@ def test_every_fusion_replaces_that_of_other_architectures(host, fusion):
     assert model.config.fusion.name == fusion
 
 
-def test_decoders_of_other_architectures_and_what_does_not_fit():
+def test_decoders_of_other_architectures_and_mismatches():
     model = cdzoo.create_model("glmamba_levir", decoder="unet")
     assert model.decoder.out_strides == (4,)
     with pytest.raises(ConfigError, match=r"needs at least two levels.*'concat' or 'abs_diff'"):

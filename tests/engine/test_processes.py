@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).with_name("two_processes.py")
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_scores_of_one(tmp_path):
+def test_two_processes_give_the_scores_of_a_single_one(tmp_path):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(SCRIPT), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -117,7 +117,7 @@ def test_resuming_requires_the_same_settings_data_and_model(tiny, samples, tmp_p
     run(tiny, samples, tmp_path, resume=True, epochs=3, progress=False, validate_every=2)
 
 
-def test_best_weights_that_a_killed_run_did_not_write_are_restored(tiny, samples, tmp_path):
+def test_best_weights_missing_after_a_kill_are_restored(tiny, samples, tmp_path):
     first = run(tiny, samples, tmp_path, epochs=1)
     kept = {name: (tmp_path / name).read_bytes() for name in ("model.safetensors", "config.json")}
     for name in (*kept, "results.json"):
@@ -160,7 +160,7 @@ def test_training_states_contain_no_pickled_code(tiny, samples, tmp_path):
     assert state.keys() == {"format", "optimizer", "scaler", "train"} and state["train"]["best"]["scores"]["images"] == 4
 
 
-def test_a_training_state_of_an_older_version_is_refused_by_name(tiny, samples, tmp_path):
+def test_training_state_of_an_older_version_raises(tiny, samples, tmp_path):
     run(tiny, samples, tmp_path)
     last = list_checkpoints(tmp_path)[-1]
     torch.save({"step": 4, "optimizer": {}, "scaler": {}, "best": {"score": -1.0}}, last / "state.pt")

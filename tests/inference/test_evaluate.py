@@ -104,7 +104,7 @@ def test_ignored_pixels_of_a_sample_are_not_counted(model, pair_folder):
 
 
 def sized(count):
-    """Samples of different sizes from 32 pixels on."""
+    """Samples of different sizes, at least 32 pixels."""
     generator = torch.Generator().manual_seed(0)
     for index in range(count):
         size = (32 + index // 15, 32 + index % 15)
@@ -112,7 +112,7 @@ def sized(count):
         yield Sample(images, {"mask": (torch.rand(size, generator=generator) > 0.5).long()}, f"s{index}")
 
 
-def test_few_samples_wait_if_all_sizes_differ():
+def test_few_samples_are_buffered_if_all_sizes_differ():
     read, most = 0, 0
 
     def reading():

@@ -29,7 +29,7 @@ def to_tensor(image):
 
 @pytest.fixture
 def local_model():
-    """Return a model whose pixels see 15 pixels around them."""
+    """Return a model with a receptive field of 15 pixels in each direction."""
     kinds = {kind: ComponentCfg(f"instance:{kind}") for kind in ("backbone", "fusion", "head")}
     config = ModelCfg(name="known", **kinds, mean=(0.5,), std=(0.5,))
     fusion, head = PerLevelFusion([AbsDiff(8)], [4]), Conv([8], [4], 1)
@@ -87,7 +87,7 @@ class TestNamedModels:
         for name in ("glmamba_tiny", "glmamba_tiny.synthetic"):
             np.testing.assert_array_equal(cdzoo.predict_pair(name, A, B).probability, expected)
 
-    def test_a_folder(self, tiny, tmp_path):
+    def test_folders_load_their_weights(self, tiny, tmp_path):
         model = tiny()
         model.save_pretrained(tmp_path / "model")
         change = cdzoo.predict_pair(f"local-dir:{tmp_path / 'model'}", A, B)
@@ -113,7 +113,7 @@ class TestThreshold:
         assert np.array_equal(change.mask, change.probability >= 0.2)
         assert np.array_equal(cdzoo.predict_pair(model, A, B, threshold=0.9).mask, change.probability >= 0.9)
 
-    def test_by_position_it_warns(self, tiny):
+    def test_positional_threshold_warns(self, tiny):
         model = tiny()
         with pytest.warns(DeprecationWarning, match="predict_pair: pass threshold=..., value_range=... by keyword") as caught:
             change = cdzoo.predict_pair(model, A, B, 0.3, None, augment="flips")

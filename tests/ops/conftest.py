@@ -19,7 +19,7 @@ def _automatic_backend(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _one_thread():
-    """The reference makes thousands of small calls; on a busy machine PyTorch's threads wait for each other at every one."""
+    """Use one thread: the reference makes thousands of small calls, and synchronizing threads at each one is slow."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""What the scan tests share: problems, and a recurrence written one step at a time."""
+"""Shared by the scan tests: inputs, and the recurrence as a plain loop over steps."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ NAMES = ScanArgs._fields
 
 
 def usable_backends() -> list[str]:
-    """Fast backends that run on CPU tensors here, one entry per instruction set: none, where nothing was compiled."""
+    """Return the fast CPU backends, one entry per instruction set; none if the library is not compiled."""
     return [f"cpu-{isa}" for isa in scan_cpu.built()] if why_not("cpu", "cpu") is None else []
 
 
 @contextmanager
 def module_of(name: str):
-    """The module of an entry of `usable_backends`, with its instruction set forced."""
+    """Return the module of an entry of `usable_backends`, with its instruction set selected."""
     backend, _, isa = name.partition("-")
     before = os.environ.get("CDZOO_SCAN_ISA")
     if isa:
@@ -36,7 +36,7 @@ def module_of(name: str):
 
 
 def map_problem(batch, height, width, channels, state, *, dtype=torch.float32, scale=1.0, decay=1.0, directions=4, seed=0):
-    """Leaf tensors for `ss2d_scan`, channels last: x, delta, A, B, C, D, delta_bias."""
+    """Return leaf tensors for `ss2d_scan`, channels last: x, delta, A, B, C, D, delta_bias."""
     gen = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
@@ -55,7 +55,7 @@ def map_problem(batch, height, width, channels, state, *, dtype=torch.float32, s
 
 
 def step_by_step(x, delta, A, B, C, D=None, delta_bias=None, delta_softplus=True, order="cross"):
-    """The definition of `ss2d_scan`, one step of the recurrence at a time."""
+    """Compute `ss2d_scan` by its definition, one step of the recurrence at a time."""
     batch, height, width, channels = x.shape
     index = scan_index(order, height, width).long()
     x, delta, B, C = x.flatten(1, 2), delta.flatten(2, 3), B.flatten(1, 2), C.flatten(1, 2)
@@ -73,6 +73,6 @@ def step_by_step(x, delta, A, B, C, D=None, delta_bias=None, delta_softplus=True
 
 
 def flat(tensors):
-    """The tensors of `map_problem` as a backend takes them."""
+    """Return the tensors of `map_problem` in the form that backends expect."""
     x, delta, A, B, C, D, bias = (None if t is None else t.detach() for t in tensors)
     return ScanArgs(x.flatten(1, 2), delta.flatten(2, 3), A, B.flatten(1, 2), C.flatten(1, 2), D, bias)

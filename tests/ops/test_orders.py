@@ -40,6 +40,6 @@ def test_tables_are_cached():
     assert scan_index("cross", 4, 5) is scan_index("cross", 4, 5)
 
 
-def test_unknown_order_lists_the_known():
+def test_unknown_order_raises_with_the_known_ones():
     with pytest.raises(ValueError, match=r"'spiral'.*corners, cross, omni"):
         scan_index("spiral", 2, 2)

@@ -1,4 +1,4 @@
-"""Each fast backend that runs here against `reference` in float64; where none was compiled only the last tests are left."""
+"""Each available fast backend compared with `reference` in float64; only the last tests run if none is compiled."""
 
 import ctypes
 import os
@@ -31,10 +31,10 @@ def compare(name, tensors, order="cross", softplus=True):
         own_grads = module.backward(grad, inputs, index, softplus, own_states)
     assert relative_error(own_y, y) <= FORWARD_TOLERANCE
     assert own_states.shape == states.shape and own_states.dtype == torch.float32
-    assert states.shape[2] == 1 or relative_error(own_states, states) <= BACKWARD_TOLERANCE  # they serve the gradients
+    assert states.shape[2] == 1 or relative_error(own_states, states) <= BACKWARD_TOLERANCE  # needed for the gradients
     for label, own, right in zip(NAMES, own_grads, grads, strict=True):
         assert (own is None) == (right is None), label
-        # Where a gradient vanishes exactly (A with one step) there is nothing to be relative to.
+        # A gradient that is exactly zero (A with one step) has no relative error.
         if own is not None and right.abs().max() > 0:
             assert relative_error(own, right) <= BACKWARD_TOLERANCE, label
 
@@ -74,7 +74,7 @@ def test_agrees_over_shapes_and_ranges(name, size, state, steps, decay, seed):
 
 @backends
 def test_long_memory_does_not_drift(name):
-    """4,096 steps that forget almost nothing: errors of the decay add up here if anywhere."""
+    """4,096 steps with decays close to 1, over which rounding errors of the decay accumulate."""
     tensors = map_problem(1, 64, 64, 16, 2, decay=1e-3)
     with torch.no_grad():
         tensors[1] -= 4
@@ -95,7 +95,7 @@ def test_large_values_stay_finite(name, steps, decay):
 
 
 @backends
-def test_a_nan_is_not_swallowed(name):
+def test_nan_inputs_give_nan_outputs(name):
     for place in (0, 1):
         inputs, index = flat(map_problem(1, 3, 3, 5, 4)), scan_index("cross", 3, 3)
         inputs[place][..., 4, 2] = float("nan")
@@ -106,8 +106,8 @@ def test_a_nan_is_not_swallowed(name):
 
 @backends
 @pytest.mark.parametrize("exponent", [125.9, 126.1, 5000.0])
-def test_one_steep_step_among_gentle_ones(name, exponent):
-    """Exponents beyond 126 are held; a chunk of steps is computed the other way if one channel has one."""
+def test_single_large_step_among_small_ones(name, exponent):
+    """Exponents beyond 126 are clamped; a chunk of steps takes the slower path if any channel has one."""
     tensors = map_problem(1, 10, 20, 40, 16)
     with torch.no_grad():
         tensors[1].abs_()
@@ -142,8 +142,8 @@ def test_results_do_not_depend_on_threads(name, size, openmp, monkeypatch):
 
 
 @backends
-def test_the_kernel_runs_on_the_threads_it_is_given(name, monkeypatch):
-    """One thread that comes alone does the work of all that were asked for."""
+def test_kernel_runs_on_any_number_of_threads(name, monkeypatch):
+    """A single thread does the work of all requested threads."""
     asked = []
 
     @ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint)
@@ -166,13 +166,13 @@ def test_the_kernel_runs_on_the_threads_it_is_given(name, monkeypatch):
 
 
 @pytest.mark.skipif("OpenMP" not in torch.__config__.parallel_info() or sys.platform != "linux", reason="no OpenMP to share")
-def test_the_threads_are_those_of_torch():
+def test_kernel_uses_the_threads_of_torch():
     assert scan_cpu._region() is not None
 
 
 @pytest.mark.skipif(not hasattr(os, "fork") or not usable_backends(), reason="no fork, or no native library")
-def test_a_forked_process_does_not_wait_for_threads_that_it_has_not():
-    """PyTorch's own operators would, hence the comparison without them."""
+def test_forked_process_does_not_wait_for_threads_of_its_parent():
+    """PyTorch's own operators would wait, so the comparison does not use them."""
     lines = [
         "import os, sys, torch",
         "from cdzoo.ops import set_scan_backend, ss2d_scan",
@@ -190,10 +190,10 @@ def test_a_forked_process_does_not_wait_for_threads_that_it_has_not():
 
 @backends
 def test_the_exponential_is_right_over_its_whole_range(name):
-    """Two steps of which only the first has an input: the second output is the decay and nothing else."""
+    """Two steps, only the first with an input, so that the second output is the decay alone."""
     channels = 4096
     exponents = -torch.linspace(0, 86, channels, dtype=torch.float64)  # 2^-124, above the smallest normal numbers
-    for step in (1.0, 3.0):  # with 3, some exponents of a block pass what needs no holding
+    for step in (1.0, 3.0):  # with 3, some exponents of a block exceed the limit of the fast path
         A = (exponents / step).float().view(1, channels, 1)
         x, delta, ones = torch.ones(1, 2, channels), torch.full((1, 1, 2, channels), step), torch.ones(1, 2, 1, 1)
         B = torch.tensor([1 / step, 0.0]).view(1, 2, 1, 1)
@@ -216,7 +216,7 @@ def test_empty_batch(name):
 
 
 @backends
-def test_wrong_tensors_are_refused_not_read(name):
+def test_invalid_tensors_raise_before_they_are_read(name):
     inputs, index = flat(map_problem(1, 3, 3, 5, 2)), scan_index("cross", 3, 3)
     with module_of(name) as module:
         with pytest.raises(ValueError, match="float32"):

@@ -1,4 +1,4 @@
-"""The benchmarks of the scan run, and measure what they say."""
+"""The scan benchmarks run, and their alternatives compute the same function."""
 
 import importlib
 import json
@@ -19,7 +19,7 @@ SCRIPT = Path(cdzoo.__file__).parents[1] / "benchmarks" / "scan.py"
 
 
 @pytest.mark.slow
-def test_it_times_every_backend_on_the_same_case(tmp_path):
+def test_times_every_backend_on_the_same_case(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}
     words = [sys.executable, str(SCRIPT), "--quick", "--out", str(tmp_path / "scan.json")]
     done = subprocess.run(words, env=env, capture_output=True, text=True)
@@ -37,8 +37,8 @@ def test_it_times_every_backend_on_the_same_case(tmp_path):
         assert case[mode]["reference"]["speedup_over_reference"] == 1
 
 
-def test_the_published_algorithm_is_the_same_function(monkeypatch):
-    """A faster rival would be no comparison if it computed something else."""
+def test_published_algorithm_gives_the_same_results(monkeypatch):
+    """A comparison of times requires equal results."""
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     scan = importlib.import_module("scan")
     (tensors,) = scan.make(scan.Case("check", 2, 4, ((12, 5),)), "cpu")
@@ -46,7 +46,7 @@ def test_the_published_algorithm_is_the_same_function(monkeypatch):
         torch.testing.assert_close(scan.published(*tensors), ss2d_scan(*tensors), rtol=1e-5, atol=1e-5)
 
 
-def test_vmamba_way_is_the_same_function(monkeypatch):
+def test_vmamba_layout_gives_the_same_results(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     module = importlib.import_module("scan_cuda")
     args = module.problem(2, 4, 6, 3, torch.float32, "cpu")
@@ -55,7 +55,7 @@ def test_vmamba_way_is_the_same_function(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_gpu_script_runs_on_a_cpu_within_its_budget(tmp_path):
+def test_gpu_script_runs_on_the_cpu_within_its_budget(tmp_path):
     env = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}
     words = [sys.executable, str(SCRIPT.with_name("scan_cuda.py")), "--device", "cpu", "--quick", "--budget", "4"]
     done = subprocess.run([*words, "--out", str(tmp_path / "scan.json")], env=env, capture_output=True, text=True)
@@ -68,7 +68,7 @@ def test_the_gpu_script_runs_on_a_cpu_within_its_budget(tmp_path):
 
 
 @pytest.mark.parametrize("form", ["wheel", "module", "built", "none"])
-def test_a_compiled_rival_is_taken_and_not_built_again(form, tmp_path, monkeypatch):
+def test_existing_mamba_ssm_module_is_not_rebuilt(form, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPT.parent))
     module = importlib.import_module("mamba_ssm_kernel")
     wheels, into = tmp_path / "wheels", tmp_path / "into"

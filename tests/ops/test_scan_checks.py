@@ -22,7 +22,7 @@ def sequence_args():
 
 
 def operators():
-    """Name -> the arguments of a good call and a function that makes it."""
+    """Return the arguments of a valid call and the function to call, by name of the operator."""
     return {
         "ss2d_scan": (map_args(), lambda t: library.ss2d_scan_op(*t, True, "cross", True)),
         "ss2d_scan_backward": (
@@ -42,7 +42,7 @@ CUTS = [(place, axis) for place, dims in enumerate((4, 5, 3, 5, 5, 2, 2)) for ax
 
 @pytest.mark.parametrize("operator", operators())
 @pytest.mark.parametrize(("place", "axis"), CUTS)
-def test_a_tensor_that_is_too_small_is_an_error(operator, place, axis):
+def test_too_small_tensors_raise(operator, place, axis):
     tensors, call = operators()[operator]
     if axis >= tensors[place].dim():
         pytest.skip("sequences have fewer axes")
@@ -54,7 +54,7 @@ def test_a_tensor_that_is_too_small_is_an_error(operator, place, axis):
 
 @pytest.mark.parametrize("operator", operators())
 @pytest.mark.parametrize("place", range(7))
-def test_a_missing_axis_or_a_wrong_type_names_the_argument(operator, place):
+def test_missing_axes_and_wrong_types_raise_with_the_argument(operator, place):
     tensors, call = operators()[operator]
     name = "u" if place == 0 and operator.startswith("selective") else NAMES[place]
     for wrong in (tensors[place][0], tensors[place].long(), tensors[place].to(torch.complex64)):
@@ -63,7 +63,7 @@ def test_a_missing_axis_or_a_wrong_type_names_the_argument(operator, place):
 
 
 @pytest.mark.parametrize("operator", ["ss2d_scan_backward", "selective_scan_backward"])
-def test_the_gradient_and_the_states_are_checked_too(operator):
+def test_gradients_and_states_are_checked(operator):
     maps = operator.startswith("ss2d")
     tensors = map_args() if maps else sequence_args()
     call = library.ss2d_scan_backward_op if maps else library.selective_scan_backward_op

@@ -26,7 +26,7 @@ def block(name):
 
 @pytest.fixture
 def graphs():
-    """A compiler backend that keeps the forward and backward graphs, and the list that they go to."""
+    """Return a compiler backend that records the forward and backward graphs, and the list of graphs."""
     torch._dynamo.reset()
     kept = []
 
@@ -56,8 +56,8 @@ def test_a_block_is_one_graph_without_copies(name, graphs):
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_the_scan_gets_maps_as_they_are_stored(name, graphs):
-    """The operator makes contiguous what is not; x and delta are, so that it copies only the small projections B and C."""
+def test_scan_receives_maps_without_copies(name, graphs):
+    """The operator copies tensors that are not contiguous: only the small projections B and C, as x and delta are contiguous."""
     backend, kept = graphs
     torch.compile(block(name), backend=backend, fullgraph=True)(torch.randn(2, 6, 8, 16))
     (node,) = (n for n in kept[0].nodes if n.op == "call_function" and "ss2d_scan" in str(n.target))

@@ -1,4 +1,4 @@
-"""Which backend runs: the automatic choice, overrides, and what is said when one cannot be used."""
+"""Choice of the backend: automatic, overridden, and the reasons given for unusable ones."""
 
 import logging
 import subprocess
@@ -67,7 +67,7 @@ def test_float64_always_runs_on_reference():
     assert backends.backend_for("cpu", torch.float64) is scan_reference
 
 
-def test_reference_in_place_of_native_says_so_once(monkeypatch, caplog):
+def test_falling_back_to_reference_warns_once(monkeypatch, caplog):
     monkeypatch.setattr(scan_cpu, "unavailable", lambda: "not built; run `python -m cdzoo.ops.build`")
     with caplog.at_level(logging.WARNING, logger="cdzoo.ops"):
         for _ in range(2):
@@ -94,7 +94,7 @@ def test_a_wrong_backend_fails_its_self_check(monkeypatch):
     assert backends.choose("cpu") == "reference"
 
 
-def test_a_backend_that_crashes_is_only_a_reason(monkeypatch):
+def test_crashing_backend_is_listed_as_unusable(monkeypatch):
     def load(name):
         raise OSError("libcudart.so.99: cannot open shared object file")
 
@@ -102,12 +102,12 @@ def test_a_backend_that_crashes_is_only_a_reason(monkeypatch):
     assert "libcudart.so.99" in backends.why_not("cpu", "cpu")
 
 
-def test_missing_library_names_the_command(monkeypatch, tmp_path):
+def test_missing_library_raises_with_the_build_command(monkeypatch, tmp_path):
     monkeypatch.setattr(scan_cpu, "library_path", lambda isa: tmp_path / f"{isa}.so")
     assert "python -m cdzoo.ops.build" in scan_cpu.unavailable()
 
 
-def test_foreign_files_are_refused(monkeypatch, tmp_path):
+def test_other_shared_libraries_are_rejected(monkeypatch, tmp_path):
     for isa in ("avx512", "avx2", "base"):
         (tmp_path / f"{isa}.so").write_bytes(b"not a library")
     monkeypatch.setattr(scan_cpu, "library_path", lambda isa: tmp_path / f"{isa}.so")
@@ -115,7 +115,7 @@ def test_foreign_files_are_refused(monkeypatch, tmp_path):
 
 
 @native
-def test_a_library_of_another_version_is_refused(monkeypatch):
+def test_library_of_another_version_is_rejected(monkeypatch):
     monkeypatch.setattr(scan_cpu, "_ABI", 999)
     scan_cpu._open.cache_clear()
     try:
@@ -124,12 +124,12 @@ def test_a_library_of_another_version_is_refused(monkeypatch):
         scan_cpu._open.cache_clear()
 
 
-def test_isa_that_the_cpu_lacks(monkeypatch):
+def test_unsupported_instruction_set_raises(monkeypatch):
     monkeypatch.setenv("CDZOO_SCAN_ISA", "altivec")
     assert "CDZOO_SCAN_ISA=altivec" in scan_cpu.unavailable()
 
 
-def test_no_compiler_is_a_clear_error(monkeypatch, tmp_path):
+def test_missing_compiler_raises(monkeypatch, tmp_path):
     monkeypatch.setenv("CXX", "no-such-compiler")
     with pytest.raises(build.BuildError, match="install one"):
         build.build(tmp_path)
@@ -145,7 +145,7 @@ def test_build_makes_a_library_that_loads(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == {p.name for p in made}
 
 
-def test_import_is_silent_and_light():
+def test_import_prints_nothing_and_is_fast():
     code = (
         "import sys, cdzoo.ops; bad = [m for m in ('triton', 'mamba_ssm', 'cdzoo.ops.scan_triton', 'ctypes.util')"
         " if m in sys.modules and m.startswith('cdzoo')]; assert not bad, bad"

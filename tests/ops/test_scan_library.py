@@ -80,7 +80,7 @@ def test_states_are_saved_only_for_gradients(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_types_store_and_fp32_computes(dtype):
+def test_half_precision_maps_are_computed_in_fp32(dtype):
     tensors = [t.detach().to(dtype).requires_grad_() for t in map_problem(2, 9, 9, 6, 4)]
     full = [t.detach().float().requires_grad_() for t in tensors]
     y, expected = ss2d_scan(*tensors), ss2d_scan(*full)
@@ -90,7 +90,7 @@ def test_half_types_store_and_fp32_computes(dtype):
     assert all(g.dtype == dtype and torch.equal(g, w.to(dtype)) for g, w in zip(grads, wanted, strict=True))
 
 
-def test_autocast_does_not_reach_inside():
+def test_autocast_does_not_affect_the_scan():
     tensors = [t.detach() for t in map_problem(1, 9, 9, 6, 4)]
     from cdzoo.ops import set_scan_backend
 
@@ -112,7 +112,7 @@ def test_channels_first_is_the_same_scan():
     ("place", "shape", "words"),
     [(1, (3, 1, 4, 4, 2), r"delta must be \(K, B, H, W, Dm\)"), (3, (1, 4, 4, 4, 9), "B must be"), (5, (4, 3), "D must be")],
 )
-def test_shape_errors_name_the_argument(place, shape, words):
+def test_invalid_shapes_raise_with_the_argument(place, shape, words):
     tensors = [t.detach() for t in map_problem(1, 4, 4, 2, 2)]
     tensors[place] = torch.zeros(shape)
     with pytest.raises(ValueError, match=words):

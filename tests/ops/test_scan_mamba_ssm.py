@@ -1,4 +1,4 @@
-"""The `mamba_ssm` backend against a stand-in of its compiled extension, which checks what it is given as the extension does."""
+"""The `mamba_ssm` backend with a fake of its compiled extension that checks its arguments as the extension does."""
 
 import pytest
 import torch
@@ -89,7 +89,7 @@ def test_agrees_with_reference(extension, size, order, everything):
     expected = scan_reference.backward(grad.double(), exact, index, everything, states)
     own_y, own_states = scan_mamba_ssm.forward(args, index, everything, True)
     assert relative_error(own_y, y) < 1e-5
-    assert own_states.shape == states.shape and own_states.isnan().all()  # nothing else can go on from the extension's states
+    assert own_states.shape == states.shape and own_states.isnan().all()  # only the extension itself can continue from its states
     grads = scan_mamba_ssm.backward(grad, args, index, everything, own_states)
     for name, own, right in zip(NAMES, grads, expected, strict=True):
         assert (own is None) == (right is None), name
@@ -98,7 +98,7 @@ def test_agrees_with_reference(extension, size, order, everything):
     assert extension.calls == ["fwd", "fwd", "bwd"]
 
 
-def test_an_extension_that_does_not_run_is_a_reason(monkeypatch):
+def test_failing_extension_is_listed_as_unusable(monkeypatch):
     def broken():
         raise ImportError("libcudart.so.12: cannot open shared object file")
 

@@ -41,7 +41,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def interpreted():
-    """Results of all cases of triton_cases.py, from one process whose Triton interprets kernels."""
+    """Return the results of all cases of triton_cases.py, from a process in which Triton interprets kernels."""
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
     script = Path(__file__).with_name("triton_cases.py")
@@ -50,7 +50,7 @@ def interpreted():
     return json.loads(done.stdout)
 
 
-def test_every_interpreted_case_is_looked_at(interpreted):
+def test_every_interpreted_case_is_checked(interpreted):
     assert list(interpreted) == CASES
 
 
@@ -64,12 +64,12 @@ def test_interpreted_kernels_agree_with_float64(name, interpreted):
     [
         (1, 32, 4096, 64, False),  # four warps: as many segments as there are chunks
         (2, 192, 4096, 22, False),
-        (200, 192, 4096, 1, True),  # one direction alone fills the card
-        (64, 32, 49, 1, False),  # a single chunk cannot be cut
+        (200, 192, 4096, 1, True),  # a single direction already fills the GPU
+        (64, 32, 49, 1, False),  # a single chunk cannot be split
         (8, 1280, 16384, 4, True),  # a map per direction would take 2.7 GB
     ],
 )
-def test_plan(batch, channels, length, segments, one_by_one):
+def test_launch_plan(batch, channels, length, segments, one_by_one):
     tile = triton_tiles.Tile(4, 4, 1, 1, 2)
     plan = scan_triton.plan(batch, 4, length, channels, tile, 132 * 8)
     assert (plan.segments, plan.one_by_one) == (segments, one_by_one)
@@ -103,7 +103,7 @@ for entry in scan_static.report([{capability}], ({state},), ["{dtype}"]):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Triton compiles for NVIDIA devices on Linux only")
 @pytest.mark.skipif(int(triton.__version__.split(".")[1]) < 4, reason="triton before 3.4 has another compiler interface")
 @pytest.mark.parametrize(("capability", "state", "dtype"), [(80, 1, "fp32"), (90, 16, "bf16")])
-def test_kernels_compile_without_spills_for_a_gpu_that_is_not_there(capability, state, dtype, tmp_path):
+def test_kernels_compile_without_spills_for_absent_gpus(capability, state, dtype, tmp_path):
     """The interpreter runs Python; types, shapes, layouts and registers are checked by the compiler."""
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"} | {"TRITON_CACHE_DIR": str(tmp_path)}
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
@@ -114,7 +114,7 @@ def test_kernels_compile_without_spills_for_a_gpu_that_is_not_there(capability, 
     kernels = [line for line in lines if len(line) == 4]
     assert [line[0] for line in kernels] == ["segment_ends", "carry", "outputs", "segment_ends", "carry", "gradients"]
     assert all(line[2:] == ["0", "0"] for line in kernels), done.stdout
-    # The kernels before these, which exchanged states through shared memory, are kept in the report as a baseline.
+    # The previous kernels, which exchanged states through shared memory, remain in the report as a baseline.
     baseline = json.loads((ROOT / "benchmarks" / "results" / "scan_static_baseline.json").read_text())["passes"]
     for line in lines:
         if len(line) == 2:
@@ -122,7 +122,7 @@ def test_kernels_compile_without_spills_for_a_gpu_that_is_not_there(capability, 
             assert float(line[1]) <= before["instructions_per_element_and_state"] / 2
 
 
-def test_it_is_not_chosen_without_a_gpu():
+def test_triton_is_not_chosen_without_a_gpu():
     if not torch.cuda.is_available():
         assert "CUDA device" in scan_triton.unavailable()
 

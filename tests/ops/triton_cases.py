@@ -1,6 +1,6 @@
 """Cases of the Triton kernels for the interpreter; run as a script, it prints the result of each case as JSON.
 
-Triton decides when it is imported whether kernels are interpreted, hence a process of their own.
+Triton decides at import whether kernels are interpreted, so the cases run in a separate process.
 """
 
 import json
@@ -104,7 +104,7 @@ def steep_case():
 
 
 def storage_case(dtype, programs):
-    """Half-precision maps are read and written as they are: the same as fp32 arithmetic on them, rounded once."""
+    """Half-precision maps are read and written directly: the result equals fp32 arithmetic on them, rounded once."""
     args, index = problem(1, 5, 3, 4, 2, True)
     half = args._replace(**{name: getattr(args, name).to(dtype) for name in ("x", "delta", "B", "C")})
     full = ScanArgs(*(t.float() for t in half))
@@ -112,7 +112,7 @@ def storage_case(dtype, programs):
     y, _, grads = run(half, index, True, grad, programs)
     wide_y, _, wide = run(full, index, True, grad.float(), programs)
     stored = ("y", "x", "delta", "B", "C")
-    # The interpreter cuts a number short where a GPU rounds it to bfloat16.
+    # The interpreter truncates to bfloat16, while a GPU rounds.
     allowed = 2**-7 if dtype == torch.bfloat16 else 0.0
     wrong = []
     for name, own, right in zip(("y", *NAMES), (y, *grads), (wide_y, *wide), strict=True):
@@ -124,7 +124,7 @@ def storage_case(dtype, programs):
 
 
 def special_case():
-    """NaN and infinities end up where `reference` puts them."""
+    """NaN and infinities occur at the same positions as in `reference`."""
     wrong = []
     for place in ("x", "delta", "B"):
         for value in (float("nan"), float("inf"), float("-inf")):
@@ -139,7 +139,7 @@ def special_case():
 
 
 def tiles_case():
-    """Every tile that may be chosen computes the same."""
+    """All tile sizes give the same results."""
     wrong = {}
     for state in (1, 4, 16):
         args, index = problem(1, 5, 2, state, 1, True)
@@ -152,7 +152,7 @@ def tiles_case():
 
 
 def tuning_case():
-    """The fastest candidate is stored and used; what is left of the measurement is nothing."""
+    """The fastest candidate is stored and used, and tuning leaves no other state."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder
         device, times = torch.device("cpu"), iter([3.0, 1.0, 2.0, 1.0, 2.0, 3.0, 2.0, 1.0])

@@ -68,7 +68,7 @@ def test_a_failed_scene_is_reported_and_the_others_are_predicted(manifest, weigh
     assert main(["predict", "--manifest", str(path), "--model", weights]) == 1
     captured = capsys.readouterr()
     assert "m1.tif: failed: " in captured.out and "b1.tif: cannot be read" in captured.out
-    assert "1 of 3 scenes failed; the same command tries them again" in captured.err
+    assert "1 of 3 scenes failed; run the same command again to retry them" in captured.err
     assert sorted(maps(tmp_path / "maps")) == ["m0.tif", "m2.tif"]
 
 

@@ -122,7 +122,7 @@ class TestAlignment:
             ("EPSG:3857", 0.9, 50.0),
         ],
     )
-    def test_the_square_is_found_at_its_coordinates(self, detector, raster, tmp_path, crs, resolution, offset):
+    def test_changed_square_is_detected_at_its_coordinates(self, detector, raster, tmp_path, crs, resolution, offset):
         predict_scene(detector(), *self.pair(raster, crs, resolution, offset), tmp_path / "c.tif", SMALL)
         found = read(tmp_path / "c.tif")
         expected = np.zeros((300, 400), bool)
@@ -154,7 +154,7 @@ class TestNodata:
         assert ((found == 255) == hole).all() and ((found == 1) == (truth == 1) & ~hole).all()
         assert ((read(result.probability) == 255) == hole).all() and result.pixels == (~hole).sum()
 
-    def test_alpha_and_nan(self, detector, raster, tmp_path, scene):
+    def test_alpha_and_nan_are_nodata(self, detector, raster, tmp_path, scene):
         before, after, _truth = scene
         alpha = np.full((*before.shape[:2], 1), 255, np.uint8)
         alpha[:30] = 0
@@ -246,7 +246,7 @@ class TestInterruption:
         assert result.resumed == 0 and result.changed == result.pixels
 
     @pytest.mark.slow
-    def test_sigkill(self, raster, tmp_path):
+    def test_killed_runs_resume(self, raster, tmp_path):
         scene = SyntheticScenes(1, size=(900, 512), seed=3, unchanged=0)[0]
         paths = [raster(f"{date}.tif", image.permute(1, 2, 0).numpy()) for date, image in enumerate(scene.images)]
         words = [sys.executable, "-m", "cdzoo", "predict", *map(str, paths), "--tile", "192", "--overlap", "64"]
@@ -266,7 +266,7 @@ class TestInterruption:
 
 class TestAugmentation:
     @pytest.mark.parametrize("mode", ["flips", "swap", "all"])
-    def test_it_is_the_mean_over_its_views(self, raster, scene, tmp_path, mode):
+    def test_prediction_is_the_mean_over_the_augmented_views(self, raster, scene, tmp_path, mode):
         model = cdzoo.create_model("glmamba_tiny", pretrained=True).eval()
         before, after = (image[:96, :128] for image in scene[:2])
         cfg = SceneCfg(tile=128, overlap=32, augment=mode, probability="float32", progress=False)
@@ -375,7 +375,7 @@ def test_settings_offer_every_augmentation_and_are_importable_without_torch():
 
 
 @pytest.mark.slow
-def test_the_benchmark_runs(tmp_path):
+def test_scene_benchmark_runs(tmp_path):
     script = Path(cdzoo.__file__).parents[1] / "benchmarks" / "scene.py"
     env = {**os.environ, "PYTHONPATH": str(script.parents[1])}
     words = [sys.executable, str(script), "--quick", "--out", str(tmp_path / "scene.json")]

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def tool():
     spec = importlib.util.spec_from_file_location("fig9_tool", ROOT / "tools" / "fig9.py")
-    module = sys.modules["fig9_tool"] = importlib.util.module_from_spec(spec)  # dataclasses look up their types there
+    module = sys.modules["fig9_tool"] = importlib.util.module_from_spec(spec)  # dataclasses look up their types in sys.modules
     spec.loader.exec_module(module)
     return module
 

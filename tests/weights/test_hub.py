@@ -1,4 +1,4 @@
-"""Publishing and fetching through the real client, against the Hub of the tests."""
+"""Upload and download with the real client, against a local Hub."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ def requests(hub, *methods):
 
 
 @pytest.mark.parametrize("name", architectures())
-def test_every_architecture_comes_back_bit_for_bit(hub, name):
+def test_every_architecture_round_trips_bit_for_bit(hub, name):
     model = fill(cdzoo.create_model(name, **shrunk(name))).eval()
     commit = model.push_to_hub(f"{USER}/{name}")
     loaded = cdzoo.create_model(f"hf-hub:{USER}/{name}@{commit}").eval()
@@ -40,13 +40,13 @@ def test_every_architecture_comes_back_bit_for_bit(hub, name):
     assert loaded.config == model.config
 
 
-def test_what_is_published_is_the_model_and_its_card(hub, published):
+def test_push_uploads_the_model_and_its_card(hub, published):
     assert set(hub.repos[NAME].commits[published[1]]) == {".gitattributes", "config.json", "model.safetensors", "README.md"}
     card = hub.repos[NAME].commits[published[1]]["README.md"].decode()
     assert card.startswith("---\nlicense: apache-2.0") and "glmamba_tiny" in card
 
 
-def test_a_revision_stays_what_it_was(hub, published, tiny, pair):
+def test_revisions_load_their_own_weights(hub, published, tiny, pair):
     model, first = published
     other = fill(tiny(fusion="sum")).eval()
     second = other.push_to_hub(NAME)
@@ -56,13 +56,13 @@ def test_a_revision_stays_what_it_was(hub, published, tiny, pair):
             assert torch.equal(cdzoo.create_model(f"hf-hub:{NAME}{revision}").eval()(*pair), expected(*pair))
 
 
-def test_branches(hub, published, tiny):
+def test_push_to_a_branch(hub, published, tiny):
     commit = tiny(fusion="sum").push_to_hub(NAME, revision="experiment")
     assert hub.repos[NAME].branches == {"main": published[1], "experiment": commit}
     assert cdzoo.create_model(f"hf-hub:{NAME}@experiment").config.fusion.name == "sum"
 
 
-def test_a_known_commit_is_not_asked_for_again(hub, published):
+def test_cached_commits_need_no_requests(hub, published):
     source = f"hf-hub:{NAME}@{published[1]}"
     cdzoo.create_model(source)
     hub.log.clear()
@@ -72,7 +72,7 @@ def test_a_known_commit_is_not_asked_for_again(hub, published):
     assert hub.log == [("HEAD", f"/{NAME}/resolve/main/config.json")]
 
 
-def test_offline_the_cache_serves(hub, published, monkeypatch, pair):
+def test_offline_mode_loads_from_the_cache(hub, published, monkeypatch, pair):
     import huggingface_hub.constants as constants
 
     cdzoo.create_model(f"hf-hub:{NAME}")
@@ -85,8 +85,8 @@ def test_offline_the_cache_serves(hub, published, monkeypatch, pair):
         cdzoo.create_model("hf-hub:nobody/nothing@v1")
 
 
-def test_environment_variables_of_the_hub_are_heeded(hub, published, tmp_path):
-    """In a process of its own: HF_ENDPOINT, HF_HOME, HF_TOKEN, then HF_HUB_OFFLINE."""
+def test_hub_environment_variables_are_honored(hub, published, tmp_path):
+    """In a separate process: HF_ENDPOINT, HF_HOME, HF_TOKEN, then HF_HUB_OFFLINE."""
     code = f"import cdzoo; cdzoo.create_model('hf-hub:{NAME}'); print('loaded')"
     env = {**os.environ, "HF_HOME": str(tmp_path / "home"), "PYTHONPATH": str(Path(cdzoo.__file__).parents[1])}
     env |= {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN}
@@ -98,8 +98,10 @@ def test_environment_variables_of_the_hub_are_heeded(hub, published, tmp_path):
 
 
 class TestFailures:
-    def test_what_is_not_there_is_named(self, hub, published):
-        with pytest.raises(WeightsError, match=r"hf-hub:someone/none could not be downloaded: there is no such repo.*hf auth"):
+    def test_missing_repositories_revisions_and_files_are_named(self, hub, published):
+        with pytest.raises(
+            WeightsError, match=r"hf-hub:someone/none could not be downloaded: the repository does not exist.*hf auth"
+        ):
             cdzoo.create_model("hf-hub:someone/none")
         with pytest.raises(WeightsError, match=r"hf-hub:someone/model@v9 could not be downloaded: .*(404|Revision)"):
             cdzoo.create_model(f"hf-hub:{NAME}@v9")
@@ -110,38 +112,38 @@ class TestFailures:
             with pytest.raises(WeightsError, match="expected owner/name"):
                 cdzoo.weights.hub.download(source, "config.json")
 
-    def test_a_private_repository_needs_the_token(self, hub, published, monkeypatch):
+    def test_private_repositories_require_a_token(self, hub, published, monkeypatch):
         hub.repos[NAME].private = True
         cdzoo.create_model(f"hf-hub:{NAME}@{published[1]}")
         monkeypatch.setenv("HF_TOKEN", "wrong")
-        with pytest.raises(WeightsError, match="not yours to see; log in"):
+        with pytest.raises(WeightsError, match="you have no access to it; log in"):
             cdzoo.create_model(f"hf-hub:{NAME}")
 
-    def test_publishing_needs_the_token(self, hub, tiny, monkeypatch):
+    def test_pushing_requires_a_token(self, hub, tiny, monkeypatch):
         monkeypatch.setenv("HF_TOKEN", "wrong")
         with pytest.raises(WeightsError, match=r"hf-hub:someone/model was refused \(401\): log in with a token"):
             tiny().push_to_hub(NAME)
         assert hub.repos == {}
 
     @pytest.mark.parametrize("status", [500, 503])
-    def test_a_failing_server_is_asked_again(self, hub, published, status, pair):
+    def test_server_errors_are_retried(self, hub, published, status, pair):
         hub.fail("GET", "model.safetensors", status, times=2)
         with torch.no_grad():
             assert torch.equal(cdzoo.create_model(f"hf-hub:{NAME}").eval()(*pair), published[0](*pair))
         assert requests(hub, "GET").count(f"/{NAME}/resolve/{published[1]}/model.safetensors") == 3
 
-    def test_a_server_that_keeps_failing_is_given_up(self, hub, published, tmp_path):
+    def test_persistent_server_errors_raise(self, hub, published, tmp_path):
         hub.fail("GET", "model.safetensors", 502, times=100)
         with pytest.raises(WeightsError, match=r"hf-hub:someone/model@\w+ failed: .*502"):
             cdzoo.create_model(f"hf-hub:{NAME}")
         assert not list((tmp_path / "hub_cache").rglob("snapshots/*/model.safetensors"))
 
-    def test_a_download_that_is_cut_off_is_continued(self, hub, published, pair):
+    def test_truncated_downloads_are_resumed(self, hub, published, pair):
         hub.truncate("model.safetensors")
         with torch.no_grad():
             assert torch.equal(cdzoo.create_model(f"hf-hub:{NAME}").eval()(*pair), published[0](*pair))
 
-    def test_a_download_that_is_always_cut_off_leaves_no_half_file(self, hub, published, tmp_path):
+    def test_persistently_truncated_downloads_leave_no_partial_file(self, hub, published, tmp_path):
         hub.truncate("model.safetensors", times=1000)
         with pytest.raises(WeightsError, match="could not be downloaded"):
             cdzoo.weights.hub.pull(NAME, tmp_path / "model")
@@ -149,7 +151,7 @@ class TestFailures:
         assert not list((tmp_path / "hub_cache").rglob("snapshots/*/model.safetensors"))
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(".model")]
 
-    def test_a_file_that_was_damaged_in_the_cache_is_not_used(self, hub, published, tmp_path):
+    def test_damaged_files_in_the_cache_raise(self, hub, published, tmp_path):
         cdzoo.create_model(f"hf-hub:{NAME}")
         (weights,) = (tmp_path / "hub_cache").rglob("snapshots/*/model.safetensors")
         data = bytearray(weights.read_bytes())
@@ -178,18 +180,18 @@ class TestCommands:
         assert main(["pull", NAME, "-o", str(tmp_path / "copy")]) == 2
         assert "already exists" in capsys.readouterr().err
 
-    def test_a_private_one(self, hub, tiny, tmp_path):
+    def test_push_to_a_private_repository(self, hub, tiny, tmp_path):
         tiny().save_pretrained(tmp_path / "run")
         assert main(["push", str(tmp_path / "run"), NAME, "--private"]) == 0
         assert hub.repos[NAME].private
 
-    def test_a_folder_without_a_model_is_not_published(self, hub, tmp_path, capsys):
+    def test_folders_without_a_model_are_not_pushed(self, hub, tmp_path, capsys):
         assert main(["push", str(tmp_path), NAME]) == 2
         assert "config.json" in capsys.readouterr().err and hub.log == []
         with pytest.raises(InputError, match="no model to publish"):
             cdzoo.weights.hub.push(tmp_path, NAME)
 
-    def test_pull_from_the_cache_when_offline_and_not_from_a_server_that_fails(self, hub, published, tmp_path, monkeypatch):
+    def test_pull_uses_the_cache_only_when_offline(self, hub, published, tmp_path, monkeypatch):
         import huggingface_hub.constants as constants
 
         assert main(["pull", NAME]) == 0

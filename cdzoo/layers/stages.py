@@ -1,0 +1,54 @@
+"""`StagedBackbone`: base class of backbones whose stages halve the resolution."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from cdzoo.components import Backbone
+from cdzoo.errors import ConfigError
+
+
+class StagedBackbone(Backbone):
+    """Backbone with one level per stage, at strides 4, 8, 16, ...
+
+    Subclasses assign `stages`.
+
+    Args:
+        name: Registered name of the backbone, used in messages.
+        in_chans: Number of input channels.
+        channels: Number of channels per stage.
+        depths: Number of blocks per stage.
+        drop_path: Stochastic depth rate of the last block.
+        pad_multiple: H and W must be multiples of this; the coarsest stride by default.
+
+    Raises:
+        ConfigError: `depths` is empty or has values below 1, or `drop_path` is not in [0, 1).
+    """
+
+    stages: nn.ModuleList
+
+    def __init__(
+        self,
+        name: str,
+        in_chans: int,
+        channels: Sequence[int],
+        depths: Sequence[int],
+        drop_path: float,
+        pad_multiple: int | None = None,
+    ) -> None:
+        if not depths or any(depth < 1 for depth in depths):
+            raise ConfigError(f"backbone {name}: depths must be positive integers, one per stage, got {tuple(depths)}")
+        if not 0 <= drop_path < 1:
+            raise ConfigError(f"backbone {name}: drop_path must be in [0, 1), got {drop_path}")
+        strides, stages = zip(*((4 * 2**i, f"stages.{i}") for i in range(len(depths))), strict=True)
+        super().__init__(in_chans, channels, strides, pad_multiple, stages)
+
+    def run_stages(self, x: Tensor) -> list[Tensor]:
+        """Return the output of each stage, computed from that of the previous one."""
+        outputs = []
+        for stage in self.stages:
+            x = self.run_stage(stage, x)
+            outputs.append(x)
+        return outputs

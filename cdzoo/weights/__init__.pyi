@@ -1,0 +1,10 @@
+from .folder import CONFIG_FILE as CONFIG_FILE
+from .folder import WEIGHTS_FILE as WEIGHTS_FILE
+from .folder import read_folder as read_folder
+from .folder import write_folder as write_folder
+from .pretrained import PretrainedCfg as PretrainedCfg
+from .pretrained import get_pretrained as get_pretrained
+from .pretrained import list_pretrained as list_pretrained
+from .pretrained import register_pretrained as register_pretrained
+from .state import LoadReport as LoadReport
+from .state import load_weights as load_weights
