@@ -188,7 +188,7 @@ class ModelOptions:
         decoder_kwargs: Arguments of the decoder, as JSON.
         head_kwargs: Arguments of the head, as JSON.
         backbone_pretrained: Load the weights of a timm encoder.
-        backbone_weights: Weights of the backbone alone: a folder written by cdzoo convert.
+        backbone_weights: Weights of the backbone alone: a folder or file written by cdzoo convert.
     """
 
     model_name: str

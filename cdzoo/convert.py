@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cdzoo.backbones.timm import PREFIX
 from cdzoo.errors import ConfigError
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.timm_weights import timm_encoder_weights
 from cdzoo.models.vmamba_keys import vmamba_key
 from cdzoo.registry import BACKBONES, MODELS
 from cdzoo.weights.keys import KEY_MAPS, KeyMap
@@ -70,14 +72,15 @@ def official_keys(model_name: str, **options: Any) -> dict[str, tuple[str, tuple
 
 
 def backbone_from_official(name: str, state_dict: Mapping[str, Any], **kwargs: Any) -> dict[str, Tensor]:
-    """Rename the parameters of an ImageNet classifier of VMamba to those of a backbone.
+    """Rename the parameters of an ImageNet classifier to those of a backbone.
 
-    The classifier is ignored. The layer norms of the output levels, which the classifier does not have, are initialized.
+    The classifier is ignored. The layer norms of the output levels of VMamba, which its classifier does not have, are
+    initialized.
 
     Args:
-        name: `"vmamba_tiny"`, `"vmamba_small"` or `"vmamba_base"`.
+        name: `"vmamba_tiny"`, `"vmamba_small"`, `"vmamba_base"`, or `"timm/NAME"`, see `timm_encoder_weights`.
         state_dict: Official names to tensors, or a training checkpoint that contains them.
-        **kwargs: Arguments of the backbone, such as `depths`, that differ from its defaults.
+        **kwargs: Arguments of a VMamba backbone, such as `depths`, that differ from its defaults.
 
     Returns:
         State dict of the backbone.
@@ -86,9 +89,12 @@ def backbone_from_official(name: str, state_dict: Mapping[str, Any], **kwargs: A
         ConfigError: The official code of this backbone is unknown.
         WeightsError: Keys are missing or unexpected, or shapes differ. The message names them.
     """
+    if name.startswith(PREFIX):
+        return timm_encoder_weights(name, unwrap(state_dict))
     known = BACKBONES.list("vmamba_*")
     if name not in known:
-        raise ConfigError(f"no official checkpoint format is known for the backbone '{name}'. Known: {', '.join(known)}")
+        shown = ", ".join([*known, f"{PREFIX}NAME"])
+        raise ConfigError(f"no official checkpoint format is known for the backbone '{name}'. Known: {shown}")
     with torch.device("meta"):
         backbone = BACKBONES.get(name)(**kwargs)
     wanted = shapes(backbone.state_dict())

@@ -7,18 +7,21 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
+from cdzoo.backbones.timm import encoder_statistics
 from cdzoo.config import ModelCfg
 from cdzoo.errors import ConfigError
+from cdzoo.io.files import file_sha256
 from cdzoo.models.assemble import DEFAULT, OPTIONS, Component
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.names import Patterns, suggest
 from cdzoo.registry import MODELS
 from cdzoo.tasks.base import Task
-from cdzoo.weights.folder import load_backbone
+from cdzoo.weights.folder import ModelFiles, load_backbone
 from cdzoo.weights.pretrained import PretrainedCfg, get_pretrained, list_pretrained, weights_file
-from cdzoo.weights.source import parse_name
+from cdzoo.weights.source import find_files, parse_name
 from cdzoo.weights.state import check_state, read_checkpoint, shapes, unwrap
 
 PathLike = str | os.PathLike[str]
@@ -131,7 +134,8 @@ def create_model(
         task: Meaning of the outputs, see `cdzoo.tasks`.
         class_names: Name of each class, "no change" first.
         siamese: Whether the dates share one backbone (True), or have one each (False).
-        mean: Mean of each band of images in [0, 1]; a single value applies to all bands.
+        mean: Mean of each band of images in [0, 1]; a single value applies to all bands. With pretrained weights of a timm
+            encoder, mean and standard deviation are those of its training by default.
         std: Standard deviation of each band; a single value applies to all bands.
         backbone: Encoder: registered name, `"timm/NAME"`, (name, kwargs), instance or class. A module built by
             `timm.create_model(..., features_only=True)` is accepted too.
@@ -144,8 +148,9 @@ def create_model(
         fusion_kwargs: Arguments of the fusion.
         decoder_kwargs: Arguments of the decoder.
         head_kwargs: Arguments of the head.
-        backbone_pretrained: Load the weights of a timm encoder.
-        backbone_weights: Weights of the backbone alone: a folder or file written by `cdzoo convert --backbone`.
+        backbone_pretrained: Load the weights that timm publishes for its encoder, from the Hugging Face Hub or its cache.
+        backbone_weights: Weights of the backbone alone: a folder or file written by `cdzoo convert --backbone`. With another
+            `in_chans`, its first layer is adapted.
 
     Returns:
         The model in training mode (call `.eval()`), on the CPU, in float32.
@@ -162,6 +167,7 @@ def create_model(
         options["backbone_kwargs"] = {**(backbone_kwargs or {}), "pretrained": True}
     scheme, _ = parse_name(model_name)
     sources = {"pretrained": pretrained, "checkpoint_path": checkpoint_path, "backbone_weights": backbone_weights}
+    sources["backbone_pretrained"] = backbone_pretrained
     given = [name for name, value in sources.items() if value] + ([f"'{model_name}'"] if scheme or "." in model_name else [])
     if len(given) > 1 and set(given) != {"pretrained", f"'{model_name}'"}:
         raise ConfigError(f"{' and '.join(given)} each load weights: pass one of them")
@@ -172,14 +178,54 @@ def create_model(
         name = model_name if tag or pretrained is True else f"{base}.{pretrained}"
         return _create_pretrained(get_pretrained(name), options, cache_dir)
     model = ChangeDetector.from_config(MODELS.get(base)(), **options)
+    encoder = model.config.backbone
     if backbone_weights is not None:
-        encoders = [encoder for encoder in (model.backbone, model.backbone2) if encoder is not None]
-        load_backbone(encoders, model.config.backbone.name, backbone_weights)
+        load_backbone(model.encoders, encoder.name, backbone_weights)
+    pretrained_encoder = backbone_weights is not None or encoder.kwargs.get("pretrained")
+    if pretrained_encoder and mean is std is None and (statistics := encoder_statistics(encoder.name, model.config.bands)):
+        model.config = dataclasses.replace(model.config, mean=statistics[0], std=statistics[1])
     if checkpoint_path is not None:
         state = unwrap(read_checkpoint(checkpoint_path))
         check_state(os.fspath(checkpoint_path), state, shapes(model.state_dict()), model.config.name)
         model.load_state_dict(state)
     return model
+
+
+def create_initialized(source: str, model_name: str = "", **options: Any) -> tuple[ChangeDetector, str]:
+    """Create a model with the weights of another one of the same architecture, to continue training from them.
+
+    If the number of bands or classes differs, the first layer is adapted or the classifier keeps its initial values, and a
+    warning is issued. With the same bands, the model takes the mean and standard deviation that the weights expect.
+
+    Args:
+        source: Tag (`model.tag`), registered model with published weights, folder, `local-dir:PATH` or `hf-hub:owner/name`.
+        model_name: Model that receives the weights, as for `create_model`; that of the weights by default.
+        **options: Further arguments of `create_model`.
+
+    Returns:
+        The model, and the sha256 of the weights file.
+
+    Raises:
+        UnknownNameError: The model or the tag does not exist.
+        InputError: The folder or one of its files does not exist.
+        WeightsError: The weights do not match, cannot be downloaded, or are not published.
+    """
+    saved = Path(source).is_dir() or bool(parse_name(source)[0])
+    if saved:
+        files = find_files(source, cache_dir=options.get("cache_dir"))
+    else:
+        weights = get_pretrained(source)
+        files = ModelFiles(_published_config(weights), weights_file(weights, options.get("cache_dir")), weights.sha256)
+    if model_name in ("", source):
+        name = f"local-dir:{source}" if Path(source).is_dir() else source
+        model = create_model(name, **options) if saved else create_model(name, pretrained=True, **options)
+    else:
+        model = create_model(model_name, **options)
+        changed = {name: True for name in ("in_chans", "num_classes") if getattr(model, name) != getattr(files.config, name)}
+        model.load_weights(files.weights, files.sha256, changed)
+        if "in_chans" not in changed:
+            model.config = dataclasses.replace(model.config, mean=files.config.mean, std=files.config.std)
+    return model, file_sha256(files.weights)
 
 
 def save_pretrained(model: ChangeDetector, folder: PathLike, **options: Any) -> Any:
@@ -188,10 +234,12 @@ def save_pretrained(model: ChangeDetector, folder: PathLike, **options: Any) -> 
 
 
 def _create_pretrained(weights: PretrainedCfg, options: dict[str, Any], cache_dir: PathLike | None) -> ChangeDetector:
-    config: ModelCfg = MODELS.get(weights.model)()
-    if weights.mean:
-        config = dataclasses.replace(config, mean=weights.mean, std=weights.std)
-    model = ChangeDetector.from_config(config, **options)
+    model = ChangeDetector.from_config(_published_config(weights), **options)
     model.load_weights(weights_file(weights, cache_dir), weights.sha256, options)
     model.pretrained_cfg = weights
     return model
+
+
+def _published_config(weights: PretrainedCfg) -> ModelCfg:
+    config: ModelCfg = MODELS.get(weights.model)()
+    return dataclasses.replace(config, mean=weights.mean, std=weights.std) if weights.mean else config

@@ -18,6 +18,7 @@ import torch
 from pydantic import TypeAdapter
 
 from cdzoo._version import __version__
+from cdzoo.bootstrap import ImageScore, Intervals
 from cdzoo.errors import InputError
 from cdzoo.io.files import write_json
 from cdzoo.metrics import Scores, ThresholdScores
@@ -141,6 +142,8 @@ class Results:
         notes: Remarks on the data.
         provenance: `"measured"`, or `"quoted"` from a publication.
         weights_sha256: Hash of the weights file.
+        intervals: 95 % bootstrap intervals of the scores over images.
+        per_image: Pixel counts of each image at the threshold.
         trained: In the results of an evaluation: entries of the results of the training run.
         extra: Further entries of `results.json`.
     """
@@ -159,6 +162,8 @@ class Results:
     notes: list[str] | None = None
     provenance: str = "measured"
     weights_sha256: str | None = None
+    intervals: Intervals | None = None
+    per_image: list[ImageScore] | None = None
     trained: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -175,7 +180,7 @@ class Results:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values without fields that are unset."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "extra"}
-        plain = {key: value.to_dict() if hasattr(value, "to_dict") else value for key, value in values.items()}
+        plain = {key: _plain(value) for key, value in values.items()}
         return {**{key: value for key, value in plain.items() if value is not None}, **self.extra}
 
     @classmethod
@@ -207,6 +212,14 @@ class Results:
             raise InputError(f"{file}: cannot be read ({error.strerror})") from error
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{file}: not a results file of cdzoo ({type(error).__name__}: {error})") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
 @functools.cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -58,6 +60,13 @@ def errors(predicted: UInt8, truth: UInt8) -> UInt8:
     output[positive & ~changed] = FP_COLOR
     output[~positive & changed] = FN_COLOR
     return output
+
+
+def data_uri(image: Image.Image, quality: int = 85) -> str:
+    """Return a picture as a JPEG inside a URI, for pages without further files."""
+    data = io.BytesIO()
+    image.save(data, "JPEG", quality=quality)
+    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 
 def strip(rows: Sequence[Sequence[UInt8]], titles: Sequence[str], gap: int = 8) -> Image.Image:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import cdzoo
+from cdzoo.cli.main import main
 from cdzoo.factory import list_architectures
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +63,26 @@ def test_shell_examples_of_the_readme_run(tmp_path, pair_folder):
         assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
+@pytest.mark.slow
+def test_the_page_about_your_own_pairs_is_followed(tmp_path, pair_folder, monkeypatch, capsys):
+    """As written, with training cut to one epoch of small crops, and a generated file of the encoder."""
+    import timm
+
+    pair_folder(50, 32, name="pairs")
+    torch.save(timm.create_model("tf_efficientnet_lite0").state_dict(), tmp_path / "efficientnet-lite0.pth")
+    monkeypatch.chdir(tmp_path)
+    shown = commands("docs/finetune.md")
+    assert {c.split()[1] for c in shown if c.startswith("cdzoo ")} == {"data", "eval", "train", "convert", "compare", "predict"}
+    for command in shown:
+        words = shlex.split(command)
+        if words[0] != "cdzoo":
+            subprocess.run(["bash", "-c", command], check=True)
+            continue
+        short = ["--epochs", "1", "--crop", "32", "--progress", "false"] if words[1] == "train" else []
+        assert main([*words[1:], *short]) == 0, f"{command}\n{capsys.readouterr().err}"
+    assert Path("comparison.html").stat().st_size > 10_000 and Path("robustness.png").is_file()
+
+
 def test_model_zoo_page_is_complete():
     """Run `python tools/zoo.py` to update the page."""
     rows = {line.split("`")[1]: line for line in (ROOT / "docs" / "zoo.md").read_text().splitlines() if line.startswith("| `")}
@@ -73,10 +94,10 @@ def test_model_zoo_page_is_complete():
         assert all(f"`{preset}`" in rows[name] for preset in presets)
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/finetune.md"])
 def test_linked_files_exist(name):
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
-        assert (ROOT / target).exists(), f"{name} links to {target}"
+        assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
 
 
 def test_files_are_short():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cdzoo.ablate.report import Row
+from cdzoo.bootstrap import confidence_intervals
 from cdzoo.data.protocols import get_protocol
 from cdzoo.errors import InputError
 from cdzoo.metrics import ChangeCounts
@@ -77,3 +78,15 @@ def test_environment_contains_the_number_of_processes():
     assert environment.to_dict()["processes"] == 2 and "torch" in environment.versions
     assert Environment.from_dict(environment.to_dict()) == environment
     assert dataclasses.replace(environment, commit=None).to_dict()["commit"] is None
+
+
+def test_the_page_of_the_weights_quotes_the_results_file():
+    runs = [Results.from_dict(run) for run in json.loads((ROOT / "results" / "zero_shot_levir.json").read_text())["runs"]]
+    text = (ROOT / "docs" / "weights.md").read_text()
+    for run in runs:
+        assert len(run.per_image) == run.intervals.images == 35 and run.intervals == confidence_intervals(run.per_image)
+        shown = [f"{100 * run[name]:.2f}" for name in ("precision", "recall", "f1", "iou", "oa", "kappa")]
+        assert f"protocol `{run.protocol.name}` | {' | '.join(shown)} |" in text
+        f1 = run.intervals.scores["f1"]
+        for value in (f1.low, f1.high, run.scores.best_threshold_f1, run.scores.mean_image_f1):
+            assert f"{100 * value:.2f}" in text

@@ -40,8 +40,8 @@ class TimmBackbone(FeatureBackbone):
             close = timm.list_models(f"*{arch}*")[:8]
             hint = f" Similar names: {', '.join(close)}." if close else ""
             raise UnknownNameError(f"timm {timm.__version__} has no model '{name}'.{hint} timm.list_models() lists all models.")
-        options = {**_dynamic_size_option(timm, name), **kwargs, "in_chans": in_chans, "features_only": True}
         try:
+            options = {**_dynamic_size_option(timm, name), **kwargs, "in_chans": in_chans, "features_only": True}
             if out_indices is None:
                 with torch.device("meta"):  # to read the strides without memory and without advancing the random state
                     strides = timm.create_model(name, **options).feature_info.reduction()
@@ -52,6 +52,16 @@ class TimmBackbone(FeatureBackbone):
         except (RuntimeError, TypeError, AssertionError, AttributeError) as error:
             raise ConfigError(f"timm/{name} cannot be used as a backbone: {error}") from error
         super().__init__(model, in_chans)
+
+
+def encoder_statistics(name: str, bands: Sequence[int]) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return mean and standard deviation of the images that a timm encoder was pretrained on; None for others or other bands."""
+    if not name.startswith(PREFIX) or set(bands) != {3}:
+        return None
+    import timm
+
+    cfg = timm.get_pretrained_cfg(name.removeprefix(PREFIX))
+    return None if cfg is None else (tuple(cfg.mean), tuple(cfg.std))
 
 
 def _dynamic_size_option(timm: Any, name: str) -> dict[str, bool]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cdzoo.cli.common import load_trained, pick_device
-from cdzoo.errors import ConfigError, InputError
-from cdzoo.io.files import output_path, write_json
+from cdzoo.errors import ConfigError, InputError, require
+from cdzoo.io.files import output_path, replace_atomically, write_json, write_text
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
@@ -23,12 +25,14 @@ def evaluate(
     out: str | None = None,
     pictures: str | None = None,
     worst: int = 8,
+    per_image: str | None = None,
+    robustness: str | None = None,
     threshold: float | None = None,
     batch_size: int = 8,
     workers: int = 0,
     device: str = "auto",
 ) -> None:
-    """Evaluate one or several models on a split of a data set.
+    """Evaluate one or several models on a split of a data set. Scores have 95 % bootstrap intervals over its images.
 
     Args:
         model: Folders of runs, tags (MODEL.TAG), models with published weights, or hf-hub:owner/name.
@@ -37,6 +41,9 @@ def evaluate(
         out: JSON file of the results to write.
         pictures: Folder of pictures of the worst samples to write.
         worst: Number of samples in a picture.
+        per_image: Table of the scores of each image to write: .csv or .json.
+        robustness: Picture to write of F1 when the second date is shifted, brighter, darker, blurred or compressed: .png, .svg
+            or .pdf. The scores are in --out.
         threshold: Minimum probability for a pixel to count as changed; that of the protocol by default.
         batch_size: Number of samples predicted at once.
         workers: Number of processes that load data.
@@ -44,30 +51,101 @@ def evaluate(
     """
     if worst < 1 or batch_size < 1:
         raise ConfigError(f"--worst and --batch-size must be at least 1, got {worst} and {batch_size}")
-    for option, path in (("--out", out), ("--pictures", pictures)):
-        if path:
-            output_path(path, option)
+    outputs = _Outputs(out, pictures, per_image, robustness)
+    outputs.check()
     from cdzoo.engine.run import score_model
-    from cdzoo.metrics import SUMMARY_SCORES, spread, spread_table
+    from cdzoo.metrics import SUMMARY_SCORES, spread_table
 
     target = pick_device(device)
     results: list[Results] = []
     for name in [run for given in model for run in _runs(given)]:
         sheet = None if pictures is None else Path(pictures) / f"worst_{Path(name).name}.png"
-        result = score_model(load_trained(name), name, data, split, target, batch_size, workers, threshold, sheet, worst)
+        options: dict[str, Any] = {"picture": sheet, "worst": worst, "robustness": robustness is not None}
+        result = score_model(load_trained(name), name, data, split, target, batch_size, workers, threshold, **options)
         if not results and result.protocol is not None:
             print(f"protocol {result.protocol.name}, hash {result.protocol.hash}, split {split}")
+            print("".join(f"  {note}\n" for note in result.notes or []), end="")
             print(f"{'model':<28}" + "".join(f"{score:>14}" for score in SUMMARY_SCORES))
-        print(f"{name:<28}" + "".join(f"{result[score]:>14.4f}" for score in SUMMARY_SCORES), flush=True)
+        print(f"{name:<28}" + "".join(f"{result[score]:>14.4f}" for score in SUMMARY_SCORES))
+        print(_uncertainty(result))
         results.append(result)
-    scores = [result.scores for result in results]
+        print("".join(f"  {note}\n" for note in result.notes or [] if note not in (results[0].notes or [])), end="", flush=True)
     if len(results) > 1:
-        print(spread_table(split, scores))
-    if out is not None:
-        write_json(out, results[0] if len(results) == 1 else {"runs": results, "spread": spread(scores)})
-        print(f"written to {out}")
-    if pictures is not None:
-        print(f"pictures of the worst samples: {pictures}")
+        print(spread_table(split, results))
+    outputs.write(results)
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """Files that an evaluation writes besides its text."""
+
+    out: str | None
+    pictures: str | None
+    per_image: str | None
+    robustness: str | None
+
+    def check(self) -> None:
+        """Raise before the evaluation for a file that cannot be written."""
+        for option, path in (("--out", self.out), ("--pictures", self.pictures)):
+            if path:
+                output_path(path, option)
+        if self.per_image is not None:
+            output_path(self.per_image, "--per-image", (".csv", ".json"), "a table of images")
+        if self.robustness is not None:
+            output_path(self.robustness, "--robustness", (".png", ".svg", ".pdf"), "a picture")
+            require("matplotlib.figure", "tools", "drawing curves")
+
+    def write(self, results: list[Results]) -> None:
+        from cdzoo.metrics import spread
+
+        if self.out is not None:
+            write_json(self.out, results[0] if len(results) == 1 else {"runs": results, "spread": spread(results)})
+            print(f"written to {self.out}")
+        if self.per_image is not None:
+            write_text(self.per_image, render([*_image_rows(results)], _IMAGE_COLUMNS, Path(self.per_image).suffix[1:]))
+            print(f"scores of each image: {self.per_image}")
+        if self.robustness is not None:
+            _draw_robustness(results, Path(self.robustness))
+        if self.pictures is not None:
+            print(f"pictures of the worst samples: {self.pictures}")
+
+
+_IMAGE_COLUMNS = {key: key for key in ("model", "name", "f1", "iou", "precision", "recall", "tp", "fp", "fn", "tn")}
+
+
+def _image_rows(results: list[Results]) -> Iterator[dict[str, Any]]:
+    """Yield one row per model and image, the most wrong pixels first."""
+    for result in results:
+        for image in sorted(result.per_image or [], key=lambda image: -image.confusion.errors):
+            yield {"model": result.source, "name": image.name, **image.confusion.to_dict()}
+
+
+def _draw_robustness(results: list[Results], file: Path) -> None:
+    """Draw the curves of all models, and print F1 at each level."""
+    from cdzoo.engine.robustness import RobustnessPoint, draw_robustness
+
+    names = [str(result.source) for result in results]
+    curves = {
+        name: [RobustnessPoint(**p) for p in result.extra["robustness"]] for name, result in zip(names, results, strict=True)
+    }
+    with replace_atomically(file) as temporary:
+        draw_robustness(curves, temporary)
+    rows = [
+        {"kind": points[0].kind, "level": points[0].level, **{name: p.f1 for name, p in zip(curves, points, strict=True)}}
+        for points in zip(*curves.values(), strict=True)
+    ]
+    print("F1 when the second date is disturbed")
+    print(render(rows, {"kind": "disturbance", "level": "level:g", **{name: f"{name}:.4f" for name in curves}}), end="")
+    print(f"curves: {file}")
+
+
+def _uncertainty(result: Results) -> str:
+    """Return a line with the intervals of the scores and the best threshold beside the one used."""
+    scores, found = result.scores, result.intervals
+    shown = [f"{name} {one.low:.4f} to {one.high:.4f}" for name, one in found.scores.items()] if found else []
+    text = f"95 % over {found.images} images: {', '.join(shown)}; " if found else ""
+    best = "" if scores.best_threshold is None else f" (best here {scores.best_threshold:g}, f1 {scores.best_threshold_f1:.4f})"
+    return f"  {text}threshold {scores.threshold:g}{best}"
 
 
 def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, device: str = "auto") -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.io.files import output_path
 
 
 def convert(
@@ -21,9 +22,9 @@ def convert(
 
     Args:
         checkpoint: File of the authors: .pth, .pt or .safetensors.
-        out: Folder to write.
+        out: Folder to write; for a backbone also a .safetensors file.
         model: Model of the checkpoint (cdzoo list --kind model).
-        backbone: Backbone of the checkpoint, for an encoder pretrained on ImageNet, such as vmamba_tiny.
+        backbone: Backbone of the checkpoint, for an encoder pretrained on ImageNet: vmamba_tiny, timm/NAME.
         in_chans: Number of bands, if different from the model's.
         num_classes: Number of logits, if different from the model's.
         overwrite: Replace the content of the folder.
@@ -31,8 +32,9 @@ def convert(
     if (model is None) == (backbone is None):
         raise ConfigError("name the model of the checkpoint: --model NAME, or --backbone NAME for an ImageNet encoder")
     folder = Path(out)
-    if folder.exists() and any(folder.iterdir()) and not overwrite:
-        raise InputError(f"{folder}: already exists; choose another folder, or replace it with --overwrite")
+    file = backbone is not None and folder.suffix == ".safetensors"
+    if folder.exists() and (file or any(folder.iterdir())) and not overwrite:
+        raise InputError(f"{folder}: already exists; choose another name, or replace it with --overwrite")
     from cdzoo.convert import backbone_from_official, from_official
     from cdzoo.factory import create_model
     from cdzoo.flops import describe_cost
@@ -44,9 +46,10 @@ def convert(
         if in_chans is not None or num_classes is not None:
             raise ConfigError("--in-chans and --num-classes cannot be used with --backbone")
         tensors = backbone_from_official(backbone, state)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_tensors(folder / WEIGHTS_FILE, tensors, backbone=backbone)
-        print(f"{len(tensors)} tensors of {backbone}: {folder / WEIGHTS_FILE}")
+        target = output_path(folder) if file else folder / WEIGHTS_FILE
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_tensors(target, tensors, backbone=backbone)
+        print(f"{len(tensors)} tensors of {backbone}: {target}")
         print(f'use them: cdzoo.create_model(..., backbone="{backbone}", backbone_weights="{folder}")')
         return
     assert model is not None

@@ -28,7 +28,12 @@ GROUPS = {
         "push": "hub:push",
         "pull": "hub:pull",
     },
-    "training and evaluation": {"train": "train:train", "eval": "evaluate:evaluate", "reproduce": "evaluate:reproduce"},
+    "training and evaluation": {
+        "train": "train:train",
+        "eval": "evaluate:evaluate",
+        "reproduce": "evaluate:reproduce",
+        "compare": "compare:compare",
+    },
     "prediction": {"predict": "predict:predict", "demo": "demo:demo"},
     "data": {
         "data list": "data:show_datasets",

@@ -34,6 +34,7 @@ def train(
     out: str | None = None,
     overwrite: bool = False,
     recipe: str | None = None,
+    init: str | None = None,
     resume: str | None = None,
     seeds: list[int] | None = None,
 ) -> None:
@@ -46,6 +47,7 @@ def train(
         out: Folder of the run; runs/MODEL by default.
         overwrite: Replace an existing run in --out.
         recipe: Training recipe (cdzoo list --kind recipe), or a YAML file.
+        init: Weights to start from: a tag (MODEL.TAG), the folder of a run, or hf-hub:owner/name; --model is theirs by default.
         resume: Folder of a run to continue from its last checkpoint.
         seeds: Train once per seed, each in a separate folder.
     """
@@ -56,18 +58,19 @@ def train(
     pick_device(cfg.device)
     new = leader and _check_folder(folder, overwrite, resume is not None)
     if leader and resume is None:
-        _write_run(folder / RUN_FILE, model, data, cfg, recipe=recipe, seeds=seeds)
+        _write_run(folder / RUN_FILE, model, data, cfg, recipe=recipe, init=init, seeds=seeds)
     from cdzoo.engine.run import run_training
     from cdzoo.metrics import spread, spread_table
 
     model = dataclasses.replace(model, model_name=model_source(model.model_name))
+    init = None if init is None else model_source(init)
     runs = [(folder, cfg)] if seeds is None else [(folder / f"seed_{n}", dataclasses.replace(cfg, seed=n)) for n in seeds]
     report = functools.partial(print, flush=True) if leader else lambda line: None
     scores = []
     try:
         for run, settings in runs:
             again = resume is not None and (seeds is None or (run / "checkpoints").is_dir())
-            _, results = run_training(model, data, settings, run, again, report)
+            _, results = run_training(model, data, settings, run, again, report, init)
             scores.append(results.scores)
     except CdzooError:
         if new and not any(folder.rglob("step_*")):  # no checkpoint to resume from: the same command can be run again
@@ -83,13 +86,15 @@ def train(
 def expand(words: list[str]) -> list[str]:
     """Rewrite `key=value`, `--recipe` and `--resume` of `cdzoo train` as options and config files; later options take precedence.
 
+    With `--init` alone, the model is that of the weights.
+
     Raises:
         InputError: The folder to resume contains no run.
         UnknownNameError: The recipe does not exist.
     """
     words = [f"--{word}" if re.match(r"[a-z_][a-z0-9_.\-]*=", word) else word for word in words]
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for option in ("--recipe", "--resume"):
+    for option in ("--recipe", "--resume", "--init", "--model", "--config"):
         first.add_argument(option, nargs="?")
     given, _ = first.parse_known_args(words)
     files: list[str] = []
@@ -100,6 +105,8 @@ def expand(words: list[str]) -> list[str]:
         if not run.is_file():
             raise InputError(f"--resume {given.resume}: the folder contains no {RUN_FILE}, so there is no run to resume")
         files += ["--config", str(run)]
+    if given.init is not None and not files and given.model is given.config is None:
+        words = ["--model", given.init, *words]
     return [*files, *words]
 
 

@@ -46,6 +46,11 @@ class TiledPairs(Dataset[Sample]):
         whole = self.whole.names
         return [whole[image] if window is None else tile_name(whole[image], window) for image, window in self.windows]
 
+    @property
+    def image_names(self) -> list[str]:
+        """Name of the image of each tile."""
+        return [self.whole.names[image] for image, _ in self.windows]
+
     def has_change(self) -> bool:
         """Return whether any mask has changed pixels."""
         return self.whole.has_change()

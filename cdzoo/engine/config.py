@@ -15,6 +15,7 @@ from cdzoo.validation import config_dataclass
 FREE_ON_RESUME = frozenset(
     (
         "epochs",
+        "early_stopping",
         "validate_every",
         "pictures_every",
         "checkpoint_every",
@@ -44,6 +45,8 @@ class TrainCfg:
         epochs: Passes over the training samples.
         batch_size: Samples per optimizer step, over all devices and micro-batches.
         lr: Full learning rate.
+        lr_backbone: Full learning rate of the backbone; that of the other components by default.
+        freeze: `backbone`: keep its weights and the statistics of its norms.
         optimizer: `adam`, `adamw`, `sgd`, or any other optimizer of timm.
         weight_decay: Weight decay of the optimizer.
         decay_all: Apply weight decay to biases and norms, too.
@@ -71,6 +74,7 @@ class TrainCfg:
         seed: Seed of shuffling, augmentation and dropout.
         deterministic: Raise an error for operations without a deterministic implementation.
         compile: Compile the model with torch.compile.
+        early_stopping: Stop after this number of consecutive validations without a better score; never by default.
         validate_every: Epochs between validations.
         pictures_every: Epochs between pictures of validation samples; 0 for none.
         checkpoint_every: Steps between training states, in addition to those at the end of each epoch; 0 for none.
@@ -86,6 +90,8 @@ class TrainCfg:
     epochs: _Count = 100
     batch_size: _Count = 16
     lr: _Positive = 1e-4
+    lr_backbone: _Positive | None = None
+    freeze: Literal["backbone"] | None = None
     optimizer: str = "adam"
     weight_decay: _NonNegative = 0.0
     decay_all: bool = False
@@ -113,6 +119,7 @@ class TrainCfg:
     seed: _Index = 0
     deterministic: bool = False
     compile: bool = False
+    early_stopping: _Count | None = None
     validate_every: _Count = 1
     pictures_every: _Index = 0
     checkpoint_every: _Index = 0
@@ -128,6 +135,8 @@ class TrainCfg:
         """Validate the fields together."""
         if self.scale_max < self.scale_min:
             raise ConfigError(f"scale_max must be at least scale_min={self.scale_min}, got {self.scale_max}")
+        if self.freeze and self.lr_backbone:
+            raise ConfigError(f"lr_backbone={self.lr_backbone} has no effect with freeze=backbone: pass one of them")
 
     def fixed(self) -> dict[str, Any]:
         """Return the settings that a resumed run must share."""

@@ -20,7 +20,7 @@ from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.log import RunLog
 from cdzoo.engine.pictures import validation_picture
 from cdzoo.engine.schedule import lr_factor
-from cdzoo.engine.setup import Setup, any_process, broadcast_buffers, prepare, update_ema, worker_count
+from cdzoo.engine.setup import Setup, any_process, broadcast_buffers, finish, prepare, train_mode, update_ema, worker_count
 from cdzoo.engine.shutdown import GracefulShutdown
 from cdzoo.engine.state import TrainState, load, save
 from cdzoo.engine.step import train_step
@@ -122,8 +122,9 @@ def fit(
         fabric.barrier()
 
     save_best()
-    loader = step_loader(train_set, cfg, fabric, state.step, total)
-    model.train()
+    # An early stopped run that is resumed is complete.
+    loader = step_loader(train_set, cfg, fabric, state.step, state.step if state.exhausted(cfg) else total)
+    train_mode(model, cfg)
     with GracefulShutdown() as shutdown, RunLog(out, cfg, state, model, total, sampler.batch_size, leader) as log:
         for micro_batches in log.timed(loader):
             lr = _set_lr(setup.optimizer, state, cfg, total)
@@ -143,13 +144,15 @@ def fit(
                 save_all()
             if stop:
                 shutdown.raise_interrupted(state.step, out)
+            if state.epoch_ended and state.exhausted(cfg):
+                break
         if state.best is None:  # resumed after its last step, without the file of its best weights
             _validate(state, model, val_set, cfg, protocol, setup)
             save_all()
     assert state.best is not None
-    model.load_state_dict(state.best.weights)
-    model.cpu().eval()
-    return _results(state, cfg, protocol, setup, facts, out)
+    finish(model, cfg, state.best.weights)
+    stopped = {"stopped_epoch": state.epoch} if state.step < total else {}
+    return _results(state, cfg, protocol, setup, {**facts, **stopped}, out)
 
 
 def _load_or_clear(out: Path, resume: bool, state: TrainState, model: ChangeDetector, setup: Setup) -> TrainState:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from cdzoo.bootstrap import ImageScore, confidence_intervals
 from cdzoo.config import ModelOptions
-from cdzoo.data.open import DataCfg, open_data
+from cdzoo.data.open import DataCfg, Opened, open_data
 from cdzoo.data.protocols import get_protocol
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.fit import train
 from cdzoo.engine.pictures import sample_picture
+from cdzoo.engine.robustness import measure_robustness
 from cdzoo.errors import InputError
-from cdzoo.factory import create_model
+from cdzoo.factory import create_initialized, create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
 from cdzoo.io.files import file_sha256, replace_atomically
-from cdzoo.metrics import SUMMARY_SCORES
+from cdzoo.metrics import SUMMARY_SCORES, Confusion
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.results import RESULTS_FILE, Environment, ProtocolRecord, Results
 from cdzoo.weights.folder import WEIGHTS_FILE
@@ -34,6 +36,7 @@ def run_training(
     out: str | Path | None = None,
     resume: bool = False,
     report: Callable[[str], None] = lambda line: None,
+    init: str | None = None,
 ) -> tuple[ChangeDetector, Results]:
     """Open the data, build the model and train it.
 
@@ -44,6 +47,7 @@ def run_training(
         out: Folder of the run, see `train`; None to write nothing.
         resume: Continue from the last training state in `out`.
         report: Called with lines about model, data and protocol before the training, and about time and scores after it.
+        init: Weights that a described model starts from, see `cdzoo.factory.create_initialized`.
 
     Returns:
         The model with its best weights, and the results of the best validation.
@@ -55,17 +59,26 @@ def run_training(
         TrainingError: See `train`.
     """
     torch.manual_seed(cfg.seed)
-    detector = model if isinstance(model, ChangeDetector) else create_model(**model.arguments())
+    start_from: dict[str, Any] = {}
+    if isinstance(model, ChangeDetector):
+        detector = model
+    elif init is None:
+        detector = create_model(**model.arguments())
+    else:
+        detector, sha256 = create_initialized(init, **model.arguments())
+        start_from = {"init": {"source": init, "sha256": sha256}}
     selection = get_protocol(data.protocol, data.data.partition(":")[0]).selection_split
     opened = open_data(data, ("train", selection), detector.config.bands)
     record = ProtocolRecord.of(opened.protocol, opened.names)
     report(f"{detector.config.name} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.data}")
     for line in (*opened.notes, f"protocol {opened.protocol} (hash {record.hash})"):
         report(f"  {line}")
-    facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record}
+    facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record, **start_from}
     val_set = opened.splits[opened.protocol.selection_split]
     start = time.monotonic()
     results = train(detector, opened.splits["train"], val_set, cfg, out, opened.protocol, facts, resume)
+    if "stopped_epoch" in results.extra:
+        report(f"stopped after epoch {results.extra['stopped_epoch']}: {cfg.early_stopping} validations without a better score")
     report(f"trained in {time.monotonic() - start:.0f} s; best scores on the {opened.protocol.selection_split} split:")
     report("  " + "  ".join(f"{name} {results[name]:.4f}" for name in SUMMARY_SCORES[:-1]))
     return detector, results
@@ -82,6 +95,7 @@ def score_model(
     threshold: float | None = None,
     picture: Path | None = None,
     worst: int = 8,
+    robustness: bool = False,
 ) -> Results:
     """Evaluate a model on a split.
 
@@ -96,6 +110,7 @@ def score_model(
         threshold: Replaces the threshold of the protocol.
         picture: Path of a picture of the worst samples to write.
         worst: Number of samples in the picture: those with the most wrong pixels.
+        robustness: Score the model under disturbances too, see `measure_robustness`; they are in `extra["robustness"]`.
     """
     device = torch.device(device)
     opened = open_data(data, (split,), model.config.bands)
@@ -108,8 +123,8 @@ def score_model(
         picture.parent.mkdir(parents=True, exist_ok=True)
         with replace_atomically(picture) as temporary:
             sample_picture(model, samples, [score.index for score in ranked], protocol, device).save(temporary)
-    folder = Path(name.removeprefix("local-dir:"))
-    weights = folder / WEIGHTS_FILE
+    points = measure_robustness(model, samples, protocol, device, batch_size, workers) if robustness else []
+    images = _by_image(scored, getattr(samples, "image_names", samples.names))
     return Results(
         model=model.config.name,
         source=name,
@@ -118,9 +133,44 @@ def score_model(
         scores=counter.summary(),
         data=dataclasses.asdict(data),
         environment=Environment.current(device),
-        weights_sha256=file_sha256(weights) if weights.is_file() else None,
-        trained=_training_entries(folder / RESULTS_FILE) if weights.is_file() else None,
-    )
+        notes=[*opened.notes, *_overlap(name, data, split, opened)],
+        intervals=confidence_intervals(images),
+        per_image=images,
+        extra={"robustness": [dataclasses.asdict(point) for point in points]} if points else {},
+    ).with_entries(_weights_entries(name))
+
+
+def _weights_entries(name: str) -> dict[str, Any]:
+    """Return the hash of weights in a folder and what describes their training; empty for others."""
+    folder = Path(name.removeprefix("local-dir:"))
+    if not (folder / WEIGHTS_FILE).is_file():
+        return {}
+    return {"weights_sha256": file_sha256(folder / WEIGHTS_FILE), "trained": _training_entries(folder / RESULTS_FILE)}
+
+
+def _overlap(name: str, data: DataCfg, split: str, opened: Opened) -> list[str]:
+    """Return a note if weights in a folder were trained or selected on the pairs that are scored."""
+    file = Path(name.removeprefix("local-dir:")) / RESULTS_FILE
+    results = Results.read(file) if file.is_file() else None
+    if results is None or results.training is None or not isinstance(results.data, dict):
+        return []
+    paths = [Path(one) for one in (results.data["data"], data.data)]
+    if paths[0] != paths[1] and paths[0].resolve() != paths[1].resolve():
+        return []
+    if split == "train" or any("has no splits" in note for note in opened.notes):
+        return ["TRAINING DATA: the weights were trained on these pairs, so the scores do not measure generalization"]
+    if split == results.split:
+        return [f"the weights were selected on the {split} split, so its scores are a little too high"]
+    return []
+
+
+def _by_image(scored: Sequence[SampleScore], names: Sequence[str]) -> list[ImageScore]:
+    """Return the pixel counts of each image, given those of its tiles and the name of the image of each sample."""
+    pooled: dict[str, Confusion] = {}
+    for score in sorted(scored, key=lambda score: score.index):
+        name = names[score.index]
+        pooled[name] = pooled[name] + score.confusion if name in pooled else score.confusion
+    return [ImageScore(name, **dataclasses.asdict(confusion)) for name, confusion in pooled.items()]
 
 
 def published_results(name: str) -> tuple[Results, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.objective import Objective
@@ -48,6 +50,9 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # batch norms use the statistics of all GPUs
         nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     model.to(fabric.device)
+    if cfg.freeze:
+        for encoder in model.encoders:
+            encoder.requires_grad_(False)
     ema: Any = None
     if cfg.ema:
         from timm.utils import ModelEmaV3
@@ -59,6 +64,23 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
     optimizer: Any = build_optimizer(model, cfg)
     objective, optimizer = fabric.setup(objective, optimizer)
     return Setup(fabric, objective, optimizer, ema, ema.module if ema else model)
+
+
+def train_mode(model: ChangeDetector, cfg: TrainCfg) -> None:
+    """Put a model in training mode, except for a frozen backbone, whose norms keep their statistics."""
+    model.train()
+    if cfg.freeze:
+        for encoder in model.encoders:
+            encoder.eval()
+
+
+def finish(model: ChangeDetector, cfg: TrainCfg, weights: Mapping[str, Tensor]) -> None:
+    """Load the best weights into a trained model, in evaluation mode on the CPU, with all parameters trainable again."""
+    model.load_state_dict(weights)
+    model.cpu().eval()
+    if cfg.freeze:
+        for encoder in model.encoders:
+            encoder.requires_grad_(True)
 
 
 def launch(cfg: TrainCfg) -> Fabric:
@@ -91,7 +113,7 @@ def worker_count(cfg: TrainCfg, device: torch.device) -> int:
 
 
 def build_optimizer(model: ChangeDetector, cfg: TrainCfg) -> torch.optim.Optimizer:
-    """Return the optimizer of timm that `cfg.optimizer` names.
+    """Return the optimizer of timm that `cfg.optimizer` names; frozen parameters are left out.
 
     Raises:
         ConfigError: timm has no such optimizer.
@@ -99,6 +121,8 @@ def build_optimizer(model: ChangeDetector, cfg: TrainCfg) -> torch.optim.Optimiz
     from timm.optim import create_optimizer_v2
 
     options: dict[str, Any] = {"momentum": cfg.momentum} if "sgd" in cfg.optimizer.lower() else {}
+    if cfg.lr_backbone:
+        options["param_group_fn"] = functools.partial(_parameter_groups, cfg=cfg)
     try:
         return create_optimizer_v2(
             model,
@@ -110,6 +134,22 @@ def build_optimizer(model: ChangeDetector, cfg: TrainCfg) -> torch.optim.Optimiz
         )
     except (AssertionError, ValueError) as error:
         raise ConfigError(f"optimizer '{cfg.optimizer}' is not an optimizer of timm ({error})") from error
+
+
+def _parameter_groups(model: ChangeDetector, cfg: TrainCfg) -> list[dict[str, Any]]:
+    """Return the groups of timm, each split into parameters of the backbone, with their own learning rate, and others."""
+    from timm.optim import param_groups_weight_decay
+
+    assert cfg.lr_backbone is not None
+    exempt = () if cfg.decay_all else model.no_weight_decay()
+    encoders = {id(parameter) for encoder in model.encoders for parameter in encoder.parameters()}
+    groups = []
+    for group in param_groups_weight_decay(model, cfg.weight_decay, not cfg.decay_all, exempt):
+        for inside, scale in ((True, cfg.lr_backbone / cfg.lr), (False, 1.0)):
+            chosen = [parameter for parameter in group["params"] if (id(parameter) in encoders) == inside]
+            if chosen:
+                groups.append({**group, "params": chosen, "lr": cfg.lr * scale, "lr_scale": scale})
+    return groups
 
 
 def update_ema(fabric: Fabric, ema: Any, model: ChangeDetector) -> None:

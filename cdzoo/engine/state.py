@@ -74,6 +74,12 @@ class TrainState:
         """Number of completed epochs."""
         return self.step // self.steps_per_epoch
 
+    def exhausted(self, cfg: TrainCfg) -> bool:
+        """Return whether `cfg.early_stopping` consecutive validations have not improved the score."""
+        if self.best is None or cfg.early_stopping is None:
+            return False
+        return self.epoch - self.best.epoch >= cfg.early_stopping * cfg.validate_every
+
     @property
     def epoch_ended(self) -> bool:
         """Whether the last step was the last of its epoch."""

@@ -96,6 +96,11 @@ class ChangeDetector(PretrainedMixin):
         return self.config.in_chans
 
     @property
+    def encoders(self) -> list[Backbone]:
+        """The backbone, and the one of the second date if it has its own."""
+        return [encoder for encoder in (self.backbone, self.backbone2) if encoder is not None]
+
+    @property
     def num_dates(self) -> int:
         """Number of dates."""
         return len(self.bands)
@@ -186,9 +191,8 @@ class ChangeDetector(PretrainedMixin):
         Raises:
             ConfigError: The backbone does not support it.
         """
-        for backbone in (self.backbone, self.backbone2):
-            if backbone is not None:
-                backbone.set_grad_checkpointing(enable)
+        for backbone in self.encoders:
+            backbone.set_grad_checkpointing(enable)
 
     def no_weight_decay(self) -> set[str]:
         """Return the names of the parameters without weight decay, as timm's optimizer factory expects."""

@@ -10,10 +10,11 @@ from torch import nn
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Context in which a model is in evaluation mode; its mode is restored afterwards."""
-    training = model.training
+    """Context in which a model is in evaluation mode; the mode of each of its modules is restored afterwards."""
+    training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        for module in training:
+            module.training = True

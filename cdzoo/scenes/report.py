@@ -5,9 +5,7 @@ The page is a single file with embedded images and no external links.
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -22,7 +20,7 @@ from cdzoo.scenes.geotiff import decode_probability, has_data, is_changed
 from cdzoo.scenes.outputs import report_path
 from cdzoo.scenes.polygons import ChangedArea, traced_areas
 from cdzoo.scenes.raster import Grid, RasterSource
-from cdzoo.visualize import overlay, to_rgb
+from cdzoo.visualize import data_uri, overlay, to_rgb
 
 _SIDE = 1400  # longest side of the embedded images, in pixels
 _MAX_AREAS = 25
@@ -69,9 +67,9 @@ def write_report(
     text = Template(_PAGE.read_text(encoding="utf-8")).substitute(
         before_name=html.escape(Path(before).name),
         after_name=html.escape(Path(after).name),
-        before=_embed(x1),
-        after=_embed(x2),
-        overlay=_embed(overlay(x2, is_changed(shown).astype(np.uint8))),
+        before=data_uri(Image.fromarray(x1)),
+        after=data_uri(Image.fromarray(x2)),
+        overlay=data_uri(Image.fromarray(overlay(x2, is_changed(shown).astype(np.uint8)))),
         ratio=f"{width} / {height}",
         facts="".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in facts.items()),
         bars=_bars(histogram),
@@ -135,9 +133,3 @@ def _bars(counts: npt.NDArray[np.int64]) -> str:
         "</title></rect>"
         for index, (height, count) in enumerate(zip(heights, counts, strict=True))
     )
-
-
-def _embed(pixels: npt.NDArray[np.uint8]) -> str:
-    data = io.BytesIO()
-    Image.fromarray(pixels).save(data, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cdzoo.config import ModelCfg
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.files import replace_atomically, write_text
-from cdzoo.weights.state import check_state, read_tensors, write_tensors
+from cdzoo.weights.state import adapt_first_layer, check_state, read_tensors, shapes, write_tensors
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -113,6 +113,8 @@ def read_config(file: Path) -> ModelCfg:
 def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.PathLike[str]) -> None:
     """Load weights written by `cdzoo convert --backbone` into one or more backbones.
 
+    If a backbone has another number of bands, its first layer is adapted, and a warning is issued.
+
     Args:
         backbones: Modules that receive the weights.
         name: Name of the backbone, for messages.
@@ -129,7 +131,10 @@ def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.Pa
             f"backbone_weights={source}: no such file; cdzoo convert --backbone NAME checkpoint.pth FOLDER writes one"
         )
     state = read_tensors(file)
-    expected = {key: tuple(value.shape) for key, value in backbones[0].state_dict().items()}
-    check_state(str(file), state, expected, f"backbone {name}")
+    fitted = []
     for backbone in backbones:
-        backbone.load_state_dict(state, strict=True)
+        expected = shapes(backbone.state_dict())
+        fitted.append(adapt_first_layer(state, expected, str(file)))
+        check_state(str(file), fitted[-1], expected, f"backbone {name}")
+    for backbone, weights in zip(backbones, fitted, strict=True):
+        backbone.load_state_dict(weights, strict=True)

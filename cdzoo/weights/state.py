@@ -138,6 +138,21 @@ def load_weights(
     return report
 
 
+def adapt_first_layer(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], source: str) -> dict[str, Tensor]:
+    """Return the weights of an encoder of images of three bands with its first kernel adapted to the expected number of bands.
+
+    The kernel is repeated and scaled by the ratio of the bands, as in timm; a warning names it.
+    """
+    adapted = {
+        key: _adapt_bands(value.float(), expected[key][1], 1)
+        for key, value in state.items()
+        if value.ndim == 4 == len(expected.get(key, ())) and value.shape[1] == 3 != expected[key][1]
+    }
+    if adapted:
+        warnings.warn(f"{source}: adapted to the number of bands: {', '.join(adapted)}", stacklevel=4)
+    return {**state, **adapted}
+
+
 def read_tensors(file: Path) -> dict[str, Tensor]:
     """Read a safetensors file.
 

@@ -175,7 +175,7 @@ class SyntheticScenes(Dataset[Sample]):
         """
         if not 0 <= index < self.length:
             raise IndexError(f"index {index} is out of range for {self.length} scenes")
-        change = np.random.default_rng([self.seed, index, 1]).random() >= self.unchanged
+        change = np.random.default_rng([self.seed, index, 1]).random() >= (self.unchanged or 0)
         scene = make_scene(
             [self.seed, index],
             self.size,
