@@ -68,8 +68,8 @@ def passes(state: int, dtype: str, target: Target) -> dict[str, list[Kernel]]:
     }
 
 
-def _plan(tile: triton_tiles.Tile, target: Target) -> scan_triton.Plan:
-    programs = target.multiprocessors * scan_triton.WARPS_PER_MULTIPROCESSOR
+def _plan(kernel: str, tile: triton_tiles.Tile, target: Target) -> scan_triton.Plan:
+    programs = target.multiprocessors * scan_triton.WARPS_PER_MULTIPROCESSOR[kernel]
     return scan_triton.plan(BATCH, DIRECTIONS, LENGTH, CHANNELS, tile, programs)
 
 
@@ -118,7 +118,7 @@ def _map_flags(plan: scan_triton.Plan) -> dict[str, bool]:
 
 def _forward(state: int, size: int, target: Target) -> list[Kernel]:
     tile = triton_tiles.candidates("outputs", state, CHANNELS)[0]
-    plan = _plan(tile, target)
+    plan = _plan("outputs", tile, target)
     steps = Loop(CHUNK // tile.steps, tile.steps * tile.rd * (1 + tile.rq * tile.rn))
     moved = 2 * size + _map_bytes(plan) + 2 * size * state / CHANNELS + 4 * state / CHUNK
     flags = {"STARTS": plan.segments > 1, "SAVE": True, "HAS_D": True} | _map_flags(plan)
@@ -129,7 +129,7 @@ def _forward(state: int, size: int, target: Target) -> list[Kernel]:
 
 def _backward(state: int, size: int, target: Target) -> list[Kernel]:
     tile = triton_tiles.candidates("gradients", state, CHANNELS)[0]
-    plan, stage = _plan(tile, target), tile.ln > 1
+    plan, stage = _plan("gradients", tile, target), tile.ln > 1
     own, skips = tile.rd * tile.rq * tile.rn, 0 if stage else tile.rd
     steps, blocks = tile.steps, CHUNK // tile.steps
     walk = Loop(blocks - 1, steps * (own + skips), (), 1)

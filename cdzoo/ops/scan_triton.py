@@ -34,7 +34,8 @@ from cdzoo.ops.args import CHUNK, Gradients, ScanArgs
 from cdzoo.ops.triton_tiles import Tile, choose, power_of_two
 
 READS_HALF = True
-WARPS_PER_MULTIPROCESSOR = 16  # four per scheduler; 8 took 1.2 to 1.4 times as long on an H200, 32 about the same
+# Programs per multiprocessor. On an H200, 8 took 1.2 to 1.4 times as long as 16, and 32 about as long.
+WARPS_PER_MULTIPROCESSOR = {"outputs": 16, "gradients": 24}
 MAPS_LIMIT = 256 << 20  # bytes of the maps of all directions above which directions are launched one after the other
 
 
@@ -63,11 +64,11 @@ def _kernels() -> Any:
 
 
 @lru_cache(maxsize=8)
-def _wanted_programs(device: torch.device) -> int:
+def _wanted_programs(kernel: str, device: torch.device) -> int:
     """Return the number of one-warp programs that fill the GPU; 1 in the interpreter, where each takes milliseconds."""
     if device.type != "cuda":
         return 1
-    return int(torch.cuda.get_device_properties(device).multi_processor_count) * WARPS_PER_MULTIPROCESSOR
+    return int(torch.cuda.get_device_properties(device).multi_processor_count) * WARPS_PER_MULTIPROCESSOR[kernel]
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class _Launch:
         self.tile = choose(kernel, self.state, self.channels, x.dtype, x.device)
         self.ends_tile = choose("segment_ends", self.state, self.channels, x.dtype, x.device)
         sizes = (self.batch, self.directions, self.length, self.channels)
-        self.plan = plan(*sizes, self.tile, _wanted_programs(x.device))
+        self.plan = plan(*sizes, self.tile, _wanted_programs(kernel, x.device))
         self.rates = A * math.log2(math.e)
         self.x, self.delta, self.index = x, delta, index
         self.skip, self.bias = x if D is None else D, x if bias is None else bias  # any pointer will do: it is not read
