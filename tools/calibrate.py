@@ -1,13 +1,16 @@
 """Choose the threshold of a weight on generated scenes.
 
-`python tools/calibrate.py FOLDER [--pairs 60]` scores scenes of style "wide" at 0.1, 0.2, 0.5 and 1 m per pixel and the test
-split of `synthetic`. It prints F1 at 0.5 and at the best threshold of each, and the threshold with the highest mean F1 over all.
+`python tools/calibrate.py FOLDER [--pairs 40] [--out FILE.json]` scores scenes of style "wide" at 0.1, 0.2, 0.5 and 1 m per pixel,
+of a seed that no named data set uses, and the validation split of `synthetic`. The threshold has the highest mean F1 over these
+five sets. F1 there and at the best threshold of each set is printed, and written with `--out`.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +19,14 @@ from torch.utils.data import Dataset
 
 import cdzoo
 from cdzoo.data import SyntheticScenes
+from cdzoo.data.datasets import synthetic
 from cdzoo.data.sample import Sample
+from cdzoo.io.files import file_sha256, write_json
+from cdzoo.results import Environment
+from cdzoo.weights import WEIGHTS_FILE
 
 SEED = 77  # of no split of a named data set
+RESOLUTIONS = (0.1, 0.2, 0.5, 1.0)
 STEPS = 200
 Counts = npt.NDArray[np.int64]
 
@@ -43,29 +51,46 @@ def f1_curve(counts: Counts) -> npt.NDArray[np.float64]:
     return np.asarray(2 * true / np.maximum(1, true + false + counts[1].sum()))
 
 
+def calibrate(model: cdzoo.ChangeDetector, pairs: int) -> dict[str, Any]:
+    """Return the threshold and the scores of each set; `pairs` is the number of pairs of each resolution."""
+    sets: dict[str, Dataset[Sample]] = {
+        f"{resolution:g} m": SyntheticScenes(pairs, 256, seed=SEED, style="wide", resolution=resolution)
+        for resolution in RESOLUTIONS
+    }
+    sets["synthetic, validation split"] = synthetic.generate("val")[0]
+    curves = {name: f1_curve(histogram(model, samples, len(samples))) for name, samples in sets.items()}  # type: ignore[arg-type]
+    chosen = int(np.mean(list(curves.values()), axis=0).argmax())
+    rows = [
+        {
+            "set": name,
+            "pairs": len(sets[name]),  # type: ignore[arg-type]
+            "f1": float(curve[chosen]),
+            "f1_at_half": float(curve[STEPS // 2]),
+            "best_f1": float(curve.max()),
+            "best_threshold": int(curve.argmax()) / STEPS,
+        }
+        for name, curve in curves.items()
+    ]
+    return {"threshold": chosen / STEPS, "seed": SEED, "sets": rows}
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("weights", help="folder of the weights")
-    parser.add_argument("--pairs", type=int, default=60, help="pairs of each resolution")
+    parser.add_argument("weights", type=Path, help="folder of the weights")
+    parser.add_argument("--pairs", type=int, default=40, help="pairs of each resolution")
+    parser.add_argument("--out", type=Path, help="JSON file of the scores to write")
     options = parser.parse_args(arguments)
     model = cdzoo.create_model(f"local-dir:{options.weights}").eval()
-    sets: dict[str, Dataset[Sample]] = {
-        f"{resolution:g} m": SyntheticScenes(options.pairs, 256, seed=SEED, style="wide", resolution=resolution)
-        for resolution in (0.1, 0.2, 0.5, 1.0)
-    }
-    sets["synthetic"] = SyntheticScenes(4 * options.pairs, 128, seed=1002)
-    curves = {}
-    for name, samples in sets.items():
-        curves[name] = curve = f1_curve(histogram(model, samples, len(samples)))  # type: ignore[arg-type]
-        best = int(curve.argmax())
-        print(
-            f"{name}: F1 {100 * curve[STEPS // 2]:.2f} at 0.5, at best {100 * curve[best]:.2f} at {best / STEPS:.3f}", flush=True
-        )
-    mean = np.mean(list(curves.values()), axis=0)
-    chosen = int(mean.argmax())
-    scores = ", ".join(f"{name} {100 * curve[chosen]:.2f}" for name, curve in curves.items())
-    print(f"threshold {chosen / STEPS:.3f}: {scores}")
+    found = calibrate(model, options.pairs)
+    print(f"threshold {found['threshold']:g}")
+    for row in found["sets"]:
+        best = f"at best {100 * row['best_f1']:.2f} at {row['best_threshold']:g}"
+        print(f"{row['set']}: F1 {100 * row['f1']:.2f}, {100 * row['f1_at_half']:.2f} at 0.5, {best} ({row['pairs']} pairs)")
+    if options.out is not None:
+        facts = {"model": model.config.name, "weights_sha256": file_sha256(options.weights / WEIGHTS_FILE)}
+        command = f"python tools/calibrate.py FOLDER --pairs {options.pairs}"
+        write_json(options.out, {**facts, "command": command, **found, "environment": Environment.current().to_dict()})
 
 
 if __name__ == "__main__":

@@ -30,15 +30,13 @@ from cdzoo.data.synthetic import SyntheticScenes
 from cdzoo.losses import create_loss
 
 NAME = "fc_siam_diff_efficientnet_lite0"
-FINE = {"backbone_kwargs": {"out_indices": [0, 1, 2, 3, 4]}, "decoder_kwargs": {"widths": [24, 48, 64, 128]}}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "base": {},
-    "fine": FINE,  # from stride 2 on, with a wider decoder
-    "concat": {**FINE, "fusion": "skips", "fusion_kwargs": {"mode": "concat"}},
-    "abs": {**FINE, "fusion": "abs_diff"},  # the coarsest level, too
+    "fine": {},  # the registered model: from stride 2 on
+    "base": {"backbone_kwargs": {"out_indices": [1, 2, 3, 4]}, "decoder_kwargs": {"widths": [24, 32, 64]}},  # from stride 4 on
+    "concat": {"fusion": "skips", "fusion_kwargs": {"mode": "concat"}},
+    "abs": {"fusion": "abs_diff"},  # the coarsest level, too
     "bfa": {"fusion": "bfa", "backbone_kwargs": {"out_indices": [0, 1, 2, 3]}, "decoder_kwargs": {"widths": [24, 48, 64]}},
 }
-
 
 Group = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 
@@ -275,7 +273,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the weights and the log")
     parser.add_argument("--encoder", help="ImageNet weights of the encoder, efficientnet-lite0-57934424.pth")
     parser.add_argument("--init", help="weights to start from; {} is replaced by the variant")
-    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=["base"])
+    parser.add_argument("--variants", nargs="+", choices=list(VARIANTS), default=["fine"])
     parser.add_argument("--minutes", type=float, default=6, help="time budget, after which the learning rate is zero")
     parser.add_argument("--steps", type=int, default=0, help="number of steps, instead of the time budget")
     parser.add_argument("--batch", type=int, default=32)
