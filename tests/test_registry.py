@@ -85,7 +85,7 @@ def test_list_models():
     assert cdzoo.list_models("glmamba*", exclude_filters="*_levir") == [
         n for n in cdzoo.list_models("glmamba*") if "levir" not in n
     ]
-    assert cdzoo.list_models(pretrained=True) == ["glmamba_tiny"]
+    assert cdzoo.list_models(pretrained=True) == ["fc_siam_diff_efficientnet_lite0", "glmamba_tiny"]
     assert cdzoo.list_models(module="bit") == ["bit_s4", "bit_s4_dd8", "bit_s4_dd8_dedim8"]
     assert "bit_levir" not in cdzoo.list_models() and "bit_levir" in cdzoo.list_models("*_levir")
     assert cdzoo.is_model("bit_levir") and cdzoo.is_model("bit_s4") and not cdzoo.is_model("bit_s5")

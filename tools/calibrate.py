@@ -1,8 +1,8 @@
 """Choose the threshold of a weight on generated scenes.
 
-`python tools/calibrate.py FOLDER [--pairs 40] [--out FILE.json]` scores scenes of style "wide" at 0.1, 0.2, 0.5 and 1 m per pixel,
-of a seed that no named data set uses, and the validation split of `synthetic`. The threshold has the highest mean F1 over these
-five sets. F1 there and at the best threshold of each set is printed, and written with `--out`.
+`python tools/calibrate.py FOLDER [--pairs 40] [--out FILE.json]` scores scenes of style "wide" at 0.1, 0.2, 0.5 and 1 m per
+pixel, of a seed that no named data set uses, and the validation split of `synthetic`. The threshold has the highest mean F1 over
+these five sets. F1 there and at the best threshold of each set is printed, and written with `--out`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ import csv
 import json
 import math
 import random
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,8 +25,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 import cdzoo
+from cdzoo.convert import backbone_from_official
 from cdzoo.data.synthetic import SyntheticScenes
+from cdzoo.io.files import write_json
 from cdzoo.losses import create_loss
+from cdzoo.results import Environment
 
 NAME = "fc_siam_diff_efficientnet_lite0"
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -149,7 +151,7 @@ class Trainee:
         self.name = name
         self.model = cdzoo.create_model(NAME, **VARIANTS[name])
         if options.encoder:
-            load_encoder(self.model.backbone.model, options.encoder)
+            load_encoder(self.model.backbone, options.encoder)
         if options.init:
             from safetensors.torch import load_file
 
@@ -199,22 +201,18 @@ class Trainee:
         (folder / "config.json").write_text(self.model.config.to_json(), encoding="utf-8")
 
 
-def load_encoder(encoder: nn.Module, file: str) -> None:
+def load_encoder(backbone: nn.Module, file: str) -> None:
     """Load ImageNet weights of EfficientNet-Lite0 as published by its package, strictly; the classifier is left out."""
-    state = torch.load(file, map_location="cpu", weights_only=True)
-    depths = (1, 2, 2, 3, 3, 4, 1)
-    places = [(stage, i) for stage, depth in enumerate(depths) for i in range(depth)]
-    first = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-    other = {"_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2"}
-    other |= {"_project_conv": "conv_pwl", "_bn2": "bn3"}
-    renamed = {}
-    for key, value in state.items():
-        if match := re.fullmatch(r"_blocks\.(\d+)\.(\w+?)\.(\w+)", key):
-            stage, i = places[int(match[1])]
-            renamed[f"blocks.{stage}.{i}.{(other if stage else first)[match[2]]}.{match[3]}"] = value
-        elif key.startswith(("_conv_stem.", "_bn0.")):
-            renamed[key.replace("_conv_stem", "conv_stem").replace("_bn0", "bn1")] = value
-    encoder.load_state_dict(renamed, strict=True)
+    weights = backbone_from_official("timm/tf_efficientnet_lite0", torch.load(file, map_location="cpu", weights_only=True))
+    backbone.load_state_dict({key: weights[key] for key in backbone.state_dict()}, strict=True)
+
+
+def describe(options: argparse.Namespace, step: int, made: int, seconds: float, device: torch.device) -> dict[str, Any]:
+    """Return what describes the training, for the results of the weights."""
+    settings = {key: value for key, value in vars(options).items() if key not in ("out", "init", "variants", "encoder")}
+    settings["encoder"] = options.encoder and Path(options.encoder).name
+    facts = {"seed": options.seed, "step": step, "scenes": made, "seconds": round(seconds), "training": settings}
+    return {**facts, "data": {"data": "synthetic_wide"}, "environment": Environment.current(device).to_dict()}
 
 
 def train(options: argparse.Namespace) -> None:
@@ -264,6 +262,8 @@ def train(options: argparse.Namespace) -> None:
                 saved = time.monotonic()
     for trainee in trainees:
         trainee.save(options.out / trainee.name)
+        facts = describe(options, step, pool.made, time.monotonic() - start, device)
+        write_json(options.out / trainee.name / "training.json", facts)
     print(f"{step} steps of {options.batch}, {pool.made} scenes, {time.monotonic() - start:.0f} s")
 
 

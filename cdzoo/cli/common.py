@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cdzoo.models.detector import ChangeDetector
     from cdzoo.weights.pretrained import PretrainedCfg
 
-DEFAULT_WEIGHTS = "glmamba_tiny.synthetic"
+DEFAULT_WEIGHTS = "fc_siam_diff_efficientnet_lite0.synthetic_wide"
 PICTURES = (".png", ".jpg", ".jpeg")
 
 
@@ -68,7 +68,8 @@ def load_trained(name: str) -> ChangeDetector:
 def describe_weights(cfg: PretrainedCfg) -> str:
     """Return the training data and the score of published weights."""
     scores = ", ".join(f"{score} {100 * value:.2f}" for score, value in cfg.metrics.items())
-    return f"trained on {cfg.dataset}; {scores} ({cfg.provenance}, protocol {cfg.protocol})"
+    zero_shot = f"; zero-shot {cfg.zero_shot}" if cfg.zero_shot else ""
+    return f"trained on {cfg.dataset}{zero_shot}; {scores} ({cfg.provenance}, protocol {cfg.protocol})"
 
 
 def print_weights(model: ChangeDetector, name: str) -> None:

@@ -44,7 +44,8 @@ def evaluate(
         per_image: Table of the scores of each image to write: .csv or .json.
         robustness: Picture to write of F1 when the second date is shifted, brighter, darker, blurred or compressed: .png, .svg
             or .pdf. The scores are in --out.
-        threshold: Minimum probability for a pixel to count as changed; that of the protocol by default.
+        threshold: Minimum probability for a pixel to count as changed; that of published weights, or else of the protocol, by
+            default.
         batch_size: Number of samples predicted at once.
         workers: Number of processes that load data.
         device: auto, cpu, cuda or mps.
@@ -61,7 +62,9 @@ def evaluate(
     for name in [run for given in model for run in _runs(given)]:
         sheet = None if pictures is None else Path(pictures) / f"worst_{Path(name).name}.png"
         options: dict[str, Any] = {"picture": sheet, "worst": worst, "robustness": robustness is not None}
-        result = score_model(load_trained(name), name, data, split, target, batch_size, workers, threshold, **options)
+        detector = load_trained(name)
+        used = detector.pretrained_cfg.threshold if threshold is None and detector.pretrained_cfg else threshold
+        result = score_model(detector, name, data, split, target, batch_size, workers, used, **options)
         if not results and result.protocol is not None:
             print(f"protocol {result.protocol.name}, hash {result.protocol.hash}, split {split}")
             print("".join(f"  {note}\n" for note in result.notes or []), end="")
@@ -163,8 +166,10 @@ def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, d
 
     published, file = published_results(model)
     source = DataCfg(**{**published.data, **({} if data is None else {"data": data})})
-    result = score_model(load_trained(model), model, source, published.split, pick_device(device))
-    assert result.protocol is not None and published.protocol is not None  # checked by published_results
+    assert published.protocol is not None  # checked by published_results
+    threshold = published.protocol["threshold"]
+    result = score_model(load_trained(model), model, source, published.split, pick_device(device), threshold=threshold)
+    assert result.protocol is not None
     found, stored = result.protocol.splits[published.split], published.protocol.splits.get(published.split)
     if found != stored:
         raise InputError(

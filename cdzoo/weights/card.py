@@ -20,15 +20,17 @@ the data set below only. Expect lower accuracy for other sensors, resolutions, s
 Decisions about people or property require a human check of the map."""
 
 
-def write_card(folder: Path, config: ModelCfg, params: int, cost: str = "") -> Path:
-    """Write the model card of a folder, from its config and its results; return its path."""
+def write_card(folder: Path, config: ModelCfg, params: int, cost: str = "", training: str = "") -> Path:
+    """Write the model card of a folder, from its config and its results; return its path. See `model_card`."""
     file, stored = folder / CARD_FILE, folder / RESULTS_FILE
     results = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
-    write_text(file, model_card(config, results, params, cost, picture=(folder / PICTURE_FILE).is_file()))
+    write_text(file, model_card(config, results, params, cost, (folder / PICTURE_FILE).is_file(), training))
     return file
 
 
-def model_card(config: ModelCfg, results: Mapping[str, Any], params: int, cost: str = "", picture: bool = False) -> str:
+def model_card(
+    config: ModelCfg, results: Mapping[str, Any], params: int, cost: str = "", picture: bool = False, training: str = ""
+) -> str:
     """Return the text of a model card.
 
     Args:
@@ -37,6 +39,7 @@ def model_card(config: ModelCfg, results: Mapping[str, Any], params: int, cost: 
         params: Number of parameters.
         cost: Cost of the model, see `cdzoo.flops.describe_cost`; only the parameters by default.
         picture: Whether the folder contains an example picture.
+        training: Remarks on the origin and training of the weights.
     """
     parts = [
         _front_matter(config, results),
@@ -45,7 +48,9 @@ def model_card(config: ModelCfg, results: Mapping[str, Any], params: int, cost: 
         f"![before, after and the change map]({PICTURE_FILE})" if picture else "",
         f"## Use\n\n{_USE}\n\n{_LOADING}",
         f"## Input and output\n\n{_interface(config)}",
+        f"## Training\n\n{training}" if training else "",
         f"## Scores\n\n{_scores(results)}",
+        _zero_shot(results),
         f"## Cost\n\n{cost or f'{params / 1e6:.2f} M parameters.'}",
         f"## License\n\n{_license(config)}",
         f"## Citation\n\n```bibtex\n{config.citation.strip()}\n```" if config.citation else "",
@@ -115,6 +120,19 @@ def _scores(results: Mapping[str, Any]) -> str:
         name, digest, threshold = (protocol.get(key, "not stated") for key in ("name", "hash", "threshold"))
         text += f", protocol `{name}` (hash {digest}, threshold {threshold})"
     return f"| score | percent |\n|---|---|\n{rows}\n\n{text}."
+
+
+def _zero_shot(results: Mapping[str, Any]) -> str:
+    """Return a table of the scores on real images that the weights were not trained on; empty if there are none."""
+    rows = ["| zero-shot on | protocol | precision | recall | F1 | 95 % interval | best F1 (threshold) |", f"|{'---|' * 7}"]
+    for one in results.get("zero_shot", ()):
+        scores, f1 = one["scores"], one["intervals"]["scores"]["f1"]
+        shown = [_dataset(one), f"`{one['protocol']['name']}`"]
+        shown += [f"{100 * scores[key]:.2f}" for key in ("precision", "recall", "f1")]
+        shown += [f"{100 * f1['low']:.2f} to {100 * f1['high']:.2f}"]
+        shown += [f"{100 * scores['best_threshold_f1']:.2f} ({scores['best_threshold']:g})"]
+        rows.append(f"| {' | '.join(shown)} |")
+    return "\n".join(rows) if rows[2:] else ""
 
 
 def _license(config: ModelCfg) -> str:

@@ -45,6 +45,7 @@ class PretrainedCfg:
         dataset: Training data.
         protocol: Name and hash of the protocol of `metrics`.
         metrics: Scores in [0, 1] on the test split of the protocol.
+        zero_shot: Score in percent on real images, with what they are; none of them was used for training.
         provenance: `"measured"` by this project, or `"quoted"`.
         license: SPDX identifier of the weights.
         citation: BibTeX entry; that of the model if empty.
@@ -66,6 +67,7 @@ class PretrainedCfg:
     dataset: str = ""
     protocol: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
+    zero_shot: str = ""
     provenance: Literal["measured", "quoted"] = "measured"
     license: str = "Apache-2.0"
     citation: str = ""

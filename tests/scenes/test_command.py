@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import rasterio
 
+from cdzoo.cli.common import DEFAULT_WEIGHTS
 from cdzoo.cli.main import main
+from cdzoo.weights import get_pretrained
 
 
 @pytest.fixture
@@ -18,8 +20,9 @@ def test_geotiff_with_the_bundled_weights(pair, tmp_path, capsys):
     assert main(words) == 0
     assert "123,000 pixels with data changed" in capsys.readouterr().out
     with rasterio.open(tmp_path / "change.tif") as mask, rasterio.open(tmp_path / "p.tif") as probability:
-        assert mask.crs.to_epsg() == 32633 and mask.tags()["weights"] == "glmamba_tiny.synthetic"
-        np.testing.assert_array_equal(mask.read(1) == 1, probability.read(1) >= 0.5)
+        assert mask.crs.to_epsg() == 32633 and mask.tags()["weights"] == DEFAULT_WEIGHTS
+        threshold = get_pretrained(DEFAULT_WEIGHTS).threshold
+        np.testing.assert_array_equal(mask.read(1) == 1, probability.read(1) >= threshold)
 
 
 def test_polygons_and_report(pair, tmp_path, capsys):

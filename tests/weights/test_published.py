@@ -5,20 +5,26 @@ import json
 import re
 import socket
 import time
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import cdzoo
+from cdzoo.cli.common import DEFAULT_WEIGHTS
 from cdzoo.cli.main import main
 from cdzoo.data.open import DataCfg
 from cdzoo.engine.run import score_model
 from cdzoo.errors import ConfigError, UnknownNameError, WeightsError
+from cdzoo.inference.resolve import resolve_threshold
 from cdzoo.io.files import check_sha256
 from cdzoo.weights import WEIGHTS_FILE, PretrainedCfg, get_pretrained, register_pretrained
+from cdzoo.weights.folder import read_folder
 from cdzoo.weights.pretrained import _PRETRAINED, bundled_folder
 
 BUNDLED = "glmamba_tiny.synthetic"
+DEFAULT = "fc_siam_diff_efficientnet_lite0.synthetic_wide"
 DIGEST = "0" * 64
 
 
@@ -31,9 +37,43 @@ def no_network(monkeypatch):
 
 
 def test_bundled_weights_are_listed_and_the_default():
-    assert cdzoo.list_pretrained() == [BUNDLED] and cdzoo.list_pretrained("bit*") == []
-    assert cdzoo.list_models(pretrained=True) == ["glmamba_tiny"] and cdzoo.list_models("bit*", pretrained=True) == []
+    assert cdzoo.list_pretrained() == [DEFAULT, BUNDLED] and cdzoo.list_pretrained("bit*") == []
+    assert cdzoo.list_models(pretrained=True) == [DEFAULT.partition(".")[0], "glmamba_tiny"]
+    assert cdzoo.list_models("bit*", pretrained=True) == []
     assert get_pretrained("glmamba_tiny") is get_pretrained(BUNDLED)
+    assert get_pretrained("fc_siam_diff_efficientnet_lite0") is get_pretrained(DEFAULT) and DEFAULT_WEIGHTS == DEFAULT
+
+
+def test_the_default_weights_are_those_of_the_registered_model():
+    weight = get_pretrained(DEFAULT)
+    stored = read_folder(bundled_folder(weight))
+    model = cdzoo.create_model("fc_siam_diff_efficientnet_lite0")
+    assert stored.config == model.config
+    model.load_state_dict(load_file(stored.weights), strict=True)
+    assert sum(p.numel() for p in model.parameters()) <= 8e6
+    notice = (Path(cdzoo.__file__).parents[1] / "NOTICE").read_text()
+    assert "ML Illustrated" in weight.notes and "ML Illustrated" in notice and weight.license == "Apache-2.0"
+
+
+def test_the_default_weights_state_real_images_and_generated_ones():
+    weight = get_pretrained(DEFAULT)
+    results = json.loads((bundled_folder(weight) / "results.json").read_text())
+    tiles, whole = results["zero_shot"][:2]
+    assert (tiles["protocol"]["name"], whole["protocol"]["name"]) == ("levir_256", "levir_1024_whole")
+    assert all(one["protocol"]["threshold"] == weight.threshold and one["intervals"]["images"] == 35 for one in (tiles, whole))
+    assert weight.zero_shot.startswith(f"f1 {100 * tiles['scores']['f1']:.2f} (95 % ") and "35 images" in weight.zero_shot
+    calibration = results["calibration"]
+    assert calibration["threshold"] == weight.threshold and calibration["weights_sha256"] == weight.sha256
+    assert not any("test" in row["set"] for row in calibration["sets"])
+
+
+def test_the_threshold_of_weights_is_used(pair_folder, tmp_path, capsys):
+    threshold = get_pretrained(DEFAULT).threshold
+    assert threshold != 0.5 and resolve_threshold(cdzoo.create_model(DEFAULT), None) == threshold
+    root = pair_folder(1, 64)
+    assert main(["eval", "--model", DEFAULT, "--data", str(root), "--out", str(tmp_path / "scores.json")]) == 0
+    assert f"threshold {threshold:g}" in capsys.readouterr().out
+    assert json.loads((tmp_path / "scores.json").read_text())["protocol"]["threshold"] == threshold
 
 
 @pytest.mark.parametrize("name", cdzoo.list_pretrained())
@@ -48,24 +88,25 @@ class TestEveryTag:
     def test_files_in_the_package(self, name):
         weight = get_pretrained(name)
         folder = bundled_folder(weight)
-        assert (folder / WEIGHTS_FILE).stat().st_size <= 5_000_000
+        assert (folder / WEIGHTS_FILE).stat().st_size <= 16_000_000
         check_sha256(folder / WEIGHTS_FILE, weight.sha256)
         results = json.loads((folder / "results.json").read_text())
         assert results["weights_sha256"] == weight.sha256 and results["split"] == "test"
         assert results["scores"]["f1"] == pytest.approx(weight.metrics["f1"], abs=1e-4)
         assert results["trained"]["training"]["seed"] == 0
-        epochs = [int(row["epoch"]) for row in csv.DictReader((folder / "log.csv").open())]
-        assert epochs == list(range(1, results["trained"]["training"]["epochs"] + 1))
+        assert [*csv.DictReader((folder / "log.csv").open())]
         text = "".join((folder / file).read_text() for file in ("README.md", "results.json", "config.json"))
         assert "Apache-2.0" in text and not re.search(r"(^|[\s\"'=])(/|~/|[A-Z]:\\)\w", text), "an absolute path of some machine"
 
 
 @pytest.mark.slow
-def test_bundled_weights_reach_their_score():
-    model = cdzoo.create_model("glmamba_tiny", pretrained=True)
-    result = score_model(model, "it", DataCfg("synthetic"), "test", torch.device("cpu"))
-    assert result["scores"]["f1"] == pytest.approx(get_pretrained(BUNDLED).metrics["f1"], abs=1e-3)
-    assert get_pretrained(BUNDLED).protocol == f"{result['protocol']['name']} {result['protocol']['hash']}"
+@pytest.mark.parametrize("name", cdzoo.list_pretrained())
+def test_bundled_weights_reach_their_score(name):
+    weight = get_pretrained(name)
+    model = cdzoo.create_model(name)
+    result = score_model(model, "it", DataCfg("synthetic"), "test", torch.device("cpu"), threshold=weight.threshold)
+    assert result["scores"]["f1"] == pytest.approx(weight.metrics["f1"], abs=1e-3)
+    assert weight.protocol == f"{result['protocol']['name']} {result['protocol']['hash']}"
 
 
 def test_loading_by_tag(pair):
@@ -139,7 +180,10 @@ def test_predict_and_demo_without_network(no_network, tmp_path, pair_folder, cap
     assert main(words) == 0
     assert main(["demo", "-o", str(tmp_path / "demo.png"), "--size", "128"]) == 0
     out = capsys.readouterr().out
-    assert BUNDLED in out and "f1 0." in out
+    threshold = get_pretrained(DEFAULT).threshold
+    lines = [line for line in out.splitlines() if line.startswith(f"weights {DEFAULT}, trained on ")]
+    assert len(lines) == 2 and all("zero-shot f1 " in line and "35 images" in line for line in lines)
+    assert f"(threshold {threshold:g})" in out and "f1 0." in out
     assert (tmp_path / "change.png").stat().st_size and (tmp_path / "demo.png").stat().st_size
     assert time.monotonic() - start < 300  # no training
     assert main(["list", "--kind", "weight"]) == 0
