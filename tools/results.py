@@ -33,11 +33,11 @@ scenes without changes of light and season. They show that every model and compo
 it converges initially. They do not predict the ranking after 200 epochs on aerial images, where transformers in particular need
 more steps. Differences smaller than the standard deviation over seeds are not significant.
 """
-ZERO_SHOT = """The bundled weights on images that they were not trained on, at the threshold of the weights, in percent, with 95 % bootstrap
-intervals over images. They were trained on generated scenes; [weights.md](weights.md) says how. The 35 images of the official
-LEVIR-CD test split (0.5 m, Texas) are not a random draw from its 128, so the scores cannot be compared with published ones.
-They were used to compare the variants below and versions of the generated scenes, never for training. DSIFN-CD (land use) and
-SZTAKI AirChange (land use, 1.5 m) define change differently.
+ZERO_SHOT = """The bundled weights on images that they were not trained on, at the threshold of the weights, in percent, with
+bootstrap intervals (95 %) over images. They were trained on generated scenes; [weights.md](weights.md) says how. The 35 images
+of the official LEVIR-CD test split (0.5 m, Texas) are not a random draw from its 128, so the scores cannot be compared with
+published ones. They were used to compare the variants below and versions of the generated scenes, never for training. DSIFN-CD
+(land use) and SZTAKI AirChange (land use, 1.5 m) define change differently.
 """
 
 
