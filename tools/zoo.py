@@ -27,7 +27,7 @@ HEADER = """# Model zoo
 
 The networks of other authors are verified against their official code: with the same parameters, the outputs are equal, which the
 tests check. `cdzoo.convert.from_official` and `to_official` convert between official parameter names and those of cdzoo. Models
-with "yes" in the column "official checkpoints" load converted checkpoints; no weights are included. The code of cdzoo is
+with "yes" in the column "official checkpoints" load converted checkpoints, which are not included. The code of cdzoo is
 Apache-2.0 and was written from the papers. The last column is the license of the official code, which may also apply to its
 checkpoints.
 

@@ -1,0 +1,53 @@
+"""Choice of a threshold, bundling of weights, and the page of results."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cdzoo.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(f"{name}_tool", ROOT / "tools" / f"{name}.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_curve_is_the_f1_of_each_threshold():
+    tool = load("calibrate")
+    generator = torch.Generator().manual_seed(0)
+    changed = torch.rand(2000, generator=generator) < 0.3
+    probability = (0.5 * changed + 0.6 * torch.rand(2000, generator=generator)).clamp(0, 1)
+    step = (probability * tool.STEPS).long().clamp(0, tool.STEPS - 1)
+    counts = torch.bincount(changed * tool.STEPS + step, minlength=2 * tool.STEPS).view(2, tool.STEPS).numpy()
+    curve = tool.f1_curve(counts)
+    for index in (0, 50, 100, 150):
+        called = step >= index
+        expected = 2 * (called & changed).sum() / (called.sum() + changed.sum())
+        assert curve[index] == pytest.approx(float(expected))
+    assert np.isfinite(curve).all()
+
+
+def test_zero_shot_scores_must_be_of_these_weights(tmp_path):
+    tool = load("bundle_weight")
+    content = {"weights_sha256": "a", "scores": {"f1": 0.5, "sweep": []}, "protocol": {"name": "p"}}
+    (tmp_path / "scores.json").write_text(json.dumps(content))
+    found = tool.read_zero_shot(tmp_path / "scores.json", "a")
+    assert found == {"scores": {"f1": 0.5}, "protocol": {"name": "p"}}
+    with pytest.raises(InputError, match=r"scores\.json: not an evaluation of these weights"):
+        tool.read_zero_shot(tmp_path / "scores.json", "b")
+    with pytest.raises(InputError, match=r"neither training\.json nor results\.json"):
+        tool.read_training(tmp_path)
+
+
+def test_the_page_of_results_is_current():
+    """Run `python tools/results.py` to update the page."""
+    assert (ROOT / "docs" / "results.md").read_text() == load("results").page()
