@@ -82,7 +82,10 @@ def test_environment_contains_the_number_of_processes():
 
 
 def test_the_page_of_the_weights_quotes_the_results_file():
-    runs = [Results.from_dict(run) for run in json.loads((ROOT / "results" / "zero_shot_levir.json").read_text())["runs"]]
+    runs = [
+        Results.from_dict(run)
+        for run in json.loads((ROOT / "results" / "evaluations" / "zero_shot_levir.json").read_text())["runs"]
+    ]
     text = (ROOT / "docs" / "weights.md").read_text()
     for run in runs:
         assert len(run.per_image) == run.intervals.images == 35 and run.intervals == confidence_intervals(run.per_image)
@@ -94,7 +97,10 @@ def test_the_page_of_the_weights_quotes_the_results_file():
 
 
 def test_the_page_about_fine_tuning_quotes_its_results_file():
-    runs = [Results.from_dict(run) for run in json.loads((ROOT / "results" / "finetune_clcd.json").read_text())["runs"]]
+    runs = [
+        Results.from_dict(run)
+        for run in json.loads((ROOT / "results" / "evaluations" / "finetune_clcd.json").read_text())["runs"]
+    ]
     text = " ".join((ROOT / "docs" / "finetune.md").read_text().split())
     for run in runs:
         f1 = run.intervals.scores["f1"]
