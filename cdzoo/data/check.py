@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
@@ -17,10 +16,8 @@ from cdzoo.data.layout import Listing, PairFiles, find_splits, list_split
 from cdzoo.data.masks import MaskEncoding, detect_encoding, read_mask
 from cdzoo.errors import InputError
 from cdzoo.io.files import file_sha256
-from cdzoo.io.images import image_format, image_size, read_gray, read_image
+from cdzoo.io.images import UInt8, image_format, image_size, read_gray, read_image
 from cdzoo.visualize import mask_picture, strip, to_rgb
-
-UInt8 = npt.NDArray[np.uint8]
 
 _THUMB = 160
 _ROWS = 8

@@ -7,12 +7,9 @@ from enum import Enum
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from cdzoo.errors import InputError
-from cdzoo.io.images import read_gray
-
-UInt8 = npt.NDArray[np.uint8]
+from cdzoo.io.images import UInt8, read_gray
 
 _SAMPLED = 64  # number of masks from which the encoding is detected
 _NEAR = 48  # values that are less than this away from 0 or 255 are near it
