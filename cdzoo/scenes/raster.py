@@ -109,12 +109,10 @@ class RasterSource:
             InputError: The window cannot be read.
         """
         from rasterio.errors import RasterioIOError
-        from rasterio.windows import Window as RasterWindow
 
-        area = RasterWindow(window.x, window.y, window.width, window.height)
         try:
-            pixels = self._data.read(self.indexes, window=area).transpose(1, 2, 0)
-            valid = self._data.dataset_mask(window=area) > 0
+            pixels = self._data.read(self.indexes, window=window.slices).transpose(1, 2, 0)
+            valid = self._data.dataset_mask(window=window.slices) > 0
         except RasterioIOError as error:
             rows = f"rows {window.y} to {window.y + window.height}"
             raise InputError(f"{self.path}: {rows} cannot be read ({error}); check that the file is complete") from error
