@@ -68,9 +68,15 @@ def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float
         pixels = _read_pillow(path, bands)
     except _UnsupportedByPillow:
         pixels = read_deep(path)
-        _check_finite(path, pixels)
+        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+            bad = int((~np.isfinite(pixels)).any(-1).sum())
+            hint = "fill them, or crop the image to its valid area"
+            raise InputError(f"{path}: {bad} pixel(s) are NaN or infinite; {hint}") from None
         if value_range is None:
-            raise _needs_range(path, pixels) from None
+            raise InputError(
+                f"{path}: {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}; give the (min, max) to map to [0, 1], "
+                f"for example --value-range '[0, {4095 if pixels.max() > 1 else 1}]', or rescale the image to 8 bits"
+            ) from None
     if pixels.shape[2] != bands:
         raise InputError(
             f"{path}: the image has {pixels.shape[2]} band(s), expected {bands}; build the model with in_chans={pixels.shape[2]}"
@@ -135,19 +141,6 @@ def _read_pillow(path: Path, bands: int) -> UInt8:
         warnings.warn(f"{path}: the alpha channel is opaque everywhere and is dropped", stacklevel=3)
         pixels = pixels[..., :-1]
     return pixels
-
-
-def _check_finite(path: Path, pixels: npt.NDArray[Any]) -> None:
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        bad = int((~np.isfinite(pixels)).any(-1).sum())
-        raise InputError(f"{path}: {bad} pixel(s) are NaN or infinite; fill them, or crop the image to its valid area")
-
-
-def _needs_range(path: Path, pixels: npt.NDArray[Any]) -> InputError:
-    return InputError(
-        f"{path}: {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}; give the (min, max) to map to [0, 1], "
-        f"for example --value-range '[0, {4095 if pixels.max() > 1 else 1}]', or rescale the image to 8 bits"
-    )
 
 
 @contextmanager
