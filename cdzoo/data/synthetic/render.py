@@ -71,7 +71,8 @@ def render(rng: np.random.Generator, plan: Plan, date: int, conditions: Conditio
         objects.draw_building(draw, building, conditions, canvas)
     crowns = Image.new("L", (width, height))
     _draw_crowns(ImageDraw.Draw(crowns), plan.trees[date])
-    scene = _apply_light(ground, shade, built, crowns, plan, date, conditions, texture)
+    canopy = _canopy(built, crowns, plan, date, texture)
+    scene = _apply_light(ground, shade, canopy, conditions, texture)
     return capture(rng, scene, conditions)
 
 
@@ -127,19 +128,9 @@ def _draw_crowns(draw: Draw, trees: npt.NDArray[np.float64]) -> None:
             objects.draw_disc(draw, x, y, r * share, height)
 
 
-def _apply_light(
-    ground: Image.Image,
-    shade: Image.Image,
-    built: Image.Image,
-    crowns: Image.Image,
-    plan: Plan,
-    date: int,
-    conditions: Conditions,
-    texture: Texture,
-) -> Image.Image:
-    """Apply texture and shadows to the ground and draw the canopy of trees over it."""
+def _apply_light(ground: Image.Image, shade: Image.Image, canopy: Array, conditions: Conditions, texture: Texture) -> Image.Image:
+    """Apply texture and shadows to the ground and draw the canopy (H, W) of trees over it."""
     *bands, rough = (np.asarray(band) for band in ground.split())
-    canopy = _canopy(built, crowns, plan, date, texture)
     cover = ((canopy - 0.34) * 5).clip(0, 1)
     dx, dy = (round(d) for d in conditions.shadow_offset(2.2))
     dark = np.maximum(np.asarray(shade) * np.float32(1 / 255), np.float32(0.92) * shifted(cover, dx, dy))
