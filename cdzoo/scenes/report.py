@@ -92,14 +92,10 @@ def _facts(grid: Grid, tags: dict[str, str], pixels: int, changed: int) -> dict[
 
 
 def _row(number: int, area: ChangedArea, crs: Any) -> str:
-    cells = (number, f"{area.area:,.0f}", f"{area.mean_probability:.2f}", _point(area.center, crs))
+    x, y = area.center
+    digits = 6 if crs and crs.is_geographic else 1  # about a decimeter
+    cells = (number, f"{area.area:,.0f}", f"{area.mean_probability:.2f}", f"{x:.{digits}f}, {y:.{digits}f}")
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
-
-
-def _point(point: tuple[float, float], crs: Any) -> str:
-    """Format coordinates with a precision of about a decimeter."""
-    digits = 6 if crs and crs.is_geographic else 1
-    return f"{point[0]:.{digits}f}, {point[1]:.{digits}f}"
 
 
 def _overview(path: str | Path, grid: Grid, shape: tuple[int, int], cfg: SceneCfg) -> npt.NDArray[np.uint8]:
