@@ -13,7 +13,6 @@ from cdzoo.inference.blocks import Float32
 from cdzoo.inference.sources import Array, Mask
 from cdzoo.io.files import replace_atomically
 from cdzoo.io.images import UInt8
-from cdzoo.io.rasters import limited_cache
 from cdzoo.scenes.raster import Grid
 from cdzoo.tiling import Window
 
@@ -42,16 +41,15 @@ def write_cog(path: Path, grid: Grid, dtype: str, blocks: Iterable[tuple[Window,
         profile |= {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK}
     plain = path.with_name(f".{path.name}.plain.tif")
     try:
-        with limited_cache():
-            with rasterio.open(plain, "w", **profile) as file:
-                file.update_tags(**tags)
-                for window, values in blocks:
-                    file.write(values, 1, window=window.slices)
-            with replace_atomically(path) as temporary:
-                options = {"COMPRESS": "DEFLATE", "BLOCKSIZE": str(_BLOCK), "BIGTIFF": "IF_SAFER"}
-                # Nearest neighbor, because the mean of class labels is meaningless.
-                options |= {"OVERVIEW_RESAMPLING": "NEAREST", "PREDICTOR": "NO"}
-                rasterio.shutil.copy(plain, temporary, driver="COG", **options)
+        with rasterio.open(plain, "w", **profile) as file:
+            file.update_tags(**tags)
+            for window, values in blocks:
+                file.write(values, 1, window=window.slices)
+        with replace_atomically(path) as temporary:
+            options = {"COMPRESS": "DEFLATE", "BLOCKSIZE": str(_BLOCK), "BIGTIFF": "IF_SAFER"}
+            # Nearest neighbor, because the mean of class labels is meaningless.
+            options |= {"OVERVIEW_RESAMPLING": "NEAREST", "PREDICTOR": "NO"}
+            rasterio.shutil.copy(plain, temporary, driver="COG", **options)
     finally:
         plain.unlink(missing_ok=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Grid:
     width: int
 
 
-class RasterSource:
+class RasterSource(AbstractContextManager["RasterSource"]):
     """`Source` of a raster that GDAL reads.
 
     Args:
@@ -91,10 +91,6 @@ class RasterSource:
             self.path, self.dtype = path, file.dtypes[self.indexes[0] - 1]
             self.scaling = self._scaling(value_range, percentiles)
             self._stack = stack.pop_all()
-
-    def __enter__(self) -> RasterSource:
-        """Return the source; the file is closed at the end of the `with` block."""
-        return self
 
     def __exit__(self, *error: object) -> None:
         """Close the file."""

@@ -6,6 +6,7 @@ The page is a single file with embedded images and no external links.
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -15,10 +16,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from cdzoo.io.files import write_text
-from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.geotiff import decode_probability, has_data, is_changed
-from cdzoo.scenes.outputs import report_path
-from cdzoo.scenes.polygons import ChangedArea, traced_areas
+from cdzoo.scenes.polygons import ChangedArea
 from cdzoo.scenes.raster import Grid, RasterSource
 from cdzoo.visualize import data_uri, overlay, to_rgb
 
@@ -29,51 +28,35 @@ _PAGE = Path(__file__).with_name("report.html")
 
 
 def write_report(
-    path: str | Path,
-    before: str | Path,
-    after: str | Path,
-    mask: str | Path,
-    probability: str | Path,
-    cfg: SceneCfg,
-    polygon_cfg: PolygonCfg | None = None,
+    target: Path, before: RasterSource, after: RasterSource, masks: Any, probabilities: Any, areas: Sequence[ChangedArea]
 ) -> None:
     """Write the report of a scene predicted by `predict_scene`.
 
     Args:
-        path: `.html` file.
+        target: `.html` file.
         before: First date.
-        after: Second date.
-        mask: Change map.
-        probability: Its probability map.
-        cfg: Settings of the prediction, for the values of the rasters.
-        polygon_cfg: Post-processing of the listed areas.
-
-    Raises:
-        InputError: The file has another suffix, or its folder does not exist.
+        after: Second date, on the same grid.
+        masks: Open change map.
+        probabilities: Its open probability map.
+        areas: Changed areas, largest first.
     """
-    target = report_path(path)
-    import rasterio
-
-    with rasterio.open(mask) as masks, rasterio.open(probability) as probabilities:
-        grid = Grid(masks.crs, masks.transform, masks.height, masks.width)
-        factor = max(1.0, max(masks.shape) / _SIDE)
-        height, width = max(1, round(masks.height / factor)), max(1, round(masks.width / factor))
-        shown = masks.read(1, out_shape=(height, width))
-        pixels, changed, histogram = _count(masks, probabilities)
-        facts = _facts(grid, masks.tags(), pixels, changed)
-        areas = sorted(traced_areas(masks, probabilities, polygon_cfg or PolygonCfg()), key=lambda area: -area.area)
-    x1, x2 = (_overview(file, grid, (height, width), cfg) for file in (before, after))
-    rows = [_row(number, area, grid.crs) for number, area in enumerate(areas[:_MAX_AREAS], 1)]
+    factor = max(1.0, max(masks.shape) / _SIDE)
+    height, width = max(1, round(masks.height / factor)), max(1, round(masks.width / factor))
+    shown = masks.read(1, out_shape=(height, width))
+    pixels, changed, histogram = _count(masks, probabilities)
+    facts = _facts(before.grid, masks.tags(), pixels, changed)
+    x1, x2 = (_overview(source, (height, width)) for source in (before, after))
+    rows = [_row(number, area, masks.crs) for number, area in enumerate(areas[:_MAX_AREAS], 1)]
     text = Template(_PAGE.read_text(encoding="utf-8")).substitute(
-        before_name=html.escape(Path(before).name),
-        after_name=html.escape(Path(after).name),
+        before_name=html.escape(Path(before.path).name),
+        after_name=html.escape(Path(after.path).name),
         before=data_uri(Image.fromarray(x1)),
         after=data_uri(Image.fromarray(x2)),
         overlay=data_uri(Image.fromarray(overlay(x2, is_changed(shown).astype(np.uint8)))),
         ratio=f"{width} / {height}",
         facts="".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in facts.items()),
         bars=_bars(histogram),
-        unit="square meters" if grid.crs else "pixels",
+        unit="square meters" if masks.crs else "pixels",
         rows="".join(rows) or "<tr><td colspan='4'>no change was found</td></tr>",
     )
     write_text(target, text)
@@ -98,10 +81,9 @@ def _row(number: int, area: ChangedArea, crs: Any) -> str:
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
-def _overview(path: str | Path, grid: Grid, shape: tuple[int, int], cfg: SceneCfg) -> npt.NDArray[np.uint8]:
+def _overview(source: RasterSource, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Return a date on the grid of the map at a lower resolution (h, w, 3)."""
-    with RasterSource(path, None, grid, cfg.value_range, cfg.percentiles) as source:
-        pixels = source.overview(shape)
+    pixels = source.overview(shape)
     if pixels.dtype != np.uint8:
         pixels = (pixels * 255).round().astype(np.uint8)
     return to_rgb(pixels)
