@@ -72,12 +72,10 @@ def _run(words: list[str]) -> int:
     if words[:1] == ["--version"]:
         print(f"cdzoo {__version__}")
         return 0
-    if not words or words[0] in _HELP:
-        print(_usage())
-        return 0 if words else 2
-    if words[0] == "data" and (not words[1:] or words[1] in _HELP):
-        print(_usage("data"))
-        return 0 if words[1:] else 2
+    prefix, rest = ("data", words[1:]) if words[:1] == ["data"] else ("", words)
+    if not rest or rest[0] in _HELP:
+        print(_usage(prefix))
+        return 0 if rest else 2
     name, words = _split_command(words)
     if name == "train":
         from cdzoo.cli.train import expand
