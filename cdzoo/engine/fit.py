@@ -106,7 +106,8 @@ def fit(
     fabric, leader = setup.fabric, setup.fabric.is_global_zero
     sampler = _step_sampler(train_set, cfg, fabric, 0, 0)
     total = cfg.epochs * sampler.steps_per_epoch
-    state = TrainState(cfg.fixed(), len(train_set), _data_hash(facts), sampler.steps_per_epoch)
+    data_hash = str(facts["protocol"]["hash"]) if facts.get("protocol") is not None else ""
+    state = TrainState(cfg.fixed(), len(train_set), data_hash, sampler.steps_per_epoch)
     if out is not None and resume:
         state = load(out, state, model, setup)
     elif out is not None and leader:
@@ -224,7 +225,3 @@ def _results(
         training=cfg.fixed() | {"epochs": cfg.epochs},
         weights_sha256=file_sha256(weights) if weights is not None and weights.is_file() else None,
     ).with_entries(facts)
-
-
-def _data_hash(facts: Mapping[str, Any]) -> str:
-    return str(facts["protocol"]["hash"]) if facts.get("protocol") is not None else ""
