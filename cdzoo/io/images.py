@@ -35,7 +35,6 @@ def image_format(path: str | Path) -> tuple[int, int, int, str]:
     Raises:
         InputError: The file does not exist or is not an image.
     """
-    path = Path(path)
     try:
         with _opened(path) as image:
             if not _is_deep(image):
@@ -63,7 +62,6 @@ def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float
             NaN or infinite values, or has more than 8 bits and `value_range` is None.
         MissingDependencyError: rasterio is needed and not installed.
     """
-    path = Path(path)
     try:
         pixels = _read_pillow(path, bands)
     except _UnsupportedByPillow:
@@ -93,7 +91,6 @@ def read_gray(path: str | Path) -> UInt8:
     Raises:
         InputError: The file is missing, truncated or not an image, has different bands, or has more than 8 bits.
     """
-    path = Path(path)
     try:
         with _opened(path) as image:
             if _is_deep(image):
@@ -126,7 +123,7 @@ class _UnsupportedByPillow(Exception):
     """Pillow cannot read the file, or not in its full bit depth."""
 
 
-def _read_pillow(path: Path, bands: int) -> UInt8:
+def _read_pillow(path: str | Path, bands: int) -> UInt8:
     with _opened(path) as image:
         if _is_deep(image):
             raise _UnsupportedByPillow
@@ -144,7 +141,8 @@ def _read_pillow(path: Path, bands: int) -> UInt8:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: str | Path) -> Iterator[Any]:
+    path = Path(path)
     if not path.is_file():
         if path.is_symlink():
             raise InputError(f"{path}: a broken or circular link")
