@@ -75,7 +75,7 @@ def blur(image: Tensor, sigma: float) -> Tensor:
 def jpeg(image: Tensor, quality: float) -> Tensor:
     """Compress an image (bands, H, W) in [0, 1] and read it again: RGB as one picture, other bands one by one."""
     pixels = (image.clamp(0, 1) * 255).round().byte()
-    pictures = [pixels] if len(pixels) == 3 else pixels.split(1)
+    pictures = [pixels] if len(pixels) == 3 else torch.split(pixels, 1)
     return torch.cat([jpeg_image(picture, round(quality)) for picture in pictures]) / 255
 
 

@@ -158,8 +158,7 @@ def _overlap(results: Results | None, data: DataCfg, split: str, opened: Opened)
     """Return a note if weights with these training results were trained or selected on the pairs that are scored."""
     if results is None or results.training is None or not isinstance(results.data, dict):
         return []
-    paths = [Path(one) for one in (results.data["data"], data.data)]
-    if paths[0] != paths[1] and paths[0].resolve() != paths[1].resolve():
+    if Path(results.data["data"]).resolve() != Path(data.data).resolve():
         return []
     if split == "train" or any("has no splits" in note for note in opened.notes):
         return ["TRAINING DATA: the weights were trained on these pairs, so the scores do not measure generalization"]
