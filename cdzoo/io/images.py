@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,10 @@ def image_format(path: str | Path) -> tuple[int, int, int, str]:
     Raises:
         InputError: The file does not exist or is not an image.
     """
-    try:
-        with _opened(path) as image:
-            if not _is_deep(image):
-                bands = 3 if image.mode in ("P", "1") else len(image.getbands())
-                return image.height, image.width, bands, "uint8"
-    except _UnsupportedByPillow:
-        pass
+    with suppress(_UnsupportedByPillow), _opened(path) as image:
+        if not _is_deep(image):
+            bands = 3 if image.mode in ("P", "1") else len(image.getbands())
+            return image.height, image.width, bands, "uint8"
     return size_of_deep(path)
 
 
