@@ -18,7 +18,7 @@ from PIL import Image
 from cdzoo.io.files import write_text
 from cdzoo.scenes.geotiff import decode_probability, has_data, is_changed
 from cdzoo.scenes.polygons import ChangedArea
-from cdzoo.scenes.raster import Grid, RasterSource
+from cdzoo.scenes.raster import RasterSource
 from cdzoo.visualize import data_uri, overlay, to_rgb
 
 _SIDE = 1400  # longest side of the embedded images, in pixels
@@ -44,7 +44,15 @@ def write_report(
     height, width = max(1, round(masks.height / factor)), max(1, round(masks.width / factor))
     shown = masks.read(1, out_shape=(height, width))
     pixels, changed, histogram = _count(masks, probabilities)
-    facts = _facts(before.grid, masks.tags(), pixels, changed)
+    tags = masks.tags()
+    facts = {
+        "model": tags.get("model", ""),
+        "weights": f"{tags.get('weights', '')} sha256 {tags.get('weights_sha256', '')[:16]}".strip(),
+        "threshold": tags.get("threshold", ""),
+        "size": f"{masks.width} x {masks.height} pixels",
+        "coordinates": str(masks.crs) if masks.crs else "none",
+        "changed": f"{changed:,} of {pixels:,} pixels ({changed / pixels:.2%})" if pixels else "no data",
+    }
     x1, x2 = (_overview(source, (height, width)) for source in (before, after))
     rows = [_row(number, area, masks.crs) for number, area in enumerate(areas[:_MAX_AREAS], 1)]
     text = Template(_PAGE.read_text(encoding="utf-8")).substitute(
@@ -60,18 +68,6 @@ def write_report(
         rows="".join(rows) or "<tr><td colspan='4'>no change was found</td></tr>",
     )
     write_text(target, text)
-
-
-def _facts(grid: Grid, tags: dict[str, str], pixels: int, changed: int) -> dict[str, str]:
-    """Return the rows of the table that describes the map."""
-    return {
-        "model": tags.get("model", ""),
-        "weights": f"{tags.get('weights', '')} sha256 {tags.get('weights_sha256', '')[:16]}".strip(),
-        "threshold": tags.get("threshold", ""),
-        "size": f"{grid.width} x {grid.height} pixels",
-        "coordinates": str(grid.crs) if grid.crs else "none",
-        "changed": f"{changed:,} of {pixels:,} pixels ({changed / pixels:.2%})" if pixels else "no data",
-    }
 
 
 def _row(number: int, area: ChangedArea, crs: Any) -> str:
