@@ -62,10 +62,9 @@ def detect_encoding(paths: Sequence[Path]) -> MaskEncoding:
     Raises:
         InputError: The masks have different encodings, or values of no encoding; the files are named.
     """
-    step = max(1, len(paths) // _SAMPLED)
     seen: dict[MaskEncoding, Path] = {}
     unclear: dict[Path, str] = {}
-    for path in paths[::step]:
+    for path in paths[:: max(1, len(paths) // _SAMPLED)]:
         pixels = read_gray(path)
         if not pixels.any():
             continue  # valid in every encoding
