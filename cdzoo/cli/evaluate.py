@@ -117,10 +117,7 @@ def _draw_robustness(results: list[Results], file: Path) -> None:
     """Draw the curves of all models, and print F1 at each level."""
     from cdzoo.engine.robustness import RobustnessPoint, draw_robustness
 
-    names = [str(result.source) for result in results]
-    curves = {
-        name: [RobustnessPoint(**p) for p in result.extra["robustness"]] for name, result in zip(names, results, strict=True)
-    }
+    curves = {str(result.source): [RobustnessPoint(**point) for point in result.extra["robustness"]] for result in results}
     with replace_atomically(file) as temporary:
         draw_robustness(curves, temporary)
     rows = [
