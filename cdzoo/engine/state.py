@@ -166,11 +166,8 @@ def load(out: Path, new: TrainState, model: ChangeDetector, setup: Setup) -> Tra
 
 
 def _check(out: Path, state: TrainState, new: TrainState) -> None:
-    changed = [
-        f"{name} was {state.settings.get(name)!r}, now {value!r}"
-        for name, value in new.settings.items()
-        if state.settings.get(name) != value
-    ]
+    old, now = state.settings, new.settings
+    changed = [f"{name} was {old.get(name)!r}, now {now[name]!r}" for name in now if old.get(name) != now[name]]
     if changed:
         raise ConfigError(
             f"{out}: a run must be resumed with its own settings: {', '.join(changed)}. Start a new run with another --out"
