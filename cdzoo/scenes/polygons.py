@@ -34,12 +34,6 @@ class ChangedArea:
     pixels: int
     mean_probability: float
 
-    @property
-    def center(self) -> tuple[float, float]:
-        """Coordinates of a point inside the area."""
-        point = self.geometry.representative_point()
-        return point.x, point.y
-
 
 def write_polygons(target: Path, areas: Sequence[ChangedArea], crs: Any) -> None:
     """Write changed areas as polygons.

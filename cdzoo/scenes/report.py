@@ -71,9 +71,9 @@ def write_report(
 
 
 def _row(number: int, area: ChangedArea, crs: Any) -> str:
-    x, y = area.center
+    inside = area.geometry.representative_point()
     digits = 6 if crs and crs.is_geographic else 1  # about a decimeter
-    cells = (number, f"{area.area:,.0f}", f"{area.mean_probability:.2f}", f"{x:.{digits}f}, {y:.{digits}f}")
+    cells = (number, f"{area.area:,.0f}", f"{area.mean_probability:.2f}", f"{inside.x:.{digits}f}, {inside.y:.{digits}f}")
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
