@@ -36,7 +36,8 @@ def read_files(root: Path, split: str) -> list[PairFiles]:
         raise InputError(f"{root}: no {split}.txt, the list of the cities of '{split}', in any of its subfolders")
     cities = [city.strip() for city in lists[0].read_text(encoding="utf-8").replace("\n", ",").split(",") if city.strip()]
     found: dict[str, list[Any]] = {city: [min(root.rglob(f"{city}/{file}"), default=None) for file in _FILES] for city in cities}
-    if missing := [f"{city}/{_FILES[i]}" for city, files in found.items() for i, file in enumerate(files) if file is None]:
+    missing = [f"{city}/{file}" for city, paths in found.items() for file, path in zip(_FILES, paths, strict=True) if not path]
+    if missing:
         raise InputError(f"{root}: missing: {', '.join(missing)}; unpack the images and the {split} labels below this folder")
     return [PairFiles(city, (before, after), mask) for city, (before, after, mask) in found.items()]
 
