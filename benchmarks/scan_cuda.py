@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from scan_table import cuda_table
 from torch import Tensor
 
 import cdzoo
@@ -226,11 +227,17 @@ def main() -> int:
     """Run the command line; 1 if a kernel is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    parser.add_argument("--table", type=Path, metavar="REPORT", help="print the table of a report and do nothing else")
     parser.add_argument("--budget", type=float, default=240.0, help="time in seconds after which no further case is started")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--quick", action="store_true", help="tiny problems, two rounds")
     chosen = parser.parse_args()
+    if chosen.table:
+        print(cuda_table(json.loads(chosen.table.read_text())))
+        return 0
+    if not chosen.out:
+        parser.error("--out is required")
     if chosen.device == "cuda" and not torch.cuda.is_available():
         sys.exit("no CUDA device is visible to torch (check nvidia-smi)")
     end, device, rounds = time.monotonic() + chosen.budget, chosen.device, 2 if chosen.quick else chosen.rounds

@@ -34,3 +34,29 @@ def table(report: dict[str, Any], baseline: dict[str, Any]) -> str:
         ]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def cuda_table(report: dict[str, Any]) -> str:
+    """Return a Markdown table of the times on a GPU, those of the kernels alone and those of calls from Python."""
+    lines = [
+        "| size | N | maps | pass | kernels, ms | mamba-ssm | VMamba with mamba-ssm | calls, ms | mamba-ssm | bandwidth |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for entry in report["scans"]:
+        own = entry["times"]["triton"]
+        rate = entry["moved_bytes"] / own["graph_ms"] * 1e3 / report["copy_bytes_per_s"]
+        kernels, calls = entry["graph_ratios"], entry["ratios"]
+        cells = [
+            ", ".join(map(str, entry["size"])),
+            entry["states"],
+            entry["dtype"],
+            entry["mode"],
+            f"{own['graph_ms']:.2f}",
+            f"{kernels['mamba_ssm']:.1f} x",
+            f"{kernels['vmamba with mamba_ssm']:.1f} x",
+            f"{own['min_ms']:.2f}",
+            f"{calls['mamba_ssm']:.1f} x",
+            f"{100 * rate:.0f}%",
+        ]
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines)

@@ -101,10 +101,9 @@ def _ratio(part: int, whole: int) -> float:
 
 
 @dataclass(frozen=True)
-class ThresholdScores:
-    """Scores at one threshold, see `Confusion`."""
+class Rates:
+    """Scores of a confusion matrix, see `Confusion`."""
 
-    threshold: float
     precision: float
     recall: float
     f1: float
@@ -114,7 +113,14 @@ class ThresholdScores:
 
 
 @dataclass(frozen=True)
-class Scores:
+class ThresholdScores(Rates):
+    """Scores at one threshold."""
+
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Scores(Rates):
     """Scores and pixel counts of a model on a split; `scores["f1"]` is the same as `scores.f1`.
 
     Attributes:
@@ -136,12 +142,6 @@ class Scores:
         sweep: Scores at the thresholds `SWEEP`.
     """
 
-    precision: float
-    recall: float
-    f1: float
-    iou: float
-    oa: float
-    kappa: float
     tp: int
     fp: int
     fn: int
@@ -211,7 +211,7 @@ class ChangeCounts:
         """Return the scores over all images and processes."""
         table, image_f1, images = self._pooled()
         confusion = self._confusion(table, self.threshold)
-        sweep = [ThresholdScores(level, **self._confusion(table, level).scores()) for level in self.levels if level in SWEEP]
+        sweep = [ThresholdScores(**self._confusion(table, level).scores(), threshold=level) for level in SWEEP]
         best = max(sweep, key=lambda point: point.f1)
         return Scores(
             **confusion.to_dict(),

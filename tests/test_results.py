@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from cdzoo.ablate.report import Row
-from cdzoo.bootstrap import confidence_intervals
+from cdzoo.bootstrap import confidence_intervals, paired_difference
 from cdzoo.data.protocols import get_protocol
 from cdzoo.errors import InputError
 from cdzoo.metrics import ChangeCounts
@@ -81,7 +82,10 @@ def test_environment_contains_the_number_of_processes():
 
 
 def test_the_page_of_the_weights_quotes_the_results_file():
-    runs = [Results.from_dict(run) for run in json.loads((ROOT / "results" / "zero_shot_levir.json").read_text())["runs"]]
+    runs = [
+        Results.from_dict(run)
+        for run in json.loads((ROOT / "results" / "evaluations" / "zero_shot_levir.json").read_text())["runs"]
+    ]
     text = (ROOT / "docs" / "weights.md").read_text()
     for run in runs:
         assert len(run.per_image) == run.intervals.images == 35 and run.intervals == confidence_intervals(run.per_image)
@@ -90,3 +94,17 @@ def test_the_page_of_the_weights_quotes_the_results_file():
         f1 = run.intervals.scores["f1"]
         for value in (f1.low, f1.high, run.scores.best_threshold_f1, run.scores.mean_image_f1):
             assert f"{100 * value:.2f}" in text
+
+
+def test_the_page_about_fine_tuning_quotes_its_results_file():
+    runs = [
+        Results.from_dict(run)
+        for run in json.loads((ROOT / "results" / "evaluations" / "finetune_clcd.json").read_text())["runs"]
+    ]
+    text = " ".join((ROOT / "docs" / "finetune.md").read_text().split())
+    for run in runs:
+        f1 = run.intervals.scores["f1"]
+        assert re.search(rf"{100 * run['f1']:.2f} \((95 % interval )?{100 * f1.low:.2f} to {100 * f1.high:.2f}\)", text)
+    found = paired_difference(runs[0].per_image, runs[1].per_image)
+    low, high = 100 * found.interval.low, 100 * found.interval.high
+    assert f"{100 * found.difference:+.2f} ({low:+.2f} to {high:+.2f}, p {found.p:.3f})" in text

@@ -31,10 +31,10 @@ def test_tiles_contain_every_pixel_once(height, width, tile):
 @given(height=st.integers(32, 300), width=st.integers(32, 300), window=st.integers(32, 100), overlap=st.integers(0, 24))
 def test_sliding_windows_have_one_size_and_cover_the_image(height, width, window, overlap):
     covered = np.zeros((height, width), bool)
-    for one in sliding_windows(height, width, window, overlap):
-        assert (one.height, one.width) == (min(window, height), min(window, width))
-        assert covered[one.slices].shape == (one.height, one.width)
-        covered[one.slices] = True
+    for found in sliding_windows(height, width, window, overlap):
+        assert (found.height, found.width) == (min(window, height), min(window, width))
+        assert covered[found.slices].shape == (found.height, found.width)
+        covered[found.slices] = True
     assert covered.all()
 
 

@@ -48,7 +48,7 @@ class Point:
 
 
 def read_points(folder: Path) -> list[Point]:
-    """Read every results file of a folder that compares models.
+    """Read every results file of a folder.
 
     Raises:
         InputError: A file cannot be read or has no provenance, or the costs of a model are missing.
@@ -59,8 +59,6 @@ def read_points(folder: Path) -> list[Point]:
         if file.name == COSTS:
             continue
         content = _load(file)
-        if not {"points", "grid"} & content.keys():  # evaluations of published weights
-            continue
         if content.get("provenance") not in STYLE:
             raise InputError(f"{file}: 'provenance' must be measured or quoted, got {content.get('provenance')!r}")
         for row in _rows(content):

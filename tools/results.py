@@ -30,7 +30,7 @@ parameters are quoted and the multiply-adds are unknown. The dashed line is the 
 """
 BUDGET = """These runs are small enough for two CPU cores: at most about a thousand steps from scratch on small crops of synthetic
 scenes without changes of light and season. They show that every model and component trains under the same protocol, and how fast
-it converges initially. They do not predict the ranking after 200 epochs on aerial images, where transformers in particular need
+each converges at first. They do not predict the ranking after 200 epochs on aerial images, where transformers in particular need
 more steps. Differences smaller than the standard deviation over seeds are not significant.
 """
 ZERO_SHOT = """The bundled weights on images that they were not trained on, at the threshold of the weights, in percent, with
@@ -92,7 +92,7 @@ def _zero_shot_row(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(name: str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    content: dict[str, Any] = json.loads((RESULTS / "evaluations" / f"{name}.json").read_text(encoding="utf-8"))
     return content
 
 

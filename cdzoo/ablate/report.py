@@ -158,12 +158,10 @@ def _draw(path: Path, table: Table, rows: Sequence[Row]) -> None:
             f"{100 * f1.mean:.2f}", (100 * f1.mean, height), (0, 7), textcoords="offset points", ha="center", fontsize=8
         )
     axes.set_yticks(range(len(shown)), [row.label for row in shown])
-    axes.set_ylim(-0.6, len(shown) - 0.2)
+    axes.set(ylim=(-0.6, len(shown) - 0.2), xlabel="F1 in percent: mean and each seed", axisbelow=True)
     axes.margins(x=0.08)
-    axes.set_xlabel("F1 in percent: mean and each seed")
     axes.set_title(table.title, fontsize=10, loc="left")
     axes.grid(axis="x", color="#e5e5e5")
-    axes.set_axisbelow(True)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(axis="y", length=0)
     with replace_atomically(path) as temporary:

@@ -96,16 +96,15 @@ def run_job(job: Job, out: str) -> Results:
     seconds = time.monotonic() - start
     model = create_model(f"local-dir:{folder}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    result = score_model(model, job.model, data, "test", device).with_entries(
-        {
-            "job": job.to_dict(),
-            "config": model.config.to_dict(),
-            "training": dataclasses.asdict(job.train_cfg),
-            "validation": validation.scores.to_dict(),
-            "params_m": sum(model.parameter_counts().values()) / 1e6,
-            "training_seconds": None if resume else round(seconds, 1),
-        }
-    )
+    entries = {
+        "job": job.to_dict(),
+        "config": model.config.to_dict(),
+        "training": dataclasses.asdict(job.train_cfg),
+        "validation": validation.scores.to_dict(),
+        "params_m": sum(model.parameter_counts().values()) / 1e6,
+        "training_seconds": None if resume else round(seconds, 1),
+    }
+    result = score_model(model, job.model, data, "test", device).with_entries(entries)
     result.write(result_file(out, job))
     shutil.rmtree(folder)
     return result

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -52,8 +51,7 @@ def evaluate(
     """
     if worst < 1 or batch_size < 1:
         raise ConfigError(f"--worst and --batch-size must be at least 1, got {worst} and {batch_size}")
-    outputs = _Outputs(out, pictures, per_image, robustness)
-    outputs.check()
+    _check_outputs(out, pictures, per_image, robustness)
     from cdzoo.engine.run import score_model
     from cdzoo.metrics import SUMMARY_SCORES, spread_table
 
@@ -75,42 +73,37 @@ def evaluate(
         print("".join(f"  {note}\n" for note in result.notes or [] if note not in (results[0].notes or [])), end="", flush=True)
     if len(results) > 1:
         print(spread_table(split, results))
-    outputs.write(results)
+    _write_outputs(results, out, pictures, per_image, robustness)
 
 
-@dataclass(frozen=True)
-class _Outputs:
-    """Files that an evaluation writes besides its text."""
+def _check_outputs(out: str | None, pictures: str | None, per_image: str | None, robustness: str | None) -> None:
+    """Raise before the evaluation for a file that cannot be written."""
+    for option, path in (("--out", out), ("--pictures", pictures)):
+        if path:
+            output_path(path, option)
+    if per_image is not None:
+        output_path(per_image, "--per-image", (".csv", ".json"), "a table of images")
+    if robustness is not None:
+        output_path(robustness, "--robustness", (".png", ".svg", ".pdf"), "a picture")
+        require("matplotlib.figure", "tools", "drawing curves")
 
-    out: str | None
-    pictures: str | None
-    per_image: str | None
-    robustness: str | None
 
-    def check(self) -> None:
-        """Raise before the evaluation for a file that cannot be written."""
-        for option, path in (("--out", self.out), ("--pictures", self.pictures)):
-            if path:
-                output_path(path, option)
-        if self.per_image is not None:
-            output_path(self.per_image, "--per-image", (".csv", ".json"), "a table of images")
-        if self.robustness is not None:
-            output_path(self.robustness, "--robustness", (".png", ".svg", ".pdf"), "a picture")
-            require("matplotlib.figure", "tools", "drawing curves")
+def _write_outputs(
+    results: list[Results], out: str | None, pictures: str | None, per_image: str | None, robustness: str | None
+) -> None:
+    """Write the files of an evaluation, and name all of them."""
+    from cdzoo.metrics import spread
 
-    def write(self, results: list[Results]) -> None:
-        from cdzoo.metrics import spread
-
-        if self.out is not None:
-            write_json(self.out, results[0] if len(results) == 1 else {"runs": results, "spread": spread(results)})
-            print(f"written to {self.out}")
-        if self.per_image is not None:
-            write_text(self.per_image, render([*_image_rows(results)], _IMAGE_COLUMNS, Path(self.per_image).suffix[1:]))
-            print(f"scores of each image: {self.per_image}")
-        if self.robustness is not None:
-            _draw_robustness(results, Path(self.robustness))
-        if self.pictures is not None:
-            print(f"pictures of the worst samples: {self.pictures}")
+    if out is not None:
+        write_json(out, results[0] if len(results) == 1 else {"runs": results, "spread": spread(results)})
+        print(f"written to {out}")
+    if per_image is not None:
+        write_text(per_image, render([*_image_rows(results)], _IMAGE_COLUMNS, Path(per_image).suffix[1:]))
+        print(f"scores of each image: {per_image}")
+    if robustness is not None:
+        _draw_robustness(results, Path(robustness))
+    if pictures is not None:
+        print(f"pictures of the worst samples: {pictures}")
 
 
 _IMAGE_COLUMNS = {key: key for key in ("model", "name", "f1", "iou", "precision", "recall", "tp", "fp", "fn", "tn")}
@@ -127,10 +120,7 @@ def _draw_robustness(results: list[Results], file: Path) -> None:
     """Draw the curves of all models, and print F1 at each level."""
     from cdzoo.engine.robustness import RobustnessPoint, draw_robustness
 
-    names = [str(result.source) for result in results]
-    curves = {
-        name: [RobustnessPoint(**p) for p in result.extra["robustness"]] for name, result in zip(names, results, strict=True)
-    }
+    curves = {str(result.source): [RobustnessPoint(**point) for point in result.extra["robustness"]] for result in results}
     with replace_atomically(file) as temporary:
         draw_robustness(curves, temporary)
     rows = [

@@ -72,13 +72,13 @@ def _run(words: list[str]) -> int:
     if words[:1] == ["--version"]:
         print(f"cdzoo {__version__}")
         return 0
-    if not words or words[0] in _HELP:
-        print(_usage())
-        return 0 if words else 2
-    if words[0] == "data" and (not words[1:] or words[1] in _HELP):
-        print(_usage("data"))
-        return 0 if words[1:] else 2
-    name, words = _split_command(words)
+    group, rest = ("data", words[1:]) if words[:1] == ["data"] else ("", words)
+    if not rest or rest[0] in _HELP:
+        print(_usage(group))
+        return 0 if rest else 2
+    name, words = f"{group} {rest[0]}".strip(), rest[1:]
+    if name not in COMMANDS:
+        raise UnknownNameError(f"unknown command '{name}'.{suggest(name, COMMANDS)} 'cdzoo --help' lists all commands.")
     if name == "train":
         from cdzoo.cli.train import expand
 
@@ -96,20 +96,6 @@ def _run(words: list[str]) -> int:
 def _load(command: str) -> Callable[..., Any]:
     module, name = COMMANDS[command].split(":")
     return getattr(importlib.import_module(f"cdzoo.cli.{module}"), name)
-
-
-def _split_command(words: list[str]) -> tuple[str, list[str]]:
-    """Split the words into the name of a command and its arguments.
-
-    Raises:
-        UnknownNameError: There is no such command.
-    """
-    for length in (2, 1):
-        name = " ".join(words[:length])
-        if name in COMMANDS:
-            return name, words[length:]
-    name = " ".join(words[:2]) if words[0] == "data" else words[0]
-    raise UnknownNameError(f"unknown command '{name}'.{suggest(name, COMMANDS)} 'cdzoo --help' lists all commands.")
 
 
 def _usage(prefix: str = "") -> str:

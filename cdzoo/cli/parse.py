@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import importlib
 import inspect
 import json
@@ -93,11 +94,6 @@ class _Option(NamedTuple):
         return ()
 
 
-class _Formatter(argparse.HelpFormatter):
-    def __init__(self, prog: str, **options: Any) -> None:
-        super().__init__(prog, **{"max_help_position": 30, **options})
-
-
 def build_parser(name: str, function: Callable[..., Any], config: bool = False) -> ArgumentParser:
     """Return the parser of a command.
 
@@ -119,7 +115,7 @@ def build_parser(name: str, function: Callable[..., Any], config: bool = False) 
         usage=" ".join(["%(prog)s", *first, *words, "[OPTIONS]", *(["[KEY=VALUE ...]"] if config else [])]),
         description=inspect.getdoc(function).partition("\n\n")[0],  # type: ignore[union-attr]  # every command has one
         epilog=_EPILOG,
-        formatter_class=_Formatter,
+        formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=30),  # type: ignore[arg-type]  # called only
         exit_on_error=False,
         allow_abbrev=False,
         print_config="--print-%s",
@@ -215,12 +211,11 @@ def _add(parser: Any, option: _Option, flag: bool = True) -> None:
         options["nargs"] = option.nargs
     if option.kinds[0] is bool:
         options["const"] = True
-    if option.positional:
-        parser.add_argument(option.name, **options)
-    else:
-        parser.add_argument(
-            *_SHORT.get(option.name, []), _flag(option.name), dest=option.name, required=option.required, **options
-        )
+    names = [option.name]
+    if not option.positional:
+        names = [*_SHORT.get(option.name, []), _flag(option.name)]
+        options |= {"dest": option.name, "required": option.required}
+    parser.add_argument(*names, **options)
 
 
 def _metavar(option: _Option) -> str:

@@ -8,19 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
 from cdzoo.data.datasets import known_layouts
-from cdzoo.data.layout import Listing, PairFiles, find_splits, list_split
+from cdzoo.data.layout import PairFiles, find_splits, list_split
 from cdzoo.data.masks import MaskEncoding, detect_encoding, read_mask
 from cdzoo.errors import InputError
 from cdzoo.io.files import file_sha256
-from cdzoo.io.images import image_format, image_size, read_gray, read_image
+from cdzoo.io.images import UInt8, image_format, image_size, read_gray, read_image
 from cdzoo.visualize import mask_picture, strip, to_rgb
-
-UInt8 = npt.NDArray[np.uint8]
 
 _THUMB = 160
 _ROWS = 8
@@ -84,7 +81,13 @@ def check_data(root: str | Path, exclude: Sequence[str] = (), progress: bool = T
     copies: dict[str, list[tuple[str, Path]]] = {}  # split and path of each image, by its hash
     examples: list[tuple[PairFiles, MaskEncoding | None]] = []
     for split, listing in listings.items():
-        _check_listing(listing, report)
+        report.problems += listing.problems
+        if not listing.pairs:
+            report.problems.append(f"{listing.root}: no pair with a mask")
+        if listing.excluded:
+            report.notes.append(f"excluded: {', '.join(listing.excluded)}")
+        for name, images in listing.unlabeled.items():
+            report.problems.append(f"{listing.root}: {name} has no mask{_date_mismatch(images)}")
         found, good = _check_split(split, listing.pairs, report, copies, progress)
         report.splits.append(found)
         if split in ("train", "all") and found.pairs and found.unchanged_pairs == found.pairs:
@@ -92,18 +95,12 @@ def check_data(root: str | Path, exclude: Sequence[str] = (), progress: bool = T
         examples += [(pair, found.encoding) for pair in good[:: max(1, len(good) * len(listings) // _ROWS)]]
     _check_duplicates(copies, report)
     if examples:
-        report.sheet = _sheet(examples[:_ROWS])
+        rows = [
+            [*(_thumb(_shown(path)) for path in pair.images), _thumb(mask_picture(read_mask(pair.mask, encoding)))]
+            for pair, encoding in examples[:_ROWS]
+        ]
+        report.sheet = strip(rows, ("before", "after", "change"))
     return report
-
-
-def _check_listing(listing: Listing, report: DataReport) -> None:
-    report.problems += listing.problems
-    if not listing.pairs:
-        report.problems.append(f"{listing.root}: no pair with a mask")
-    if listing.excluded:
-        report.notes.append(f"excluded: {', '.join(listing.excluded)}")
-    for name, images in listing.unlabeled.items():
-        report.problems.append(f"{listing.root}: {name} has no mask{_date_mismatch(images)}")
 
 
 def _date_mismatch(images: Sequence[Path]) -> str:
@@ -193,14 +190,6 @@ def _readable(path: Path) -> bool:
     except InputError:
         return False
     return True
-
-
-def _sheet(examples: list[tuple[PairFiles, MaskEncoding | None]]) -> Image.Image:
-    rows = [
-        [*(_thumb(_shown(path)) for path in pair.images), _thumb(mask_picture(read_mask(pair.mask, encoding)))]
-        for pair, encoding in examples
-    ]
-    return strip(rows, ("before", "after", "change"))
 
 
 def _shown(path: Path) -> UInt8:

@@ -108,12 +108,9 @@ def _continue(url: str, part: Path, progress: bool) -> None:
             have = 0
         length = answer.headers.get("Content-Length")
         total = have + int(length) if length else None
-        shown: dict[str, Any] = {"desc": part.name.removesuffix(".part"), "dynamic_ncols": True, "disable": not progress}
-        bar = tqdm(initial=have, total=total, unit="B", unit_scale=True, **shown)
-        with part.open("ab" if have else "wb") as file, bar:
-            while block := answer.read(_BLOCK):
-                file.write(block)
-                bar.update(len(block))
+        look: dict[str, Any] = {"desc": part.name.removesuffix(".part"), "dynamic_ncols": True, "disable": not progress}
+        with part.open("ab" if have else "wb") as file, tqdm.wrapattr(file, "write", total, initial=have, **look) as output:
+            shutil.copyfileobj(answer, output, _BLOCK)
     if total is not None and part.stat().st_size < total:
         raise OSError(f"the connection ended after {part.stat().st_size} of {total} bytes")
 

@@ -65,11 +65,8 @@ class Listing:
 
 def find_layout(root: str | Path, layouts: Sequence[Layout] = LAYOUTS) -> tuple[Path, ...] | None:
     """Return the folders of the first layout that exists in `root`, or None."""
-    for layout in layouts:
-        folders = tuple(Path(root) / name for name in layout)
-        if all(folder.is_dir() for folder in folders):
-            return folders
-    return None
+    candidates = (tuple(Path(root) / name for name in layout) for layout in layouts)
+    return next((folders for folders in candidates if all(folder.is_dir() for folder in folders)), None)
 
 
 def find_splits(root: str | Path, layouts: Sequence[Layout] = LAYOUTS) -> dict[str, Path]:

@@ -7,12 +7,9 @@ from enum import Enum
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from cdzoo.errors import InputError
-from cdzoo.io.images import read_gray
-
-UInt8 = npt.NDArray[np.uint8]
+from cdzoo.io.images import UInt8, read_gray
 
 _SAMPLED = 64  # number of masks from which the encoding is detected
 _NEAR = 48  # values that are less than this away from 0 or 255 are near it
@@ -65,10 +62,9 @@ def detect_encoding(paths: Sequence[Path]) -> MaskEncoding:
     Raises:
         InputError: The masks have different encodings, or values of no encoding; the files are named.
     """
-    step = max(1, len(paths) // _SAMPLED)
     seen: dict[MaskEncoding, Path] = {}
     unclear: dict[Path, str] = {}
-    for path in paths[::step]:
+    for path in paths[:: max(1, len(paths) // _SAMPLED)]:
         pixels = read_gray(path)
         if not pixels.any():
             continue  # valid in every encoding

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
@@ -15,11 +14,9 @@ from cdzoo.data.layout import PairFiles
 from cdzoo.data.masks import MaskEncoding, detect_encoding, to_change
 from cdzoo.errors import InputError
 from cdzoo.io.files import check_new_folder
-from cdzoo.io.images import image_format, read_gray, read_image
+from cdzoo.io.images import UInt8, image_format, read_gray, read_image
 from cdzoo.io.rasters import is_tiff, read_deep
 from cdzoo.tiling import Window, tile_name, tile_windows
-
-UInt8 = npt.NDArray[np.uint8]
 
 FILE = "cdzoo_tiles.json"
 _LARGE = 64 * 2**20

@@ -45,7 +45,7 @@ def holdout_split(names: Sequence[str], fraction: float = 0.1) -> set[str]:
         raise InputError("one pair cannot be split into training and validation; name validation pairs with --val FOLDER")
     wanted = max(1, round(fraction * len(names)))
     chosen: set[str] = set()
-    for scene in sorted(scenes, key=_rank)[:-1]:
+    for scene in sorted(scenes, key=lambda scene: hashlib.sha256(f"{_SALT}:{scene}".encode()).hexdigest())[:-1]:
         if len(chosen) >= wanted:
             break
         chosen.update(scenes[scene])
@@ -56,7 +56,3 @@ def random_split(name: str) -> str:
     """Return the split of a sample in an 8:1:1 split by a hash of the name of its scene."""
     digest = hashlib.sha256(f"cdzoo 8:1:1 {scene_of(name)}".encode()).digest()
     return RANDOM_SPLITS[int.from_bytes(digest[:8], "big") % len(RANDOM_SPLITS)]
-
-
-def _rank(scene: str) -> str:
-    return hashlib.sha256(f"{_SALT}:{scene}".encode()).hexdigest()

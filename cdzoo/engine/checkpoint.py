@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -80,10 +79,7 @@ def save_checkpoint(out: Path, step: int, checkpoint: Checkpoint) -> Path:
 
 def list_checkpoints(out: Path) -> list[Path]:
     """Return the training states of a run, oldest first."""
-    folder = out / FOLDER
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if re.fullmatch(r"step_\d{8}", path.name))
+    return sorted((out / FOLDER).glob("step_" + "[0-9]" * 8))
 
 
 def remove_checkpoints(out: Path) -> None:

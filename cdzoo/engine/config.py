@@ -12,21 +12,10 @@ from cdzoo.engine.schedule import Schedule
 from cdzoo.errors import ConfigError
 from cdzoo.validation import config_dataclass
 
-FREE_ON_RESUME = frozenset(
-    (
-        "epochs",
-        "early_stopping",
-        "validate_every",
-        "pictures_every",
-        "checkpoint_every",
-        "workers",
-        "device",
-        "nodes",
-        "devices",
-        "progress",
-        "tensorboard",
-    )
-)
+_LENGTH = ("epochs", "early_stopping")
+_OUTPUT = ("validate_every", "pictures_every", "checkpoint_every", "progress", "tensorboard")
+_MACHINE = ("workers", "device", "devices", "nodes")
+FREE_ON_RESUME = frozenset(_LENGTH + _OUTPUT + _MACHINE)
 """Settings that a resumed run may change; the others determine its result."""
 
 _Count = Annotated[int, Field(ge=1)]

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader
 
 from cdzoo.data.augment import PairAugment
 from cdzoo.data.protocols import get_protocol
-from cdzoo.data.sample import Sample, as_sample
+from cdzoo.data.sample import Sample
 from cdzoo.data.sampler import AugmentedSamples, Samples, StepSampler
 from cdzoo.engine.checkpoint import remove_checkpoints
 from cdzoo.engine.config import TrainCfg
@@ -106,9 +106,12 @@ def fit(
     fabric, leader = setup.fabric, setup.fabric.is_global_zero
     sampler = _step_sampler(train_set, cfg, fabric, 0, 0)
     total = cfg.epochs * sampler.steps_per_epoch
-    state = TrainState(cfg.fixed(), len(train_set), _data_hash(facts), sampler.steps_per_epoch)
-    if out is not None:
-        state = _load_or_clear(out, resume, state, model, setup)
+    data_hash = str(facts["protocol"]["hash"]) if facts.get("protocol") is not None else ""
+    state = TrainState(cfg.fixed(), len(train_set), data_hash, sampler.steps_per_epoch)
+    if out is not None and resume:
+        state = load(out, state, model, setup)
+    elif out is not None and leader:
+        remove_checkpoints(out)
 
     def save_best() -> None:
         if leader and out is not None and state.best is not None and state.best.step == state.step:
@@ -155,15 +158,6 @@ def fit(
     return _results(state, cfg, protocol, setup, {**facts, **stopped}, out)
 
 
-def _load_or_clear(out: Path, resume: bool, state: TrainState, model: ChangeDetector, setup: Setup) -> TrainState:
-    """Return the training state to resume from, or remove those of an earlier run and return `state`."""
-    if resume:
-        return load(out, state, model, setup)
-    if setup.fabric.is_global_zero:
-        remove_checkpoints(out)
-    return state
-
-
 def step_loader(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> Iterator[list[Sample]]:
     """Return an iterator over the micro-batches of each step of this process, from step `first` to `last`."""
     augment = PairAugment(cfg.crop, cfg.flips, cfg.rotate, (cfg.scale_min, cfg.scale_max), cfg.swap_dates)
@@ -174,7 +168,6 @@ def step_loader(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, las
             AugmentedSamples(samples, augment),
             batch_sampler=_step_sampler(samples, cfg, fabric, first, last),
             num_workers=workers,
-            collate_fn=_collate,
             pin_memory=fabric.device.type == "cuda",
             # The generators of Python and torch are not used for samples, but workers are seeded from them.
             generator=torch.Generator().manual_seed(cfg.seed),
@@ -182,10 +175,6 @@ def step_loader(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, las
         )
     )
     return iter(lambda: list(itertools.islice(batches, cfg.accumulate)), [])
-
-
-def _collate(items: list[Any]) -> Sample:
-    return default_collate([as_sample(item) for item in items])
 
 
 def _step_sampler(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> StepSampler:
@@ -236,7 +225,3 @@ def _results(
         training=cfg.fixed() | {"epochs": cfg.epochs},
         weights_sha256=file_sha256(weights) if weights is not None and weights.is_file() else None,
     ).with_entries(facts)
-
-
-def _data_hash(facts: Mapping[str, Any]) -> str:
-    return str(facts["protocol"]["hash"]) if facts.get("protocol") is not None else ""

@@ -46,7 +46,12 @@ class CsvLog:
 
     def __init__(self, out: Path, step: int = 0) -> None:
         self.path = out / FILE
-        rows = [row for row in self._rows() if int(row["step"]) <= step] if step else []
+        rows: list[dict[str, str]] = []
+        if step and self.path.is_file():
+            with self.path.open(newline="", encoding="utf-8") as file:
+                # A row that was truncated by a kill has no step or too few columns.
+                complete = (row for row in csv.DictReader(file) if (row.get("step") or "").isdigit() and None not in row.values())
+                rows = [row for row in complete if int(row["step"]) <= step]
         with replace_atomically(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
@@ -57,13 +62,6 @@ class CsvLog:
         shown = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()}
         with self.path.open("a", newline="", encoding="utf-8") as file:
             csv.DictWriter(file, COLUMNS).writerow(shown)
-
-    def _rows(self) -> list[dict[str, str]]:
-        if not self.path.is_file():
-            return []
-        with self.path.open(newline="", encoding="utf-8") as file:
-            # A row that was truncated by a kill has no step or too few columns.
-            return [row for row in csv.DictReader(file) if (row.get("step") or "").isdigit() and None not in row.values()]
 
 
 class RunLog(AbstractContextManager["RunLog"]):

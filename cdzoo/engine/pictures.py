@@ -50,7 +50,8 @@ def _row(model: ChangeDetector, sample: Sample, protocol: Protocol, device: torc
     predicted = (model.task.predict(probabilities, protocol.threshold) > 0).astype(np.uint8)
     changed = _changed(model, sample)
     valid = model.task.classes(sample.target).numpy() != IGNORE_INDEX
-    dates = [to_rgb(_to_uint8(image)) for image in sample.images]
+    pixels = [(to_unit(image).clamp(0, 1) * 255).round().byte() for image in sample.images]
+    dates = [to_rgb(image.permute(1, 2, 0).numpy()) for image in pixels]
     panels = (*dates, mask_picture(changed), mask_picture(predicted), errors(predicted * valid, changed))
     return [_resize(panel) for panel in panels]
 
@@ -59,10 +60,6 @@ def _changed(model: ChangeDetector, sample: Sample) -> npt.NDArray[np.uint8]:
     """Return 1 where the target is change, 0 elsewhere and for ignored pixels."""
     classes = model.task.classes(sample.target).numpy()
     return ((classes > 0) & (classes != IGNORE_INDEX)).astype(np.uint8)
-
-
-def _to_uint8(image: torch.Tensor) -> npt.NDArray[np.uint8]:
-    return (to_unit(image).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def _resize(panel: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -6,17 +6,15 @@ stay. Tiles are changed one by one; the pixels that a shift brings in repeat the
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision.transforms.v2.functional import jpeg_image
 
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
@@ -76,14 +74,9 @@ def blur(image: Tensor, sigma: float) -> Tensor:
 
 def jpeg(image: Tensor, quality: float) -> Tensor:
     """Compress an image (bands, H, W) in [0, 1] and read it again: RGB as one picture, other bands one by one."""
-    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    bands = [pixels] if pixels.shape[2] == 3 else [pixels[..., band] for band in range(pixels.shape[2])]
-    read = []
-    for band in bands:
-        data = io.BytesIO()
-        Image.fromarray(band).save(data, "JPEG", quality=round(quality))
-        read.append(np.atleast_3d(np.asarray(Image.open(data))))
-    return torch.from_numpy(np.concatenate(read, axis=2)).permute(2, 0, 1) / 255
+    pixels = (image.clamp(0, 1) * 255).round().byte()
+    pictures = [pixels] if len(pixels) == 3 else torch.split(pixels, 1)
+    return torch.cat([jpeg_image(picture, round(quality)) for picture in pictures]) / 255
 
 
 SWEEPS: dict[str, tuple[Callable[[Tensor, float], Tensor], tuple[float, ...]]] = {

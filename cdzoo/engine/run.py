@@ -113,6 +113,8 @@ def score_model(
         robustness: Score the model under disturbances too, see `measure_robustness`; they are in `extra["robustness"]`.
     """
     device = torch.device(device)
+    folder = Path(name.removeprefix("local-dir:"))
+    trained = Results.read(folder / RESULTS_FILE) if (folder / RESULTS_FILE).is_file() else None
     opened = open_data(data, (split,), model.config.bands)
     samples = opened.splits[split]
     protocol = opened.protocol if threshold is None else dataclasses.replace(opened.protocol, threshold=threshold)
@@ -133,29 +135,30 @@ def score_model(
         scores=counter.summary(),
         data=dataclasses.asdict(data),
         environment=Environment.current(device),
-        notes=[*opened.notes, *_overlap(name, data, split, opened)],
+        notes=[*opened.notes, *_overlap(trained, data, split, opened)],
         intervals=confidence_intervals(images),
         per_image=images,
         extra={"robustness": [dataclasses.asdict(point) for point in points]} if points else {},
-    ).with_entries(_weights_entries(name))
+    ).with_entries(_weights_entries(folder / WEIGHTS_FILE, trained))
 
 
-def _weights_entries(name: str) -> dict[str, Any]:
+def _weights_entries(file: Path, results: Results | None) -> dict[str, Any]:
     """Return the hash of weights in a folder and what describes their training; empty for others."""
-    folder = Path(name.removeprefix("local-dir:"))
-    if not (folder / WEIGHTS_FILE).is_file():
+    if not file.is_file():
         return {}
-    return {"weights_sha256": file_sha256(folder / WEIGHTS_FILE), "trained": _training_entries(folder / RESULTS_FILE)}
+    trained = None
+    if results is not None:
+        trained = {key: getattr(results, key) for key in ("seed", "epoch", "step", "training", "notes")}
+        trained["protocol_hash"] = results.protocol.hash if results.protocol else None
+        trained = {key: value for key, value in trained.items() if value is not None}
+    return {"weights_sha256": file_sha256(file), "trained": trained}
 
 
-def _overlap(name: str, data: DataCfg, split: str, opened: Opened) -> list[str]:
-    """Return a note if weights in a folder were trained or selected on the pairs that are scored."""
-    file = Path(name.removeprefix("local-dir:")) / RESULTS_FILE
-    results = Results.read(file) if file.is_file() else None
+def _overlap(results: Results | None, data: DataCfg, split: str, opened: Opened) -> list[str]:
+    """Return a note if weights with these training results were trained or selected on the pairs that are scored."""
     if results is None or results.training is None or not isinstance(results.data, dict):
         return []
-    paths = [Path(one) for one in (results.data["data"], data.data)]
-    if paths[0] != paths[1] and paths[0].resolve() != paths[1].resolve():
+    if Path(results.data["data"]).resolve() != Path(data.data).resolve():
         return []
     if split == "train" or any("has no splits" in note for note in opened.notes):
         return ["TRAINING DATA: the weights were trained on these pairs, so the scores do not measure generalization"]
@@ -192,13 +195,3 @@ def published_results(name: str) -> tuple[Results, str]:
     if missing := [key for key in ("data", "protocol") if getattr(results, key) is None]:
         raise InputError(f"{file}: the results lack {', '.join(missing)}, so they cannot be reproduced")
     return results, str(file)
-
-
-def _training_entries(file: Path) -> dict[str, Any] | None:
-    """Return the entries of the results of a training run that describe it; None without such a file."""
-    if not file.is_file():
-        return None
-    results = Results.read(file)
-    entries = {key: getattr(results, key) for key in ("seed", "epoch", "step", "training", "notes")}
-    entries["protocol_hash"] = results.protocol.hash if results.protocol else None
-    return {key: value for key, value in entries.items() if value is not None}

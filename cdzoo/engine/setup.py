@@ -46,6 +46,8 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
     Raises:
         ConfigError: The optimizer does not exist, or the device does not support the precision.
     """
+    from timm.utils import ModelEmaV3
+
     fabric = launch(cfg)
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # batch norms use the statistics of all GPUs
         nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
@@ -53,16 +55,11 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
     if cfg.freeze:
         for encoder in model.encoders:
             encoder.requires_grad_(False)
-    ema: Any = None
-    if cfg.ema:
-        from timm.utils import ModelEmaV3
-
-        ema = ModelEmaV3(model, decay=cfg.ema).requires_grad_(False)
+    ema: Any = ModelEmaV3(model, decay=cfg.ema).requires_grad_(False) if cfg.ema else None
     objective: Any = Objective(model, cfg)
     if cfg.compile:
         objective = torch.compile(objective)
-    optimizer: Any = build_optimizer(model, cfg)
-    objective, optimizer = fabric.setup(objective, optimizer)
+    objective, optimizer = fabric.setup(objective, build_optimizer(model, cfg))
     return Setup(fabric, objective, optimizer, ema, ema.module if ema else model)
 
 

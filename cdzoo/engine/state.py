@@ -157,17 +157,17 @@ def load(out: Path, new: TrainState, model: ChangeDetector, setup: Setup) -> Tra
         setup.ema.module.load_state_dict(checkpoint.ema)
     if checkpoint.state["scaler"]:
         setup.fabric._precision.load_state_dict(checkpoint.state["scaler"])
-    if best is not None:
-        state.best = _best(out, best, state.step, setup.eval_model)
+    # The best weights are those of this training state, or those in the folder of the run.
+    file, current = out / WEIGHTS_FILE, best is not None and best["step"] == state.step
+    if best is not None and (current or file.is_file()):
+        weights = _copy(setup.eval_model) if current else read_tensors(file)
+        state.best = Best(best["step"], best["epoch"], TypeAdapter(Scores).validate_python(best["scores"]), weights)
     return state
 
 
 def _check(out: Path, state: TrainState, new: TrainState) -> None:
-    changed = [
-        f"{name} was {state.settings.get(name)!r}, now {value!r}"
-        for name, value in new.settings.items()
-        if state.settings.get(name) != value
-    ]
+    old, now = state.settings, new.settings
+    changed = [f"{name} was {old.get(name)!r}, now {now[name]!r}" for name in now if old.get(name) != now[name]]
     if changed:
         raise ConfigError(
             f"{out}: a run must be resumed with its own settings: {', '.join(changed)}. Start a new run with another --out"
@@ -177,15 +177,6 @@ def _check(out: Path, state: TrainState, new: TrainState) -> None:
             f"{out}: the run was trained on {state.samples} samples, now there are {new.samples}, or the samples or the protocol "
             f"differ; pass the same data, or start a new run with another --out"
         )
-
-
-def _best(out: Path, values: dict[str, Any], step: int, model: ChangeDetector) -> Best | None:
-    """Return the best weights, which are those of this training state or those in the folder of the run."""
-    file = out / WEIGHTS_FILE
-    if values["step"] != step and not file.is_file():
-        return None
-    weights = _copy(model) if values["step"] == step else read_tensors(file)
-    return Best(values["step"], values["epoch"], TypeAdapter(Scores).validate_python(values["scores"]), weights)
 
 
 def _copy(model: ChangeDetector) -> dict[str, Tensor]:

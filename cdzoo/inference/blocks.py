@@ -26,6 +26,8 @@ from cdzoo.models.detector import ChangeDetector
 from cdzoo.tiling import Window, blending_weights, window_spans
 
 Float32 = npt.NDArray[np.float32]
+Pixels = tuple[Array, Array, Mask]
+"""Pixels of both dates, and where both are valid."""
 _MIN_WINDOWS = 8  # per block
 ROWS_KEPT = 3
 """Number of rows of windows whose border sums are kept. If a run is interrupted after the first block of a row was predicted but
@@ -59,11 +61,9 @@ class BorderSums(Protocol):
 
         Sums of `ROWS_KEPT` rows above the block or more may be removed.
         """
-        ...
 
     def get(self, row: int, number: int) -> tuple[Float32, Float32]:
         """Return the sums below a block and to the right of it."""
-        ...
 
 
 class BorderSumsInMemory:
@@ -183,20 +183,13 @@ def _completed(spans: list[range], first: int, following: int) -> range:
     return range(spans[first].start, spans[following].start if following < len(spans) else spans[-1].stop)
 
 
-def _read(before: Source, after: Source, window: Window) -> tuple[Array, Array, Mask]:
-    """Return the pixels of both dates, and where both are valid."""
+def _read(before: Source, after: Source, window: Window) -> Pixels:
     (x1, valid1), (x2, valid2) = (source.read(window) for source in (before, after))
     return x1, x2, valid1 & valid2
 
 
 def _add_predictions(
-    model: ChangeDetector,
-    pixels: tuple[Array, Array, Mask],
-    grid: WindowGrid,
-    row: int,
-    number: int,
-    total: Float32,
-    augment: str,
+    model: ChangeDetector, pixels: Pixels, grid: WindowGrid, row: int, number: int, total: Float32, augment: str
 ) -> None:
     """Predict the windows of a block and add their weighted probabilities to `total`, the sums of the covered pixels."""
     x1, x2, valid = pixels

@@ -71,7 +71,7 @@ def evaluate(
     task = model.task
     counter = task.create_counter(protocol.threshold, device)
     own = range(rank, len(samples), world)
-    dataset: Any = samples  # any sequence will do
+    dataset: Any = samples  # DataLoader accepts any sequence
     loader = DataLoader(dataset, batch_size=None, sampler=own, num_workers=workers, collate_fn=as_sample)
     with evaluating(model):
         for batch in _equal_sizes(zip(own, loader, strict=True), batch_size):
@@ -131,7 +131,7 @@ def _equal_sizes(samples: Iterable[tuple[int, Sample]], batch_size: int) -> Iter
         waiting += 1
         full = len(groups[size]) == batch_size
         if full or waiting >= _BATCHES_IN_MEMORY * batch_size:
-            batch = groups.pop(size if full else max(groups, key=lambda key: len(groups[key])))  # of equal groups the oldest
+            batch = groups.pop(size if full else max(groups, key=lambda key: len(groups[key])))  # of ties, the oldest
             waiting -= len(batch)
             yield batch
     yield from groups.values()

@@ -78,8 +78,7 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 
 def write_json(path: str | Path, data: Any) -> None:
     """Write a JSON file atomically. `data` may contain dataclasses and objects with `to_dict`; NaN raises `ValueError`."""
-    with replace_atomically(path) as temporary:
-        temporary.write_text(json.dumps(data, indent=2, allow_nan=False, default=_plain) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(data, indent=2, allow_nan=False, default=_plain) + "\n")
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +35,10 @@ def image_format(path: str | Path) -> tuple[int, int, int, str]:
     Raises:
         InputError: The file does not exist or is not an image.
     """
-    path = Path(path)
-    try:
-        with _opened(path) as image:
-            if not _is_deep(image):
-                bands = 3 if image.mode in ("P", "1") else len(image.getbands())
-                return image.height, image.width, bands, "uint8"
-    except _UnsupportedByPillow:
-        pass
+    with suppress(_UnsupportedByPillow), _opened(path) as image:
+        if not _is_deep(image):
+            bands = 3 if image.mode in ("P", "1") else len(image.getbands())
+            return image.height, image.width, bands, "uint8"
     return size_of_deep(path)
 
 
@@ -63,14 +59,19 @@ def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float
             NaN or infinite values, or has more than 8 bits and `value_range` is None.
         MissingDependencyError: rasterio is needed and not installed.
     """
-    path = Path(path)
     try:
         pixels = _read_pillow(path, bands)
     except _UnsupportedByPillow:
         pixels = read_deep(path)
-        _check_finite(path, pixels)
+        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+            bad = int((~np.isfinite(pixels)).any(-1).sum())
+            hint = "fill them, or crop the image to its valid area"
+            raise InputError(f"{path}: {bad} pixel(s) are NaN or infinite; {hint}") from None
         if value_range is None:
-            raise _needs_range(path, pixels) from None
+            raise InputError(
+                f"{path}: {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}; give the (min, max) to map to [0, 1], "
+                f"for example --value-range '[0, {4095 if pixels.max() > 1 else 1}]', or rescale the image to 8 bits"
+            ) from None
     if pixels.shape[2] != bands:
         raise InputError(
             f"{path}: the image has {pixels.shape[2]} band(s), expected {bands}; build the model with in_chans={pixels.shape[2]}"
@@ -87,7 +88,6 @@ def read_gray(path: str | Path) -> UInt8:
     Raises:
         InputError: The file is missing, truncated or not an image, has different bands, or has more than 8 bits.
     """
-    path = Path(path)
     try:
         with _opened(path) as image:
             if _is_deep(image):
@@ -120,7 +120,7 @@ class _UnsupportedByPillow(Exception):
     """Pillow cannot read the file, or not in its full bit depth."""
 
 
-def _read_pillow(path: Path, bands: int) -> UInt8:
+def _read_pillow(path: str | Path, bands: int) -> UInt8:
     with _opened(path) as image:
         if _is_deep(image):
             raise _UnsupportedByPillow
@@ -137,21 +137,9 @@ def _read_pillow(path: Path, bands: int) -> UInt8:
     return pixels
 
 
-def _check_finite(path: Path, pixels: npt.NDArray[Any]) -> None:
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        bad = int((~np.isfinite(pixels)).any(-1).sum())
-        raise InputError(f"{path}: {bad} pixel(s) are NaN or infinite; fill them, or crop the image to its valid area")
-
-
-def _needs_range(path: Path, pixels: npt.NDArray[Any]) -> InputError:
-    return InputError(
-        f"{path}: {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}; give the (min, max) to map to [0, 1], "
-        f"for example --value-range '[0, {4095 if pixels.max() > 1 else 1}]', or rescale the image to 8 bits"
-    )
-
-
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: str | Path) -> Iterator[Any]:
+    path = Path(path)
     if not path.is_file():
         if path.is_symlink():
             raise InputError(f"{path}: a broken or circular link")

@@ -25,7 +25,7 @@ def is_tiff(path: Path) -> bool:
         return False
 
 
-def read_deep(path: Path, slices: tuple[slice, slice] | None = None) -> npt.NDArray[Any]:
+def read_deep(path: str | Path, slices: tuple[slice, slice] | None = None) -> npt.NDArray[Any]:
     """Read an image of any depth and number of bands as (H, W, bands), in the dtype of the file.
 
     Args:
@@ -40,14 +40,14 @@ def read_deep(path: Path, slices: tuple[slice, slice] | None = None) -> npt.NDAr
         return np.ascontiguousarray(np.moveaxis(source.read(window=slices), 0, -1))
 
 
-def size_of_deep(path: Path) -> tuple[int, int, int, str]:
+def size_of_deep(path: str | Path) -> tuple[int, int, int, str]:
     """Return (height, width, bands, dtype) from the header."""
     with _opened(path) as source:
         return source.height, source.width, source.count, source.dtypes[0]
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def _opened(path: str | Path) -> Iterator[Any]:
     rasterio = require_rasterio(f"{path}: reading images of more than 8 bits or four bands")
     try:
         with warnings.catch_warnings():  # tiles of data sets rarely have georeferencing

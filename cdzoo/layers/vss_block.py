@@ -17,8 +17,8 @@ from cdzoo.layers.ss2d import SS2D
 class VSSBlock(nn.Module):
     """Residual 2D selective scan of a channels-last map, optionally followed by a residual MLP.
 
-    With gating, y = x + out_proj(LN(SS2D(SiLU(DWConv3x3(u)))) * SiLU(z)) with (u, z) = in_proj(LN(x)); without, the factor
-    SiLU(z) is omitted. The MLP computes y + MLP(LN(y)).
+    With gating, y = x + out_proj(LN(SS2D(SiLU(DWConv3x3(u)))) * SiLU(z)), where (u, z) = in_proj(LN(x)). Without gating, the
+    factor SiLU(z) is omitted. The MLP computes y + MLP(LN(y)).
 
     Args:
         channels: Number of input and output channels C.

@@ -1,7 +1,7 @@
 """Tile sizes of the Triton kernels: defaults, candidates, and choices measured on a GPU.
 
-The defaults need at most 128 registers and no spills on any target of ``benchmarks/scan_static.py``, and were among the fastest on
-an H200. :mod:`cdzoo.ops.tune` measures the candidates on a GPU and stores its choice in a file, which is read here.
+The defaults need at most 128 registers and no spills on any target of ``benchmarks/scan_static.py``, and were among the fastest
+on an H200. :mod:`cdzoo.ops.tune` measures the candidates on a GPU and stores its choice in a file, which is read here.
 """
 
 from __future__ import annotations

@@ -7,29 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from cdzoo.constants import IGNORE_INDEX
+from cdzoo.inference.blocks import Float32
+from cdzoo.inference.sources import Array, Mask
 from cdzoo.io.files import replace_atomically
-from cdzoo.io.rasters import limited_cache
+from cdzoo.io.images import UInt8
 from cdzoo.scenes.raster import Grid
 from cdzoo.tiling import Window
 
-UInt8 = npt.NDArray[np.uint8]
-Float32 = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 STEPS = 200
 """Value of probability 1 in maps of type uint8; nodata is `IGNORE_INDEX`."""
 _BLOCK = 512  # side of an internal block of the file in pixels
 
 
-def write_cog(
-    path: Path,
-    grid: Grid,
-    dtype: str,
-    blocks: Iterable[tuple[Window, npt.NDArray[Any]]],
-    tags: Mapping[str, str],
-) -> None:
+def write_cog(path: Path, grid: Grid, dtype: str, blocks: Iterable[tuple[Window, Array]], tags: Mapping[str, str]) -> None:
     """Write one band as a Cloud Optimized GeoTIFF with overviews.
 
     Args:
@@ -41,7 +33,6 @@ def write_cog(
     """
     import rasterio
     import rasterio.shutil
-    from rasterio.windows import Window as RasterWindow
 
     nodata = float("nan") if dtype.startswith("float") else IGNORE_INDEX
     profile: dict[str, Any] = {"driver": "GTiff", "count": 1, "dtype": dtype, "nodata": nodata, "compress": "deflate"}
@@ -50,16 +41,15 @@ def write_cog(
         profile |= {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK}
     plain = path.with_name(f".{path.name}.plain.tif")
     try:
-        with limited_cache():
-            with rasterio.open(plain, "w", **profile) as file:
-                file.update_tags(**tags)
-                for window, values in blocks:
-                    file.write(values, 1, window=RasterWindow(window.x, window.y, window.width, window.height))
-            with replace_atomically(path) as temporary:
-                options = {"COMPRESS": "DEFLATE", "BLOCKSIZE": str(_BLOCK), "BIGTIFF": "IF_SAFER"}
-                # Nearest neighbor, because the mean of class labels is meaningless.
-                options |= {"OVERVIEW_RESAMPLING": "NEAREST", "PREDICTOR": "NO"}
-                rasterio.shutil.copy(plain, temporary, driver="COG", **options)
+        with rasterio.open(plain, "w", **profile) as file:
+            file.update_tags(**tags)
+            for window, values in blocks:
+                file.write(values, 1, window=window.slices)
+        with replace_atomically(path) as temporary:
+            options = {"COMPRESS": "DEFLATE", "BLOCKSIZE": str(_BLOCK), "BIGTIFF": "IF_SAFER"}
+            # Nearest neighbor, because the mean of class labels is meaningless.
+            options |= {"OVERVIEW_RESAMPLING": "NEAREST", "PREDICTOR": "NO"}
+            rasterio.shutil.copy(plain, temporary, driver="COG", **options)
     finally:
         plain.unlink(missing_ok=True)
 
@@ -69,14 +59,14 @@ def encode_mask(classes: UInt8, valid: Mask) -> UInt8:
     return np.where(valid, classes, IGNORE_INDEX).astype(np.uint8)
 
 
-def encode_probability(probability: Float32, valid: Mask, dtype: str) -> npt.NDArray[Any]:
+def encode_probability(probability: Float32, valid: Mask, dtype: str) -> Array:
     """Return the values of a probability map of type `uint8` or `float32`; see `STEPS`."""
     if dtype == "uint8":
         return np.where(valid, (probability * STEPS).round(), IGNORE_INDEX).astype(np.uint8)
     return np.where(valid, probability, np.nan).astype(np.float32)
 
 
-def decode_probability(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def decode_probability(values: Array) -> Array:
     """Convert the values of a probability map to probabilities, with NaN for nodata."""
     return np.where(values == IGNORE_INDEX, np.nan, values / STEPS) if values.dtype == np.uint8 else values
 

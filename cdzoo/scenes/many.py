@@ -99,10 +99,7 @@ def unfinished(scenes: Iterable[Scene]) -> list[Scene]:
 
 
 def predict_scenes(
-    load: Callable[[], ChangeDetector],
-    scenes: Iterable[Scene],
-    cfg: SceneCfg,
-    polygon_cfg: PolygonCfg | None = None,
+    load: Callable[[], ChangeDetector], scenes: Iterable[Scene], cfg: SceneCfg, polygon_cfg: PolygonCfg | None = None
 ) -> Iterator[Outcome]:
     """Predict scenes one after the other and yield their results; the error of a scene is in its result.
 

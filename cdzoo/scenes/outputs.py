@@ -39,34 +39,16 @@ def check_outputs(mask: PathLike, probability: PathLike | None, polygons: PathLi
 
     Raises:
         InputError: A file has another suffix than its format, or its folder does not exist.
-        MissingDependencyError: A package that writes polygons is not installed.
+        MissingDependencyError: geopandas, or pyarrow for Parquet, is not installed.
     """
     target = output_path(mask, suffixes=RASTERS, purpose="the map of a scene is a GeoTIFF")
-    vector = None if polygons is None else polygons_path(polygons)
-    page = None if report is None else report_path(report)
+    vector: Path | None = None
+    if polygons is not None:
+        vector = output_path(polygons, suffixes=tuple(POLYGONS), purpose="the format of polygons follows from the suffix")
+        for module in ("geopandas", "pyarrow") if vector.suffix.lower() == ".parquet" else ("geopandas",):
+            require(module, "geo", f"{vector}: writing polygons")
+    page = None if report is None else output_path(report, suffixes=PAGES, purpose="a report is an HTML page")
     raster = target.with_name(f".{target.stem}.probability.tif") if vector or page else None
     if probability is not None:
         raster = output_path(probability, suffixes=RASTERS, purpose="the probability of a scene is a GeoTIFF")
     return Outputs(target, raster, vector, page, keep_probability=probability is not None)
-
-
-def polygons_path(path: PathLike) -> Path:
-    """Return the path of a file of polygons.
-
-    Raises:
-        InputError: The suffix is not one of `POLYGONS`, or the folder does not exist.
-        MissingDependencyError: geopandas, or pyarrow for Parquet, is not installed.
-    """
-    target = output_path(path, suffixes=tuple(POLYGONS), purpose="the format of polygons follows from the suffix")
-    for module in ("geopandas", "pyarrow") if target.suffix.lower() == ".parquet" else ("geopandas",):
-        require(module, "geo", f"{target}: writing polygons")
-    return target
-
-
-def report_path(path: PathLike) -> Path:
-    """Return the path of a report.
-
-    Raises:
-        InputError: The suffix is not `.html`, or the folder does not exist.
-    """
-    return output_path(path, suffixes=PAGES, purpose="a report is an HTML page")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from cdzoo.constants import IGNORE_INDEX
 from cdzoo.io.files import replace_atomically
 from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.geotiff import decode_probability, is_changed
-from cdzoo.scenes.outputs import POLYGONS, polygons_path
+from cdzoo.scenes.outputs import POLYGONS
 
 _MAX_PIXELS = 1 << 22  # number of pixels read at once
 
@@ -34,36 +34,19 @@ class ChangedArea:
     pixels: int
     mean_probability: float
 
-    @property
-    def center(self) -> tuple[float, float]:
-        """Coordinates of a point inside the area."""
-        point = self.geometry.representative_point()
-        return point.x, point.y
 
+def write_polygons(target: Path, areas: Sequence[ChangedArea], crs: Any) -> None:
+    """Write changed areas as polygons.
 
-def write_polygons(mask: str | Path, probability: str | Path, output: str | Path, cfg: PolygonCfg | None = None) -> int:
-    """Trace the changed areas of a map and write them as polygons, largest first; return their number.
-
-    Areas are traced on the whole map, across windows and blocks; pixels that touch only at corners are not connected. Attributes:
-    `area_m2` (`area_px` for maps without coordinates), `pixels` and `mean_probability`, see `ChangedArea`.
+    Attributes: `area_m2` (`area_px` for maps without coordinates), `pixels` and `mean_probability`, see `ChangedArea`.
 
     Args:
-        mask: Map written by `predict_scene`.
-        probability: Its probability map.
-        output: `.gpkg`, `.geojson` (in longitude and latitude, as required by the standard) or `.parquet`.
-        cfg: Post-processing.
-
-    Raises:
-        InputError: The output has another suffix, or its folder does not exist.
-        MissingDependencyError: geopandas is not installed, or pyarrow for Parquet.
+        target: `.gpkg`, `.geojson` (in longitude and latitude, as required by the standard) or `.parquet`.
+        areas: Areas of a map.
+        crs: Coordinate reference system of the map; None without coordinates.
     """
-    target = polygons_path(output)
     import geopandas
-    import rasterio
 
-    with rasterio.open(mask) as masks, rasterio.open(probability) as probabilities:
-        crs = masks.crs
-        areas = sorted(traced_areas(masks, probabilities, cfg or PolygonCfg()), key=lambda area: -area.area)
     columns = {
         "pixels": [area.pixels for area in areas],
         "mean_probability": [area.mean_probability for area in areas],
@@ -78,15 +61,18 @@ def write_polygons(mask: str | Path, probability: str | Path, output: str | Path
             frame.to_parquet(temporary)
         else:
             frame.to_file(temporary, driver=POLYGONS[suffix], layer="change", engine="pyogrio")
-    return len(frame)
 
 
-def traced_areas(masks: Any, probabilities: Any, cfg: PolygonCfg) -> Iterator[ChangedArea]:
-    """Yield the changed areas of an open map and its open probability map, in no particular order."""
+def traced_areas(masks: Any, probabilities: Any, cfg: PolygonCfg) -> list[ChangedArea]:
+    """Return the changed areas of an open map and its open probability map, largest first.
+
+    Areas are traced on the whole map, across windows and blocks; pixels that touch only at corners are not connected.
+    """
     import rasterio
     from rasterio.features import shapes
     from shapely.geometry import shape
 
+    areas: list[ChangedArea] = []
     pixel = abs(masks.transform.determinant) ** 0.5
     measure = _area_function(masks.crs)
     band = rasterio.band(masks, 1)
@@ -102,7 +88,8 @@ def traced_areas(masks: Any, probabilities: Any, cfg: PolygonCfg) -> Iterator[Ch
             polygon = polygon.simplify(cfg.simplify * pixel, preserve_topology=True)
         area = measure(polygon)
         if area >= cfg.min_area and not polygon.is_empty:
-            yield ChangedArea(polygon, area, pixels, mean)
+            areas.append(ChangedArea(polygon, area, pixels, mean))
+    return sorted(areas, key=lambda area: -area.area)
 
 
 def _statistics(masks: Any, probabilities: Any, polygon: Any) -> tuple[int, float]:

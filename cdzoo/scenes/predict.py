@@ -23,7 +23,7 @@ from cdzoo.scenes.geotiff import STEPS, encode_mask, encode_probability, has_dat
 from cdzoo.scenes.job import SceneJob, scene_job
 from cdzoo.scenes.journal import Journal
 from cdzoo.scenes.outputs import Outputs, check_outputs
-from cdzoo.scenes.polygons import write_polygons
+from cdzoo.scenes.polygons import traced_areas, write_polygons
 from cdzoo.scenes.raster import Grid, RasterSource
 from cdzoo.scenes.report import write_report
 from cdzoo.tiling import Window
@@ -105,8 +105,8 @@ def predict_scene(
         resumed = journal.count(grid.order)
         blocks = predict_blocks(model, first, second, grid, journal, cfg.augment, resumed)
         _store(model, blocks, journal, grid, job, resumed)
-    pixels, changed = _write_maps(outputs, first.grid, grid, journal, job)
-    count = _write_products(outputs, before, after, cfg, polygon_cfg)
+        pixels, changed = _write_maps(outputs, first.grid, grid, journal, job)
+        count = _write_products(outputs, first, second, polygon_cfg or PolygonCfg())
     journal.remove()
     kept = outputs.probability if outputs.keep_probability else None
     return SceneResult(outputs.mask, kept, count, pixels, changed, time.monotonic() - start, resumed, job.threshold)
@@ -158,16 +158,18 @@ def _write_maps(outputs: Outputs, grid: Grid, windows: WindowGrid, journal: Jour
     return pixels, changed
 
 
-def _write_products(
-    outputs: Outputs, before: str | Path, after: str | Path, cfg: SceneCfg, polygon_cfg: PolygonCfg | None
-) -> int | None:
+def _write_products(outputs: Outputs, before: RasterSource, after: RasterSource, cfg: PolygonCfg) -> int | None:
     """Write polygons and report from the maps; return the number of polygons. Remove the probability if it is not requested."""
-    count = None
-    if outputs.probability is not None:
+    import rasterio
+
+    if outputs.probability is None or not (outputs.polygons or outputs.report):
+        return None
+    with rasterio.open(outputs.mask) as masks, rasterio.open(outputs.probability) as probabilities:
+        areas = traced_areas(masks, probabilities, cfg)
         if outputs.polygons is not None:
-            count = write_polygons(outputs.mask, outputs.probability, outputs.polygons, polygon_cfg)
+            write_polygons(outputs.polygons, areas, masks.crs)
         if outputs.report is not None:
-            write_report(outputs.report, before, after, outputs.mask, outputs.probability, cfg, polygon_cfg)
-        if not outputs.keep_probability:
-            outputs.probability.unlink()
-    return count
+            write_report(outputs.report, before, after, masks, probabilities, areas)
+    if not outputs.keep_probability:
+        outputs.probability.unlink()
+    return len(areas) if outputs.polygons else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ class Grid:
     width: int
 
 
-class RasterSource:
+class RasterSource(AbstractContextManager["RasterSource"]):
     """`Source` of a raster that GDAL reads.
 
     Args:
@@ -92,10 +92,6 @@ class RasterSource:
             self.scaling = self._scaling(value_range, percentiles)
             self._stack = stack.pop_all()
 
-    def __enter__(self) -> RasterSource:
-        """Return the source; the file is closed at the end of the `with` block."""
-        return self
-
     def __exit__(self, *error: object) -> None:
         """Close the file."""
         self._stack.close()
@@ -109,12 +105,10 @@ class RasterSource:
             InputError: The window cannot be read.
         """
         from rasterio.errors import RasterioIOError
-        from rasterio.windows import Window as RasterWindow
 
-        area = RasterWindow(window.x, window.y, window.width, window.height)
         try:
-            pixels = self._data.read(self.indexes, window=area).transpose(1, 2, 0)
-            valid = self._data.dataset_mask(window=area) > 0
+            pixels = self._data.read(self.indexes, window=window.slices).transpose(1, 2, 0)
+            valid = self._data.dataset_mask(window=window.slices) > 0
         except RasterioIOError as error:
             rows = f"rows {window.y} to {window.y + window.height}"
             raise InputError(f"{self.path}: {rows} cannot be read ({error}); check that the file is complete") from error

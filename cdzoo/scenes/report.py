@@ -6,6 +6,7 @@ The page is a single file with embedded images and no external links.
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -15,11 +16,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from cdzoo.io.files import write_text
-from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.geotiff import decode_probability, has_data, is_changed
-from cdzoo.scenes.outputs import report_path
-from cdzoo.scenes.polygons import ChangedArea, traced_areas
-from cdzoo.scenes.raster import Grid, RasterSource
+from cdzoo.scenes.polygons import ChangedArea
+from cdzoo.scenes.raster import RasterSource
 from cdzoo.visualize import data_uri, overlay, to_rgb
 
 _SIDE = 1400  # longest side of the embedded images, in pixels
@@ -29,83 +28,58 @@ _PAGE = Path(__file__).with_name("report.html")
 
 
 def write_report(
-    path: str | Path,
-    before: str | Path,
-    after: str | Path,
-    mask: str | Path,
-    probability: str | Path,
-    cfg: SceneCfg,
-    polygon_cfg: PolygonCfg | None = None,
+    target: Path, before: RasterSource, after: RasterSource, masks: Any, probabilities: Any, areas: Sequence[ChangedArea]
 ) -> None:
     """Write the report of a scene predicted by `predict_scene`.
 
     Args:
-        path: `.html` file.
+        target: `.html` file.
         before: First date.
-        after: Second date.
-        mask: Change map.
-        probability: Its probability map.
-        cfg: Settings of the prediction, for the values of the rasters.
-        polygon_cfg: Post-processing of the listed areas.
-
-    Raises:
-        InputError: The file has another suffix, or its folder does not exist.
+        after: Second date, on the same grid.
+        masks: Open change map.
+        probabilities: Its open probability map.
+        areas: Changed areas, largest first.
     """
-    target = report_path(path)
-    import rasterio
-
-    with rasterio.open(mask) as masks, rasterio.open(probability) as probabilities:
-        grid = Grid(masks.crs, masks.transform, masks.height, masks.width)
-        factor = max(1.0, max(masks.shape) / _SIDE)
-        height, width = max(1, round(masks.height / factor)), max(1, round(masks.width / factor))
-        shown = masks.read(1, out_shape=(height, width))
-        pixels, changed, histogram = _count(masks, probabilities)
-        facts = _facts(grid, masks.tags(), pixels, changed)
-        areas = sorted(traced_areas(masks, probabilities, polygon_cfg or PolygonCfg()), key=lambda area: -area.area)
-    x1, x2 = (_overview(file, grid, (height, width), cfg) for file in (before, after))
-    rows = [_row(number, area, grid.crs) for number, area in enumerate(areas[:_MAX_AREAS], 1)]
+    factor = max(1.0, max(masks.shape) / _SIDE)
+    height, width = max(1, round(masks.height / factor)), max(1, round(masks.width / factor))
+    shown = masks.read(1, out_shape=(height, width))
+    pixels, changed, histogram = _count(masks, probabilities)
+    tags = masks.tags()
+    facts = {
+        "model": tags.get("model", ""),
+        "weights": f"{tags.get('weights', '')} sha256 {tags.get('weights_sha256', '')[:16]}".strip(),
+        "threshold": tags.get("threshold", ""),
+        "size": f"{masks.width} x {masks.height} pixels",
+        "coordinates": str(masks.crs) if masks.crs else "none",
+        "changed": f"{changed:,} of {pixels:,} pixels ({changed / pixels:.2%})" if pixels else "no data",
+    }
+    x1, x2 = (_overview(source, (height, width)) for source in (before, after))
+    rows = [_row(number, area, masks.crs) for number, area in enumerate(areas[:_MAX_AREAS], 1)]
     text = Template(_PAGE.read_text(encoding="utf-8")).substitute(
-        before_name=html.escape(Path(before).name),
-        after_name=html.escape(Path(after).name),
+        before_name=html.escape(Path(before.path).name),
+        after_name=html.escape(Path(after.path).name),
         before=data_uri(Image.fromarray(x1)),
         after=data_uri(Image.fromarray(x2)),
         overlay=data_uri(Image.fromarray(overlay(x2, is_changed(shown).astype(np.uint8)))),
         ratio=f"{width} / {height}",
         facts="".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in facts.items()),
         bars=_bars(histogram),
-        unit="square meters" if grid.crs else "pixels",
+        unit="square meters" if masks.crs else "pixels",
         rows="".join(rows) or "<tr><td colspan='4'>no change was found</td></tr>",
     )
     write_text(target, text)
 
 
-def _facts(grid: Grid, tags: dict[str, str], pixels: int, changed: int) -> dict[str, str]:
-    """Return the rows of the table that describes the map."""
-    return {
-        "model": tags.get("model", ""),
-        "weights": f"{tags.get('weights', '')} sha256 {tags.get('weights_sha256', '')[:16]}".strip(),
-        "threshold": tags.get("threshold", ""),
-        "size": f"{grid.width} x {grid.height} pixels",
-        "coordinates": str(grid.crs) if grid.crs else "none",
-        "changed": f"{changed:,} of {pixels:,} pixels ({changed / pixels:.2%})" if pixels else "no data",
-    }
-
-
 def _row(number: int, area: ChangedArea, crs: Any) -> str:
-    cells = (number, f"{area.area:,.0f}", f"{area.mean_probability:.2f}", _point(area.center, crs))
+    inside = area.geometry.representative_point()
+    digits = 6 if crs and crs.is_geographic else 1  # about a decimeter
+    cells = (number, f"{area.area:,.0f}", f"{area.mean_probability:.2f}", f"{inside.x:.{digits}f}, {inside.y:.{digits}f}")
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 
-def _point(point: tuple[float, float], crs: Any) -> str:
-    """Format coordinates with a precision of about a decimeter."""
-    digits = 6 if crs and crs.is_geographic else 1
-    return f"{point[0]:.{digits}f}, {point[1]:.{digits}f}"
-
-
-def _overview(path: str | Path, grid: Grid, shape: tuple[int, int], cfg: SceneCfg) -> npt.NDArray[np.uint8]:
+def _overview(source: RasterSource, shape: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Return a date on the grid of the map at a lower resolution (h, w, 3)."""
-    with RasterSource(path, None, grid, cfg.value_range, cfg.percentiles) as source:
-        pixels = source.overview(shape)
+    pixels = source.overview(shape)
     if pixels.dtype != np.uint8:
         pixels = (pixels * 255).round().astype(np.uint8)
     return to_rgb(pixels)

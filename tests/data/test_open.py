@@ -96,7 +96,7 @@ def test_a_training_split_without_change_raises(split_folder):
 
 
 def test_protocols_cut_tiles_and_belong_to_data_sets(split_folder):
-    with pytest.raises(ConfigError, match=r"no protocol 'levir_265'\. Did you mean 'levir_256'"):
+    with pytest.raises(ConfigError, match=r"unknown protocol 'levir_265'\. Did you mean 'levir_256'"):
         open_data(DataCfg(str(split_folder), protocol="levir_265"), ("train",))
     with pytest.raises(ConfigError, match="for levir_cd, the data are synthetic"):
         open_data(DataCfg("synthetic", protocol="levir_256"), ("val",))

@@ -83,3 +83,16 @@ def test_existing_mamba_ssm_module_is_not_rebuilt(form, tmp_path, monkeypatch):
         ((wheels if form == "module" else into) / name).write_bytes(b"code")
     assert module.take_compiled(wheels, into) == (form != "none")
     assert [file.name for file in into.iterdir()] == ([] if form == "none" else [name])
+
+
+@pytest.mark.parametrize("kind", ["static", "cuda"])
+def test_the_documented_tables_are_those_of_the_reports(kind, monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    tables = importlib.import_module("scan_table")
+    results = SCRIPT.parent / "results"
+    report = json.loads((results / f"scan_{kind}.json").read_text())
+    if kind == "static":
+        text = tables.table(report, json.loads((results / "scan_static_baseline.json").read_text()))
+    else:
+        text = tables.cuda_table(report)
+    assert text in (SCRIPT.parents[1] / "docs" / "scan.md").read_text()

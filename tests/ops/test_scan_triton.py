@@ -119,7 +119,8 @@ def test_kernels_compile_without_spills_for_absent_gpus(capability, state, dtype
     for line in lines:
         if len(line) == 2:
             (before,) = (e for e in baseline if (e["pass"], e["target"], e["states"]) == (line[0], f"sm_{capability}", state))
-            assert float(line[1]) <= before["instructions_per_element_and_state"] / 2
+            # The baseline is in fp32: conversions of bf16 maps come on top.
+            assert float(line[1]) <= before["instructions_per_element_and_state"] / (2 if dtype == "fp32" else 1.9)
 
 
 def test_triton_is_not_chosen_without_a_gpu():

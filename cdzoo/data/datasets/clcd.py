@@ -19,10 +19,7 @@ DATASET = DatasetInfo(
     resolution="0.5 to 2",
     splits={"train": 360, "val": 120, "test": 120},
     image_size=512,
-    protocols=(
-        Protocol("clcd_512", "clcd"),
-        Protocol("clcd_256", "clcd", tile=256),
-    ),
+    protocols=(Protocol("clcd_512", "clcd"), Protocol("clcd_256", "clcd", tile=256)),
     paper="Liu et al., IEEE JSTARS 15 (2022), doi 10.1109/JSTARS.2022.3177235",
     homepage="https://github.com/liumency/CropLand-CD",
     files=f"CLCD.zip, {FILE_HOSTS}",

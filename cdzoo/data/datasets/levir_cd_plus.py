@@ -11,10 +11,7 @@ DATASET = DatasetInfo(
     resolution="0.5",
     splits={"train": 637, "test": 348},
     image_size=1024,
-    protocols=(
-        Protocol("levir_plus_256", "levir_cd_plus", tile=256),
-        Protocol("levir_plus_1024_whole", "levir_cd_plus"),
-    ),
+    protocols=(Protocol("levir_plus_256", "levir_cd_plus", tile=256), Protocol("levir_plus_1024_whole", "levir_cd_plus")),
     paper="Shen et al., Remote Sensing 13 (2021) 5094, doi 10.3390/rs13245094",
     homepage="https://github.com/S2Looking/Dataset",
     files=f"LEVIR-CD+.zip, {FILE_HOSTS}",

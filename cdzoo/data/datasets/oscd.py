@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cdzoo.data.info import DatasetInfo
 from cdzoo.data.layout import PairFiles
@@ -19,6 +20,9 @@ CITATION = """\
 }"""
 
 
+_FILES = ("pair/img1.png", "pair/img2.png", "cm/cm.png")  # both dates and the mask of a city
+
+
 def read_files(root: Path, split: str) -> list[PairFiles]:
     """Return the RGB images (`CITY/pair/img1.png`, `img2.png`) and masks (`CITY/cm/cm.png`) of a split.
 
@@ -31,18 +35,11 @@ def read_files(root: Path, split: str) -> list[PairFiles]:
     if not lists:
         raise InputError(f"{root}: no {split}.txt, the list of the cities of '{split}', in any of its subfolders")
     cities = [city.strip() for city in lists[0].read_text(encoding="utf-8").replace("\n", ",").split(",") if city.strip()]
-    pairs: list[PairFiles] = []
-    missing: list[str] = []
-    for city in cities:
-        names = (f"{city}/pair/img1.png", f"{city}/pair/img2.png", f"{city}/cm/cm.png")
-        found = {name: files[0] for name in names if (files := sorted(root.rglob(name)))}
-        missing += [name for name in names if name not in found]
-        if len(found) == len(names):
-            *images, mask = found.values()
-            pairs.append(PairFiles(city, tuple(images), mask))
+    found: dict[str, list[Any]] = {city: [min(root.rglob(f"{city}/{file}"), default=None) for file in _FILES] for city in cities}
+    missing = [f"{city}/{file}" for city, paths in found.items() for file, path in zip(_FILES, paths, strict=True) if not path]
     if missing:
         raise InputError(f"{root}: missing: {', '.join(missing)}; unpack the images and the {split} labels below this folder")
-    return pairs
+    return [PairFiles(city, (before, after), mask) for city, (before, after, mask) in found.items()]
 
 
 DATASET = DatasetInfo(

@@ -19,10 +19,7 @@ DATASET = DatasetInfo(
     resolution="0.5 to 0.8",
     splits={"train": 3500, "val": 500, "test": 1000},
     image_size=1024,
-    protocols=(
-        Protocol("s2looking_1024", "s2looking"),
-        Protocol("s2looking_256", "s2looking", tile=256),
-    ),
+    protocols=(Protocol("s2looking_1024", "s2looking"), Protocol("s2looking_256", "s2looking", tile=256)),
     paper="Shen et al., Remote Sensing 13 (2021) 5094, doi 10.3390/rs13245094",
     homepage="https://github.com/S2Looking/Dataset",
     files=f"S2Looking.zip, {FILE_HOSTS}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cdzoo.data.info import DatasetInfo
 from cdzoo.protocol import Protocol
@@ -16,12 +16,7 @@ _SEEDS = {"train": 1000, "val": 1001, "test": 1002}
 
 
 def generate(
-    split: str,
-    num_train: int | None = None,
-    prefix: str = "",
-    pseudo_changes: bool = True,
-    size: int = SIZE,
-    style: str = "default",
+    split: str, num_train: int | None = None, prefix: str = "", size: int = SIZE, **options: Any
 ) -> tuple[Samples, list[str]]:
     """Return the scenes of a split and their names.
 
@@ -29,14 +24,13 @@ def generate(
         split: `"train"`, `"val"` or `"test"`.
         num_train: Number of training scenes, 512 by default; a larger set begins with the scenes of a smaller one.
         prefix: Prefix of the names.
-        pseudo_changes: Change light, season and position between the dates.
         size: Side of the scenes in pixels.
-        style: Style of the scenes.
+        **options: Further arguments of `SyntheticScenes`.
     """
     from cdzoo.data.synthetic import SyntheticScenes
 
     count = num_train if num_train is not None and split == "train" else SPLITS[split]
-    scenes = SyntheticScenes(count, size, seed=_SEEDS[split], pseudo_changes=pseudo_changes, style=style)
+    scenes = SyntheticScenes(count, size, seed=_SEEDS[split], **options)
     return scenes, [f"{prefix}{split}_{index:05d}" for index in range(count)]
 
 

@@ -1,7 +1,5 @@
 """Synthetic scenes without pseudo-changes: an easier task for short runs."""
 
-from __future__ import annotations
-
 import functools
 from dataclasses import replace
 

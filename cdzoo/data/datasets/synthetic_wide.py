@@ -1,7 +1,5 @@
 """Synthetic scenes of many regions, resolutions and sensors."""
 
-from __future__ import annotations
-
 import functools
 from dataclasses import replace
 

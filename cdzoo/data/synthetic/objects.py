@@ -74,14 +74,9 @@ def draw_building(draw: Draw, building: Building, conditions: Conditions, canvas
     """Draw the roofs of a building, the main one first and then those of the wings."""
     height, width = canvas
     for i, wing in enumerate(building.wings):
-        if not wing.near(width, height, 4):
-            continue
-        if building.flat:
-            _flat_roof(draw, wing, building.color, conditions)
-        elif i == 0:
-            _hip_roof(draw, wing, building.color, conditions)
-        else:
-            _gable(draw, wing, building.color, conditions)
+        if wing.near(width, height, 4):
+            draw_roof = _flat_roof if building.flat else _gable if i else _hip_roof
+            draw_roof(draw, wing, building.color, conditions)
 
 
 def _flat_roof(draw: Draw, wing: Rect, color: RGB, conditions: Conditions) -> None:

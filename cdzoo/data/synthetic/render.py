@@ -8,18 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from cdzoo.data.synthetic import objects
 from cdzoo.data.synthetic.camera import Conditions, capture
-from cdzoo.data.synthetic.objects import (
-    PAVED,
-    Draw,
-    draw_building,
-    draw_car,
-    draw_disc,
-    draw_parking_lot,
-    draw_yard,
-    lit_color,
-    seasonal_color,
-)
+from cdzoo.data.synthetic.objects import Draw
 from cdzoo.data.synthetic.plan import Plan
 from cdzoo.data.synthetic.shapes import Array, noise, noise_sum, ribbons, shifted, swept_outline
 
@@ -70,17 +61,18 @@ def render(rng: np.random.Generator, plan: Plan, date: int, conditions: Conditio
     _draw_land(draw, dark, clear, plan, date, conditions)
     _draw_streets(draw, clear, plan, date)
     for car, color in plan.cars[date]:
-        draw_car(draw, car, color, conditions)
+        objects.draw_car(draw, car, color, conditions)
     wings = [(b, wing) for b in plan.buildings[date] for wing in b.wings if wing.near(width, height, 40)]
     for building, wing in wings:
         dark.polygon(swept_outline(wing.corners(), *conditions.shadow_offset(building.height)), fill=255)
     for _, wing in wings:  # roofs are shaded separately
         dark.polygon(wing.corners(), fill=0)
     for building in plan.buildings[date]:
-        draw_building(draw, building, conditions, canvas)
+        objects.draw_building(draw, building, conditions, canvas)
     crowns = Image.new("L", (width, height))
     _draw_crowns(ImageDraw.Draw(crowns), plan.trees[date])
-    scene = _apply_light(ground, shade, built, crowns, plan, date, conditions, texture)
+    canopy = _canopy(built, crowns, plan, date, texture)
+    scene = _apply_light(ground, shade, canopy, conditions, texture)
     return capture(rng, scene, conditions)
 
 
@@ -93,7 +85,7 @@ def _soil(texture: Texture, season: float) -> Image.Image:
 
 def _draw_land(draw: Draw, dark: Draw, clear: Draw, plan: Plan, date: int, conditions: Conditions) -> None:
     for rect, color, furrowed in plan.fields[date]:
-        tone = seasonal_color(color, conditions.season)
+        tone = objects.seasonal_color(color, conditions.season)
         corners = rect.corners()
         draw.polygon(corners, fill=(*tone, 170))
         clear.polygon(corners, fill=0)
@@ -101,54 +93,44 @@ def _draw_land(draw: Draw, dark: Draw, clear: Draw, plan: Plan, date: int, condi
             for i in range(int(rect.width // 5)):
                 across = 5 * i + 2 - rect.width / 2
                 ends = rect.at(-rect.length / 2, across), rect.at(rect.length / 2, across)
-                draw.line(ends, fill=lit_color(tone, 0.86, 170), width=2)
+                draw.line(ends, fill=objects.lit_color(tone, 0.86, 170), width=2)
     for path in plan.paths[date]:
         draw.line(path, fill=(164, 150, 124, 150), width=3)
     for parking_lot in plan.parking_lots[date]:
-        draw_parking_lot(draw, parking_lot, plan.concrete)
+        objects.draw_parking_lot(draw, parking_lot, plan.concrete)
         clear.polygon(parking_lot.corners(4), fill=0)
     for yard in plan.yards[date]:
-        draw_yard(draw, dark, yard, conditions)
+        objects.draw_yard(draw, dark, yard, conditions)
         clear.polygon(yard.rect.corners(2), fill=0)
 
 
 def _draw_streets(draw: Draw, clear: Draw, plan: Plan, date: int) -> None:
-    asphalt = (152, 150, 144, PAVED) if plan.concrete else (98, 98, 98, PAVED)
+    asphalt = (152, 150, 144, objects.PAVED) if plan.concrete else (98, 98, 98, objects.PAVED)
     width = plan.street_width
     outlines = [ribbons(line, (width + 14, width + 4, width)) for line in plan.streets[date]]
     for verge, sidewalk, _ in outlines:  # before all roadways, so that intersections stay open
         clear.polygon(verge, fill=0)
-        draw.polygon(sidewalk, fill=(184, 180, 170, PAVED))
+        draw.polygon(sidewalk, fill=(184, 180, 170, objects.PAVED))
     for rect in plan.driveways[date]:
-        draw.polygon(rect.corners(), fill=(208, 204, 194, PAVED))
+        draw.polygon(rect.corners(), fill=(208, 204, 194, objects.PAVED))
     for _, _, roadway in outlines:
         draw.polygon(roadway, fill=asphalt)
     if plan.industrial:
         for line in plan.streets[date]:
             for start, end in zip(line[::2].tolist(), line[1::2].tolist(), strict=False):
-                draw.line((*start, *end), fill=(206, 196, 140, PAVED))
+                draw.line((*start, *end), fill=(206, 196, 140, objects.PAVED))
 
 
 def _draw_crowns(draw: Draw, trees: npt.NDArray[np.float64]) -> None:
     """Draw single trees as stepped domes of heights up to 255."""
     for share, height in ((1.0, 120), (0.78, 180), (0.45, 230)):
         for x, y, r in trees.tolist():
-            draw_disc(draw, x, y, r * share, height)
+            objects.draw_disc(draw, x, y, r * share, height)
 
 
-def _apply_light(
-    ground: Image.Image,
-    shade: Image.Image,
-    built: Image.Image,
-    crowns: Image.Image,
-    plan: Plan,
-    date: int,
-    conditions: Conditions,
-    texture: Texture,
-) -> Image.Image:
-    """Apply texture and shadows to the ground and draw the canopy of trees over it."""
+def _apply_light(ground: Image.Image, shade: Image.Image, canopy: Array, conditions: Conditions, texture: Texture) -> Image.Image:
+    """Apply texture and shadows to the ground and draw the canopy (H, W) of trees over it."""
     *bands, rough = (np.asarray(band) for band in ground.split())
-    canopy = _canopy(built, crowns, plan, date, texture)
     cover = ((canopy - 0.34) * 5).clip(0, 1)
     dx, dy = (round(d) for d in conditions.shadow_offset(2.2))
     dark = np.maximum(np.asarray(shade) * np.float32(1 / 255), np.float32(0.92) * shifted(cover, dx, dy))
@@ -160,7 +142,7 @@ def _apply_light(
     leaves = leaves.clip(0.12, 1.5) * cover
     light *= 1 - cover
     lit_bands = []
-    for band, share, green in zip(bands, SUNLIT, seasonal_color((56, 66, 40), conditions.season * 0.5), strict=True):
+    for band, share, green in zip(bands, SUNLIT, objects.seasonal_color((56, 66, 40), conditions.season * 0.5), strict=True):
         value = (band * light) * (1 - share * dark)
         value += green * leaves
         lit_bands.append(Image.fromarray(np.minimum(value, 255, out=value).astype(np.uint8)))

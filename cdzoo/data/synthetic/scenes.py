@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -176,13 +177,7 @@ class SyntheticScenes(Dataset[Sample]):
         if not 0 <= index < self.length:
             raise IndexError(f"index {index} is out of range for {self.length} scenes")
         change = np.random.default_rng([self.seed, index, 1]).random() >= (self.unchanged or 0)
-        scene = make_scene(
-            [self.seed, index],
-            self.size,
-            change=change,
-            pseudo_changes=self.pseudo_changes,
-            style=self.style,
-            resolution=self.resolution,
-        )
+        options: dict[str, Any] = {"pseudo_changes": self.pseudo_changes, "style": self.style, "resolution": self.resolution}
+        scene = make_scene([self.seed, index], self.size, change=change, **options)
         images = tuple(torch.from_numpy(x).permute(2, 0, 1).contiguous() for x in (scene.before, scene.after))
         return Sample(images, {"mask": torch.from_numpy(scene.mask).long()}, f"scene_{self.seed}_{index:05d}")
