@@ -89,11 +89,16 @@ class _Job:
     def load(self) -> ChangeDetector:
         return load_trained(self.model).to(pick_device(self.device))
 
+    def load_named(self) -> ChangeDetector:
+        """Load the model and print which weights it has."""
+        model = self.load()
+        print_weights(model, self.model)
+        return model
+
     def predict_scene(self, before: str, after: str, target: Path, products: dict[str, str | None]) -> None:
         from cdzoo.scenes import predict_scene
 
-        model = self.load()
-        print_weights(model, self.model)
+        model = self.load_named()
         result = predict_scene(model, before, after, target, self.cfg, polygon_cfg=self.polygon_cfg, **products)
         share = result.changed / result.pixels if result.pixels else 0.0
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
@@ -140,7 +145,7 @@ class _Job:
             return 0
         count = len(missing)
         if not ray:
-            outcomes = predict_scenes(self.load, missing, self.cfg, self.polygon_cfg)
+            outcomes = predict_scenes(self.load_named, missing, self.cfg, self.polygon_cfg)
         else:
             gpus, cores = (1.0, 1.0) if pick_device(self.device).type == "cuda" else (0.0, 2.0)
             address = None if ray is True or ray == "local" else ray

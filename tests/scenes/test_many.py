@@ -51,7 +51,7 @@ def test_a_list_is_completed_when_repeated(manifest, weights, tmp_path, capsys):
     words = ["predict", "--manifest", str(manifest(3)), "--model", weights]
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert "3 scenes, 0 of them" in out and "[3/3]" in out and "% changed" in out
+    assert "3 scenes, 0 of them" in out and "[3/3]" in out and "% changed" in out and out.count(f"weights {weights}") == 1
     first = maps(tmp_path / "maps")
     assert len(first) == 3
     (tmp_path / "maps" / "m1.tif").unlink()
