@@ -37,8 +37,8 @@ ZERO_SHOT = """The bundled weights on images that they were not trained on, at t
 bootstrap intervals (95 %) over images. They were trained on generated scenes; [weights.md](weights.md) says how. The 35 images
 of the official LEVIR-CD test split (0.5 m, Texas) are not a random draw from its 128, so the scores cannot be compared with
 published ones. They were used to compare the variants below and versions of the generated scenes, never for training. DSIFN-CD
-(land use) and SZTAKI AirChange (land use, 1.5 m) define change differently. At 1 m per pixel, F1 is clearly lower than at 0.5
-m, on the images reduced to half as on generated scenes.
+(land use), CLCD (cropland) and SZTAKI AirChange (land use, 1.5 m) define change differently. At 1 m per pixel, F1 is clearly
+lower than at 0.5 m, on the images reduced to half as on generated scenes.
 """
 
 
