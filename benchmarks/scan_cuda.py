@@ -246,7 +246,7 @@ def main() -> int:
     report: dict[str, Any] = {
         "card": torch.cuda.get_device_name() if device == "cuda" else "cpu",
         "versions": {"torch": torch.__version__, "cuda": torch.version.cuda, "cdzoo": cdzoo.__version__},
-        "backends": {name: b.reason or "usable" for name, b in backends.items()},
+        "backends": names,
         "copy_bytes_per_s": bandwidth(device, chosen.quick),
         "skipped": [],
     }

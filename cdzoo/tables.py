@@ -39,7 +39,7 @@ def render(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], form: 
     if form == "json":
         return json.dumps([dict(row) for row in rows], indent=2) + "\n"
     headings = [heading.partition(":")[0] for heading in columns.values()]
-    cells = [[_cell(row.get(key), heading.partition(":")[2]) for key, heading in columns.items()] for row in rows]
+    cells = [[format_cell(row.get(key), heading.partition(":")[2]) for key, heading in columns.items()] for row in rows]
     if form == "csv":
         buffer = io.StringIO()
         csv.writer(buffer, lineterminator="\n").writerows([headings, *cells])
@@ -49,7 +49,8 @@ def render(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], form: 
     return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
 
 
-def _cell(value: Any, form: str) -> str:
+def format_cell(value: Any, form: str) -> str:
+    """Return a value as text: empty for None, numbers by the format spec."""
     if value is None:
         return ""
     return format(value, form) if form and isinstance(value, int | float) else str(value)

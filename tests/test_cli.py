@@ -1,8 +1,6 @@
 """Commands: output, files and exit codes."""
 
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -16,19 +14,6 @@ def run(capsys, *arguments):
     code = main([str(a) for a in arguments])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
-
-
-@pytest.fixture
-def trained(tiny, tmp_path):
-    return tiny().save_pretrained(tmp_path / "model")
-
-
-@pytest.fixture
-def images(tmp_path):
-    rng = np.random.default_rng(0)
-    for name in ("a", "b"):
-        Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
-    return tmp_path / "a.png", tmp_path / "b.png"
 
 
 def test_list_shows_models_and_components(capsys):
@@ -195,89 +180,6 @@ def test_config_files_are_printed_read_and_validated(capsys, pair_folder, tmp_pa
     file.write_text(file.read_text() + "epochz: 3\n")
     code, _, err = run(capsys, "train", "--config", file)
     assert code == 2 and "unknown option 'epochz' in the config file. Did you mean 'epochs'?" in err
-
-
-def broken(tmp_path, images, what):
-    a, b = images
-    other = tmp_path / f"{what}.png"
-    pixels = np.asarray(Image.open(a))
-    if what == "size":
-        Image.fromarray(pixels[:-1]).save(other)
-    elif what == "truncated":
-        other.write_bytes(b.read_bytes()[:900])
-    elif what == "16bit":
-        Image.fromarray(pixels[..., 0].astype(np.uint16) * 200).save(other)
-    elif what == "alpha":
-        Image.fromarray(np.dstack([pixels, np.arange(2000, dtype=np.uint8).reshape(40, 50)])).save(other)
-    elif what == "small":
-        for path in (a, other):
-            Image.fromarray(pixels[:20]).save(path)
-    return other
-
-
-@pytest.mark.parametrize(
-    ("what", "message"),
-    [
-        ("size", "size.png: 50x39 pixels"),
-        ("missing", "missing.png: no such file"),
-        ("truncated", "truncated.png: the image is damaged or truncated"),
-        ("16bit", "16bit.png: uint16 values from"),
-        ("alpha", "alpha.png: the image is partly transparent"),
-        ("small", "at least 32x32"),
-    ],
-)
-def test_invalid_images_exit_with_2_and_write_nothing(capsys, tmp_path, trained, images, what, message):
-    other = broken(tmp_path, images, what)
-    before = sorted(tmp_path.rglob("*"))
-    code, out, err = run(capsys, "predict", images[0], other, "-o", tmp_path / "change.png", "--model", trained)
-    assert code == 2 and out == "" and message in err and err.startswith("cdzoo: error: ")
-    assert sorted(tmp_path.rglob("*")) == before
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["-o", "change.jpg"], "lossless"),
-        (["-o", "no/such/change.png"], "there is no folder"),
-        (["-o", "change.png", "--threshold", "2"], "threshold must be less than 1"),
-        (["-o", "change.png", "--device", "tpu"], "--device tpu"),
-        (
-            ["-o", "change.png", "--model", "glmamba_levir"],
-            "no weights of 'glmamba_levir' are published",
-        ),
-        (["-o", "change.png", "--model", "local-dir:none"], "no such folder"),
-    ],
-)
-def test_invalid_options_exit_with_2(capsys, tmp_path, monkeypatch, trained, images, arguments, message):
-    monkeypatch.chdir(tmp_path)
-    options = arguments if "--model" in arguments else [*arguments, "--model", trained]
-    code, _, err = run(capsys, "predict", *images, *options)
-    assert code == 2 and message in err
-    assert not list(tmp_path.glob("change*"))
-
-
-def test_an_opaque_alpha_channel_is_dropped_with_a_note(tmp_path, trained, images):
-    Image.open(images[0]).convert("RGBA").save(images[0])
-    command = [
-        sys.executable,
-        "-m",
-        "cdzoo",
-        "predict",
-        *map(str, images),
-        "-o",
-        str(tmp_path / "c.png"),
-        "--model",
-        str(trained),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "note: " in done.stderr and "a.png: the alpha channel is opaque everywhere and is dropped" in done.stderr
-
-
-def test_predict_prints_the_weights_and_uses_their_threshold(capsys, tmp_path, images):
-    code, out, err = run(capsys, "predict", *images, "-o", tmp_path / "change.png", "--model", "glmamba_tiny")
-    assert code == 0, err
-    assert "weights glmamba_tiny.synthetic, trained on synthetic; zero-shot f1 38.09" in out and "(threshold 0.5)" in out
 
 
 def test_eval_accepts_tags_and_rejects_untrained_models(capsys, tmp_path, pair_folder):

@@ -3,6 +3,8 @@
 `python tools/train_transfer.py --out FOLDER --minutes 6 --encoder FILE.pth` trains `fc_siam_diff_efficientnet_lite0` from the
 ImageNet weights of its encoder. Worker processes generate scenes without end; a pool on the device keeps the latest ones, and
 each is seen a few times with other colors, flips and order of the dates. All variants train on the same batches.
+
+`cdzoo train` counts steps over a data set of fixed length and trains one model, so it does none of this.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -130,7 +133,10 @@ def augment(images: Tensor, masks: Tensor, jitter: float) -> tuple[Tensor, Tenso
 
 
 def _recolor(x: Tensor, jitter: float) -> Tensor:
-    """Change brightness, contrast, saturation, color cast, gamma and sharpness of each image (B, 3, H, W) in [0, 1]."""
+    """Change brightness, contrast, saturation, color cast, gamma and sharpness of each image (B, 3, H, W) in [0, 1].
+
+    `BatchAugment` of the trainer has no color cast, gamma or sharpness.
+    """
     u = (2 * torch.rand(len(x), 8, 1, 1, 1, device=x.device) - 1) * jitter
     x = x * (1 + u[:, 0]) * (1 + 0.4 * u[:, 4:7, 0])
     mean = x.mean((1, 2, 3), keepdim=True)
@@ -166,7 +172,7 @@ class Trainee:
             {"params": list(self.model.backbone.parameters()), "peak": options.lr_encoder},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=options.lr, weight_decay=0.01, fused=device.type == "cuda")
-        self.average = {key: value.detach().clone().float() for key, value in self.model.state_dict().items()}
+        self.average = ModelEmaV3(self.model)  # of the statistics of batch normalization, too
         self.loss = create_loss("bce+0.5*dice")
 
     def step(self, x1: Tensor, x2: Tensor, masks: Tensor, factor: float) -> Tensor:
@@ -182,21 +188,13 @@ class Trainee:
         self.optimizer.step()
         return loss.detach()
 
-    @torch.no_grad()
-    def update_average(self, decay: float) -> None:
-        """Move the average towards the weights; the statistics of batch normalization are averaged, too."""
-        state = self.model.state_dict()
-        floats = [key for key in self.average if state[key].is_floating_point()]
-        torch._foreach_lerp_([self.average[key] for key in floats], [state[key] for key in floats], 1 - decay)
-
     def save(self, folder: Path) -> None:
         """Write the averaged weights, kernels in half precision, and the config."""
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        state = {key: (value.half() if value.ndim > 1 else value).cpu().contiguous() for key, value in self.average.items()}
-        counts = {key: value.cpu() for key, value in self.model.state_dict().items() if "num_batches" in key}
-        save_file({**state, **counts}, folder / "new.safetensors")
+        state = {key: value.half() if value.ndim > 1 else value for key, value in self.average.module.state_dict().items()}
+        save_file({key: value.cpu().contiguous() for key, value in state.items()}, folder / "new.safetensors")
         (folder / "new.safetensors").replace(folder / "model.safetensors")
         (folder / "config.json").write_text(self.model.config.to_json(), encoding="utf-8")
 
@@ -244,7 +242,8 @@ def train(options: argparse.Namespace) -> None:
             step += 1
             if step % 4 == 0:
                 for trainee in trainees:
-                    trainee.update_average(min(options.ema, step / (step + 40)))
+                    trainee.average.decay = min(options.ema, step / (step + 40))
+                    trainee.average.update(trainee.model)
             if step % options.every == 0:
                 now = time.monotonic()
                 losses = (sums / options.every).tolist()

@@ -23,6 +23,7 @@ from cdzoo.factory import create_model
 from cdzoo.figures import Lines, line_figure
 from cdzoo.io.files import output_path, write_text
 from cdzoo.protocol import Protocol
+from cdzoo.tables import format_cell
 from cdzoo.visualize import data_uri
 
 _STYLE = """
@@ -72,16 +73,10 @@ def write_page(
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
     shown = {key: heading.partition(":") for key, heading in columns.items() if any(row.get(key) is not None for row in rows)}
-    cells = [[_cell(row.get(key), form) for key, (_, _, form) in shown.items()] for row in rows]
+    cells = [[html.escape(format_cell(row.get(key), form)) for key, (_, _, form) in shown.items()] for row in rows]
     lines = ["".join(f"<td>{cell}</td>" for cell in line) for line in cells]
     heading = "".join(f"<th>{html.escape(title)}</th>" for title, _, _ in shown.values())
     return f"<table><tr>{heading}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
-
-
-def _cell(value: Any, form: str) -> str:
-    if value is None:
-        return ""
-    return html.escape(format(value, form) if form and isinstance(value, int | float) else str(value))
 
 
 def _curves(runs: Sequence[Run]) -> dict[str, Lines]:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.transforms.v2.functional import jpeg_image
+from torchvision.transforms.v2.functional import gaussian_blur, jpeg_image
 
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
@@ -65,11 +64,7 @@ def blur(image: Tensor, sigma: float) -> Tensor:
     """Apply a Gaussian filter to an image (bands, H, W)."""
     if not sigma:
         return image
-    radius = max(1, round(3 * sigma))
-    kernel = torch.exp(-(torch.arange(-radius, radius + 1) ** 2) / (2 * sigma**2))
-    kernel = (kernel / kernel.sum()).view(1, 1, 1, -1)
-    padded = F.pad(image[:, None], (radius,) * 4, mode="replicate")
-    return F.conv2d(F.conv2d(padded, kernel), kernel.transpose(2, 3))[:, 0]
+    return gaussian_blur(image, 2 * max(1, round(3 * sigma)) + 1, sigma)
 
 
 def jpeg(image: Tensor, quality: float) -> Tensor:

@@ -1,12 +1,10 @@
-"""Maps of scenes: location, values, seams, interruptions, and invalid input."""
+"""Maps of scenes: values, seams, nodata, and invalid input."""
 
 import dataclasses
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 import typing
 from pathlib import Path
 
@@ -89,58 +87,6 @@ def test_windows_agree_with_the_whole_image_for_a_global_receptive_field(raster,
     assert 2 * (found & expected).sum() / (found.sum() + expected.sum()) > 0.95
 
 
-class TestAlignment:
-    SQUARE = (500_100, 4_999_900, 500_180, 4_999_850)  # left, top, right, bottom in meters of EPSG:32633
-
-    def pair(self, raster, crs, resolution, offset):
-        """Return two gray images of one place: before in UTM at one meter, after on another grid and with a bright square."""
-        from rasterio.warp import transform as move
-
-        before = np.full((300, 400, 3), 90, np.uint8)
-        if crs == "EPSG:32633":
-            grid = from_origin(500_000 - offset, 5_000_000 + offset, resolution, resolution)
-        else:
-            (x,), (y,) = move("EPSG:32633", crs, [500_000 - offset], [5_000_000 + offset])
-            grid = from_origin(x, y, resolution, resolution)
-        side = 900
-        columns, rows = np.meshgrid(np.arange(side) + 0.5, np.arange(side) + 0.5)
-        xs, ys = grid * (columns.ravel(), rows.ravel())
-        east, north = (np.array(v) for v in move(crs, "EPSG:32633", xs, ys))
-        left, top, right, bottom = self.SQUARE
-        inside = ((east > left) & (east < right) & (north < top) & (north > bottom)).reshape(side, side)
-        after = np.full((side, side, 3), 90, np.uint8)
-        after[inside] = 220
-        return raster("a.tif", before), raster("b.tif", after, crs=crs, transform=grid)
-
-    @pytest.mark.parametrize(
-        ("crs", "resolution", "offset"),
-        [
-            ("EPSG:32633", 1.0, 37.0),
-            ("EPSG:32633", 0.5, 10.25),
-            ("EPSG:32634", 0.7, 40.0),
-            ("EPSG:4326", 0.000008, 30.0),
-            ("EPSG:3857", 0.9, 50.0),
-        ],
-    )
-    def test_changed_square_is_detected_at_its_coordinates(self, detector, raster, tmp_path, crs, resolution, offset):
-        predict_scene(detector(), *self.pair(raster, crs, resolution, offset), tmp_path / "c.tif", SMALL)
-        found = read(tmp_path / "c.tif")
-        expected = np.zeros((300, 400), bool)
-        expected[100:150, 100:180] = True
-        known = found != 255
-        assert known[90:160, 90:190].all()
-        wrong = (found == 1) != expected
-        assert wrong[known].sum() <= 2 * (50 + 80) * 1.5, "more than 1.5 pixels off along the border"
-
-    def test_pixels_outside_the_second_image_are_nodata(self, detector, raster, tmp_path):
-        before = np.full((100, 200, 3), 90, np.uint8)
-        after = np.full((100, 200, 3), 90, np.uint8)
-        shifted = from_origin(500_050, 5_000_000 - 20, 1, 1)
-        predict_scene(detector(), raster("a.tif", before), raster("b.tif", after, transform=shifted), tmp_path / "c.tif", SMALL)
-        found = read(tmp_path / "c.tif")
-        assert (found[21:, 51:] == 0).all() and (found[:19] == 255).all() and (found[:, :49] == 255).all()
-
-
 class TestNodata:
     def test_nodata_of_either_date_is_nodata_and_does_not_spread(self, detector, raster, tmp_path, scene):
         before, after, truth = (image.copy() for image in scene)
@@ -204,64 +150,6 @@ def test_decoded_blocks_of_a_file_are_cached(raster, scene):
         os.truncate(path, 100)
         right, _ = source.read(Window(0, 100, 64, 100))
     np.testing.assert_array_equal(np.concatenate([left, right], 1), scene[0][:64, :200])
-
-
-class TestInterruption:
-    def test_an_interrupted_run_resumes_and_writes_the_same_bytes(self, detector, raster, scene, tmp_path, monkeypatch):
-        torch.manual_seed(1)
-        model = detector(Convolutions())
-        paths = raster("a.tif", scene[0]), raster("b.tif", scene[1])
-        outputs = [tmp_path / "one" / "c.tif", tmp_path / "two" / "c.tif"]
-        for output in outputs:
-            output.parent.mkdir()
-        predict_scene(model, *paths, outputs[0], SMALL, outputs[0].with_name("p.tif"))
-        calls, forward = [], model.forward
-
-        def fail(*images):
-            calls.append(1)
-            if len(calls) == 6:
-                raise KeyboardInterrupt
-            return forward(*images)
-
-        monkeypatch.setattr(model, "forward", fail)
-        with pytest.raises(KeyboardInterrupt):
-            predict_scene(model, *paths, outputs[1], SMALL, outputs[1].with_name("p.tif"))
-        assert [path.name for path in outputs[1].parent.iterdir()] == [".c.tif.blocks"]
-        monkeypatch.undo()
-        result = predict_scene(model, *paths, outputs[1], SMALL, outputs[1].with_name("p.tif"))
-        assert result.resumed >= 1
-        for name in ("c.tif", "p.tif"):
-            assert outputs[0].with_name(name).read_bytes() == outputs[1].with_name(name).read_bytes()
-
-    def test_blocks_of_another_job_are_removed(self, detector, raster, scene, tmp_path, monkeypatch):
-        model = detector()
-        paths = raster("a.tif", scene[0]), raster("b.tif", scene[1])
-        monkeypatch.setattr("cdzoo.scenes.predict.write_cog", lambda *_args: (_ for _ in ()).throw(OSError("disk full")))
-        with pytest.raises(OSError, match="disk full"):
-            predict_scene(model, *paths, tmp_path / "c.tif", SMALL)
-        monkeypatch.undo()
-        with torch.no_grad():
-            model.head.classify.bias.fill_(100)
-        result = predict_scene(model, *paths, tmp_path / "c.tif", SMALL)
-        assert result.resumed == 0 and result.changed == result.pixels
-
-    @pytest.mark.slow
-    def test_killed_runs_resume(self, raster, tmp_path):
-        scene = SyntheticScenes(1, size=(900, 512), seed=3, unchanged=0)[0]
-        paths = [raster(f"{date}.tif", image.permute(1, 2, 0).numpy()) for date, image in enumerate(scene.images)]
-        words = [sys.executable, "-m", "cdzoo", "predict", *map(str, paths), "--tile", "192", "--overlap", "64"]
-        env = {**os.environ, "PYTHONPATH": str(Path(cdzoo.__file__).parents[1])}
-        subprocess.run([*words, "-o", str(tmp_path / "whole.tif")], env=env, check=True, capture_output=True)
-        target = tmp_path / "killed.tif"
-        process = subprocess.Popen([*words, "-o", str(target)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        blocks = tmp_path / ".killed.tif.blocks"
-        while process.poll() is None and not list(blocks.glob("block_*.npz")):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert not target.exists()
-        subprocess.run([*words, "-o", str(target)], env=env, check=True, capture_output=True)
-        assert target.read_bytes() == (tmp_path / "whole.tif").read_bytes() and not blocks.exists()
 
 
 class TestAugmentation:

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import cdzoo
 from cdzoo.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -51,3 +54,18 @@ def test_zero_shot_scores_must_be_of_these_weights(tmp_path):
 def test_the_page_of_results_is_current():
     """Run `python tools/results.py` to update the page."""
     assert (ROOT / "docs" / "results.md").read_text() == load("results").page()
+
+
+def test_variants_train_on_generated_scenes_and_are_saved(tmp_path):
+    """Four steps, after which the average is updated; it has the counts of batch normalization."""
+    words = ["--steps", "4", "--batch", "2", "--crop", "64", "--size", "64", "--workers", "0", "--pool", "8", "--group", "2"]
+    script = [sys.executable, str(ROOT / "tools" / "train_transfer.py"), "--out", str(tmp_path), "--every", "1"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([*script, *words, "--variants", "fine", "base"], env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "4 steps of 2" in done.stdout and len((tmp_path / "log.csv").read_text().splitlines()) == 5
+    for name in ("fine", "base"):
+        model = cdzoo.create_model(f"local-dir:{tmp_path / name}")
+        counts = [value for key, value in model.state_dict().items() if key.endswith("num_batches_tracked")]
+        assert counts and all(count == 4 for count in counts)
+        assert json.loads((tmp_path / name / "training.json").read_text())["step"] == 4

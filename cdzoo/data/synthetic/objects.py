@@ -9,7 +9,7 @@ from PIL import ImageDraw
 
 from cdzoo.data.synthetic.camera import Conditions
 from cdzoo.data.synthetic.plan import RGB, Building, Yard
-from cdzoo.data.synthetic.shapes import Rect
+from cdzoo.data.synthetic.shapes import Face, Point, Rect, gable_faces, hip_faces
 from cdzoo.data.synthetic.surroundings import parking_spaces
 
 Draw = ImageDraw.ImageDraw
@@ -96,22 +96,17 @@ def _flat_roof(draw: Draw, wing: Rect, color: RGB, conditions: Conditions) -> No
 
 
 def _hip_roof(draw: Draw, wing: Rect, color: RGB, conditions: Conditions) -> None:
-    angle, long, short = wing.angle, wing.length / 2, wing.width / 2
-    if short > long:
-        angle, long, short = angle + math.pi / 2, short, long
-    roof = Rect(wing.x, wing.y, 2 * long, 2 * short, angle)
-    a, b, c, d = roof.at(-long, -short), roof.at(long, -short), roof.at(long, short), roof.at(-long, short)
-    start, end = roof.at(short - long, 0), roof.at(long - short, 0)  # of the ridge
-    for quarter, face in ((0, (b, c, end)), (2, (d, a, start)), (1, (c, d, start, end)), (3, (a, b, end, start))):
-        draw.polygon(face, fill=lit_color(color, conditions.roof_light(angle + quarter * math.pi / 2), SHINGLES))
-    draw.line((start, end), fill=lit_color(color, 1.14, SHINGLES))
+    _shingles(draw, *hip_faces(wing), color, conditions, 1.14)
 
 
 def _gable(draw: Draw, wing: Rect, color: RGB, conditions: Conditions) -> None:
     """Draw the gable roof of a wing, with the ridge extended into the main roof."""
-    front, back, half = wing.length / 2, -wing.length / 2, wing.width / 2
-    tip, end = wing.at(back - half * 0.9, 0), wing.at(front, 0)
-    for side in (-1, 1):
-        face = (wing.at(front, side * half), end, tip, wing.at(back, side * half))
-        draw.polygon(face, fill=lit_color(color, conditions.roof_light(wing.angle + side * math.pi / 2), SHINGLES))
-    draw.line((tip, end), fill=lit_color(color, 1.1, SHINGLES))
+    _shingles(draw, *gable_faces(wing, 0.9), color, conditions, 1.1)
+
+
+def _shingles(
+    draw: Draw, faces: list[Face], ridge: tuple[Point, Point], color: RGB, conditions: Conditions, level: float
+) -> None:
+    for direction, face in faces:
+        draw.polygon(face, fill=lit_color(color, conditions.roof_light(direction), SHINGLES))
+    draw.line(ridge, fill=lit_color(color, level, SHINGLES))

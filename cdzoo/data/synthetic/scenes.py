@@ -176,7 +176,8 @@ class SyntheticScenes(Dataset[Sample]):
         """
         if not 0 <= index < self.length:
             raise IndexError(f"index {index} is out of range for {self.length} scenes")
-        change = np.random.default_rng([self.seed, index, 1]).random() >= (self.unchanged or 0)
+        assert self.unchanged is not None  # set in __post_init__
+        change = np.random.default_rng([self.seed, index, 1]).random() >= self.unchanged
         options: dict[str, Any] = {"pseudo_changes": self.pseudo_changes, "style": self.style, "resolution": self.resolution}
         scene = make_scene([self.seed, index], self.size, change=change, **options)
         images = tuple(torch.from_numpy(x).permute(2, 0, 1).contiguous() for x in (scene.before, scene.after))

@@ -62,6 +62,30 @@ class Rect:
         return -reach < self.x < width + reach and -reach < self.y < height + reach
 
 
+Face = tuple[float, tuple[Point, ...]]
+"""Direction that a face of a roof slopes down to, in radians, and its corners."""
+
+
+def hip_faces(wing: Rect, rise: Point = (0.0, 0.0)) -> tuple[list[Face], tuple[Point, Point]]:
+    """Return the faces of a hip roof and its ridge; `rise` is the displacement of the ridge in an oblique view."""
+    angle, long, short = wing.angle, wing.length / 2, wing.width / 2
+    if short > long:
+        angle, long, short = angle + math.pi / 2, short, long
+    roof = Rect(wing.x, wing.y, 2 * long, 2 * short, angle)
+    a, b, c, d = roof.at(-long, -short), roof.at(long, -short), roof.at(long, short), roof.at(-long, short)
+    start, end = ((x + rise[0], y + rise[1]) for x, y in (roof.at(short - long, 0), roof.at(long - short, 0)))
+    faces = ((0, (b, c, end)), (2, (d, a, start)), (1, (c, d, start, end)), (3, (a, b, end, start)))
+    return [(angle + quarter * math.pi / 2, face) for quarter, face in faces], (start, end)
+
+
+def gable_faces(wing: Rect, overlap: float = 0.0) -> tuple[list[Face], tuple[Point, Point]]:
+    """Return the faces of a gable roof and its ridge, which extends backward by `overlap` half widths."""
+    front, back, half = wing.length / 2, -wing.length / 2, wing.width / 2
+    tip, end = wing.at(back - half * overlap, 0), wing.at(front, 0)
+    faces = [(side, (wing.at(front, side * half), end, tip, wing.at(back, side * half))) for side in (-1, 1)]
+    return [(wing.angle + side * math.pi / 2, face) for side, face in faces], (tip, end)
+
+
 def inside_any(rects: list[Rect], points: Points, margin: float) -> npt.NDArray[np.bool_]:
     """Return which points (N, 2) are inside any of the rectangles, expanded by `margin`."""
     if not rects:

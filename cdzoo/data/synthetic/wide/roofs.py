@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from cdzoo.data.synthetic.plan import RGB
-from cdzoo.data.synthetic.shapes import Point, Rect
+from cdzoo.data.synthetic.shapes import Face, Point, Rect, gable_faces, hip_faces
 from cdzoo.data.synthetic.wide.site import House
 from cdzoo.data.synthetic.wide.view import View
 
@@ -61,33 +61,27 @@ def _flat(pen: Pen, dark: Pen, wing: Rect, house: House, view: View) -> None:
 
 
 def _hip(pen: Pen, wing: Rect, house: House, view: View) -> None:
-    angle, long, short = wing.angle, wing.length / 2, wing.width / 2
-    if short > long:
-        angle, long, short = angle + math.pi / 2, short, long
-    roof = Rect(wing.x, wing.y, 2 * long, 2 * short, angle)
-    a, b, c, d = roof.at(-long, -short), roof.at(long, -short), roof.at(long, short), roof.at(-long, short)
+    short = min(wing.length / 2, wing.width / 2)
     rise = view.lean[0] * short * math.tan(house.pitch), view.lean[1] * short * math.tan(house.pitch)
-    start, end = ((x + rise[0], y + rise[1]) for x, y in (roof.at(short - long, 0), roof.at(long - short, 0)))
-    for quarter, face in ((0, (b, c, end)), (2, (d, a, start)), (1, (c, d, start, end)), (3, (a, b, end, start))):
-        light = view.light(house.pitch, angle + quarter * math.pi / 2)
-        pen.polygon(face, _lit(house.color, light, house.roughness))
-    pen.line((start, end), _lit(house.color, 1.12, house.roughness), 0.35)
+    faces, ridge = hip_faces(wing, rise)
+    _faces(pen, faces, house, view)
+    pen.line(ridge, _lit(house.color, 1.12, house.roughness), 0.35)
 
 
 def _gable(pen: Pen, wing: Rect, house: House, view: View, extended: bool) -> None:
     """Draw a gable roof, with the ridge extended into the main roof for wings."""
-    front, back, half = wing.length / 2, -wing.length / 2, wing.width / 2
-    tip, end = wing.at(back - half * 0.9 * extended, 0), wing.at(front, 0)
     if wing.width > wing.length and not extended:
-        turned = Rect(wing.x, wing.y, wing.width, wing.length, wing.angle + math.pi / 2)
-        return _gable(pen, turned, house, view, extended)
-    for side in (-1, 1):
-        light = view.light(house.pitch, wing.angle + side * math.pi / 2)
-        face = (wing.at(front, side * half), end, tip, wing.at(back, side * half))
-        pen.polygon(face, _lit(house.color, light, house.roughness))
+        wing = Rect(wing.x, wing.y, wing.width, wing.length, wing.angle + math.pi / 2)
+    faces, ridge = gable_faces(wing, 0.9 * extended)
+    _faces(pen, faces, house, view)
     if house.roughness < 30 and not extended:  # seams of metal sheets
+        front, half = wing.length / 2, wing.width / 2
         for i in range(1, min(40, int(wing.length // 2))):
             along = i * 2 - front
             pen.line((wing.at(along, -half), wing.at(along, half)), _lit(house.color, 0.9, house.roughness), 0.2)
-    pen.line((tip, end), _lit(house.color, 1.1, house.roughness), 0.35)
-    return None
+    pen.line(ridge, _lit(house.color, 1.1, house.roughness), 0.35)
+
+
+def _faces(pen: Pen, faces: list[Face], house: House, view: View) -> None:
+    for direction, face in faces:
+        pen.polygon(face, _lit(house.color, view.light(house.pitch, direction), house.roughness))

@@ -15,7 +15,7 @@ from cdzoo.data.synthetic.camera import HAZE_COLOR
 MARGIN = 12
 """Border in pixels that is drawn and cropped, wide enough for misregistration, lean and blur."""
 MOST_SHIFT = 6.0
-_QUANTILES = np.sort(np.random.default_rng(0).standard_normal(256)) * 1.0
+_QUANTILES = np.sort(np.random.default_rng(0).standard_normal(256))
 
 
 @dataclass(frozen=True)
