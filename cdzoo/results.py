@@ -99,13 +99,18 @@ class ProtocolRecord:
         listed = {split: list(samples) for split, samples in names.items()}
         splits = {k: {"samples": len(samples), "sha256": manifest_hash(samples)} for k, samples in listed.items()}
         fields = dataclasses.asdict(protocol)
-        text = json.dumps({**fields, "splits": splits}, sort_keys=True)
-        return cls(fields, splits, hashlib.sha256(text.encode()).hexdigest()[:16])
+        return cls(fields, splits, _digest({**fields, "splits": splits}))
 
     @property
     def name(self) -> str:
         """Name of the protocol."""
         return str(self.protocol["name"])
+
+    @property
+    def samples_hash(self) -> str:
+        """`hash` without the threshold, at which models may differ and still be scored on the same samples in the same way."""
+        fields = {name: value for name, value in self.protocol.items() if name != "threshold"}
+        return _digest({**fields, "splits": self.splits})
 
     def __getitem__(self, key: str) -> Any:
         return self.to_dict()[key]
@@ -119,6 +124,10 @@ class ProtocolRecord:
         """Read the output of `to_dict`."""
         protocol = {key: value for key, value in data.items() if key not in ("splits", "hash")}
         return cls(protocol, data["splits"], data["hash"])
+
+
+def _digest(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

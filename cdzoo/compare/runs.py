@@ -22,7 +22,7 @@ class Condition(NamedTuple):
     Attributes:
         split: Scored split.
         protocol: Name of the protocol.
-        hash: Hash of the protocol, its threshold and the names of the samples.
+        hash: Hash of the protocol without its threshold, and of the names of the samples.
         provenance: `"measured"` or `"quoted"`.
     """
 
@@ -81,7 +81,7 @@ def read_runs(paths: Sequence[str]) -> dict[Condition, list[Run]]:
         for label, source, result in _read(Path(path)):
             record = result.protocol
             # Without a protocol, nothing is known to be comparable.
-            name, digest = (record.name, record.hash) if record else ("unknown", label)
+            name, digest = (record.name, record.samples_hash) if record else ("unknown", label)
             runs = found.setdefault(Condition(result.split, name, digest, result.provenance), {})
             runs.setdefault(label, Run(label, [], source)).results.append(result)
     return {condition: list(runs.values()) for condition, runs in found.items()}

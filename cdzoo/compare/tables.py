@@ -29,6 +29,7 @@ COLUMNS = {
     "mean_image_f1": "mean image F1",
     "gain": "F1 to first",
     "p": "p:.3f",
+    "threshold": "threshold:g",
     "best_threshold": "best threshold:g",
     "params_m": "params M:.2f",
     "gmacs": "GMACs:.2f",
@@ -52,7 +53,7 @@ def score_rows(runs: Sequence[Run], costs: dict[str, dict[str, Any]] | None = No
         row: dict[str, Any] = {"run": run.label, "seeds": len(run.results), **(costs or {}).get(run.label, {})}
         row |= {name: _percent(scores[name]) for name in ("f1", "iou", "precision", "recall", "mean_image_f1")}
         if len(run.results) == 1:
-            row["best_threshold"] = run.results[0].scores.best_threshold
+            row |= {name: getattr(run.results[0].scores, name) for name in ("threshold", "best_threshold")}
         if intervals := confidence_intervals(run.images):
             row["interval"] = f"{100 * intervals.scores['f1'].low:.2f} to {100 * intervals.scores['f1'].high:.2f}"
         if run is not runs[0] and (found := paired_difference(runs[0].images, run.images)):

@@ -33,13 +33,16 @@ def test_seeds_are_one_row_and_conditions_are_apart(tmp_path):
         result(f"a/seed_{seed}", better).write(tmp_path / "a" / f"seed_{seed}" / "results.json")
     result("b").write(tmp_path / "b.json")
     result("b", protocol=Protocol("folder", threshold=0.3)).write(tmp_path / "low.json")
+    result("b", protocol=Protocol("folder", tile=128)).write(tmp_path / "tiles.json")
     result("b", split="val").write(tmp_path / "val.json")
     result("b", images=IMAGES[1:]).write(tmp_path / "fewer.json")
     result("b", provenance="quoted").write(tmp_path / "quoted.json")
-    names = ("b", "low", "val", "fewer", "quoted")
+    names = ("b", "low", "tiles", "val", "fewer", "quoted")
     groups = read_runs([str(tmp_path / "a"), *(str(tmp_path / f"{name}.json") for name in names)])
-    assert [[run.label for run in runs] for runs in groups.values()] == [[str(tmp_path / "a"), "b"], *([n] for n in names[1:])]
-    seeds, single = score_rows(next(iter(groups.values())))
+    # Models may have thresholds of their own.
+    together = [str(tmp_path / "a"), "b", "low"]
+    assert [[run.label for run in runs] for runs in groups.values()] == [together, *([name] for name in names[2:])]
+    seeds, single, _ = score_rows(next(iter(groups.values())))
     assert seeds["seeds"] == 2 and re.fullmatch(r"\d\d\.\d\d \+- \d\.\d\d", seeds["f1"]) and "+-" not in single["f1"]
     # The mean over seeds may differ from the F1 of their added pixels by a little.
     assert single["gain"].startswith("-") and single["p"] < 0.01
