@@ -42,6 +42,11 @@ class TrainingError(CdzooError, RuntimeError):
     """Training was interrupted or cannot continue."""
 
 
+def printable(text: object) -> str:
+    """Return a text for a terminal, with control characters (escape sequences) and unpaired surrogates escaped."""
+    return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in str(text))
+
+
 def require(module: str, extra: str, purpose: str) -> ModuleType:
     """Import an optional dependency.
 

@@ -1,7 +1,7 @@
 """Dispatch and exit codes of the console script `cdzoo`.
 
-Exit codes: 0 success, 1 a check that found problems, 2 invalid input (one message), 130 Ctrl-C. Other errors are bugs and show a
-traceback.
+Exit codes: 0 success, 1 a check that found problems, 2 invalid input or a file that cannot be read or written (one message), 75 a
+training that was stopped and can be resumed, 130 Ctrl-C. Other errors are bugs and show a traceback.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from cdzoo._version import __version__
 from cdzoo.cli.parse import build_parser, call, parse, summary
-from cdzoo.errors import CdzooError, UnknownNameError
+from cdzoo.errors import CdzooError, UnknownNameError, printable
 from cdzoo.names import suggest
 
 GROUPS = {
@@ -57,11 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             warnings.showwarning = _show_warning
             return _run(list(sys.argv[1:] if arguments is None else arguments))
     except CdzooError as error:
-        print(f"cdzoo: error: {error}", file=sys.stderr)
+        print(f"cdzoo: error: {printable(error)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `cdzoo list | head`
         sys.stderr.close()
         return 0
+    except OSError as error:  # a full disk, a folder without permission
+        print(f"cdzoo: error: {printable(error.filename or 'a file')}: {printable(error.strerror or error)}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("cdzoo: interrupted", file=sys.stderr)
         return 130
@@ -118,4 +121,4 @@ def _split_imports(words: list[str]) -> tuple[list[str], list[str]]:
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     deprecated = issubclass(category, DeprecationWarning | PendingDeprecationWarning | FutureWarning)
     if not deprecated or "cdzoo" in str(message):
-        print(f"cdzoo: note: {message}", file=sys.stderr)
+        print(f"cdzoo: note: {printable(message)}", file=sys.stderr)

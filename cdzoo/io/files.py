@@ -13,10 +13,10 @@ from typing import Any
 
 from cdzoo.errors import InputError, WeightsError
 
+PathLike = str | os.PathLike[str]
 
-def output_path(
-    path: str | os.PathLike[str], option: str = "", suffixes: Sequence[str] = (), purpose: str = "the format is unknown"
-) -> Path:
+
+def output_path(path: PathLike, option: str = "", suffixes: Sequence[str] = (), purpose: str = "the format is unknown") -> Path:
     """Return the path of an output file after validating its suffix and its folder.
 
     Args:
@@ -31,12 +31,16 @@ def output_path(
     file = Path(path)
     if suffixes and file.suffix.lower() not in suffixes:
         raise InputError(f"{path}: {purpose}; use one of {', '.join(suffixes)}")
-    if not file.resolve().parent.is_dir():
+    try:
+        found = file.resolve().parent.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # a circular link, a name that is too long or has a NUL
+        raise InputError(f"{option} {path!r}: not a usable path ({error})".lstrip()) from error
+    if not found:
         raise InputError(f"{option} {path}: there is no folder {file.parent}; create it first".lstrip())
     return file
 
 
-def check_new_folder(path: str | os.PathLike[str], hint: str = "remove it, or choose another folder") -> Path:
+def check_new_folder(path: PathLike, hint: str = "remove it, or choose another folder") -> Path:
     """Return the path of an output folder after checking that it does not exist.
 
     Args:
@@ -51,14 +55,19 @@ def check_new_folder(path: str | os.PathLike[str], hint: str = "remove it, or ch
     return Path(path)
 
 
+def temporary_path(file: Path) -> Path:
+    """Return the path under which this process writes a file before it is renamed."""
+    return file.with_name(f".{file.stem[:40]}.{os.getpid()}.part{file.suffix}")
+
+
 @contextmanager
-def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replace_atomically(path: PathLike) -> Iterator[Path]:
     """Yield a temporary path that is renamed to `path` when the block succeeds and removed when it raises.
 
     The temporary file has the same folder and the same suffix, from which image writers infer the format.
     """
     final = Path(path)
-    temporary = final.with_name(f".{final.stem}.{os.getpid()}.part{final.suffix}")
+    temporary = temporary_path(final)
     try:
         yield temporary
         os.replace(temporary, final)
@@ -66,7 +75,7 @@ def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
+def write_text(path: PathLike, text: str) -> None:
     """Write a text file atomically, in UTF-8.
 
     Raises:

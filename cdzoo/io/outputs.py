@@ -1,0 +1,83 @@
+"""Outputs: checked before the work starts, and written by one process at a time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from cdzoo.errors import InputError
+from cdzoo.io.files import PathLike, output_path, temporary_path
+
+
+def check_outputs(outputs: Mapping[str, PathLike | None], inputs: Iterable[PathLike] = ()) -> None:
+    """Check that files can be written, and that none of them is an input or another output, whatever the spelling of its path.
+
+    Args:
+        outputs: Files to write by the option that names them, such as `"-o"`; None is skipped.
+        inputs: Files that are read.
+
+    Raises:
+        InputError: An output is an input, another output or a folder, or cannot be written in its folder.
+    """
+    taken = {_identity(path): f"the input {path}" for path in inputs}
+    for option, path in outputs.items():
+        if path is None:
+            continue
+        _check_writable(option, output_path(path, option))
+        other = taken.setdefault(_identity(path), f"the output of {option}")
+        if other != f"the output of {option}":
+            raise InputError(f"{option} {path}: is {other} as well; choose another file")
+
+
+@contextmanager
+def exclusive(path: PathLike) -> Iterator[None]:
+    """Hold the lock of an output file or the folder of a run, next to which or in which the lock file is.
+
+    The operating system releases the lock of a process that ends, however it ends.
+
+    Raises:
+        InputError: Another process holds the lock.
+    """
+    output = Path(path)
+    file = output / ".lock" if output.is_dir() else output.with_name(f".{output.name}.lock")
+    lock = FileLock(file, timeout=0)
+    busy = f"{output}: another run writes here; wait until it ends, or choose another output"
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(busy) from None
+    except OSError as error:
+        raise InputError(f"{output}: cannot be written ({error.strerror})") from error
+    try:
+        if not file.exists():  # removed by a run that ended between the opening of the file and its lock
+            raise InputError(busy)
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+        lock.release()
+
+
+def _identity(path: PathLike) -> tuple[int, int] | str:
+    """Return what two paths of one file share, also through links; for a new file, its resolved path."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return os.path.normcase(os.path.realpath(path))
+    return found.st_dev, found.st_ino
+
+
+def _check_writable(option: str, file: Path) -> None:
+    if os.path.isdir(file):  # unlike Path.is_dir, False for a name that is too long
+        raise InputError(f"{option} {file}: is a folder; name a file in it")
+    temporary = temporary_path(file)
+    try:
+        temporary.open("xb").close()
+        temporary.unlink()
+        with suppress(FileNotFoundError):
+            file.lstat()  # fails for a name that is too long
+    except OSError as error:
+        raise InputError(f"{option} {file}: cannot be written ({error.strerror})") from error
