@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cdzoo.config import ModelCfg
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.imports import import_kept, keep_imports
 from cdzoo.io.files import replace_atomically, write_text
 from cdzoo.weights.state import adapt_first_layer, check_state, read_tensors, shapes, write_tensors
 
@@ -67,6 +68,7 @@ def write_folder(
             raise InputError(f"{extra}: no such file")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    keep_imports(folder)
     write_tensors(folder / WEIGHTS_FILE, state)
     write_text(folder / CONFIG_FILE, text)
     for extra, name in ((results, RESULTS_FILE), (picture, PICTURE_FILE)):
@@ -77,10 +79,10 @@ def write_folder(
 
 
 def read_folder(folder: Path) -> ModelFiles:
-    """Read a model folder.
+    """Read a model folder, and import the code that it keeps (`cdzoo.imports`).
 
     Raises:
-        InputError: The folder or one of its files does not exist.
+        InputError: The folder or one of its files does not exist, or its code is not trusted.
         ConfigError: The config is invalid.
     """
     if not folder.is_dir():
@@ -88,6 +90,7 @@ def read_folder(folder: Path) -> ModelFiles:
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise InputError(f"local-dir:{folder}: the folder has no {name}; cdzoo train and save_pretrained write one")
+    import_kept(folder)
     return ModelFiles(read_config(folder / CONFIG_FILE), folder / WEIGHTS_FILE)
 
 
