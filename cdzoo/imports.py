@@ -66,6 +66,11 @@ def imported_files() -> list[Path]:
     return [one.path for one in _imported.values()]
 
 
+def imported_modules() -> set[str]:
+    """Return the names of the imported modules."""
+    return {one.module.__name__ for one in _imported.values()}
+
+
 def keep_imports(folder: str | os.PathLike[str]) -> None:
     """Copy the imported files to `folder/imports`, and remember their hashes as trusted by this user."""
     files = list(_imported.values())

@@ -7,13 +7,16 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
-from cdzoo.config import ModelCfg
+from cdzoo.config import KINDS, ModelCfg
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.imports import import_kept, keep_imports
+from cdzoo.imports import import_kept, imported_modules, keep_imports
 from cdzoo.io.files import replace_atomically, write_text
+from cdzoo.registry import COMPONENTS
+from cdzoo.tasks import get_task
 from cdzoo.weights.state import adapt_first_layer, check_state, read_tensors, shapes, write_tensors
 
 CONFIG_FILE = "config.json"
@@ -68,7 +71,8 @@ def write_folder(
             raise InputError(f"{extra}: no such file")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    keep_imports(folder)
+    if _defining_modules(config) & imported_modules():
+        keep_imports(folder)
     write_tensors(folder / WEIGHTS_FILE, state)
     write_text(folder / CONFIG_FILE, text)
     for extra, name in ((results, RESULTS_FILE), (picture, PICTURE_FILE)):
@@ -141,3 +145,10 @@ def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.Pa
         check_state(str(file), fitted[-1], expected, f"backbone {name}")
     for backbone, weights in zip(backbones, fitted, strict=True):
         backbone.load_state_dict(weights, strict=True)
+
+
+def _defining_modules(config: ModelCfg) -> set[str]:
+    """Return the modules of the task and of the registered components of a model."""
+    named = [(COMPONENTS[kind], getattr(config, kind)) for kind in KINDS]
+    entries: list[Any] = [known.get(cfg.name) for known, cfg in named if cfg is not None and cfg.name in known]
+    return {getattr(entry, "func", entry).__module__ for entry in (*entries, type(get_task(config.task)))}
