@@ -12,8 +12,8 @@ from cdzoo.constants import IGNORE_INDEX
 from cdzoo.inference.blocks import Float32
 from cdzoo.inference.sources import Array, Mask
 from cdzoo.io.files import replace_atomically
+from cdzoo.io.georeference import Grid
 from cdzoo.io.images import UInt8
-from cdzoo.scenes.raster import Grid
 from cdzoo.tiling import Window
 
 STEPS = 200

@@ -15,6 +15,7 @@ from cdzoo.inference.blocks import Block, WindowGrid, predict_blocks
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
+from cdzoo.io.georeference import Grid
 from cdzoo.io.rasters import limited_cache
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
@@ -24,7 +25,7 @@ from cdzoo.scenes.job import SceneJob, scene_job
 from cdzoo.scenes.journal import Journal
 from cdzoo.scenes.outputs import Outputs, check_outputs
 from cdzoo.scenes.polygons import traced_areas, write_polygons
-from cdzoo.scenes.raster import Grid, RasterSource
+from cdzoo.scenes.raster import RasterSource, check_one_scale
 from cdzoo.scenes.report import write_report
 from cdzoo.tiling import Window
 
@@ -96,9 +97,14 @@ def predict_scene(
         stack.enter_context(evaluating(model))
         stack.enter_context(limited_cache())
         names = () if model.pretrained_cfg is None else model.pretrained_cfg.bands
-        options: dict[str, Any] = {"value_range": cfg.value_range, "percentiles": cfg.percentiles, "band_names": names}
-        first = stack.enter_context(RasterSource(before, model.bands[0], **options))
-        second = stack.enter_context(RasterSource(after, model.bands[1], first.grid, **options))
+        options: dict[str, Any] = {"percentiles": cfg.percentiles, "band_names": names, "alpha": cfg.alpha}
+        first = RasterSource(before, model.bands[0], None, cfg.value_range, indexes=cfg.bands, **options)
+        stack.enter_context(first)
+        range_after, bands_after = cfg.value_range_after or cfg.value_range, cfg.bands_after or cfg.bands
+        second = RasterSource(after, model.bands[1], first.grid, range_after, indexes=bands_after, **options)
+        stack.enter_context(second)
+        if cfg.percentiles is None and cfg.value_range_after is None:
+            check_one_scale(first, second, cfg.value_range)
         grid = WindowGrid(model, first.height, first.width, cfg.tile, cfg.overlap or 0, cfg.batch_size)
         job = scene_job(model, first, second, cfg, resolve_threshold(model, cfg.threshold), outputs.probability is not None)
         journal = Journal(outputs.mask, job)
