@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,6 +15,7 @@ from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array, Mask
 from cdzoo.io.georeference import Grid, describe, full_turns, grid_of, is_same
 from cdzoo.io.rasters import open_raster, reading, require_rasterio, valid_pixels
+from cdzoo.scenes.config import SceneCfg
 from cdzoo.tiling import Window
 
 _SAMPLE = 1024  # longest side of the overview from which percentiles are computed
@@ -193,12 +194,33 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         return low, high
 
 
-def check_one_scale(before: RasterSource, after: RasterSource, value_range: tuple[float, float] | None) -> None:
-    """Check that the stored values of two dates mean the same, so that one range fits both.
+@contextmanager
+def opened_dates(
+    before: str | Path, after: str | Path, bands: Sequence[int], band_names: Sequence[str], cfg: SceneCfg
+) -> Iterator[tuple[RasterSource, RasterSource]]:
+    """Open both dates of a scene on the grid of the first one.
+
+    Args:
+        before: First date.
+        after: Second date.
+        bands: Number of bands that the model expects of each.
+        band_names: Their names, for error messages.
+        cfg: Settings.
 
     Raises:
-        InputError: Their types differ in depth, or the files state different scales or offsets.
+        InputError: As for `RasterSource`; or the stored values of the dates differ in depth, scale or offset, so that one range
+            of values does not fit both.
     """
+    options: dict[str, Any] = {"percentiles": cfg.percentiles, "band_names": band_names, "alpha": cfg.alpha}
+    with RasterSource(before, bands[0], None, cfg.value_range, indexes=cfg.bands, **options) as first:
+        values, indexes = cfg.value_range_after or cfg.value_range, cfg.bands_after or cfg.bands
+        with RasterSource(after, bands[1], first.grid, values, indexes=indexes, **options) as second:
+            if cfg.percentiles is None and cfg.value_range_after is None:
+                _check_one_scale(first, second, cfg.value_range)
+            yield first, second
+
+
+def _check_one_scale(before: RasterSource, after: RasterSource, value_range: tuple[float, float] | None) -> None:
     if before.storage != after.storage:
         first, second = (f"'{list(value_range)}'" if value_range else "'[MIN, MAX]'", "'[MIN, MAX]'")
         raise InputError(
@@ -208,7 +230,7 @@ def check_one_scale(before: RasterSource, after: RasterSource, value_range: tupl
     if "scale" in before.storage and value_range is not None:
         warnings.warn(
             f"{before.path}, {after.path}: {before.storage}; the range of values counts stored numbers, before scale and offset",
-            stacklevel=2,
+            stacklevel=4,
         )
 
 

@@ -1,0 +1,25 @@
+"""Hashes of the files that a raster consists of."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+from cdzoo.io.files import file_sha256
+from cdzoo.io.rasters import raster_files
+
+
+def input_hashes(path: str | Path) -> list[tuple[str, str]]:
+    """Return the name and the sha256 of the files of a raster, see `raster_files`."""
+    return [(file.name, _sha256(file, *_state(file))) for file in raster_files(path)]
+
+
+def _state(file: Path) -> tuple[int, ...]:
+    found = file.stat()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+@functools.lru_cache(4096)
+def _sha256(file: Path, *_state: int) -> str:
+    """Return the sha256 of a file, computed once for all scenes of a list that have it."""
+    return file_sha256(file)
