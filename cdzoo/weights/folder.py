@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from cdzoo.config import ModelCfg
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.files import replace_atomically, write_text
-from cdzoo.weights.state import adapt_first_layer, check_state, read_tensors, shapes, write_tensors
+from cdzoo.weights.state import adapt_first_layer, check_state, read_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -133,7 +133,7 @@ def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.Pa
     state = read_tensors(file)
     fitted = []
     for backbone in backbones:
-        expected = shapes(backbone.state_dict())
+        expected = backbone.state_dict()
         fitted.append(adapt_first_layer(state, expected, str(file)))
         check_state(str(file), fitted[-1], expected, f"backbone {name}")
     for backbone, weights in zip(backbones, fitted, strict=True):
