@@ -15,6 +15,7 @@ import yaml
 
 from cdzoo.cli.common import model_source, pick_device
 from cdzoo.errors import CdzooError, ConfigError, InputError
+from cdzoo.imports import import_kept, keep_imports
 from cdzoo.io.files import write_json, write_text
 from cdzoo.recipes import recipe_path
 
@@ -59,6 +60,9 @@ def train(
     new = leader and _check_folder(folder, overwrite, resume is not None)
     if leader and resume is None:
         _write_run(folder / RUN_FILE, model, data, cfg, recipe=recipe, init=init, seeds=seeds)
+        keep_imports(folder)
+    if resume is not None:
+        import_kept(folder)
     from cdzoo.engine.run import run_training
     from cdzoo.metrics import spread, spread_table
 
