@@ -101,22 +101,22 @@ def check_values(source: str, given: Mapping[str, Tensor], expected: Mapping[str
         value, wanted = given[key], expected[key].dtype
         if _kind(value.dtype) != _kind(wanted):
             raise WeightsError(
-                f"{source}: the tensor '{key}' is {_kind(value.dtype)} ({value.dtype}), expected {_kind(wanted)} ({wanted}); save "
-                "the state dict of the model again, in its own data types"
+                f"{source}: the tensor '{key}' is {_kind(value.dtype)} ({value.dtype}), expected {_kind(wanted)} ({wanted}); "
+                "save the state dict of the model again, in its own data types"
             )
         check_finite(source, {key: value.to(wanted)})
-        if key.endswith("running_var") and bool((value < 0).any()):
+        if key.endswith("running_var") and not value.is_meta and bool((value < 0).any()):
             raise WeightsError(f"{source}: the variances in the tensor '{key}' are below 0; use another file of these weights")
 
 
 def check_finite(source: str, state: Mapping[str, Tensor]) -> None:
-    """Raise if a tensor has a NaN or an infinity.
+    """Raise if a tensor has a NaN or an infinity; tensors on the meta device have no values.
 
     Raises:
         WeightsError: The message names the source and the tensor.
     """
     for key, value in state.items():
-        if not bool(torch.isfinite(value).all()):
+        if not value.is_meta and not bool(torch.isfinite(value).all()):
             raise WeightsError(
                 f"{source}: the weights are not finite: NaN or infinity in the tensor '{key}', as a training that diverged "
                 "leaves them; use weights from before that, or train again with a lower learning rate"
@@ -258,6 +258,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Mapping[str, Any]:
         raise WeightsError(f"{file} is not a readable PyTorch checkpoint: {reason}") from error
     if not isinstance(data, Mapping):
         raise WeightsError(f"{file} contains a {type(data).__name__} instead of a dictionary of tensors")
+    _check_dense(file, data)
     return data
 
 
@@ -265,7 +266,7 @@ def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     """Return the state dict inside a training checkpoint, without the `module.` prefix of data parallel training.
 
     Raises:
-        WeightsError: The checkpoint contains no mapping of names to dense tensors.
+        WeightsError: The checkpoint contains no mapping of names to tensors.
     """
     inner: Any = checkpoint
     for _ in range(len(_WRAPPERS)):
@@ -276,12 +277,21 @@ def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     named = isinstance(inner, Mapping) and bool(inner) and all(isinstance(key, str) for key in inner)
     if not named or not all(isinstance(value, Tensor) for value in inner.values()):
         raise WeightsError(f"not a state dict of tensors, and it contains none under {', '.join(_WRAPPERS)}")
-    for key, value in inner.items():
-        if value.layout != torch.strided or value.is_quantized or value.is_nested or value.is_meta:
-            raise WeightsError(f"the tensor '{key}' is sparse, quantized, nested or empty of values; save it as a dense tensor")
     if all(key.startswith("module.") for key in inner):
         return {key.removeprefix("module."): value for key, value in inner.items()}
     return dict(inner)
+
+
+def _check_dense(file: Path, values: Mapping[Any, Any], depth: int = len(_WRAPPERS)) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and depth:  # a dictionary may contain itself
+            _check_dense(file, value, depth - 1)
+        elif isinstance(value, Tensor) and (
+            value.layout != torch.strided or value.is_quantized or value.is_nested or value.is_meta
+        ):
+            raise WeightsError(
+                f"{file}: the tensor '{key}' is sparse, quantized, nested or without values; save it as a dense tensor"
+            )
 
 
 def _is_first_layer(key: str, given: Tensor, wanted: Tensor) -> bool:
