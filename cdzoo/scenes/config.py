@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cdzoo.constants import WINDOW_BATCH
 from cdzoo.errors import ConfigError
 from cdzoo.validation import config_dataclass
 
@@ -17,7 +18,7 @@ class SceneCfg:
     """Settings of `predict_scene`.
 
     Attributes:
-        tile: Side of a window in pixels.
+        tile: Side of a window in pixels; by default 512, or the fixed input size of the model.
         overlap: Overlap of neighboring windows in pixels, at most half of `tile`; a quarter of it by default.
         batch_size: Number of windows predicted at once.
         threshold: Minimum probability for a pixel to count as changed; by default that of the published weights of the model, or
@@ -29,9 +30,9 @@ class SceneCfg:
         progress: Show a progress bar.
     """
 
-    tile: Annotated[int, Field(ge=64)] = 512
+    tile: Annotated[int, Field(ge=64)] | None = None
     overlap: Annotated[int, Field(ge=0)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] = 4
+    batch_size: Annotated[int, Field(ge=1)] = WINDOW_BATCH
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     augment: Literal["none", "flips", "swap", "all"] = "none"
     value_range: tuple[float, float] | None = None
@@ -41,8 +42,6 @@ class SceneCfg:
 
     def __post_init__(self) -> None:
         """Validate the fields."""
-        if self.overlap is None:
-            object.__setattr__(self, "overlap", self.tile // 4)
         if self.value_range is not None and self.percentiles is not None:
             raise ConfigError("pass value_range or percentiles, not both")
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
