@@ -9,6 +9,7 @@ from cdzoo.errors import ConfigError, InputError
 from cdzoo.inference.blocks import WindowGrid, predict_blocks
 from cdzoo.inference.sources import ArraySource
 
+
 def images(height, width):
     rng = np.random.default_rng(0)
     return [ArraySource(rng.integers(0, 255, (height, width, 3), dtype=np.uint8)) for _ in range(2)]
