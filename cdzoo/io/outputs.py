@@ -37,27 +37,28 @@ def check_outputs(outputs: Mapping[str, PathLike | None], inputs: Iterable[PathL
 def exclusive(path: PathLike) -> Iterator[None]:
     """Hold the lock of an output file or the folder of a run, next to which or in which the lock file is.
 
-    The operating system releases the lock of a process that ends, however it ends.
+    A thread that holds the lock may take it again. The system releases the lock of a process that ends, however it ends.
 
     Raises:
         InputError: Another process holds the lock.
     """
-    output = Path(path)
+    output = Path(os.path.realpath(path))
     file = output / ".lock" if output.is_dir() else output.with_name(f".{output.name}.lock")
-    lock = FileLock(file, timeout=0)
-    busy = f"{output}: another run writes here; wait until it ends, or choose another output"
+    lock = FileLock(file, timeout=0, is_singleton=True)
+    busy = f"{path}: another run writes here; wait until it ends, or choose another output"
     try:
         lock.acquire()
     except Timeout:
         raise InputError(busy) from None
     except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     try:
         if not file.exists():  # removed by a run that ended between the opening of the file and its lock
             raise InputError(busy)
         yield
     finally:
-        file.unlink(missing_ok=True)
+        if lock.lock_counter == 1:
+            file.unlink(missing_ok=True)
         lock.release()
 
 
