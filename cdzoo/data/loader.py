@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -44,22 +44,27 @@ def load_samples(
 
 
 @contextmanager
-def loader_failures() -> Iterator[None]:
-    """Raise `InputError` for a loader process that was killed: torch raises an exception of its own, in any statement."""
+def loader_failures(workers: Sequence[Any] = ()) -> Iterator[None]:
+    """Raise `InputError` for a loader process that was killed: torch raises an exception of its own, in any statement.
+
+    Args:
+        workers: Loader processes, to recognize the failure of a connection to one of them.
+    """
     try:
         yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+    except (RuntimeError, EOFError, ConnectionError) as error:
+        if not str(error).startswith("DataLoader worker") and not any(worker.join(0.1) or worker.exitcode for worker in workers):
             raise
+        reason = str(error).partition("\n")[0].strip(". ") or type(error).__name__
         raise InputError(
-            f"a process that loads samples ended unexpectedly ({str(error).splitlines()[0].strip('. ')}), most often because "
-            "memory was short: use fewer of them, or workers=0"
+            f"a process that loads samples ended unexpectedly ({reason}), most often because memory was short: use fewer of them, "
+            "or workers=0"
         ) from error
 
 
 def _batches(iterator: Any) -> Generator[Any, None, None]:
     try:
-        with loader_failures():
+        with loader_failures(getattr(iterator, "_workers", ())):
             for batch in iterator:
                 if isinstance(batch, _CARRIED):
                     raise batch
