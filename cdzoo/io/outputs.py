@@ -56,8 +56,8 @@ def lock_file(path: PathLike) -> Path:
 def exclusive(path: PathLike) -> Iterator[None]:
     """Hold the lock of an output file or the folder of a run, see `lock_file`.
 
-    A thread that holds the lock may take it again. The system releases the lock of a process that ends, however it ends. File systems
-    without locks are not protected.
+    A thread that holds the lock may take it again. The system releases the lock of a process that ends, however it ends. File
+    systems without locks are not protected.
 
     Raises:
         InputError: Another process holds the lock.
