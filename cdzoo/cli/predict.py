@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cdzoo.cli.common import DEFAULT_WEIGHTS, load_trained, pick_device, print_weights
 from cdzoo.errors import InputError, printable
 from cdzoo.io.files import output_path
+from cdzoo.io.inputs import existing_file
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ def predict(
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
     target = output_path(output, suffixes=(".png", *RASTERS), purpose="a mask needs a lossless format")
     for file in (before, after):  # before the model is loaded, which takes seconds
-        if not os.path.isfile(file):
-            raise InputError(f"{file}: no such file")
+        existing_file(file)
     if target.suffix.lower() in RASTERS:
         job.predict_scene(before, after, target, products)
     elif given := [name for name, value in {**products, "percentiles": cfg.percentiles}.items() if value is not None]:

@@ -14,8 +14,8 @@ from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import InputError
 from cdzoo.inference.blocks import Float32
 from cdzoo.inference.sources import Array, Mask
+from cdzoo.io.georeference import Grid
 from cdzoo.io.images import UInt8
-from cdzoo.scenes.raster import Grid
 from cdzoo.tiling import Window
 
 STEPS = 200

@@ -28,7 +28,7 @@ from cdzoo.scenes.job import SceneJob, scene_job
 from cdzoo.scenes.journal import Journal
 from cdzoo.scenes.outputs import Outputs, scene_outputs, writing
 from cdzoo.scenes.polygons import check_crs, traced_areas, write_polygons
-from cdzoo.scenes.raster import RasterSource
+from cdzoo.scenes.raster import RasterSource, check_one_scale
 from cdzoo.scenes.report import write_report
 from cdzoo.tiling import Window
 
@@ -110,9 +110,14 @@ def predict_scene(
         stack.enter_context(evaluating(model))
         stack.enter_context(limited_cache())
         names = () if model.pretrained_cfg is None else model.pretrained_cfg.bands
-        options: dict[str, Any] = {"value_range": cfg.value_range, "percentiles": cfg.percentiles, "band_names": names}
-        first = stack.enter_context(RasterSource(before, model.bands[0], **options))
-        second = stack.enter_context(RasterSource(after, model.bands[1], first.grid, **options))
+        options: dict[str, Any] = {"percentiles": cfg.percentiles, "band_names": names, "alpha": cfg.alpha}
+        first = RasterSource(before, model.bands[0], None, cfg.value_range, indexes=cfg.bands, **options)
+        stack.enter_context(first)
+        range_after, bands_after = cfg.value_range_after or cfg.value_range, cfg.bands_after or cfg.bands
+        second = RasterSource(after, model.bands[1], first.grid, range_after, indexes=bands_after, **options)
+        stack.enter_context(second)
+        if cfg.percentiles is None and cfg.value_range_after is None:
+            check_one_scale(first, second, cfg.value_range)
         grid = _windows(model, first, cfg)
         if outputs.polygons is not None:
             check_crs(outputs.polygons, first.grid.crs)
