@@ -56,15 +56,15 @@ def lock_file(path: PathLike) -> Path:
 def exclusive(path: PathLike) -> Iterator[None]:
     """Hold the lock of an output file or the folder of a run, see `lock_file`.
 
-    The operating system releases the lock of a process that ends, however it ends. File systems without locks are not protected.
+    A thread that holds the lock may take it again. The system releases the lock of a process that ends, however it ends. File
+    systems without locks are not protected.
 
     Raises:
         InputError: Another process holds the lock.
     """
-    output = Path(path)
-    file = lock_file(output)
-    lock = FileLock(file, timeout=0)
-    busy = f"{output}: another run writes here; wait until it ends, or choose another output"
+    file = lock_file(os.path.realpath(path))
+    lock = FileLock(file, timeout=0, is_singleton=True)
+    busy = f"{path}: another run writes here; wait until it ends, or choose another output"
     try:
         lock.acquire()
     except Timeout:
@@ -73,13 +73,14 @@ def exclusive(path: PathLike) -> Iterator[None]:
         yield
         return
     except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     try:
         if not file.exists():  # removed by a run that ended between the opening of the file and its lock
             raise InputError(busy)
         yield
     finally:
-        file.unlink(missing_ok=True)
+        if lock.lock_counter == 1:
+            file.unlink(missing_ok=True)
         lock.release()
 
 

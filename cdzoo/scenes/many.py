@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cdzoo.errors import CdzooError, InputError, require
-from cdzoo.io.inputs import existing_file
 from cdzoo.io.outputs import file_identity
-from cdzoo.io.rasters import raster_files
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.predict import predict_scene
 
 COLUMNS = ("before", "after", "output", "probability", "polygons", "report")
@@ -121,9 +121,9 @@ def _lines(file: Path) -> list[tuple[int, dict[str, str]]]:
 
 
 def _files(path: str) -> list[Path]:
-    """Return the files of a raster, see `raster_files`; of one that cannot be read, its path."""
+    """Return the files of a raster, see `input_files`; of one that cannot be read, its path."""
     try:
-        return raster_files(path)
+        return input_files(path)
     except CdzooError:
         return [Path(path)]
 
@@ -136,12 +136,7 @@ def _problem(line: dict[str, str]) -> str:
         return f"no value for {', '.join(lacking)}"
     if broken := [name for name, value in line.items() if "\0" in value]:
         return f"the value for {', '.join(broken)} contains a NUL"
-    try:
-        for name in ("before", "after"):
-            existing_file(line[name])
-    except InputError as error:
-        return str(error)
-    return ""
+    return next((f"{line[name]}: no such file" for name in ("before", "after") if not os.path.isfile(line[name])), "")
 
 
 def predict_scenes(

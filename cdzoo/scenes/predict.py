@@ -18,11 +18,12 @@ from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
 from cdzoo.io.files import replace_atomically
-from cdzoo.io.rasters import limited_cache, raster_files
+from cdzoo.io.rasters import limited_cache
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.geotiff import STEPS, encode_mask, encode_probability, has_data, is_changed, replace_raster, write_cog
+from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.job import SceneJob, scene_job
 from cdzoo.scenes.journal import Journal
 from cdzoo.scenes.outputs import Outputs, scene_outputs, writing
@@ -101,7 +102,7 @@ def predict_scene(
     """
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
-    outputs = scene_outputs(output, probability, polygons, report, [*raster_files(before), *raster_files(after)])
+    outputs = scene_outputs(output, probability, polygons, report, [*input_files(before), *input_files(after)])
     model = resolve_model(model)
     check_mode(cfg.augment, model.bands)
     with ExitStack() as stack:
