@@ -113,7 +113,7 @@ def predict_scene(
         first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg))
         grid = _windows(model, first, cfg)
         if outputs.polygons is not None:
-            check_crs(outputs.polygons, first.grid.crs)
+            check_crs(outputs.polygons, before, first.grid.crs)
         job = scene_job(model, first, second, grid, cfg, resolve_threshold(model, cfg.threshold), outputs.needs_probability)
         tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg))}
         if skip_finished and _is_finished(outputs, tags[_JOB_TAG]):
