@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from contextlib import suppress
+from typing import Any, TypeVar
 
 PATIENCE = 20.0
 """Seconds in which a server must send `LEAST` bytes, or complete the answer."""
@@ -18,17 +19,40 @@ class StalledError(Exception):
 
 
 class Traffic:
-    """Counts what a server sends."""
+    """Counts what a server sends.
+
+    Attributes:
+        meters: Functions that return a number of bytes received, for work that is not counted by `add`.
+    """
 
     def __init__(self) -> None:
-        self.received = 0
+        self.meters: list[Callable[[], int]] = []
         self.given_up = False
+        self._added = 0
+        self._close: list[Callable[[], None]] = []
+
+    @property
+    def received(self) -> int:
+        """Bytes received."""
+        return self._added + sum(meter() for meter in self.meters)
 
     def add(self, count: int) -> None:
         """Count bytes; raise `StalledError` in work that was given up, so that it ends."""
         if self.given_up:
             raise StalledError("given up")
-        self.received += count
+        self._added += count
+
+    def watch(self, response: Any) -> None:
+        """Count the body of a response of httpx, and close it when the work is given up."""
+        self.meters.append(lambda: int(response.num_bytes_downloaded))
+        self._close.append(response.close)
+
+    def give_up(self) -> None:
+        """End the work at the next byte."""
+        self.given_up = True
+        for close in self._close:
+            with suppress(Exception):
+                close()
 
 
 def while_it_flows(work: Callable[[Traffic], T], patience: float | None = None) -> T:
@@ -63,7 +87,8 @@ def while_it_flows(work: Callable[[Traffic], T], patience: float | None = None) 
             before = traffic.received
             thread.join(seconds)
     finally:
-        traffic.given_up = thread.is_alive()
+        if thread.is_alive():
+            traffic.give_up()
     if traffic.given_up:
         raise StalledError(f"the server sent {traffic.received - before} bytes in {seconds:g} s")
     if failure:
