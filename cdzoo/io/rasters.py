@@ -94,15 +94,15 @@ def open_raster(path: PathLike, purpose: str = "reading rasters", depth: int = 0
 
 
 @contextmanager
-def reading(path: PathLike, problem: str) -> Iterator[None]:
-    """Convert errors of rasterio and GDAL to `InputError` with the path and the problem."""
+def reading(path: PathLike, problem: str, hint: str = "check that the file is complete") -> Iterator[None]:
+    """Convert errors of rasterio and GDAL to `InputError` with the path, the problem and a hint."""
     rasterio = require_rasterio("reading rasters")
     failures = (rasterio.errors.RasterioError, rasterio.errors.CRSError, rasterio._err.CPLE_BaseError, MemoryError, UnicodeError)
     try:
         yield
     except failures as error:
         reason = error.__cause__ or error
-        raise InputError(f"{path}: {problem} ({str(reason) or 'out of memory'}); check that the file is complete") from error
+        raise InputError(f"{path}: {problem} ({str(reason) or 'out of memory'}); {hint}") from error
 
 
 def _check_header(path: PathLike, source: Any) -> None:
