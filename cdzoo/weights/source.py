@@ -51,6 +51,8 @@ def find_files(
     from cdzoo.weights.hub import download, split_source, stored_sha256
 
     repo, stated = split_source(location)
+    if revision and stated and revision != stated:
+        raise ConfigError(f"hf-hub:{location} and revision={revision} name different revisions; name one of them")
     wanted = f"{repo}@{revision or stated}" if revision or stated else repo
     config_file = download(wanted, CONFIG_FILE, cache_dir=cache_dir)
     # A branch may move between two requests; the commit, which names the cache folder, does not.
