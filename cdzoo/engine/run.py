@@ -15,7 +15,6 @@ from cdzoo.config import ModelOptions
 from cdzoo.data.open import DataCfg, Opened, open_data
 from cdzoo.data.protocols import get_protocol
 from cdzoo.engine.config import TrainCfg
-from cdzoo.engine.fit import train
 from cdzoo.engine.pictures import sample_picture
 from cdzoo.engine.robustness import measure_robustness
 from cdzoo.errors import InputError
@@ -58,6 +57,8 @@ def run_training(
         InputError: The data do not exist or cannot be used.
         TrainingError: See `train`.
     """
+    from cdzoo.engine.fit import train  # requires the extra "train", which an evaluation does not
+
     torch.manual_seed(cfg.seed)
     start_from: dict[str, Any] = {}
     if isinstance(model, ChangeDetector):
