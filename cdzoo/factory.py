@@ -17,7 +17,7 @@ from cdzoo.io.files import file_sha256
 from cdzoo.models.assemble import DEFAULT, OPTIONS, Component
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.names import Patterns, suggest
-from cdzoo.registry import MODELS
+from cdzoo.registry import MODELS, underlying
 from cdzoo.tasks.base import Task
 from cdzoo.weights.folder import ModelFiles, load_backbone
 from cdzoo.weights.pretrained import PretrainedCfg, get_pretrained, list_pretrained, weights_file
@@ -71,9 +71,7 @@ def list_models(filter: Patterns = "*", module: str = "", pretrained: bool = Fal
     """
     names = MODELS.list(filter, exclude_filters, aliases=filter != "*")
     if module:
-        # An alias that changes fields is a functools.partial.
-        functions = {name: getattr(MODELS.get(name), "func", MODELS.get(name)) for name in names}
-        names = [name for name, function in functions.items() if function.__module__.rpartition(".")[2] == module]
+        names = [name for name in names if underlying(MODELS.get(name)).__module__.rpartition(".")[2] == module]
     if pretrained:
         published = {tag.partition(".")[0] for tag in list_pretrained()}
         names = [name for name in names if name in published]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cdzoo._version import __version__
 from cdzoo.errors import UnknownNameError
 from cdzoo.names import select
-from cdzoo.registry import COMPONENTS, MODELS
+from cdzoo.registry import COMPONENTS, MODELS, underlying
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _entries(kind: str, pattern: str) -> Iterator[tuple[str, str]]:
         yield from ((name, MODELS.get(name)().description) for name in MODELS.list(pattern))
     else:
         for name in COMPONENTS[kind].list(pattern):
-            yield name, (inspect.getdoc(COMPONENTS[kind].get(name)) or "").split("\n")[0]
+            yield name, (inspect.getdoc(underlying(COMPONENTS[kind].get(name))) or "").split("\n")[0]
         if kind == "backbone" and pattern == "*":
             yield "timm/<name>", "Any timm encoder with features_only."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -12,8 +13,11 @@ from torch import nn
 from typing_extensions import Self
 
 from cdzoo.config import ModelCfg
+from cdzoo.errors import WeightsError
 from cdzoo.models.assemble import assemble, override
+from cdzoo.models.budget import check_size, counted
 from cdzoo.models.checks import check_outputs
+from cdzoo.registry import MODELS
 from cdzoo.weights.folder import write_folder
 from cdzoo.weights.source import find_files
 from cdzoo.weights.state import LoadReport, load_weights
@@ -34,8 +38,22 @@ class PretrainedMixin(nn.Module):
             config: Description of the model.
             **options: Changes, as for `create_model`.
         """
-        config, instances = override(config, options)
-        model: Any = cls(**assemble(config, instances), config=config)
+        return cls._build(*override(config, options))
+
+    @classmethod
+    def _build(cls, config: ModelCfg, instances: Mapping[str, Any], max_parameters: float = math.inf) -> Self:
+        """Build a model, unless it has more parameters than its weights can have."""
+        name = config.name
+        # Registered models are known to be of a reasonable size.
+        if instances or name not in MODELS or config != MODELS.get(name)():
+            parameters = check_size(config, instances)
+            if parameters > max_parameters:
+                raise WeightsError(
+                    f"the weights do not match the model '{name}': its config describes {parameters:,} parameters, but the "
+                    f"weights file has at most {max_parameters:,.0f}"
+                )
+        with counted(name):
+            model: Any = cls(**assemble(config, instances), config=config)
         check_outputs(model)
         return model
 
@@ -111,7 +129,8 @@ class PretrainedMixin(nn.Module):
         files = find_files(source, revision, cache_dir)
         if files.config.backbone.kwargs.get("pretrained"):  # the file contains the weights of the backbone
             options["backbone_kwargs"] = {"pretrained": False, **(options.get("backbone_kwargs") or {})}
-        model = cls.from_config(files.config, **options)
+        config, instances = override(files.config, options)
+        model = cls._build(config, instances, _max_parameters(files.weights))
         model.load_weights(files.weights, files.sha256, options)
         return model
 
@@ -119,3 +138,8 @@ class PretrainedMixin(nn.Module):
         """Load a weights file, adapting the first and last layers if `options` change the bands or classes."""
         changed = {name for name in ("in_chans", "num_classes") if (options or {}).get(name) is not None}
         return load_weights(self, file, True, sha256, "in_chans" in changed, "num_classes" in changed, self.stacked_dates)
+
+
+def _max_parameters(file: Path) -> int:
+    """Return the number of parameters that a file can have at most, with a margin for adapted first layers and classifiers."""
+    return 1_000_000 + 2 * file.stat().st_size
