@@ -79,8 +79,8 @@ class ChangeFormerHead(Head):
         self.enlarge = nn.Sequential(UpsampleBlock(channels), UpsampleBlock(channels))
         self.classify = nn.Conv2d(channels, num_classes, 3, padding=1)
         normal_init_(self)
-        for side in self.sides:
-            prior_init_(side[-1])
+        for side in self.sides.children():
+            prior_init_([*side.children()][-1])
         prior_init_(self.classify)
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:

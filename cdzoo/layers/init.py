@@ -38,15 +38,18 @@ def truncated_init_(module: nn.Module) -> None:
 
 
 @torch.no_grad()
-def prior_init_(layer: nn.Conv2d | nn.ConvTranspose2d) -> None:
+def prior_init_(layer: Any) -> None:
     """Initialize a classifier so that an untrained model predicts the prior of change everywhere, up to small differences.
 
-    Weights are drawn from N(0, 0.1^2 / fan in), so that features of any usual size change the logits little; biases are the logits of 5 % change for one or two classes, and 0 for more.
+    Args:
+        layer: Convolution or transposed convolution with a bias, whose output channels are the classes.
+
+    Weights are drawn from N(0, 0.1^2 / fan in), so that features of any usual size change the logits little. Biases are the
+    logits of 5 % change for one or two classes, and 0 for more.
 
     Source: T.-Y. Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, section 4.1.
     """
     classes, logit = layer.out_channels, math.log(CHANGE_PRIOR / (1 - CHANGE_PRIOR))
-    assert layer.bias is not None
     nn.init.normal_(layer.weight, std=0.1 * (classes / layer.weight.numel()) ** 0.5)
     nn.init.zeros_(layer.bias)
     if classes == 1:
