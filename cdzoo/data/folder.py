@@ -63,6 +63,11 @@ class FilePairs(Dataset[Sample]):
         """Names of the samples in order."""
         return [pair.name for pair in self.pairs]
 
+    @property
+    def files(self) -> list[tuple[tuple[Path, ...], Path]]:
+        """Images and mask of each sample."""
+        return [(pair.images, pair.mask) for pair in self.pairs]
+
     def has_change(self) -> bool:
         """Return whether any mask has changed pixels; reads masks until one has.
 

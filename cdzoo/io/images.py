@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from cdzoo.errors import InputError
+from cdzoo.io.inputs import existing_file
 from cdzoo.io.rasters import is_tiff, read_deep, size_of_deep
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
@@ -139,11 +140,7 @@ def _read_pillow(path: str | Path, bands: int) -> UInt8:
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Any]:
-    path = Path(path)
-    if not path.is_file():
-        if path.is_symlink():
-            raise InputError(f"{path}: a broken or circular link")
-        raise InputError(f"{path}: {'a folder, not an image' if path.is_dir() else 'no such file'}")
+    path = existing_file(path)
     try:
         with Image.open(path) as image:
             yield image

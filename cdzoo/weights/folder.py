@@ -17,7 +17,7 @@ from cdzoo.imports import import_kept, imported_modules, keep_imports
 from cdzoo.io.files import replace_atomically, write_text
 from cdzoo.registry import COMPONENTS, underlying
 from cdzoo.tasks import get_task
-from cdzoo.weights.state import adapt_first_layer, check_state, read_tensors, shapes, write_tensors
+from cdzoo.weights.state import adapt_first_layer, check_state, read_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -140,7 +140,7 @@ def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.Pa
     state = read_tensors(file)
     fitted = []
     for backbone in backbones:
-        expected = shapes(backbone.state_dict())
+        expected = backbone.state_dict()
         fitted.append(adapt_first_layer(state, expected, str(file)))
         check_state(str(file), fitted[-1], expected, f"backbone {name}")
     for backbone, weights in zip(backbones, fitted, strict=True):
