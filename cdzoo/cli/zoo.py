@@ -51,7 +51,7 @@ def show_model(model: str, *, options: ModelOptions) -> None:
         model: Registered model, tag (MODEL.TAG), folder, or hf-hub:owner/name.
         options: Model.
     """
-    from cdzoo.cli.common import build_model
+    from cdzoo.cli.common import build_model, name_weights
     from cdzoo.compatibility import describe
 
     detector = build_model(options)
@@ -63,6 +63,7 @@ def show_model(model: str, *, options: ModelOptions) -> None:
     bands = f"{config.bands[0]} bands" if config.siamese else f"{config.bands[0]} and {config.bands[1]} bands, not Siamese"
     print(f"input       two images (B, {bands}, H, W), H and W >= 32; mean {config.mean}, std {config.std}")
     print(f"output      logits (B, {config.num_classes}, H, W)")
+    print(f"{'weights':<12}{name_weights(detector).removeprefix('weights ')}")
     print(f"parameters  {total:,} ({total / 1e6:.2f} M)\n")
     rows, arguments = [], []
     for kind, count in counts.items():

@@ -126,7 +126,7 @@ def get_pretrained(name: str) -> PretrainedCfg:
         raise WeightsError(
             f"no weights of '{model}' are published (published: {published}). Train it: cdzoo train --model {model} --data "
             f'FOLDER --out runs/{model}; then create_model("local-dir:runs/{model}"). Or convert an official checkpoint: '
-            f"cdzoo convert --model {model} checkpoint.pth FOLDER"
+            f"cdzoo convert --model {model} checkpoint.pth FOLDER. Commands run it untrained with --random-weights"
         )
     if tag and tag not in tags:
         raise UnknownNameError(f"'{model}' has no weights '{tag}'.{suggest(tag, tags)} Tags: {', '.join(tags)}")
