@@ -72,6 +72,8 @@ def run_training(
     opened = open_data(data, ("train", selection), detector.config.bands)
     record = ProtocolRecord.of(opened.protocol, opened.names)
     report(f"{detector.config.name} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.data}")
+    if not resume:
+        report(f"  starts from {f'weights {detector.origin}' if detector.origin else 'random weights'}")
     for line in (*opened.notes, f"protocol {opened.protocol} (hash {record.hash})"):
         report(f"  {line}")
     facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record, **start_from}
