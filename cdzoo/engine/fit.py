@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from cdzoo.data.augment import PairAugment
+from cdzoo.data.contract import check_samples
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample
 from cdzoo.data.sampler import AugmentedSamples, Samples, StepSampler
@@ -77,6 +78,9 @@ def train(
     require("lightning.fabric", "train", "training")
     if not len(train_set) or not len(val_set):
         raise InputError(f"no samples to train or validate on: {len(train_set)} training, {len(val_set)} validation samples")
+    check_samples(train_set, model.config.bands, "train")
+    side = None if protocol is not None and protocol.window else model.fixed_input_size
+    check_samples(val_set, model.config.bands, "validation", whole=True, fixed_size=side)
     if resume and out is None:
         raise InputError("resume requires the folder of the run: out=FOLDER")
     folder = None if out is None else Path(out)
