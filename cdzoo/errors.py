@@ -42,6 +42,10 @@ class TrainingError(CdzooError, RuntimeError):
     """Training was interrupted or cannot continue."""
 
 
+class TrainingStopped(TrainingError):
+    """Training was stopped by a signal and can be resumed; the command line exits with 75."""
+
+
 def printable(text: object) -> str:
     """Return a text for a terminal, with control characters (escape sequences) and unpaired surrogates escaped."""
     return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in str(text))

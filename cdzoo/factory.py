@@ -22,7 +22,7 @@ from cdzoo.tasks.base import Task
 from cdzoo.weights.folder import ModelFiles, load_backbone
 from cdzoo.weights.pretrained import PretrainedCfg, get_pretrained, list_pretrained, weights_file
 from cdzoo.weights.source import find_files, parse_name
-from cdzoo.weights.state import check_state, read_checkpoint, shapes, unwrap
+from cdzoo.weights.state import check_state, read_checkpoint, unwrap
 
 PathLike = str | os.PathLike[str]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -186,7 +186,7 @@ def create_model(
         model.config = dataclasses.replace(model.config, mean=statistics[0], std=statistics[1])
     if checkpoint_path is not None:
         state = unwrap(read_checkpoint(checkpoint_path))
-        check_state(os.fspath(checkpoint_path), state, shapes(model.state_dict()), model.config.name)
+        check_state(os.fspath(checkpoint_path), state, model.state_dict(), model.config.name)
         model.load_state_dict(state)
     return model
 

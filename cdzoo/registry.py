@@ -7,21 +7,17 @@ group `cdzoo.plugins`), are imported when a registry is first read.
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
-import importlib.util
 import pkgutil
 import re
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Generic, TypeVar, overload
 
-from cdzoo.errors import ConfigError, InputError, UnknownNameError
+from cdzoo.errors import ConfigError, UnknownNameError
 from cdzoo.names import Patterns, check_known, natural_key, select, suggest
 
 ENTRY_POINT_GROUP = "cdzoo.plugins"
@@ -166,40 +162,12 @@ def discover() -> None:
         for point in entry_points(group=ENTRY_POINT_GROUP):
             try:
                 point.load()
-            except Exception as error:  # third-party code may raise anything
+            except (Exception, SystemExit) as error:  # third-party code may raise anything
                 warnings.warn(
                     f"skipped the cdzoo plugin '{point.name}' ({point.value}), which failed to import: "
                     f"{type(error).__name__}: {error}",
                     stacklevel=2,
                 )
-
-
-def import_file(path: str | Path) -> ModuleType:
-    """Import a Python file so that the components it registers become available.
-
-    Args:
-        path: Path of the file, such as `my_fusion.py`.
-
-    Raises:
-        InputError: The file does not exist, is not a `.py` file, or raises an exception when imported.
-    """
-    file = Path(path).resolve()
-    if file.suffix != ".py" or not file.is_file():
-        raise InputError(f"--import {path}: expected an existing Python file (my_fusion.py)")
-    # The hash of the path tells files of equal names apart, and makes a second import of one file a no-op.
-    name = f"cdzoo_import_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None  # a .py file always has a loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise InputError(f"--import {path}: {type(error).__name__}: {error}") from error
-    return module
 
 
 MODELS: Registry[Callable[..., Any]] = Registry("model", discover)

@@ -89,7 +89,7 @@ def _run(words: list[str]) -> int:
     function = _load(name)
     values = parse(build_parser(name, function, config=name == "train"), words)
     if imports:
-        from cdzoo.registry import import_file
+        from cdzoo.imports import import_file
 
         for file in imports:
             import_file(file)

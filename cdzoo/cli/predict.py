@@ -6,11 +6,12 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS, load_trained, pick_device, print_weights
-from cdzoo.errors import InputError
+from cdzoo.errors import InputError, printable
 from cdzoo.io.files import output_path
+from cdzoo.io.inputs import existing_file
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
@@ -66,8 +67,7 @@ def predict(
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
     target = output_path(output, suffixes=(".png", *RASTERS), purpose="a mask needs a lossless format")
     for file in (before, after):  # before the model is loaded, which takes seconds
-        if not Path(file).is_file():
-            raise InputError(f"{file}: no such file")
+        existing_file(file)
     if target.suffix.lower() in RASTERS:
         job.predict_scene(before, after, target, products)
     elif given := [name for name, value in {**products, "percentiles": cfg.percentiles}.items() if value is not None]:
@@ -97,12 +97,15 @@ class _Job:
 
     def predict_scene(self, before: str, after: str, target: Path, products: dict[str, str | None]) -> None:
         from cdzoo.scenes import predict_scene
+        from cdzoo.scenes.outputs import scene_outputs
 
+        scene_outputs(target, **products, inputs=(before, after))  # before the model is loaded
         model = self.load_named()
-        result = predict_scene(model, before, after, target, self.cfg, polygon_cfg=self.polygon_cfg, **products)
+        options: dict[str, Any] = {**products, "polygon_cfg": self.polygon_cfg}
+        result = predict_scene(model, before, after, target, self.cfg, **options)
         share = result.changed / result.pixels if result.pixels else 0.0
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
-        text = f"{share:.2%} of {result.pixels:,} pixels with data changed (threshold {result.threshold:g})"
+        text = f"{share:.2%} of {result.pixels:,} pixels with data changed ({self.describe(model, result.threshold)})"
         print(f"{text}; {result.seconds:.0f} s{resumed}")
         for path in (result.mask, result.probability, products["polygons"], products["report"]):
             if path is not None:
@@ -116,46 +119,64 @@ class _Job:
         from cdzoo.inference.predict import predict_pair
         from cdzoo.inference.resolve import resolve_threshold
         from cdzoo.io.files import replace_atomically
+        from cdzoo.io.outputs import check_outputs, exclusive
         from cdzoo.visualize import overlay
 
-        model, cfg = self.load(), self.cfg
-        threshold = resolve_threshold(model, cfg.threshold)
-        change = predict_pair(model, before, after, threshold=threshold, value_range=cfg.value_range, augment=cfg.augment)
-        pictures = {
-            target: change.mask * 255,
-            target.with_stem(f"{target.stem}_probability"): (change.probability * 255).round().astype(np.uint8),
-            target.with_stem(f"{target.stem}_overlay"): overlay(change.after, change.mask),
-        }
+        cfg = self.cfg
+        files = [target, *(target.with_stem(f"{target.stem}_{name}") for name in ("probability", "overlay"))]
+        check_outputs(
+            dict(zip(("-o", "the probability beside -o", "the overlay beside -o"), files, strict=True)), (before, after)
+        )
         with ExitStack() as stack:
-            for file, pixels in pictures.items():
-                Image.fromarray(pixels).save(stack.enter_context(replace_atomically(file)))
+            for file in files:
+                stack.enter_context(exclusive(file))
+            model = self.load()
+            threshold = resolve_threshold(model, cfg.threshold)
+            options: dict[str, Any] = {
+                "value_range": cfg.value_range,
+                "tile": cfg.tile,
+                "overlap": cfg.overlap,
+                "batch_size": cfg.batch_size,
+            }
+            change = predict_pair(model, before, after, threshold=threshold, augment=cfg.augment, **options)
+            probability = (change.probability * 255).round().astype(np.uint8)
+            pictures = (change.mask * 255, probability, overlay(change.after, change.mask))
+            temporary = [stack.enter_context(replace_atomically(file)) for file in files]
+            for file, pixels in zip(temporary, pictures, strict=True):
+                Image.fromarray(pixels).save(file)
         print_weights(model, self.model)
         height, width = change.mask.shape
-        print(f"{change.mask.mean():.2%} of {width}x{height} pixels changed (threshold {threshold:g})")
-        print("\n".join(f"  {file}" for file in pictures))
+        print(f"{change.mask.mean():.2%} of {width}x{height} pixels changed ({self.describe(model, threshold)})")
+        print("\n".join(f"  {file}" for file in files))
+
+    def describe(self, model: ChangeDetector, threshold: float) -> str:
+        from cdzoo.constants import WINDOW_SIDE
+
+        return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.fixed_input_size or WINDOW_SIDE}"
 
     def predict_list(self, manifest: str, ray: bool | str, workers: int | None) -> int:
-        """Predict the scenes of a list that are not finished; return 1 if one of them fails."""
-        from cdzoo.scenes.many import predict_on_ray, predict_scenes, read_manifest, unfinished
+        """Predict the scenes of a list that are not finished; return 1 if one of them, or a line of the list, fails."""
+        from cdzoo.scenes.many import predict_on_ray, predict_scenes, read_manifest
 
-        scenes = read_manifest(manifest)
-        missing = unfinished(scenes)
-        print(f"{len(scenes)} scenes, {len(scenes) - len(missing)} of them finished before", flush=True)
-        if not missing:
-            return 0
-        count = len(missing)
+        scenes, problems = read_manifest(manifest)
+        count, finished = len(scenes) + len(problems), 0
+        for number, problem in enumerate(problems, 1):
+            print(f"[{number}/{count}] failed: {printable(problem)}", flush=True)
         if not ray:
-            outcomes = predict_scenes(self.load_named, missing, self.cfg, self.polygon_cfg)
+            outcomes = predict_scenes(self.load_named, scenes, self.cfg, self.polygon_cfg)
         else:
             gpus, cores = (1.0, 1.0) if pick_device(self.device).type == "cuda" else (0.0, 2.0)
             address = None if ray is True or ray == "local" else ray
-            outcomes = predict_on_ray(self.load, missing, self.cfg, self.polygon_cfg, address, workers, gpus, cores)
-        failed = 0
-        for number, outcome in enumerate(outcomes, 1):
+            outcomes = predict_on_ray(self.load, scenes, self.cfg, self.polygon_cfg, address, workers, gpus, cores)
+        failed = len(problems)
+        for number, outcome in enumerate(outcomes, len(problems) + 1):
             failed += bool(outcome.error)
-            share = f"{outcome.changed / outcome.pixels:.2%} changed, {outcome.seconds:.0f} s" if outcome.pixels else "no data"
-            text = f"failed: {outcome.error}" if outcome.error else share
-            print(f"[{number}/{count}] {outcome.output}: {text}", flush=True)
+            finished += outcome.finished
+            text = f"{outcome.changed / outcome.pixels:.2%} changed, {outcome.seconds:.0f} s" if outcome.pixels else "no data"
+            if outcome.finished or outcome.error:
+                text = f"failed: {outcome.error}" if outcome.error else "finished before, with these inputs and settings"
+            print(f"[{number}/{count}] {printable(outcome.output)}: {printable(text)}", flush=True)
+        print(f"{count} scenes: {count - failed - finished} predicted, {finished} finished before, {failed} failed")
         if failed:
             print(f"{failed} of {count} scenes failed; run the same command again to retry them", file=sys.stderr)
         return 1 if failed else 0

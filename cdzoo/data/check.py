@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from cdzoo.data.datasets import known_layouts
 from cdzoo.data.layout import Listing, PairFiles, find_splits, list_split
-from cdzoo.data.masks import MaskEncoding, find_encoding, read_mask
+from cdzoo.data.masks import Counts, MaskEncoding, find_encoding, read_mask
 from cdzoo.errors import InputError
 from cdzoo.io.files import file_sha256
 from cdzoo.io.georeference import georeference_mismatch
@@ -155,7 +155,7 @@ def _check_split(
     """Check the pairs of a split; return its statistics and the pairs without problems."""
     found = SplitReport(split, len(pairs), formats=[Counter() for _ in (pairs[0].images if pairs else ())])
     unreadable = {pair.mask: problem for pair in pairs if (problem := _problem(pair.mask))}
-    counts: dict[Path, tuple[int, ...]] = {}
+    counts: dict[Path, Counts] = {}
     try:
         found.encoding, counts = find_encoding([pair.mask for pair in pairs if pair.mask not in unreadable], encoding)
     except InputError as error:

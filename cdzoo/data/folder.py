@@ -76,6 +76,11 @@ class FilePairs(Dataset[Sample]):
         return [pair.name for pair in self.pairs]
 
     @property
+    def files(self) -> list[tuple[tuple[Path, ...], Path]]:
+        """Images and mask of each sample."""
+        return [(pair.images, pair.mask) for pair in self.pairs]
+
+    @property
     def sizes(self) -> list[tuple[str, tuple[int, int]]]:
         """First image, and height and width of each sample, from the headers of the masks."""
         return [(str(pair.images[0]), image_size(pair.mask)) for pair in self.pairs]

@@ -96,10 +96,8 @@ def to_change(path: str | Path, pixels: UInt8, encoding: MaskEncoding | None) ->
     return change
 
 
-def find_encoding(
-    paths: Sequence[Path], declared: MaskEncoding | None = None
-) -> tuple[MaskEncoding, dict[Path, tuple[int, ...]]]:
-    """Read all masks of a data set, and return their encoding and, by file, its number of unchanged, changed and unlabeled pixels.
+def find_encoding(paths: Sequence[Path], declared: MaskEncoding | None = None) -> tuple[MaskEncoding, dict[Path, Counts]]:
+    """Read all masks of a data set, and return their encoding and the pixel counts of each file.
 
     Args:
         paths: Mask files.
@@ -130,10 +128,11 @@ def find_encoding(
         more = f"\nand {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
         raise InputError("\n".join(problems[:_LISTED]) + more)
     table = _table(encoding)
-    sums = {
-        path: tuple(int(histogram[table == kind].sum()) for kind in (0, 1, IGNORE_INDEX)) for path, histogram in found.items()
+    unchanged, changed, unlabeled = (table == kind for kind in (0, 1, IGNORE_INDEX))
+    return encoding, {
+        path: (int(histogram[unchanged].sum()), int(histogram[changed].sum()), int(histogram[unlabeled].sum()))
+        for path, histogram in found.items()
     }
-    return encoding, sums
 
 
 def _detect(masks: Mapping[Path, Histogram]) -> MaskEncoding:

@@ -177,7 +177,7 @@ class _Files:
     def pairs(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
         """Return the files of at least the requested splits.
 
-        Validation pairs are those of `val` if it is given, of the validation split, or held out; a folder without splits is carved.
+        Validation pairs are those of `val`, of the validation split, or held out; a folder without splits is carved.
         """
         existing = set(find_splits(self.root, known_layouts())) | (self.info.split_names if self.info else set())
         found: dict[str, list[PairFiles]] = {}

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
-import torch
-
+from cdzoo.data.content import file_digest, tensor_digest
 from cdzoo.data.layout import PairFiles
 from cdzoo.data.sample import as_sample
-from cdzoo.io.files import file_sha256
 from cdzoo.io.images import image_files
 
 _THREADS = 4
@@ -30,7 +26,7 @@ def sample_hashes(samples: Any) -> list[str]:
     if hasattr(samples, "hashes"):
         return list(samples.hashes())
     if isinstance(samples, list | tuple):
-        return [_digest(sorted(map(_tensor_hash, as_sample(item).images))) for item in samples]
+        return [_digest(sorted(map(tensor_digest, as_sample(item).images))) for item in samples]
     return []
 
 
@@ -42,7 +38,7 @@ def pair_hashes(pairs: Iterable[PairFiles]) -> list[str]:
 
 def name_hash(name: str) -> str:
     """Return a hash of a generated sample, whose name determines its content."""
-    return _digest([name])
+    return _digest([name.encode()])
 
 
 def memory(splits: Mapping[str, Any], initial: Mapping[str, Sequence[str]] | None = None) -> dict[str, list[str]]:
@@ -72,26 +68,8 @@ def describe_overlap(pairs: int, found: Mapping[str, int]) -> str:
 
 
 def _pair_hash(pair: PairFiles) -> str:
-    return _digest(sorted(map(_image_hash, pair.images)))
+    return _digest(sorted(b"".join(map(file_digest, image_files(path))) for path in pair.images))
 
 
-def _image_hash(path: Path) -> str:
-    files = image_files(path)
-    hashes = [_file_hash(file, (found := file.stat()).st_size, found.st_mtime_ns) for file in files]
-    return hashes[0] if len(hashes) == 1 else _digest(hashes)
-
-
-@functools.lru_cache(maxsize=1 << 20)
-def _file_hash(path: Path, size: int, time: int) -> str:
-    return file_sha256(path)
-
-
-def _tensor_hash(image: torch.Tensor) -> str:
-    values = image.detach().cpu().contiguous()
-    return _digest(
-        [f"{values.dtype} {tuple(values.shape)}", hashlib.sha256(values.view(torch.uint8).numpy().tobytes()).hexdigest()]
-    )
-
-
-def _digest(parts: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:_DIGITS]
+def _digest(parts: Iterable[bytes]) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:_DIGITS]

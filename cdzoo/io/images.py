@@ -69,10 +69,10 @@ def read_image_and_valid(
     """Read an image as (H, W, bands), and where it has data (H, W); None if the file declares no pixels without data.
 
     8-bit images are returned as uint8 unless `value_range` is given. Images of more than 8 bits, and TIFF files whose tags
-    declare other bands than Pillow reads, are read with rasterio. More than 8 bits require `value_range`, because files do not specify
-    the range of 12-bit data or reflectances. Colors are converted to RGB: palettes, YCbCr, and CMYK except in TIFF files, which
-    may have four bands of data. Images are turned upright as their EXIF orientation requires. A last band more than `bands` is
-    dropped with a warning if it is 255 everywhere.
+    declare other bands than Pillow reads, are read with rasterio. More than 8 bits require `value_range`, because files do not
+    specify the range of 12-bit data or reflectances. Colors are converted to RGB: palettes, YCbCr, and CMYK except in TIFF
+    files, which may have four bands of data. Images are turned upright as their EXIF orientation requires. A last band more than
+    `bands` is dropped with a warning if it is 255 everywhere.
 
     Args:
         path: File of one of `SUFFIXES`, or a folder with one file per band.
