@@ -27,12 +27,15 @@ def check(
         sheet: Contact sheet to write.
     """
     from cdzoo.data.check import check_data, list_data
+    from cdzoo.data.datasets import known_layouts
+    from cdzoo.data.layout import find_splits
     from cdzoo.data.masks import MaskEncoding
 
     declared = None if mask_encoding is None else MaskEncoding(mask_encoding)
     picture = output_path(sheet, suffixes=PICTURES, purpose="the contact sheet is a picture")
     listings = list_data(path, exclude)
-    check_outputs({"--sheet": picture}, inputs=(file for listing in listings.values() for file in listing.files))
+    lists = find_splits(path, known_layouts()).values()
+    check_outputs({"--sheet": picture}, inputs=[*lists, *(file for listing in listings.values() for file in listing.files)])
     report = check_data(path, exclude, encoding=declared)
     for split in report.splits:
         sizes = ", ".join(f"{count} of {width}x{height}" for (height, width), count in split.sizes.most_common())

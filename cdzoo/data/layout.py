@@ -61,7 +61,7 @@ class Listing:
         unlabeled: Images of the samples without a mask, by name.
         problems: One line for each missing or unusable file.
         excluded: Names left out through `exclude`.
-        left_out: Files in the folders that are no images of `SUFFIXES`.
+        left_out: Files in its folders that are no images of `SUFFIXES`, and further folders in them.
     """
 
     root: Path
@@ -82,11 +82,11 @@ class Listing:
         """One line about each kind of files and samples that are left out."""
         notes = []
         if self.left_out:
-            suffixes = Counter(path.suffix.lower() or "no suffix" for path in self.left_out)
-            shown = ", ".join(f"{count} of {suffix}" for suffix, count in suffixes.most_common())
+            kinds = Counter("folders" if path.is_dir() else path.suffix.lower() or "no suffix" for path in self.left_out)
+            shown = ", ".join(f"{count} of {kind}" for kind, count in kinds.most_common())
             notes.append(
-                f"{self.root}: {len(self.left_out)} file(s) are left out, such as {self.left_out[0]} ({shown}); files of "
-                f"{', '.join(SUFFIXES)} are read"
+                f"{self.root}: {len(self.left_out)} file(s) are left out, such as {self.left_out[0]} ({shown}); only files of "
+                f"{', '.join(SUFFIXES)} in these folders are read"
             )
         if self.unlabeled:
             names = ", ".join(self.unlabeled)
@@ -248,8 +248,7 @@ def _by_stem(folder: Path, listing: Listing) -> dict[str, Path]:
         if path.name.startswith(".") or suffix in _COMPANIONS:
             continue
         if suffix not in SUFFIXES:
-            if path.is_file():
-                listing.left_out.append(path)
+            listing.left_out.append(path)
         elif not path.is_file():
             listing.problems.append(f"{path}: {'a folder' if path.is_dir() else 'a broken or circular link'}, not a file")
         elif path.stem in files:

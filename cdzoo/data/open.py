@@ -106,7 +106,8 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
     info = _named(cfg.data)
     if info is not None and info.generate is not None:
         generated = {split: _generated(cfg.data, split) for split in splits}
-        return Opened(get_protocol(cfg.protocol, info.name), generated, ["synthetic scenes"])
+        notes = ["synthetic scenes", *(f"{split}: {len(samples)} generated pairs" for split, samples in generated.items())]
+        return Opened(get_protocol(cfg.protocol, info.name), generated, notes)
     source = _Files(cfg, info, bands)
     opened = Opened(source.protocol, {}, source.notes)
     pairs = source.pairs(splits)

@@ -106,7 +106,7 @@ def score_model(
         model: Model.
         name: Name, folder or repository from which it was loaded.
         data: Data.
-        split: `"train"`, `"val"` or `"test"`.
+        split: `"train"`, `"val"`, `"test"`, or `"all"` for a folder without splits.
         device: Where to run.
         batch_size: Number of samples per forward pass.
         workers: Number of processes that load data.
@@ -121,7 +121,7 @@ def score_model(
     opened = open_data(data, (split,), model.config.bands)
     samples = opened.splits[split]
     side = None if opened.protocol.window else model.fixed_input_size
-    check_samples(samples, model.config.bands, split, whole=True, fixed_size=side)
+    check_samples(samples, model.config.bands, split, len(model.task.class_names), whole=True, fixed_size=side)
     hashes = sample_hashes(samples)
     found = overlap(hashes, _remembered(name))
     protocol = opened.protocol if threshold is None else dataclasses.replace(opened.protocol, threshold=threshold)

@@ -169,10 +169,18 @@ def _read_pillow(path: str | Path) -> tuple[UInt8, bool, bool]:
     """Return pixels (H, W, bands), and whether the last band is alpha and whether the file may declare pixels without data."""
     with _opened(path) as image:
         mode, tags = _mode(path, image), getattr(image, "tag_v2", None)
-        may_lack_data = tags is not None and (_NODATA in tags or image.n_frames > 1 or Path(f"{path}.msk").is_file())
+        may_lack_data = _has_companion(path) or (tags is not None and (_NODATA in tags or image.n_frames > 1))
+        if may_lack_data and _orientation(image) != 1:
+            raise InputError(f"{path}: turned by its orientation, and may have pixels without data; save it upright")
         pixels = _decoded(image, mode)
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     return pixels, mode in ("RGBA", "LA"), may_lack_data
+
+
+def _has_companion(path: str | Path) -> bool:
+    """Return whether a file next to an image declares pixels without data."""
+    notes = Path(f"{path}.aux.xml")
+    return Path(f"{path}.msk").is_file() or (notes.is_file() and b"NoDataValue" in notes.read_bytes())
 
 
 def _mode(path: str | Path, image: Any) -> str:
