@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cdzoo.data.open import DataCfg
     from cdzoo.results import Results
 
-Split = Literal["train", "val", "test"]
+Split = Literal["train", "val", "test", "all"]
 
 
 def evaluate(
@@ -44,7 +44,7 @@ def evaluate(
     Args:
         model: Folders of runs, tags (MODEL.TAG), models with published weights, or hf-hub:owner/name.
         data: Data.
-        split: Split of the data.
+        split: Split of the data; all for every pair of a folder without splits.
         out: JSON file of the results to write.
         pictures: Folder of pictures of the worst samples to write.
         worst: Number of samples in a picture.
@@ -232,6 +232,7 @@ def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, d
             f"{source.data}: the samples of the {published.split} split differ from those of the results: {found}, expected "
             f"{stored}; pass the right data with --data"
         )
+    print("".join(f"  {note}\n" for note in result.notes or []), end="")
     print(f"{file}: {published.provenance} results on {published.split}, protocol {published.protocol.name}")
     rows = [{"score": name, "stored": published[name], "now": result[name]} for name in SUMMARY_SCORES]
     different = [str(row["score"]) for row in rows if not abs(row["now"] - row["stored"]) <= tolerance]
