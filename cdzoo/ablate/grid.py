@@ -16,6 +16,7 @@ from pydantic import Field
 from cdzoo.config import ModelOptions
 from cdzoo.engine.config import TrainCfg
 from cdzoo.errors import CdzooError, ConfigError, InputError
+from cdzoo.io.plain_yaml import load_yaml
 from cdzoo.validation import config_dataclass
 
 _OF_THE_RUN = ("seed", "device", "devices", "nodes", "progress")
@@ -152,7 +153,7 @@ def read_grid(path: str | Path, **changes: Any) -> Grid:
         ConfigError: A field is unknown, missing or invalid.
     """
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        data = load_yaml(Path(path).read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as a grid ({error}); see the folder ablations for examples") from error
     try:
