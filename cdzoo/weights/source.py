@@ -19,7 +19,7 @@ def parse_name(name: str) -> tuple[str, str]:
         ConfigError: The scheme is unknown, or the name is a path or repository without a scheme.
     """
     # At least two letters, so that a Windows drive is not a scheme.
-    match = re.fullmatch(r"([a-z][a-z0-9\-]+):(.*)", name)
+    match = re.fullmatch(r"([a-z][a-z0-9\-]+):(.*)", name, re.DOTALL)
     if match:
         if match[1] not in SCHEMES:
             raise ConfigError(f"unknown scheme '{match[1]}:' in '{name}'; use local-dir:PATH or hf-hub:owner/name")
