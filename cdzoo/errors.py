@@ -75,6 +75,25 @@ def mask_urls(text: object) -> str:
     return re.sub(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s<>]*[^\s<>.,:;)\]'\"]", lambda found: mask_url(found[0]), str(text))
 
 
+EXTRAS = {
+    **dict.fromkeys(("lightning", "tqdm"), "train"),
+    **dict.fromkeys(("rasterio", "geopandas", "shapely", "pyproj", "pyogrio", "pyarrow"), "geo"),
+    **dict.fromkeys(("fvcore", "matplotlib"), "tools"),
+    "tensorboard": "log",
+    "ray": "geo,ray",
+    "mamba_ssm": "mamba",
+}
+"""The extra of the package that installs each optional dependency."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingDependencyError | None:
+    """Return the error to show for an import of an optional dependency that failed; None for other modules."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return None
+    return MissingDependencyError(f"this requires {package}: pip install 'cdzoo[{EXTRAS[package]}]'")
+
+
 def require(module: str, extra: str, purpose: str) -> ModuleType:
     """Import an optional dependency.
 

@@ -16,7 +16,7 @@ from typing import Any, TextIO, cast
 
 from cdzoo._version import __version__
 from cdzoo.cli.parse import build_parser, call, parse, summary
-from cdzoo.errors import CdzooError, UnknownNameError, mask_urls, printable
+from cdzoo.errors import CdzooError, UnknownNameError, mask_urls, missing_extra, printable
 from cdzoo.names import suggest
 
 GROUPS = {
@@ -51,6 +51,11 @@ _HELP = ("-h", "--help")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    return exit_code("cdzoo", lambda: _run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def exit_code(program: str, run: Callable[[], int | None]) -> int:
+    """Run a program and return its exit code; invalid input and missing extras are one message."""
     try:
         with ExitStack() as stack:
             stack.enter_context(redirect_stdout(cast(TextIO, _Printable(sys.stdout))))
@@ -59,18 +64,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             # Show deprecations of cdzoo, but not those of libraries.
             warnings.filterwarnings("default", message=r".*\bcdzoo\b", category=DeprecationWarning)
             warnings.showwarning = _show_warning
-            return _run(list(sys.argv[1:] if arguments is None else arguments))
+            return run() or 0
     except CdzooError as error:
-        print(f"cdzoo: error: {printable(mask_urls(error))}", file=sys.stderr)
+        print(f"{program}: error: {printable(mask_urls(error))}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        print(f"{program}: error: {missing}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `cdzoo list | head`
         sys.stderr.close()
         return 0
     except OSError as error:  # a full disk, a folder without permission
-        print(f"cdzoo: error: {printable(error.filename or 'a file')}: {printable(error.strerror or error)}", file=sys.stderr)
+        print(f"{program}: error: {printable(error.filename or 'a file')}: {printable(error.strerror or error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("cdzoo: interrupted", file=sys.stderr)
+        print(f"{program}: interrupted", file=sys.stderr)
         return 130
 
 

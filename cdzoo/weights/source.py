@@ -18,6 +18,8 @@ def parse_name(name: str) -> tuple[str, str]:
     Raises:
         ConfigError: The scheme is unknown, or the name is a path or repository without a scheme.
     """
+    if not isinstance(name, str):
+        raise ConfigError(f"a model is named by a text, got {type(name).__name__}")
     # At least two letters, so that a Windows drive is not a scheme.
     match = re.fullmatch(r"([a-z][a-z0-9\-]+):(.*)", name, re.DOTALL)
     if match:
