@@ -24,28 +24,7 @@ def model():
     return cdzoo.create_model("fc_ef", backbone_kwargs={"channels": (2, 2, 2, 2)})
 
 
-def damaged(rng, data):
-    """Return bytes with a few of them changed, removed or repeated, or cut off."""
-    data = bytearray(data)
-    for _ in range(rng.integers(1, 4)):
-        at, length = int(rng.integers(len(data))), int(rng.integers(1, 64))
-        # Headers are at the beginning of most formats, tables at the end.
-        at = [at, min(at, 200), len(data) - 1 - min(at, 200)][rng.integers(3)]
-        how = rng.integers(5)
-        if how == 0:
-            data[at] ^= 1 << int(rng.integers(8))
-        elif how == 1:
-            data[at : at + length] = rng.bytes(min(length, len(data) - at))
-        elif how == 2:
-            del data[at : at + length]
-        elif how == 3:
-            data[at:at] = data[at : at + length]
-        else:
-            del data[at + 1 :]
-    return bytes(data)
-
-
-def test_damaged_safetensors(fuzz, model):
+def test_damaged_safetensors(fuzz, damaged, model):
     good = save(model.state_dict())
 
     def one_round(rng, folder):
@@ -119,7 +98,7 @@ class Touch:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_damaged_pickles(fuzz, model, tmp_path, legacy):
+def test_damaged_pickles(fuzz, damaged, model, tmp_path, legacy):
     torch.save({"state_dict": model.state_dict()}, tmp_path / "good.pth", _use_new_zipfile_serialization=not legacy)
     good = (tmp_path / "good.pth").read_bytes()
     (tmp_path / "good.pth").unlink()
