@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from cdzoo.ablate import read_grid, run_grid, write_report
-from cdzoo.errors import CdzooError
+from cdzoo.errors import CdzooError, printable
 
 GRIDS = Path(__file__).parents[1] / "ablations"
 # Only checks that every row trains; the scores are meaningless.
@@ -51,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         for file in write_report(grid, out):
             print(f"written: {file}")
     except CdzooError as error:
-        print(f"ablate: error: {error}", file=sys.stderr)
+        print(f"ablate: error: {printable(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("ablate: interrupted; the same command resumes", file=sys.stderr)

@@ -22,7 +22,7 @@ import torch
 import cdzoo
 from cdzoo.data.open import DataCfg
 from cdzoo.engine.run import score_model
-from cdzoo.errors import CdzooError, InputError
+from cdzoo.errors import CdzooError, InputError, printable
 from cdzoo.flops import describe_cost
 from cdzoo.io.files import file_sha256, write_json, write_text
 from cdzoo.registry import MODELS
@@ -79,7 +79,7 @@ def main() -> int:
     try:
         write_bundle(Bundle(**{**chosen, "zero_shot": tuple(chosen["zero_shot"])}))
     except CdzooError as error:
-        print(f"bundle_weight: error: {error}", file=sys.stderr)
+        print(f"bundle_weight: error: {printable(error)}", file=sys.stderr)
         return 2
     return 0
 

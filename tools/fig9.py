@@ -18,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cdzoo.errors import CdzooError, InputError
+from cdzoo.errors import CdzooError, InputError, printable
 from cdzoo.io.files import replace_atomically
 from cdzoo.registry import MODELS
 
@@ -198,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
             with replace_atomically(chosen.out / f"fig9.{kind}") as temporary:
                 figure.savefig(temporary, **options)
     except CdzooError as error:
-        print(f"fig9: error: {error}", file=sys.stderr)
+        print(f"fig9: error: {printable(error)}", file=sys.stderr)
         return 2
     quoted = sum(point.provenance == "quoted" for point in points)
     print(f"{len(points)} points, {quoted} of them quoted: {chosen.out / 'fig9.png'} and .svg")
