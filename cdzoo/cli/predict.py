@@ -70,7 +70,7 @@ def predict(
         existing_file(file)
     if target.suffix.lower() in RASTERS:
         job.predict_scene(before, after, target, products)
-    elif given := [name for name, value in {**products, "percentiles": cfg.percentiles}.items() if value is not None]:
+    elif given := [name for name, value in {**products, **job.of_scenes()}.items() if value is not None]:
         raise InputError(f"--{given[0]} is for maps of scenes: name the output .tif")
     else:
         job.predict_pictures(before, after, target)
@@ -85,6 +85,10 @@ class _Job:
     device: str
     cfg: SceneCfg
     polygon_cfg: PolygonCfg
+
+    def of_scenes(self) -> dict[str, Any]:
+        """Return the settings that pictures do not have."""
+        return {name: getattr(self.cfg, name) for name in ("percentiles", "value_range_after", "bands", "bands_after", "alpha")}
 
     def load(self) -> ChangeDetector:
         return load_trained(self.model).to(pick_device(self.device))

@@ -20,6 +20,7 @@ from cdzoo.inference.blocks import WindowGrid, predict_blocks
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array, ArraySource
 from cdzoo.inference.tta import check_mode
+from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import image_format
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
@@ -103,6 +104,8 @@ def predict_pair(
     threshold = resolve_threshold(model, threshold)
     check_mode(augment, model.bands)
     labels = (_label(before, "the first image"), _label(after, "the second image"))
+    if isinstance(before, str | Path) and isinstance(after, str | Path) and (mismatch := georeference_mismatch(before, after)):
+        raise InputError(f"{mismatch}; a map of a scene (.tif) is made on the grid of the first one")
     x1, x2 = (_load(model, image, date, labels[date], value_range) for date, image in enumerate((before, after)))
     height, width = x1.shape[:2]
     if x1.shape[:2] != x2.shape[:2]:
