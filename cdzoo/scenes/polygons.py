@@ -50,8 +50,8 @@ def check_crs(target: Path, image: PathLike, crs: Any) -> None:
     """Check that polygons of the coordinate reference system of an image can be written to a file.
 
     Raises:
-        InputError: The file is a `.geojson`, and the system has no longitudes and latitudes on Earth; or the file is a `.gpkg`, and
-            the system, such as a rotated pole, cannot be stored in it.
+        InputError: The file is a `.geojson`, and the system has no longitudes and latitudes on Earth; or the file is a `.gpkg`,
+            and the system, such as a rotated pole, cannot be stored in it.
     """
     from pyproj import CRS, Transformer
     from pyproj.exceptions import ProjError
