@@ -56,7 +56,9 @@ def test_scores_of_a_folder_without_splits_are_on_other_pairs_than_those_of_trai
         results = score_model(model, str(folder), data, split)
         assert results.extra["overlap"] == counts
         (line,) = (note for note in results.notes if "pairs scored" in note)
-        assert line.startswith("OVERLAP") == any(counts.values()) and any(f"{split}: " in note for note in [*results.notes, "all: "])
+        assert line.startswith("OVERLAP") == any(counts.values()) and any(
+            f"{split}: " in note for note in [*results.notes, "all: "]
+        )
 
 
 def test_renamed_copies_count_and_further_training_does_not_forget(run, pair_folder, tmp_path):
