@@ -81,6 +81,6 @@ def test_sizes_are_checked_where_samples_are_predicted_whole(pair_folder):
 
 def test_a_run_checks_its_samples_before_the_first_step(tiny, tmp_path):
     model, out = tiny(), tmp_path / "run"
-    with pytest.raises(InputError, match="split 'validation'.*the mask has the value 7"):
+    with pytest.raises(InputError, match=r"split 'validation'.*the mask has the value 7"):
         train(model, [sample()], [sample(mask=MASK * 7)], TrainCfg(epochs=1, batch_size=1, crop=32, device="cpu"), out)
     assert not out.exists()

@@ -68,7 +68,8 @@ def test_a_folder_without_splits_is_carved_the_same_way_in_every_command(pair_fo
     parts = [opened.names["train"], opened.names["val"], tested.names["test"]]
     assert [len(part) for part in parts] == [16, 2, 2] and len(set().union(*parts)) == 20
     assert not set(tested.hashes["test"]) & {*opened.hashes["train"], *opened.hashes["val"]}
-    assert "2 of its 20 pairs are the test split" in tested.notes[0] and tested.notes[1].startswith(
+    assert "2 of its 20 pairs are the test split" in tested.notes[0]
+    assert tested.notes[1].startswith(
         "test: 2 pairs, masks 0/255, from "
     )
     assert open_data(cfg, ("val",)).names["val"] == parts[1] and set(open_data(cfg, ("all",)).names["all"]) == set().union(*parts)
@@ -80,7 +81,7 @@ def test_few_pairs_are_carved_as_far_as_possible(pair_folder):
         cfg = DataCfg(root, exclude=(f"pair_[{count}-9]",))
         assert tuple(map(len, open_data(cfg, ("train", "val")).splits.values())) == sizes
     opened = open_data(cfg, ("test",))
-    assert len(opened.splits["test"]) == 2 and "too few pairs to set some aside: all 2 are its test split" in opened.notes[0]
+    assert len(opened.splits["test"]) == 2 and "too few pairs to set some aside: all 2 are tested" in opened.notes[0]
     with pytest.raises(InputError, match="one pair cannot be split"):
         open_data(DataCfg(root, exclude=("pair_[1-9]",)), ("train", "val"))
 

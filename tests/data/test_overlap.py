@@ -62,7 +62,7 @@ def test_scores_of_a_folder_without_splits_are_on_other_pairs_than_those_of_trai
 
 
 def test_renamed_copies_count_and_further_training_does_not_forget(run, pair_folder, tmp_path):
-    model, data, folder = run
+    model, _, folder = run
     for name in ("A", "B", "label"):
         (tmp_path / "copy" / "test" / name).mkdir(parents=True)
         for number, file in enumerate(sorted((tmp_path / "pairs" / name).iterdir())):
