@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cdzoo.cli.common import PICTURES
-from cdzoo.errors import ConfigError, InputError, printable
-from cdzoo.io.files import output_path, replace_atomically
+from cdzoo.errors import ConfigError, InputError, mask_url, printable
+from cdzoo.io.files import check_new_folder, output_path, replace_atomically
 from cdzoo.io.outputs import check_outputs
 
 
@@ -179,13 +181,22 @@ def _counts(splits: Mapping[str, int]) -> str:
 def _get(url: str, sha256: str | None, folder: Path) -> None:
     from cdzoo.data.download import fetch, unpack
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    archive = folder.parent / (Path(url.split("?")[0]).name or "archive")
-    stem = archive.name.split(".")[0]
-    fetch(url, archive, sha256)
+    name = re.sub(r"[^\w.-]", "_", re.split(r"[?#]", url)[0].rpartition("/")[2])[-80:].lstrip(".") or "archive"
+    stem = name.split(".")[0]
     # train.zip, val.zip and test.zip go to separate folders; a single archive becomes the folder itself.
     target = folder / stem if stem in ("train", "val", "test") else folder
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unpack(archive, target)
+    check_new_folder(target, "leave out --url to use it, or choose another --root")
+    # A folder of its own: beside the target may lie an archive of the same name that the user got elsewhere.
+    store = folder.resolve().parent / f".{folder.resolve().name}.download"
+    store.mkdir(parents=True, exist_ok=True)
+    archive = store / name
+    try:
+        unpack(fetch(url, archive, sha256), target)
+    except InputError:
+        if sha256 is None:  # a verified archive stays for the next attempt
+            archive.unlink(missing_ok=True)
+        raise
     archive.unlink()
-    print(f"{url} is unpacked in {target}")
+    with suppress(OSError):  # another archive is still on its way
+        store.rmdir()
+    print(f"{mask_url(url)} is unpacked in {target}")

@@ -17,7 +17,6 @@ from cdzoo.data.open import DataCfg, open_data
 from cdzoo.data.overlap import describe_overlap, memory, overlap, sample_hashes
 from cdzoo.data.protocols import get_protocol
 from cdzoo.engine.config import TrainCfg
-from cdzoo.engine.fit import train
 from cdzoo.engine.pictures import sample_picture
 from cdzoo.engine.robustness import measure_robustness
 from cdzoo.errors import CdzooError, InputError
@@ -60,6 +59,8 @@ def run_training(
         InputError: The data do not exist or cannot be used.
         TrainingError: See `train`.
     """
+    from cdzoo.engine.fit import train  # requires the extra "train", which an evaluation does not
+
     torch.manual_seed(cfg.seed)
     start_from: dict[str, Any] = {}
     if isinstance(model, ChangeDetector):
@@ -73,6 +74,8 @@ def run_training(
     opened = open_data(data, ("train", selection), detector.config.bands)
     record = ProtocolRecord.of(opened.protocol, opened.names)
     report(f"{detector.config.name} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.data}")
+    if not resume:
+        report(f"  starts from {f'weights {detector.origin}' if detector.origin else 'random weights'}")
     for line in (*opened.notes, f"protocol {opened.protocol} (hash {record.hash})"):
         report(f"  {line}")
     remembered = memory(opened.splits, _remembered(init) if init is not None else None)
