@@ -225,9 +225,7 @@ class _Files:
             how = f"{len(tested)} of its {len(pairs)} pairs are the test split, chosen by a hash of their names in every command"
             self.notes.append(f"{self.root} has no splits: {how}; --split {ALL} scores all of them")
         elif "test" in splits:
-            self.notes.append(
-                f"{self.root} has no splits and too few pairs to set some aside: all {len(pairs)} are its test split"
-            )
+            self.notes.append(f"{self.root} has no splits and too few pairs to set some aside: all {len(pairs)} are tested")
             found["test"] = pairs
         if self.cfg.val is not None:
             return found | {"train": rest}

@@ -69,9 +69,7 @@ def test_a_folder_without_splits_is_carved_the_same_way_in_every_command(pair_fo
     assert [len(part) for part in parts] == [16, 2, 2] and len(set().union(*parts)) == 20
     assert not set(tested.hashes["test"]) & {*opened.hashes["train"], *opened.hashes["val"]}
     assert "2 of its 20 pairs are the test split" in tested.notes[0]
-    assert tested.notes[1].startswith(
-        "test: 2 pairs, masks 0/255, from "
-    )
+    assert tested.notes[1].startswith("test: 2 pairs, masks 0/255, from ")
     assert open_data(cfg, ("val",)).names["val"] == parts[1] and set(open_data(cfg, ("all",)).names["all"]) == set().union(*parts)
 
 
