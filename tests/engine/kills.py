@@ -28,14 +28,21 @@ CFG = TrainCfg(
     batch_size=2,
     crop=32,
     lr=2e-3,
+    optimizer="adamw",
+    schedule="cosine",
+    warmup_steps=2,
+    loss="bce+dice",
     ema=0.5,
+    clip_norm=1.0,
     jitter=0.2,
+    cutmix=0.3,
     swap_dates=0.5,
     deterministic=True,
     checkpoint_every=1,
     progress=False,
     device="cpu",
 )
+BACKBONE = {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2, "drop_path": 0.2}
 
 
 def start(out, samples, operation=0, seconds=0.0):
@@ -49,7 +56,7 @@ def start(out, samples, operation=0, seconds=0.0):
             if operation or seconds:
                 arm(operation, seconds)
             torch.manual_seed(0)
-            model = cdzoo.create_model("glmamba_tiny", backbone_kwargs={"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2})
+            model = cdzoo.create_model("glmamba_tiny", backbone_kwargs=BACKBONE)
             train(model, samples, samples, CFG, out, resume=bool(list_checkpoints(out)))
             code = 0
         finally:
