@@ -7,21 +7,17 @@ group `cdzoo.plugins`), are imported when a registry is first read.
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib
-import importlib.util
 import pkgutil
 import re
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Generic, TypeVar, overload
 
-from cdzoo.errors import ConfigError, InputError, UnknownNameError
+from cdzoo.errors import ConfigError, UnknownNameError
 from cdzoo.names import Patterns, check_known, natural_key, select, suggest
 
 ENTRY_POINT_GROUP = "cdzoo.plugins"
@@ -60,11 +56,11 @@ class Registry(Generic[T]):
             aliases: Other names that `get` accepts and `list` omits.
 
         Raises:
-            ConfigError: The name is invalid or taken by another object.
+            ConfigError: The name is invalid or taken by another object, or the entry is neither a class nor a function.
         """
-        if callable(name):
-            return self._add(name.__name__, name, ())
-        return lambda entry: self._add(name or entry.__name__, entry, tuple(aliases))
+        if name is not None and not isinstance(name, str):
+            return self._add("", name, ())
+        return lambda entry: self._add(name or "", entry, tuple(aliases))
 
     def alias(self, name: str, target: str, **kwargs: Any) -> None:
         """Register another name for an entry, optionally with keyword arguments that `get` binds to it.
@@ -133,6 +129,11 @@ class Registry(Generic[T]):
             )
 
     def _add(self, name: str, entry: T, aliases: tuple[str, ...]) -> T:
+        if not callable(entry) or not hasattr(underlying(entry), "__name__"):
+            raise ConfigError(f"a {self.kind} is registered as a class or function, got an instance of {type(entry).__name__}")
+        name = name or getattr(entry, "__name__", "")
+        if not name:
+            raise ConfigError(f"a functools.partial has no name: register it with @register_{self.kind}('NAME')")
         for new in (name, *aliases):
             self._check_name(new, entry)
         self._entries[name] = entry  # a module imported twice (notebook reload, --import) replaces its own entries
@@ -140,9 +141,17 @@ class Registry(Generic[T]):
         return entry
 
 
+def underlying(entry: Any) -> Any:
+    """Return the class or function of an entry, which may be a `functools.partial` of it."""
+    while isinstance(entry, functools.partial):
+        entry = entry.func
+    return entry
+
+
 def _qualified(entry: Any) -> str:
-    inner = getattr(entry, "func", entry)  # functools.partial has no name
-    return f"{getattr(inner, '__module__', '?')}.{getattr(inner, '__qualname__', repr(inner))}"
+    inner = underlying(entry)
+    bound = f" with {(entry.args, entry.keywords)}" if isinstance(entry, functools.partial) else ""
+    return f"{getattr(inner, '__module__', '?')}.{getattr(inner, '__qualname__', repr(inner))}{bound}"
 
 
 def discover() -> None:
@@ -166,40 +175,12 @@ def discover() -> None:
         for point in entry_points(group=ENTRY_POINT_GROUP):
             try:
                 point.load()
-            except Exception as error:  # third-party code may raise anything
+            except (Exception, SystemExit) as error:  # third-party code may raise anything
                 warnings.warn(
                     f"skipped the cdzoo plugin '{point.name}' ({point.value}), which failed to import: "
                     f"{type(error).__name__}: {error}",
                     stacklevel=2,
                 )
-
-
-def import_file(path: str | Path) -> ModuleType:
-    """Import a Python file so that the components it registers become available.
-
-    Args:
-        path: Path of the file, such as `my_fusion.py`.
-
-    Raises:
-        InputError: The file does not exist, is not a `.py` file, or raises an exception when imported.
-    """
-    file = Path(path).resolve()
-    if file.suffix != ".py" or not file.is_file():
-        raise InputError(f"--import {path}: expected an existing Python file (my_fusion.py)")
-    # The hash of the path tells files of equal names apart, and makes a second import of one file a no-op.
-    name = f"cdzoo_import_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, file)
-    assert spec is not None and spec.loader is not None  # a .py file always has a loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise InputError(f"--import {path}: {type(error).__name__}: {error}") from error
-    return module
 
 
 MODELS: Registry[Callable[..., Any]] = Registry("model", discover)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from hub_server import TOKEN, Hub
 HUB = Hub().start()
 # Set before huggingface_hub is imported, which reads them once. No test can reach the real Hub.
 os.environ.update(HF_ENDPOINT=HUB.url, HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
+
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="cdzoo_state_")  # hashes of imported files
 
 TINY = {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2}
 """Arguments of the smallest useful `vss` backbone."""

@@ -8,7 +8,7 @@ import warnings
 import pytest
 
 import cdzoo
-from cdzoo import registry
+from cdzoo import imports, registry
 from cdzoo.errors import CdzooError, ConfigError, InputError, UnknownNameError
 from cdzoo.registry import Registry
 
@@ -120,8 +120,8 @@ def test_import_file(tmp_path):
         )
     )
     try:
-        module = registry.import_file(file)
-        assert registry.import_file(file) is module
+        module = imports.import_file(file)
+        assert imports.import_file(file) is module
         assert registry.FUSIONS.get("test_imported") is module.Mine
     finally:
         registry.FUSIONS._entries.pop("test_imported", None)
@@ -131,9 +131,9 @@ def test_import_file_errors_name_the_file(tmp_path):
     file = tmp_path / "broken.py"
     file.write_text("1 / 0\n")
     with pytest.raises(InputError, match=r"broken\.py: ZeroDivisionError"):
-        registry.import_file(file)
+        imports.import_file(file)
     with pytest.raises(InputError, match=r"missing\.py: expected an existing Python file"):
-        registry.import_file(tmp_path / "missing.py")
+        imports.import_file(tmp_path / "missing.py")
 
 
 def test_plugins_are_loaded_and_failing_ones_skipped(tmp_path):

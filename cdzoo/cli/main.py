@@ -11,11 +11,12 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import redirect_stdout
+from typing import Any, TextIO
 
 from cdzoo._version import __version__
 from cdzoo.cli.parse import build_parser, call, parse, summary
-from cdzoo.errors import CdzooError, UnknownNameError, printable
+from cdzoo.errors import CdzooError, UnknownNameError, mask_urls, missing_extra, printable
 from cdzoo.names import suggest
 
 GROUPS = {
@@ -50,24 +51,48 @@ _HELP = ("-h", "--help")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    return exit_code("cdzoo", lambda: _run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def exit_code(program: str, run: Callable[[], int | None]) -> int:
+    """Run a program and return its exit code; invalid input and missing extras are one message."""
     try:
-        with warnings.catch_warnings():
+        with redirect_stdout(_PrintableOutput(sys.stdout)), warnings.catch_warnings():
             # Show deprecations of cdzoo, but not those of libraries.
             warnings.filterwarnings("default", message=r".*\bcdzoo\b", category=DeprecationWarning)
             warnings.showwarning = _show_warning
-            return _run(list(sys.argv[1:] if arguments is None else arguments))
+            return run() or 0
     except CdzooError as error:
-        print(f"cdzoo: error: {printable(error)}", file=sys.stderr)
+        print(f"{program}: error: {printable(mask_urls(error))}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        print(f"{program}: error: {missing}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `cdzoo list | head`
         sys.stderr.close()
         return 0
     except OSError as error:  # a full disk, a folder without permission
-        print(f"cdzoo: error: {printable(error.filename or 'a file')}: {printable(error.strerror or error)}", file=sys.stderr)
+        print(f"{program}: error: {printable(error.filename or 'a file')}: {printable(error.strerror or error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("cdzoo: interrupted", file=sys.stderr)
+        print(f"{program}: interrupted", file=sys.stderr)
         return 130
+
+
+class _PrintableOutput:
+    """Standard output for text that may come from files of others: control characters are escaped, see `printable`."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(printable(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _run(words: list[str]) -> int:
@@ -89,7 +114,7 @@ def _run(words: list[str]) -> int:
     function = _load(name)
     values = parse(build_parser(name, function, config=name == "train"), words)
     if imports:
-        from cdzoo.registry import import_file
+        from cdzoo.imports import import_file
 
         for file in imports:
             import_file(file)
@@ -121,4 +146,4 @@ def _split_imports(words: list[str]) -> tuple[list[str], list[str]]:
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     deprecated = issubclass(category, DeprecationWarning | PendingDeprecationWarning | FutureWarning)
     if not deprecated or "cdzoo" in str(message):
-        print(f"cdzoo: note: {printable(message)}", file=sys.stderr)
+        print(f"cdzoo: note: {printable(mask_urls(message))}", file=sys.stderr)

@@ -17,6 +17,7 @@ import yaml
 from cdzoo.cli.common import model_source, pick_device
 from cdzoo.engine.config import FREE_ON_RESUME
 from cdzoo.errors import CdzooError, ConfigError, InputError, TrainingStopped, printable
+from cdzoo.imports import import_kept, keep_imports
 from cdzoo.io.files import write_json, write_text
 from cdzoo.recipes import recipe_path
 
@@ -68,6 +69,8 @@ def train(
     if resume is not None and (out is not None or overwrite):
         raise ConfigError("--resume continues in the folder of the run: leave --out and --overwrite out")
     pick_device(cfg.device)
+    if resume is not None:
+        import_kept(folder)
     runs = [(folder, cfg)] if seeds is None else [(folder / f"seed_{n}", dataclasses.replace(cfg, seed=n)) for n in seeds]
     options = {"model": model.model_name, "recipe": recipe, "init": init, "seeds": seeds}
     model = dataclasses.replace(model, model_name=model_source(model.model_name))
@@ -78,6 +81,8 @@ def train(
         new = leader and _check_folder(folder, overwrite, resume is not None)
         if leader:
             _write_run(folder / RUN_FILE, cfg, None if resume else (options, model, data))
+            if resume is None:
+                keep_imports(folder)
         try:
             for run, settings in runs:
                 again = resume is not None and bool(list_checkpoints(run))

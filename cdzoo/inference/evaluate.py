@@ -20,6 +20,7 @@ from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import normalize_images
 from cdzoo.protocol import Protocol
 from cdzoo.tiling import sliding_windows
+from cdzoo.weights.state import check_finite
 
 _BATCHES_IN_MEMORY = 4
 
@@ -68,8 +69,12 @@ def evaluate(
 
     Returns:
         Accumulator of the task (`ChangeCounts` for binary change detection); `summary()` pools all processes.
+
+    Raises:
+        WeightsError: The weights are not finite.
     """
     device = torch.device(device)
+    check_finite(model.config.name, model.state_dict())
     task = model.task
     counter = task.create_counter(protocol.threshold, device)
     own = range(rank, len(samples), world)

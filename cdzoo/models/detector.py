@@ -41,6 +41,7 @@ class ChangeDetector(PretrainedMixin):
 
     Attributes:
         config: Description of the model.
+        origin: File that the weights were loaded from; None for newly initialized weights.
         pretrained_cfg: Description of the loaded weights; None without published weights.
         task: Meaning of the outputs.
         branches: Additional outputs by name, each a `Branch`. If there are any, `forward` returns a dict, with the logits of

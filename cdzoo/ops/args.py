@@ -82,9 +82,13 @@ def expect(name: str, tensor: Tensor | None, axes: str, sizes: dict[str, int]) -
         raise ValueError(f"{name} must be ({axes}) = {shape}, got {tuple(tensor.shape)}")
 
 
-def check_tensors(args: ScanArgs) -> None:
-    """Raise ValueError unless all tensors are real, floating-point and on one device."""
-    for name, tensor in args.present():
+def check_tensors(args: ScanArgs, **others: Tensor | None) -> None:
+    """Raise ValueError unless all tensors are real, floating-point, dense and on one device, and only optional ones None."""
+    for name, tensor in (*args._asdict().items(), *others.items()):
+        if tensor is None and (name in others or name in ScanArgs._field_defaults):
+            continue
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided:
+            raise ValueError(f"{name} must be a dense tensor, got {getattr(tensor, 'layout', type(tensor).__name__)}")
         if tensor.is_complex():
             raise ValueError(f"{name} must be real, got complex numbers; use mamba-ssm's own function for these")
         if not tensor.is_floating_point():
@@ -98,7 +102,13 @@ def check_map(args: ScanArgs, directions: int, layout: Sequence[str] = MAP) -> d
     sizes = {"K": directions}
     for name, tensor, axes in zip(args._fields, args, layout, strict=True):
         expect(name, tensor, axes, sizes)
+    _check_states(sizes)
     return sizes
+
+
+def _check_states(sizes: dict[str, int]) -> None:
+    if sizes["N"] < 1:
+        raise ValueError("A must have at least one state, got an axis N of size 0")
 
 
 def check_flat(args: ScanArgs, index: Tensor, grad_y: Tensor | None = None, states: Tensor | None = None) -> None:
@@ -124,5 +134,6 @@ def check_sequence(args: ScanArgs) -> None:
     sizes: dict[str, int] = {}
     for name, tensor, axes in zip(("u", *args._fields[1:]), args, _SEQUENCE, strict=True):
         expect(name, tensor, axes, sizes)
+    _check_states(sizes)
     if sizes["G"] < 1 or sizes["D"] % sizes["G"]:
         raise ValueError(f"B has {sizes['G']} groups, which do not divide the {sizes['D']} channels")

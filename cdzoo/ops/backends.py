@@ -1,6 +1,7 @@
 """Scan backends: automatic choice for each device type, self-check, and override.
 
-A backend is a module with the three functions below. Tensors are contiguous, on one device and of one floating-point type. If the
+A backend is a module with the three functions below. Tensors are contiguous, not empty, on one device and of one floating-point
+type. If the
 module sets ``READS_HALF = True``, x, delta, B and C may also be float16 or bfloat16 while the others are float32.
 
 * ``unavailable() -> str | None``: None, or why the backend cannot run here and the command that fixes it;

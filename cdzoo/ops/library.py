@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -40,23 +40,27 @@ def _prepare(args: ScanArgs) -> tuple[ScanArgs, ModuleType]:
 def _run_forward(args: ScanArgs, index: Tensor, softplus: bool, save: bool) -> tuple[Tensor, Tensor]:
     tensors, module = _prepare(args)
     check_flat(tensors, index)
+    if tensors.x.numel() == 0:
+        return torch.empty_like(tensors.x), tensors.A.new_empty(0)
     with _plain(args.x.device):
         return module.forward(tensors, index, softplus, save)
 
 
 def _run_backward(grad_y: Tensor, args: ScanArgs, index: Tensor, softplus: bool, states: Tensor) -> Gradients:
     tensors, module = _prepare(args)
-    x = tensors.x
+    check_flat(tensors, index, grad_y)
+    x, dtype = tensors.x, args.compute_dtype()
+    if x.numel() == 0:
+        return cast(Gradients, tuple(None if t is None else torch.zeros_like(t) for t in tensors))
     batch, length, channels = x.shape
     shape = torch.Size((len(index), batch, -(-length // CHUNK), channels, tensors.A.shape[2]))
     with _plain(x.device):
-        if states.numel() == 0 and x.numel() > 0:  # the forward pass was called without save_states: repeat it
+        if states.numel() == 0:  # the forward pass was called without save_states: repeat it
             states = module.forward(tensors, index, softplus, True)[1]
-        if states.numel() != shape.numel():
-            raise ValueError(f"states must have {shape.numel()} elements, got {states.numel()}")
-        states = states.view(shape)
-        check_flat(tensors, index, grad_y, states)
-        return module.backward(grad_y.to(x.dtype).contiguous(), tensors, index, softplus, states)
+        if states.numel() != shape.numel() or states.dtype != dtype:
+            raise ValueError(f"states must have {shape.numel()} elements in {dtype}, got {states.numel()} in {states.dtype}")
+        saved = states.reshape(shape).contiguous()
+        return module.backward(grad_y.to(x.dtype).contiguous(), tensors, index, softplus, saved)
 
 
 def _finish(grads: Gradients, inputs: ScanArgs) -> tuple[Tensor, ...]:
@@ -67,9 +71,9 @@ def _finish(grads: Gradients, inputs: ScanArgs) -> tuple[Tensor, ...]:
     )
 
 
-def _flatten_map(args: ScanArgs, order: str) -> tuple[Tensor, ScanArgs]:
+def _flatten_map(args: ScanArgs, order: str, **others: Tensor) -> tuple[Tensor, ScanArgs]:
     """Check a map; return the scan index and the tensors with one axis of positions."""
-    check_tensors(args)
+    check_tensors(args, **others)
     check_map(args, num_directions(order))
     height, width = args.x.shape[1:3]
     flat = args._replace(x=args.x.flatten(1, 2), delta=args.delta.flatten(2, 3), B=args.B.flatten(1, 2), C=args.C.flatten(1, 2))
@@ -85,14 +89,14 @@ def _map_forward(*values: Any) -> tuple[Tensor, Tensor]:
 
 def _map_backward(grad_y: Tensor, *values: Any) -> tuple[Tensor, ...]:
     args, (softplus, order, states) = ScanArgs(*values[:7]), values[7:]
-    index, flat = _flatten_map(args, order)
+    index, flat = _flatten_map(args, order, grad_y=grad_y, states=states)
     expect("grad_y", grad_y, "B, H, W, Dm", dict(zip(("B", "H", "W", "Dm"), args.x.shape, strict=True)))
     return _finish(_run_backward(grad_y.flatten(1, 2), flat, index, softplus, states), args)
 
 
-def _split_groups(args: ScanArgs) -> tuple[Tensor, list[ScanArgs]]:
+def _split_groups(args: ScanArgs, **others: Tensor) -> tuple[Tensor, list[ScanArgs]]:
     """Check sequences; return the scan index and one map of one direction per group of channels that share B and C."""
-    check_tensors(args)
+    check_tensors(args, **others)
     check_sequence(args)
     count = args.B.shape[1]
     x, delta = (t.transpose(1, 2).chunk(count, 2) for t in (args.x, args.delta))  # (B, L, D / G)
@@ -113,11 +117,11 @@ def _sequence_forward(*values: Any) -> tuple[Tensor, Tensor]:
 
 def _sequence_backward(grad_y: Tensor, *values: Any) -> tuple[Tensor, ...]:
     args, (softplus, states) = ScanArgs(*values[:7]), values[7:]
-    index, groups = _split_groups(args)
+    index, groups = _split_groups(args, grad_y=grad_y, states=states)
     count = len(groups)
     expect("grad_y", grad_y, "B, D, L", dict(zip(("B", "D", "L"), args.x.shape, strict=True)))
     grads = grad_y.transpose(1, 2).chunk(count, 2)
-    saved = states.view(count, -1) if states.numel() else states.expand(count, 0)
+    saved = states.tensor_split(count)
     runs = (_run_backward(grads[g], group, index, softplus, saved[g]) for g, group in enumerate(groups))
     du, ddelta, dA, dB, dC, dD, dbias = zip(*runs, strict=True)
     joined = (
@@ -137,8 +141,10 @@ def _fake_forward(*values: Any) -> tuple[Tensor, Tensor]:
     args, (_, *order, save) = ScanArgs(*values[:7]), values[7:]
     x = args.x
     if order:
+        check_map(args, num_directions(*order))
         directions, steps, channels = num_directions(*order), x.shape[1] * x.shape[2], x.shape[3]
     else:
+        check_sequence(args)
         directions, steps, channels = 1, x.shape[2], x.shape[1]
     size = directions * x.shape[0] * ((steps + CHUNK - 1) // CHUNK) * channels * args.A.shape[-1] if save else 0
     return x.new_empty(x.shape), x.new_empty(size, dtype=args.compute_dtype())

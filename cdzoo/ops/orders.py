@@ -53,7 +53,7 @@ def list_scan_orders() -> list[str]:
 
 
 def _entry(order: str) -> tuple[int, Callable[[int, int], Tensor]]:
-    if order not in _ORDERS:
+    if not isinstance(order, str) or order not in _ORDERS:
         raise ValueError(f"unknown scan order {order!r}; known orders: {', '.join(list_scan_orders())}")
     return _ORDERS[order]
 
@@ -72,8 +72,10 @@ def scan_index(order: str, height: int, width: int, device: str = "cpu") -> Tens
         int32 tensor (K, H * W); each row is a permutation of ``0 .. H * W - 1``. It is cached and shared, so do not modify it.
 
     Raises:
-        ValueError: The order is unknown; the message lists the known ones.
+        ValueError: The order is unknown; the message lists the known ones. Or the map has more positions than int32 counts.
     """
+    if height * width >= 2**31:
+        raise ValueError(f"a map of {height} x {width} has more than 2^31 positions; scan it in tiles")
     return _entry(order)[1](height, width).to(device=device, dtype=torch.int32).contiguous()
 
 

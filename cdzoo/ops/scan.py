@@ -106,7 +106,7 @@ def selective_scan(
         ValueError: A shape is wrong, or a tensor is complex, which mamba-ssm supports but no vision model uses.
     """
     args = ScanArgs(u, delta, A, B, C, D, delta_bias)
-    check_tensors(args)
+    check_tensors(args, z=z)
     sizes: dict[str, int] = {}
     for name, tensor, axes in (("u", u, "B, D, L"), ("A", A, "D, N"), ("z", z, "B, D, L")):
         expect(name, tensor, axes, sizes)
@@ -128,7 +128,7 @@ def _grouped(name: str, tensor: Tensor, sizes: dict[str, int]) -> Tensor:
     if tensor.dim() == 3:
         tensor = tensor.unsqueeze(1)
     expect(name, tensor, "B, G, N, L", dict(sizes))
-    if sizes["D"] % tensor.shape[1]:
+    if tensor.shape[1] < 1 or sizes["D"] % tensor.shape[1]:
         raise ValueError(f"{name} has {tensor.shape[1]} groups, which do not divide the {sizes['D']} channels")
     return tensor
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from cdzoo.ops.args import CHUNK, Gradients, ScanArgs, check_flat
 from cdzoo.ops.build import LIBRARIES, library_path
 
-_ABI = 2  # CDZOO_SCAN_ABI in csrc/scan.cpp
+_ABI = 3  # CDZOO_SCAN_ABI in csrc/scan.cpp
 _LANES = {"avx512": 16, "avx2": 8, "base": 4}
 _REBUILD = "run `python -m cdzoo.ops.build`"
 _IMPORTING_PROCESS = os.getpid()
@@ -106,6 +106,14 @@ def _address(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
+def _check(status: int) -> None:
+    """Raise the exception of a status of the kernel that is not 0."""
+    if status == 1:
+        raise MemoryError("the native scan ran out of memory")
+    if status:
+        raise ValueError("the native scan requires maps and states that are not empty, and an index of positions in the map")
+
+
 def _describe(
     args: ScanArgs, index: Tensor, softplus: bool, grad_y: Tensor | None = None, states: Tensor | None = None
 ) -> _Problem:
@@ -125,8 +133,7 @@ def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bo
     problem = _describe(args, index, delta_softplus)
     y = torch.empty_like(x)
     states = x.new_empty((directions, len(x), -(-x.shape[1] // CHUNK), channels, state) if save_states else (0,))
-    if x.numel() and _library().cdzoo_scan_forward(problem, y.data_ptr(), _address(states if save_states else None)):
-        raise MemoryError("the native scan ran out of memory")
+    _check(_library().cdzoo_scan_forward(problem, y.data_ptr(), _address(states if save_states else None)))
     return y, states
 
 
@@ -135,9 +142,6 @@ def backward(grad_y: Tensor, args: ScanArgs, index: Tensor, delta_softplus: bool
     x, delta, A, B, C, D, delta_bias = args
     problem = _describe(args, index, delta_softplus, grad_y, states)
     grads = [torch.empty_like(t) for t in (x, delta, A, B, C)] + [x.new_empty(A.shape[:2]) for _ in range(2)]
-    if not x.numel():
-        grads = [g.zero_() for g in grads]
-    elif _library().cdzoo_scan_backward(problem, grad_y.data_ptr(), states.data_ptr(), *map(_address, grads)):
-        raise MemoryError("the native scan ran out of memory")
+    _check(_library().cdzoo_scan_backward(problem, grad_y.data_ptr(), states.data_ptr(), *map(_address, grads)))
     dx, ddelta, dA, dB, dC, dD, dbias = grads
     return dx, ddelta, dA, dB, dC, None if D is None else dD, None if delta_bias is None else dbias

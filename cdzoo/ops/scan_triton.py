@@ -25,7 +25,7 @@ import math
 import os
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -182,8 +182,6 @@ class _Launch:
 def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bool) -> tuple[Tensor, Tensor]:
     """Scan K directions and sum the results at each position; shapes and types as in :mod:`cdzoo.ops.backends`."""
     x, delta, A, B, C = args[:5]
-    if x.numel() == 0:
-        return torch.empty_like(x), A.new_zeros((A.shape[0], x.shape[0], 0, x.shape[2], A.shape[2]) if save_states else (0,))
     run = _Launch("outputs", args, index, delta_softplus)
     starts = run.starts(x, B, adjoint=False)
     shape = (run.directions, run.batch, run.chunks, run.channels, run.state)
@@ -202,8 +200,6 @@ def forward(args: ScanArgs, index: Tensor, delta_softplus: bool, save_states: bo
 def backward(grad_y: Tensor, args: ScanArgs, index: Tensor, delta_softplus: bool, states: Tensor) -> Gradients:
     """Return the gradients of x, delta, A, B, C, D and delta_bias, in this order."""
     x, delta, A, B, C, D, delta_bias = args
-    if x.numel() == 0:
-        return cast(Gradients, tuple(None if t is None else torch.zeros_like(t) for t in args))
     run = _Launch("gradients", args, index, delta_softplus)
     back = run.starts(grad_y, C, adjoint=True)
     ddelta = torch.empty_like(delta)

@@ -7,13 +7,17 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
-from cdzoo.config import ModelCfg
+from cdzoo.config import KINDS, ModelCfg
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.imports import import_kept, imported_modules, keep_imports
 from cdzoo.io.files import replace_atomically, write_text
-from cdzoo.weights.state import adapt_first_layer, check_state, read_tensors, shapes, write_tensors
+from cdzoo.registry import COMPONENTS, underlying
+from cdzoo.tasks import get_task
+from cdzoo.weights.state import adapt_first_layer, check_state, read_tensors, write_tensors
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
@@ -67,6 +71,8 @@ def write_folder(
             raise InputError(f"{extra}: no such file")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if _defining_modules(config) & imported_modules():
+        keep_imports(folder)
     write_tensors(folder / WEIGHTS_FILE, state)
     write_text(folder / CONFIG_FILE, text)
     for extra, name in ((results, RESULTS_FILE), (picture, PICTURE_FILE)):
@@ -77,10 +83,10 @@ def write_folder(
 
 
 def read_folder(folder: Path) -> ModelFiles:
-    """Read a model folder.
+    """Read a model folder, and import the code that it keeps (`cdzoo.imports`).
 
     Raises:
-        InputError: The folder or one of its files does not exist.
+        InputError: The folder or one of its files does not exist, or its code is not trusted.
         ConfigError: The config is invalid.
     """
     if not folder.is_dir():
@@ -88,6 +94,7 @@ def read_folder(folder: Path) -> ModelFiles:
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise InputError(f"local-dir:{folder}: the folder has no {name}; cdzoo train and save_pretrained write one")
+    import_kept(folder)
     return ModelFiles(read_config(folder / CONFIG_FILE), folder / WEIGHTS_FILE)
 
 
@@ -133,8 +140,15 @@ def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.Pa
     state = read_tensors(file)
     fitted = []
     for backbone in backbones:
-        expected = shapes(backbone.state_dict())
+        expected = backbone.state_dict()
         fitted.append(adapt_first_layer(state, expected, str(file)))
         check_state(str(file), fitted[-1], expected, f"backbone {name}")
     for backbone, weights in zip(backbones, fitted, strict=True):
         backbone.load_state_dict(weights, strict=True)
+
+
+def _defining_modules(config: ModelCfg) -> set[str]:
+    """Return the modules of the task and of the registered components of a model."""
+    named = [(COMPONENTS[kind], getattr(config, kind)) for kind in KINDS]
+    entries: list[Any] = [known.get(cfg.name) for known, cfg in named if cfg is not None and cfg.name in known]
+    return {underlying(entry).__module__ for entry in (*entries, type(get_task(config.task)))}

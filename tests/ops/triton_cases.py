@@ -124,17 +124,21 @@ def storage_case(dtype, programs):
 
 
 def special_case():
-    """NaN and infinities occur at the same positions as in `reference`."""
+    """NaN and infinities occur in the output at the same positions as in `reference`, and NaN in the same gradients."""
     wrong = []
-    for place in ("x", "delta", "B"):
-        for value in (float("nan"), float("inf"), float("-inf")):
+    for place in NAMES:
+        for value in (float("nan"), *((float("inf"), float("-inf")) if place in ("x", "delta", "B") else ())):
             args, index = problem(1, 4, 2, 2, 1, True)
-            tensor = getattr(args, place)
-            (tensor.flatten(2) if place == "B" else tensor)[..., 1, :1] = value
-            right = scan_reference.forward(args, index, True, False)[0]
-            own = run(args, index, True, torch.ones_like(right), 1)[0]
+            getattr(args, place).view(-1)[-2] = value
+            grad = torch.ones_like(args.x)
+            right, states = scan_reference.forward(args, index, True, True)
+            own, _, grads = run(args, index, True, grad, 1)
             if not torch.equal(own.isnan(), right.isnan()) or not torch.equal(own.isposinf(), right.isposinf()):
                 wrong.append(f"{place} = {value}: {own.tolist()} for {right.tolist()}")
+            expected = scan_reference.backward(grad, args, index, True, states)
+            for name, one, other in zip(NAMES, grads, expected, strict=True):
+                if value != value and bool(one.isnan().any()) != bool(other.isnan().any()):
+                    wrong.append(f"gradient of {name} with NaN in {place}")
     return wrong
 
 

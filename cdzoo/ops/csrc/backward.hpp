@@ -124,7 +124,7 @@ inline void gather_backward(const Problem& p, Adjoint& s, const float* grad_y, s
                 dt = softplus(v, &tail);
                 slope = sigmoid_from_tail(v, tail);
             }
-            longest[l / W] = vmax(vabs(dt), longest[l / W]);
+            longest[l / W] = max_magnitude(longest[l / W], dt);
             store(&s.c.dt[t][l], dt);
             store(&s.slope[t][l], slope);
             store(&s.c.du[t][l], dt * load(&s.x[t][l]));

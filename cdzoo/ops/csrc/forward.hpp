@@ -22,11 +22,11 @@ struct Chunk {  // data of several steps of one block, gathered in scan order
     std::int64_t pos[STEPS];
     const float* B[STEPS];
     const float* C[STEPS];
-    alignas(64) float longest[BLOCK];  // maximum |dt| of each channel
+    alignas(64) float longest[BLOCK];  // maximum |dt| of each channel, or NaN
     Ahead<3, 2, STEPS> ahead;
     int steps;
 
-    // Whether no exponent of the chunk needs clamping; `steepest` is the maximum of |A| log2(e) of each channel.
+    // Whether no exponent of the chunk needs clamping or is NaN; `steepest` is the maximum of |A| log2(e) of each channel.
     bool bounded(const float* steepest) const {
         int within = 0;
         for (int l = 0; l < BLOCK; l++) within += longest[l] * steepest[l] <= -LEAST_EXPONENT;
@@ -94,7 +94,7 @@ void gather_forward(const Problem& p, Chunk<STEPS>& c, std::int64_t b, std::int6
             vf tail, dt = load_some(deltas + pos * p.channels + l, lanes.count - l) + load(bias + l);
             const vf u = load_some(xs + pos * p.channels + l, lanes.count - l);
             if (p.softplus) dt = softplus(dt, &tail);
-            longest[l / W] = vmax(vabs(dt), longest[l / W]);
+            longest[l / W] = max_magnitude(longest[l / W], dt);
             store(&c.dt[t][l], dt);
             store(&c.du[t][l], dt * u);
             store(&c.y[t][l], load(skip + l) * u);
@@ -116,14 +116,17 @@ inline void scatter(float* map, std::int64_t stride, const std::int64_t* pos, co
     }
 }
 
-// Load A of one block times log2(e), so that the decay is a power of two, and the maximum magnitude of each channel.
+// Load A of one block times log2(e), so that the decay is a power of two, and the maximum magnitude of each channel, or NaN.
 inline void load_decay(float* to, float* steepest, const Problem& p, std::int64_t k, Lane lanes) {
     load_transposed(to, p.A + (k * p.channels + lanes.first) * p.state, lanes.count, int(p.state));
-    std::memset(steepest, 0, sizeof(float) * BLOCK);
-    for (std::int64_t i = 0; i < p.state * BLOCK; i++) {
-        to[i] *= LOG2E;
-        const float steep = to[i] < 0 ? -to[i] : to[i];
-        if (!(steep <= steepest[i % BLOCK])) steepest[i % BLOCK] = steep;  // NaN is propagated
+    for (int l = 0; l < BLOCK; l += W) {
+        vf most{};
+        for (float* row = to + l; row < to + p.state * BLOCK; row += BLOCK) {
+            const vf rates = load(row) * LOG2E;
+            most = max_magnitude(most, rates);
+            store(row, rates);
+        }
+        store(steepest + l, most);
     }
 }
 

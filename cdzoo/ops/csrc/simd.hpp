@@ -45,7 +45,7 @@ CDZOO_INLINE vf load_some(const float* p, int count) {
 
 CDZOO_INLINE void store(float* p, vf v) { std::memcpy(p, &v, sizeof v); }
 
-// Maximum; the second argument if either is NaN, as on x86. GCC compiles the portable form to a compare and a blend.
+// Maximum and minimum; the second argument if either is NaN, as on x86. GCC compiles the portable forms to a compare and a blend.
 CDZOO_INLINE vf vmax(vf a, vf b) {
 #if CDZOO_LANES == 16 && defined(__AVX512F__)
     return (vf)_mm512_max_ps((__m512)a, (__m512)b);
@@ -58,6 +58,18 @@ CDZOO_INLINE vf vmax(vf a, vf b) {
 #endif
 }
 
+CDZOO_INLINE vf vmin(vf a, vf b) {
+#if CDZOO_LANES == 16 && defined(__AVX512F__)
+    return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+#elif CDZOO_LANES == 8 && defined(__AVX2__)
+    return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+#elif CDZOO_LANES == 4 && defined(__SSE2__)
+    return (vf)_mm_min_ps((__m128)a, (__m128)b);
+#else
+    return a < b ? a : b;
+#endif
+}
+
 CDZOO_INLINE void store_some(float* p, vf v, int count) {
     if (__builtin_expect(count >= W, 1)) return store(p, v);
     alignas(64) float lanes[W];
@@ -66,6 +78,18 @@ CDZOO_INLINE void store_some(float* p, vf v, int count) {
 }
 
 CDZOO_INLINE vf vabs(vf a) { return (vf)((vi)a & 0x7fffffff); }
+
+// Maximum magnitude so far, compared as integers: NaN is above infinity and stays.
+CDZOO_INLINE vf max_magnitude(vf so_far, vf v) {
+    const vi a = (vi)so_far, b = (vi)vabs(v);
+#if CDZOO_LANES == 16 && defined(__AVX512F__)
+    return (vf)_mm512_max_epi32((__m512i)a, (__m512i)b);
+#elif CDZOO_LANES == 8 && defined(__AVX2__)
+    return (vf)_mm256_max_epi32((__m256i)a, (__m256i)b);
+#else
+    return (vf)(a > b ? a : b);
+#endif
+}
 
 // ---- powers of two
 // 2^z = 2^n 2^(i / 2^FRACTION) 2^r: n is added to the exponent bits, i selects an entry of a table with one permutation, and a
@@ -111,25 +135,32 @@ CDZOO_INLINE vf power_of_rest(vf r) {  // |r| <= 1/2, relative error 9.2e-8
 }
 #endif
 
-constexpr float LEAST_EXPONENT = -126.0f;  // the exponent bits of smaller values would wrap around
+// The exponent bits of smaller and of larger values would wrap around. 2^128 is infinity.
+constexpr float LEAST_EXPONENT = -126.0f, LARGEST_EXPONENT = 128.0f;
 
-// 2^(t * s). The exponent is clamped to LEAST_EXPONENT unless the caller guarantees |t * s| <= 126 (BOUNDED). Adding the magic
-// number rounds to a multiple of 2^-FRACTION, which is then in the low mantissa bits; this requires round-to-nearest and no
-// reassociation, so -ffast-math must not be used. Products may be fused, so that the rest is rounded only once.
+// Adding the magic number rounds to a multiple of 2^-FRACTION, which is then in the low mantissa bits; this requires
+// round-to-nearest and no reassociation, so -ffast-math must not be used.
+CDZOO_INLINE vf magic() { return splat(12582912.0f / (1 << FRACTION)); }  // 1.5 * 2^(23 - FRACTION)
+
+// 2^z for z from LEAST_EXPONENT to LARGEST_EXPONENT, or NaN for NaN.
+CDZOO_INLINE vf exp2_within(vf z) {
+    const vf shifted = z + magic(), p = power_of_rest(z - (shifted - magic()));
+    const vi exponent = (vi)shifted << (23 - FRACTION);
+#if CDZOO_LANES > 4
+    return p * (vf)(roots_of_two((vi)shifted) + exponent);
+#else
+    return p * (vf)(0x3f800000 + exponent);  // a sum with the bits of NaN may be a number
+#endif
+}
+
+// 2^(t * s). The exponent is clamped, and NaN is propagated, unless the caller guarantees |t * s| <= 126 (BOUNDED). Products may
+// then be fused, so that the rest is rounded only once.
 template <bool BOUNDED>
 CDZOO_INLINE vf exp2_product(vf t, vf s) {
-    const vf magic = splat(12582912.0f / (1 << FRACTION));  // 1.5 * 2^(23 - FRACTION)
-    vf shifted, rest;
-    if constexpr (BOUNDED) {
-        shifted = t * s + magic;
-        rest = t * s - (shifted - magic);
-    } else {
-        const vf z = vmax(t * s, splat(LEAST_EXPONENT));
-        shifted = z + magic;
-        rest = z - (shifted - magic);
-    }
+    // With this order of arguments, the result for NaN is NaN.
+    if constexpr (!BOUNDED) return exp2_within(vmax(splat(LEAST_EXPONENT), vmin(splat(LARGEST_EXPONENT), t * s)));
+    const vf shifted = t * s + magic(), p = power_of_rest(t * s - (shifted - magic()));
     const vi exponent = (vi)shifted << (23 - FRACTION);
-    const vf p = power_of_rest(rest);
 #if CDZOO_LANES > 4
     return p * (vf)(roots_of_two((vi)shifted) + exponent);
 #else
@@ -152,7 +183,7 @@ CDZOO_INLINE vf log1p_unit(vf e) {
 
 // softplus(v) = max(v, 0) + log(1 + exp(-|v|)); exp(-|v|) is stored in `tail` for the derivative.
 CDZOO_INLINE vf softplus(vf v, vf* tail) {
-    const vf e = exp2_product<false>(vabs(v), splat(-1.4426950408889634f));
+    const vf e = exp2_within(vmax(splat(LEAST_EXPONENT), vabs(v) * -1.4426950408889634f));
     *tail = e;
     return vmax(vf{}, v) + log1p_unit(e);  // with this order of arguments, NaN is propagated
 }
