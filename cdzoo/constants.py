@@ -5,3 +5,7 @@ IGNORE_INDEX = 255
 
 MIN_SIZE = 32
 """Smallest height and width of an image, in pixels."""
+WINDOW_SIDE = 512
+"""Default side of the windows in which images are predicted, in pixels. Smaller images are predicted whole."""
+WINDOW_BATCH = 4
+"""Default number of windows predicted at once."""

@@ -15,7 +15,7 @@ from cdzoo.models.timm_weights import timm_encoder_weights
 from cdzoo.models.vmamba_keys import vmamba_key
 from cdzoo.registry import BACKBONES, MODELS
 from cdzoo.weights.keys import KEY_MAPS, KeyMap
-from cdzoo.weights.state import check_state, shapes, unwrap
+from cdzoo.weights.state import check_state, unwrap
 
 _VMAMBA_SOURCE = "MzeroMiko/VMamba"
 
@@ -43,7 +43,7 @@ def from_official(model_name: str, state_dict: Mapping[str, Any], **options: Any
     """
     key_map = _key_map(model_name)
     given = {key: value for key, value in unwrap(state_dict).items() if not key_map.ignores(key)}
-    keys = official_keys(model_name, **options)
+    keys = _official_state(model_name, **options)
     check_state(f"the checkpoint of {key_map.source}", given, dict(keys.values()), model_name)
     return {ours: given[official] for ours, (official, _) in keys.items()}
 
@@ -55,17 +55,22 @@ def to_official(model_name: str, state_dict: Mapping[str, Tensor], **options: An
         ConfigError: The official code of this model is unknown.
         WeightsError: The state dict is not that of `model_name`. The message names keys and shapes that differ.
     """
-    keys = official_keys(model_name, **options)
-    check_state("the state dict", state_dict, {ours: shape for ours, (_, shape) in keys.items()}, model_name)
+    keys = _official_state(model_name, **options)
+    check_state("the state dict", state_dict, {ours: value for ours, (_, value) in keys.items()}, model_name)
     return {official: state_dict[ours] for ours, (official, _) in keys.items()}
 
 
 def official_keys(model_name: str, **options: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Return the official name and the shape of every parameter and buffer of a registered model, by its name in the zoo."""
+    return {ours: (key, tuple(value.shape)) for ours, (key, value) in _official_state(model_name, **options).items()}
+
+
+def _official_state(model_name: str, **options: Any) -> dict[str, tuple[str, Tensor]]:
+    """Return `official_keys` with tensors on the meta device instead of shapes."""
     key_map = _key_map(model_name)
     with torch.device("meta"):
         state = ChangeDetector.from_config(MODELS.get(model_name)(), **options).state_dict()
-    keys = {ours: (key_map.official_key(ours), tuple(value.shape)) for ours, value in state.items()}
+    keys = {ours: (key_map.official_key(ours), value) for ours, value in state.items()}
     if len({official for official, _ in keys.values()}) != len(keys):
         raise ConfigError(f"the key map of '{model_name}' is not one-to-one")
     return keys
@@ -97,9 +102,9 @@ def backbone_from_official(name: str, state_dict: Mapping[str, Any], **kwargs: A
         raise ConfigError(f"no official checkpoint format is known for the backbone '{name}'. Known: {shown}")
     with torch.device("meta"):
         backbone = BACKBONES.get(name)(**kwargs)
-    wanted = shapes(backbone.state_dict())
+    wanted = backbone.state_dict()
     given = {key: value for key, value in unwrap(state_dict).items() if not key.startswith("classifier.")}
-    expected = {vmamba_key(key): shape for key, shape in wanted.items() if not key.startswith("norms.")}
+    expected = {vmamba_key(key): value for key, value in wanted.items() if not key.startswith("norms.")}
     check_state(f"the checkpoint of {_VMAMBA_SOURCE}", given, expected, name)
     norms = nn.ModuleList(nn.LayerNorm(channels) for channels in backbone.out_channels).state_dict(prefix="norms.")
     return {key: norms[key] if key in norms else given[vmamba_key(key)] for key in wanted}

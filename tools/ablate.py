@@ -16,6 +16,7 @@ from cdzoo.ablate import read_grid, run_grid, write_report
 from cdzoo.cli.main import exit_code
 from cdzoo.errors import ConfigError, printable
 from cdzoo.imports import import_file
+from cdzoo.io.plain_yaml import load_yaml
 
 GRIDS = Path(__file__).parents[1] / "ablations"
 # Only checks that every row trains; the scores are meaningless.
@@ -72,7 +73,7 @@ def _setting(word: str) -> tuple[str, object]:
     if not equals:
         raise ConfigError(f"'{word}': settings of the training have the form key=value")
     try:
-        return key, yaml.safe_load(value)
+        return key, load_yaml(value)
     except yaml.YAMLError as error:
         raise ConfigError(f"'{word}': the value is not YAML ({error})") from error
 

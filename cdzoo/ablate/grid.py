@@ -18,6 +18,7 @@ from cdzoo.config import ModelOptions
 from cdzoo.engine.config import TrainCfg
 from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.imports import imported_hashes
+from cdzoo.io.plain_yaml import load_yaml
 from cdzoo.validation import config_dataclass
 
 _OF_THE_RUN = ("seed", "device", "devices", "nodes", "progress")
@@ -161,7 +162,7 @@ def read_grid(path: str | Path, **changes: Any) -> Grid:
         ConfigError: A field is unknown, missing or invalid.
     """
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        data = load_yaml(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as a grid ({error}); see the folder ablations for examples") from error
     try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _CASE = {name: name for name in ("model", "mode", "size", "batch", "precision", "compiled", "device")}
 _COLUMNS = {
     **_CASE,
+    "weights": "weights",
     "median_ms": "median ms:.1f",
     "quartiles": "quartiles ms",
     "min_ms": "min ms:.1f",

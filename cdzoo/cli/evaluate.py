@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from cdzoo.cli.common import load_trained, pick_device
+from cdzoo.cli.common import load_trained, pick_device, print_weights
 from cdzoo.errors import ConfigError, InputError, require
 from cdzoo.io.files import output_path, replace_atomically, write_json, write_text
 from cdzoo.io.images import SUFFIXES
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cdzoo.data.open import DataCfg
     from cdzoo.results import Results
 
-Split = Literal["train", "val", "test"]
+Split = Literal["train", "val", "test", "all"]
 
 
 def evaluate(
@@ -35,6 +35,7 @@ def evaluate(
     batch_size: int = 8,
     workers: int = 0,
     device: str = "auto",
+    random_weights: bool = False,
 ) -> None:
     """Evaluate one or several models on a split of a data set. Scores have 95 % bootstrap intervals over its images.
 
@@ -43,7 +44,7 @@ def evaluate(
     Args:
         model: Folders of runs, tags (MODEL.TAG), models with published weights, or hf-hub:owner/name.
         data: Data.
-        split: Split of the data.
+        split: Split of the data; all for every pair of a folder without splits.
         out: JSON file of the results to write.
         pictures: Folder of pictures of the worst samples to write.
         worst: Number of samples in a picture.
@@ -55,6 +56,7 @@ def evaluate(
         batch_size: Number of samples predicted at once.
         workers: Number of processes that load data.
         device: auto, cpu, cuda or mps.
+        random_weights: Score untrained models, for comparison.
     """
     if worst < 1 or batch_size < 1:
         raise ConfigError(f"--worst and --batch-size must be at least 1, got {worst} and {batch_size}")
@@ -72,7 +74,8 @@ def evaluate(
     for name in names:
         sheet = sheets.get(name)
         options: dict[str, Any] = {"picture": sheet, "worst": worst, "robustness": robustness is not None}
-        detector = load_trained(name)
+        detector = load_trained(name, random_weights)
+        print_weights(detector)
         used = detector.pretrained_cfg.threshold if threshold is None and detector.pretrained_cfg else threshold
         result = score_model(detector, name, data, split, target, batch_size, workers, used, **options)
         if not results and result.protocol is not None:
@@ -219,7 +222,9 @@ def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, d
         raise ConfigError(f"{file}: data: {error}") from error
     assert published.protocol is not None  # checked by published_results
     threshold = published.protocol["threshold"]
-    result = score_model(load_trained(model), model, source, published.split, pick_device(device), threshold=threshold)
+    detector = load_trained(model)
+    print_weights(detector)
+    result = score_model(detector, model, source, published.split, pick_device(device), threshold=threshold)
     assert result.protocol is not None
     found, stored = result.protocol.splits[published.split], published.protocol.splits.get(published.split)
     if found != stored:
@@ -227,6 +232,7 @@ def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, d
             f"{source.data}: the samples of the {published.split} split differ from those of the results: {found}, expected "
             f"{stored}; pass the right data with --data"
         )
+    print("".join(f"  {note}\n" for note in result.notes or []), end="")
     print(f"{file}: {published.provenance} results on {published.split}, protocol {published.protocol.name}")
     rows = [{"score": name, "stored": published[name], "now": result[name]} for name in SUMMARY_SCORES]
     different = [str(row["score"]) for row in rows if not abs(row["now"] - row["stored"]) <= tolerance]

@@ -11,11 +11,12 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from typing import Any, TextIO, cast
 
 from cdzoo._version import __version__
 from cdzoo.cli.parse import build_parser, call, parse, summary
-from cdzoo.errors import CdzooError, UnknownNameError, missing_extra, printable
+from cdzoo.errors import CdzooError, UnknownNameError, mask_urls, missing_extra, printable
 from cdzoo.names import suggest
 
 GROUPS = {
@@ -56,13 +57,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def exit_code(program: str, run: Callable[[], int | None]) -> int:
     """Run a program and return its exit code; invalid input and missing extras are one message."""
     try:
-        with warnings.catch_warnings():
+        with ExitStack() as stack:
+            stack.enter_context(redirect_stdout(cast(TextIO, _Printable(sys.stdout))))
+            stack.enter_context(redirect_stderr(cast(TextIO, _Printable(sys.stderr, bars=True))))
+            stack.enter_context(warnings.catch_warnings())
             # Show deprecations of cdzoo, but not those of libraries.
             warnings.filterwarnings("default", message=r".*\bcdzoo\b", category=DeprecationWarning)
             warnings.showwarning = _show_warning
             return run() or 0
     except CdzooError as error:
-        print(f"{program}: error: {printable(error)}", file=sys.stderr)
+        print(f"{program}: error: {printable(mask_urls(error))}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         if (missing := missing_extra(error)) is None:
@@ -78,6 +82,25 @@ def exit_code(program: str, run: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
+
+
+class _Printable:
+    """Output for text that may come from files of others: control characters are escaped, see `printable`.
+
+    Progress bars keep their carriage returns, and the sequences that move them up, which they write on their own.
+    """
+
+    def __init__(self, stream: TextIO, bars: bool = False) -> None:
+        self._stream, self._bars = stream, bars
+
+    def write(self, text: str) -> int:
+        if not self._bars or text.replace("\x1b[A", "").strip():
+            text = "\r".join(map(printable, text.split("\r"))) if self._bars else printable(text)
+        self._stream.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _run(words: list[str]) -> int:
@@ -131,4 +154,4 @@ def _split_imports(words: list[str]) -> tuple[list[str], list[str]]:
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     deprecated = issubclass(category, DeprecationWarning | PendingDeprecationWarning | FutureWarning)
     if not deprecated or "cdzoo" in str(message):
-        print(f"cdzoo: note: {printable(message)}", file=sys.stderr)
+        print(f"cdzoo: note: {printable(mask_urls(message))}", file=sys.stderr)

@@ -6,11 +6,14 @@ import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS, load_trained, pick_device, print_weights
-from cdzoo.errors import InputError
+from cdzoo.errors import InputError, printable
 from cdzoo.io.files import output_path
+from cdzoo.io.images import image_format
+from cdzoo.io.inputs import existing_file
+from cdzoo.io.rasters import open_raster
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ def predict(
     *,
     output: str | None = None,
     model: str = DEFAULT_WEIGHTS,
+    random_weights: bool = False,
     device: str = "auto",
     cfg: SceneCfg,
     polygon_cfg: PolygonCfg,
@@ -44,6 +48,7 @@ def predict(
         after: Second date; rasters may have another grid.
         output: Map to write: .png or .tif.
         model: Folder of a run, tag (MODEL.TAG), model with published weights, or hf-hub:owner/name.
+        random_weights: Use an untrained model, to try a pipeline.
         device: auto, cpu, cuda or mps.
         cfg: Prediction.
         polygon_cfg: Polygons.
@@ -55,7 +60,7 @@ def predict(
         workers: Number of Ray workers; one per GPU, or per two cores, by default.
     """
     products = {"probability": probability, "polygons": polygons, "report": report}
-    job = _Job(model, device, cfg, polygon_cfg)
+    job = _Job(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:
         if before is not None or output is not None or any(products.values()):
             raise InputError("--manifest names the images and outputs: pass no others")
@@ -65,16 +70,24 @@ def predict(
     if ray:
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
     target = output_path(output, suffixes=(".png", *RASTERS), purpose="a mask needs a lossless format")
+    is_scene = target.suffix.lower() in RASTERS
     for file in (before, after):  # before the model is loaded, which takes seconds
-        if not Path(file).is_file():
-            raise InputError(f"{file}: no such file")
-    if target.suffix.lower() in RASTERS:
+        _check_header(existing_file(file), is_scene)
+    if is_scene:
         job.predict_scene(before, after, target, products)
-    elif given := [name for name, value in {**products, "percentiles": cfg.percentiles}.items() if value is not None]:
+    elif given := [name.replace("_", "-") for name, value in {**products, **job.of_scenes()}.items() if value is not None]:
         raise InputError(f"--{given[0]} is for maps of scenes: name the output .tif")
     else:
         job.predict_pictures(before, after, target)
     return 0
+
+
+def _check_header(file: Path, is_scene: bool) -> None:
+    if is_scene:
+        with open_raster(file, "predicting scenes"):
+            pass
+    else:
+        image_format(file)
 
 
 @dataclass(frozen=True)
@@ -82,27 +95,35 @@ class _Job:
     """Model and settings of all pairs."""
 
     model: str
+    random_weights: bool
     device: str
     cfg: SceneCfg
     polygon_cfg: PolygonCfg
 
+    def of_scenes(self) -> dict[str, Any]:
+        """Return the settings that pictures do not have."""
+        return {name: getattr(self.cfg, name) for name in ("percentiles", "value_range_after", "bands", "bands_after", "alpha")}
+
     def load(self) -> ChangeDetector:
-        return load_trained(self.model).to(pick_device(self.device))
+        return load_trained(self.model, self.random_weights).to(pick_device(self.device))
 
     def load_named(self) -> ChangeDetector:
         """Load the model and print which weights it has."""
         model = self.load()
-        print_weights(model, self.model)
+        print_weights(model)
         return model
 
     def predict_scene(self, before: str, after: str, target: Path, products: dict[str, str | None]) -> None:
         from cdzoo.scenes import predict_scene
+        from cdzoo.scenes.outputs import scene_outputs
 
+        scene_outputs(target, **products, inputs=(before, after))  # before the model is loaded
         model = self.load_named()
-        result = predict_scene(model, before, after, target, self.cfg, polygon_cfg=self.polygon_cfg, **products)
+        options: dict[str, Any] = {**products, "polygon_cfg": self.polygon_cfg}
+        result = predict_scene(model, before, after, target, self.cfg, **options)
         share = result.changed / result.pixels if result.pixels else 0.0
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
-        text = f"{share:.2%} of {result.pixels:,} pixels with data changed (threshold {result.threshold:g})"
+        text = f"{share:.2%} of {result.pixels:,} pixels with data changed ({self.describe(model, result.threshold)})"
         print(f"{text}; {result.seconds:.0f} s{resumed}")
         for path in (result.mask, result.probability, products["polygons"], products["report"]):
             if path is not None:
@@ -116,46 +137,64 @@ class _Job:
         from cdzoo.inference.predict import predict_pair
         from cdzoo.inference.resolve import resolve_threshold
         from cdzoo.io.files import replace_atomically
+        from cdzoo.io.outputs import check_outputs, exclusive
         from cdzoo.visualize import overlay
 
-        model, cfg = self.load(), self.cfg
-        threshold = resolve_threshold(model, cfg.threshold)
-        change = predict_pair(model, before, after, threshold=threshold, value_range=cfg.value_range, augment=cfg.augment)
-        pictures = {
-            target: change.mask * 255,
-            target.with_stem(f"{target.stem}_probability"): (change.probability * 255).round().astype(np.uint8),
-            target.with_stem(f"{target.stem}_overlay"): overlay(change.after, change.mask),
-        }
+        cfg = self.cfg
+        files = [target, *(target.with_stem(f"{target.stem}_{name}") for name in ("probability", "overlay"))]
+        check_outputs(
+            dict(zip(("-o", "the probability beside -o", "the overlay beside -o"), files, strict=True)), (before, after)
+        )
         with ExitStack() as stack:
-            for file, pixels in pictures.items():
-                Image.fromarray(pixels).save(stack.enter_context(replace_atomically(file)))
-        print_weights(model, self.model)
+            for file in files:
+                stack.enter_context(exclusive(file))
+            model = self.load()
+            threshold = resolve_threshold(model, cfg.threshold)
+            options: dict[str, Any] = {
+                "value_range": cfg.value_range,
+                "tile": cfg.tile,
+                "overlap": cfg.overlap,
+                "batch_size": cfg.batch_size,
+            }
+            change = predict_pair(model, before, after, threshold=threshold, augment=cfg.augment, **options)
+            probability = (change.probability * 255).round().astype(np.uint8)
+            pictures = (change.mask * 255, probability, overlay(change.after, change.mask))
+            temporary = [stack.enter_context(replace_atomically(file)) for file in files]
+            for file, pixels in zip(temporary, pictures, strict=True):
+                Image.fromarray(pixels).save(file)
+        print_weights(model)
         height, width = change.mask.shape
-        print(f"{change.mask.mean():.2%} of {width}x{height} pixels changed (threshold {threshold:g})")
-        print("\n".join(f"  {file}" for file in pictures))
+        print(f"{change.mask.mean():.2%} of {width}x{height} pixels changed ({self.describe(model, threshold)})")
+        print("\n".join(f"  {file}" for file in files))
+
+    def describe(self, model: ChangeDetector, threshold: float) -> str:
+        from cdzoo.constants import WINDOW_SIDE
+
+        return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.fixed_input_size or WINDOW_SIDE}"
 
     def predict_list(self, manifest: str, ray: bool | str, workers: int | None) -> int:
-        """Predict the scenes of a list that are not finished; return 1 if one of them fails."""
-        from cdzoo.scenes.many import predict_on_ray, predict_scenes, read_manifest, unfinished
+        """Predict the scenes of a list that are not finished; return 1 if one of them, or a line of the list, fails."""
+        from cdzoo.scenes.many import predict_on_ray, predict_scenes, read_manifest
 
-        scenes = read_manifest(manifest)
-        missing = unfinished(scenes)
-        print(f"{len(scenes)} scenes, {len(scenes) - len(missing)} of them finished before", flush=True)
-        if not missing:
-            return 0
-        count = len(missing)
+        scenes, problems = read_manifest(manifest)
+        count, finished = len(scenes) + len(problems), 0
+        for number, problem in enumerate(problems, 1):
+            print(f"[{number}/{count}] failed: {printable(problem)}", flush=True)
         if not ray:
-            outcomes = predict_scenes(self.load_named, missing, self.cfg, self.polygon_cfg)
+            outcomes = predict_scenes(self.load_named, scenes, self.cfg, self.polygon_cfg)
         else:
             gpus, cores = (1.0, 1.0) if pick_device(self.device).type == "cuda" else (0.0, 2.0)
             address = None if ray is True or ray == "local" else ray
-            outcomes = predict_on_ray(self.load, missing, self.cfg, self.polygon_cfg, address, workers, gpus, cores)
-        failed = 0
-        for number, outcome in enumerate(outcomes, 1):
+            outcomes = predict_on_ray(self.load, scenes, self.cfg, self.polygon_cfg, address, workers, gpus, cores)
+        failed = len(problems)
+        for number, outcome in enumerate(outcomes, len(problems) + 1):
             failed += bool(outcome.error)
-            share = f"{outcome.changed / outcome.pixels:.2%} changed, {outcome.seconds:.0f} s" if outcome.pixels else "no data"
-            text = f"failed: {outcome.error}" if outcome.error else share
-            print(f"[{number}/{count}] {outcome.output}: {text}", flush=True)
+            finished += outcome.finished
+            text = f"{outcome.changed / outcome.pixels:.2%} changed, {outcome.seconds:.0f} s" if outcome.pixels else "no data"
+            if outcome.finished or outcome.error:
+                text = f"failed: {outcome.error}" if outcome.error else "finished before, with these inputs and settings"
+            print(f"[{number}/{count}] {printable(outcome.output)}: {printable(text)}", flush=True)
+        print(f"{count} scenes: {count - failed - finished} predicted, {finished} finished before, {failed} failed")
         if failed:
             print(f"{failed} of {count} scenes failed; run the same command again to retry them", file=sys.stderr)
         return 1 if failed else 0

@@ -5,18 +5,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import os
 import re
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from cdzoo.cli.common import model_source, pick_device
-from cdzoo.errors import CdzooError, ConfigError, InputError
+from cdzoo.engine.config import FREE_ON_RESUME
+from cdzoo.errors import CdzooError, ConfigError, InputError, TrainingStopped, printable
 from cdzoo.imports import import_kept, keep_imports
 from cdzoo.io.files import write_json, write_text
+from cdzoo.io.plain_yaml import load_yaml
 from cdzoo.recipes import recipe_path
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from cdzoo.engine.config import TrainCfg
 
 RUN_FILE = "run.yaml"
+STOPPED = 75
+"""Exit code of a run that a signal stopped and that can be resumed (EX_TEMPFAIL of sysexits.h)."""
 
 
 def train(
@@ -38,7 +43,7 @@ def train(
     init: str | None = None,
     resume: str | None = None,
     seeds: list[int] | None = None,
-) -> None:
+) -> int:
     """Train a model on pairs of images. Options can also be given as key=value; later ones take precedence.
 
     Args:
@@ -52,39 +57,53 @@ def train(
         resume: Folder of a run to continue from its last checkpoint.
         seeds: Train once per seed, each in a separate folder.
     """
-    leader = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
-    folder = Path(resume or out or f"runs/{Path(model.model_name).name}")
-    if seeds is not None and (len(seeds) < 2 or len(set(seeds)) < len(seeds)):
-        raise ConfigError(f"--seeds needs two different seeds or more, got {seeds}; for a single one, use --seed")
-    pick_device(cfg.device)
-    new = leader and _check_folder(folder, overwrite, resume is not None)
-    if leader and resume is None:
-        _write_run(folder / RUN_FILE, model, data, cfg, recipe=recipe, init=init, seeds=seeds)
-        keep_imports(folder)
-    if resume is not None:
-        import_kept(folder)
+    from cdzoo.engine.checkpoint import list_checkpoints
+    from cdzoo.engine.fit import run_lock
+    from cdzoo.engine.launch import is_leader
     from cdzoo.engine.run import run_training
     from cdzoo.metrics import spread, spread_table
 
+    leader = is_leader()
+    folder = Path(resume or out or f"runs/{Path(model.model_name).name}")
+    if seeds is not None and (len(seeds) < 2 or len(set(seeds)) < len(seeds)):
+        raise ConfigError(f"--seeds needs two different seeds or more, got {seeds}; for a single one, use --seed")
+    if resume is not None and (out is not None or overwrite):
+        raise ConfigError("--resume continues in the folder of the run: leave --out and --overwrite out")
+    pick_device(cfg.device)
+    if resume is not None:
+        import_kept(folder)
+    runs = [(folder, cfg)] if seeds is None else [(folder / f"seed_{n}", dataclasses.replace(cfg, seed=n)) for n in seeds]
+    options = {"model": model.model_name, "recipe": recipe, "init": init, "seeds": seeds}
     model = dataclasses.replace(model, model_name=model_source(model.model_name))
     init = None if init is None else model_source(init)
-    runs = [(folder, cfg)] if seeds is None else [(folder / f"seed_{n}", dataclasses.replace(cfg, seed=n)) for n in seeds]
-    report = functools.partial(print, flush=True) if leader else lambda line: None
+    report: Callable[[str], None] = functools.partial(print, flush=True) if leader else lambda line: None
     scores = []
-    try:
-        for run, settings in runs:
-            again = resume is not None and (seeds is None or (run / "checkpoints").is_dir())
-            _, results = run_training(model, data, settings, run, again, report, init)
-            scores.append(results.scores)
-    except CdzooError:
-        if new and not any(folder.rglob("step_*")):  # no checkpoint to resume from: the same command can be run again
-            shutil.rmtree(folder)
-        raise
-    if leader and seeds is not None:
-        write_json(folder / "seeds.json", {"seeds": seeds, "scores": spread(scores)})
-        print(spread_table("validation", scores))
-    if leader:
-        print(f"written to {folder}; evaluate with: cdzoo eval --model {folder} --data {data.data} --split test")
+    with run_lock(folder):
+        new = leader and _check_folder(folder, overwrite, resume is not None)
+        if leader:
+            _write_run(folder / RUN_FILE, cfg, None if resume else (options, model, data))
+            if resume is None:
+                keep_imports(folder)
+        try:
+            for run, settings in runs:
+                again = resume is not None and bool(list_checkpoints(run))
+                if resume is not None and not again:
+                    report(f"{run}: no training state yet, so the run starts at its beginning")
+                _, results = run_training(model, data, settings, run, again, report, init)
+                scores.append(results.scores)
+        except TrainingStopped as stopped:
+            if leader:
+                print(f"cdzoo: {printable(stopped)}", file=sys.stderr)
+            return STOPPED
+        except CdzooError:
+            if new and not any(folder.rglob("step_*")):  # no checkpoint to resume from: the same command can be run again
+                shutil.rmtree(folder)
+            raise
+        if leader and seeds is not None:
+            write_json(folder / "seeds.json", {"seeds": seeds, "scores": spread(scores)})
+            print(spread_table("validation", scores))
+    report(f"written to {folder}; evaluate with: cdzoo eval --model {folder} --data {data.data} --split test")
+    return 0
 
 
 def expand(words: list[str]) -> list[str]:
@@ -115,24 +134,34 @@ def expand(words: list[str]) -> list[str]:
 
 
 def _check_folder(folder: Path, overwrite: bool, resume: bool) -> bool:
-    """Return whether a folder is new.
+    """Return whether a folder is empty.
+
+    A run that was killed before its first training state may be started again with the same command.
 
     Raises:
         InputError: It must not be written to, or contains no run to resume.
     """
-    used = folder.is_dir() and any(folder.iterdir())
-    if resume and not used:
-        raise InputError(f"--resume {folder}: there is no run in that folder")
-    if used and not overwrite and not resume:
+    from cdzoo.weights.folder import WEIGHTS_FILE
+
+    used = any(not path.name.startswith(".") for path in folder.iterdir())
+    trained = any(path for name in ("step_*", WEIGHTS_FILE) for path in folder.rglob(name))
+    if resume and not any(folder.rglob("step_*")) and trained:
+        raise InputError(
+            f"--resume {folder}: there are weights but no training state to resume from; start a run with another --out"
+        )
+    if used and not overwrite and not resume and (trained or not (folder / RUN_FILE).is_file()):
         raise InputError(f"{folder}: already exists; resume with --resume {folder}, choose another --out, or pass --overwrite")
     return not used
 
 
-def _write_run(file: Path, model: ModelOptions, data: DataCfg, cfg: TrainCfg, **options: Any) -> None:
-    """Write the options of a run, which --resume and --config read."""
-    values = {"model": model.model_name, **options}
-    for config in (model, data, cfg):
-        values |= {name: value for name, value in dataclasses.asdict(config).items() if name != "model_name"}
+def _write_run(file: Path, cfg: TrainCfg, described: tuple[dict[str, Any], ModelOptions, DataCfg] | None) -> None:
+    """Write the options of a run, which --resume and --config read; of a resumed one (None), those that may change."""
+    if described is None:
+        values = load_yaml(file.read_text(encoding="utf-8"))
+        values |= {name: getattr(cfg, name) for name in FREE_ON_RESUME}
+    else:
+        values, model, data = described
+        for config in (model, data, cfg):
+            values |= {name: value for name, value in dataclasses.asdict(config).items() if name != "model_name"}
     kept = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v not in (None, ())}
-    file.parent.mkdir(parents=True, exist_ok=True)
     write_text(file, yaml.safe_dump(kept, sort_keys=False))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from torch.utils.data import Dataset
 
 from cdzoo.data.folder import FilePairs
@@ -50,6 +52,21 @@ class TiledPairs(Dataset[Sample]):
     def image_names(self) -> list[str]:
         """Name of the image of each tile."""
         return [self.whole.names[image] for image, _ in self.windows]
+
+    @property
+    def files(self) -> list[tuple[tuple[Path, ...], Path]]:
+        """Images and mask of each whole image."""
+        return self.whole.files
+
+    @property
+    def sizes(self) -> list[tuple[str, tuple[int, int]]]:
+        """Image, and height and width of each tile."""
+        whole = self.whole.sizes
+        return [whole[i] if area is None else (whole[i][0], (area.height, area.width)) for i, area in self.windows]
+
+    def hashes(self) -> list[str]:
+        """Return a hash of each image that tiles are cut from, see `cdzoo.data.overlap`."""
+        return self.whole.hashes()
 
     def has_change(self) -> bool:
         """Return whether any mask has changed pixels."""

@@ -30,7 +30,7 @@ class BatchAugment:
         """Augment a batch in place.
 
         Args:
-            images: One tensor (B, bands, H, W) per date, float in [0, 1].
+            images: One tensor (B, bands, H, W) per date, float. An image that exceeds [0, 1] keeps its range.
             target: Tensors (B, ..., H, W) by name.
             generator: Generator on the CPU, so that the augmentation is the same on every device.
         """
@@ -45,13 +45,15 @@ class BatchAugment:
     def _jitter(self, image: Tensor, generator: torch.Generator) -> None:
         draws = 1 + self.jitter * (2 * torch.rand(3, len(image), 1, 1, 1, generator=generator) - 1)
         brightness, contrast, saturation = draws.to(image.device)
+        # Values beyond [0, 1] (dB, bright reflectance) are not cut off, as the network is given them in prediction, too.
+        low, high = image.amin((1, 2, 3), keepdim=True).clamp(max=0), image.amax((1, 2, 3), keepdim=True).clamp(min=1)
         image.mul_(brightness)
         mean = image.mean((1, 2, 3), keepdim=True)
         image.sub_(mean).mul_(contrast).add_(mean)
         if image.shape[1] == 3:
             gray = (image * image.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
             image.sub_(gray).mul_(saturation).add_(gray)
-        image.clamp_(0, 1)
+        image.clamp_(low, high)
 
     def _blur(self, image: Tensor, generator: torch.Generator) -> None:
         chosen = (torch.rand(len(image), 1, 1, 1, generator=generator) < self.blur).flatten().nonzero().flatten()

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader
 
 from cdzoo.data.augment import PairAugment
+from cdzoo.data.contract import check_samples
+from cdzoo.data.loader import load_samples, loader_failures
+from cdzoo.data.overlap import memory
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample
 from cdzoo.data.sampler import AugmentedSamples, Samples, StepSampler
-from cdzoo.engine.checkpoint import remove_checkpoints
+from cdzoo.engine.checkpoint import remove_checkpoints, writing
+from cdzoo.engine.checks import check_settings
 from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.identity import Identity, identify
+from cdzoo.engine.launch import is_leader
 from cdzoo.engine.log import RunLog
 from cdzoo.engine.pictures import validation_picture
 from cdzoo.engine.schedule import lr_factor
@@ -27,6 +33,7 @@ from cdzoo.engine.step import train_step
 from cdzoo.errors import InputError, require
 from cdzoo.inference.evaluate import evaluate
 from cdzoo.io.files import file_sha256
+from cdzoo.io.outputs import exclusive
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.protocol import Protocol
 from cdzoo.results import RESULTS_FILE, Environment, Results, Scores
@@ -69,26 +76,47 @@ def train(
 
     Raises:
         MissingDependencyError: Lightning is not installed.
-        InputError: There are no samples, or nothing to resume from.
-        ConfigError: The settings are inconsistent, or differ from those of the resumed run.
-        WeightsError: The training state is damaged, or was written by another version of cdzoo.
-        TrainingError: The run was interrupted, or the loss or the gradients were not finite for too many steps.
+        InputError: There are no samples, nothing to resume from, another process trains in the folder, or it cannot be written.
+        ConfigError: The settings are inconsistent, or settings, model or data differ from those of the resumed run.
+        WeightsError: All training states are damaged, or were written by another version of cdzoo.
+        TrainingStopped: A signal stopped the run after a step.
+        TrainingError: Files could not be written, or the loss or the gradients were not finite for too many steps.
     """
     require("lightning.fabric", "train", "training")
     if not len(train_set) or not len(val_set):
         raise InputError(f"no samples to train or validate on: {len(train_set)} training, {len(val_set)} validation samples")
+    classes = len(model.task.class_names)
+    check_samples(train_set, model.config.bands, "train", classes)
+    side = None if protocol is not None and protocol.window else model.fixed_input_size
+    check_samples(val_set, model.config.bands, "validation", classes, whole=True, fixed_size=side)
+    facts = {"pairs": memory({"train": train_set, "val": val_set}), **(facts or {})}
     if resume and out is None:
         raise InputError("resume requires the folder of the run: out=FOLDER")
     folder = None if out is None else Path(out)
     if folder is not None:
         model.config.to_json()  # a model that cannot be saved must fail now, not after hours
-        folder.mkdir(parents=True, exist_ok=True)
     before = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(cfg.deterministic or before)
     try:
-        return fit(model, train_set, val_set, cfg, folder, protocol or get_protocol(None), facts or {}, resume)
+        with run_lock(folder):
+            return fit(model, train_set, val_set, cfg, folder, protocol or get_protocol(None), facts, resume)
     finally:
         torch.use_deterministic_algorithms(before)
+
+
+def run_lock(out: Path | None) -> AbstractContextManager[None]:
+    """Create the folder of a run and return its lock, held by the process that writes it.
+
+    Raises:
+        InputError: The folder cannot be written, or (by the lock) another process trains in it.
+    """
+    if out is None or not is_leader():
+        return nullcontext()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: the folder of the run cannot be created ({error.strerror}); choose another --out") from error
+    return exclusive(out)
 
 
 def fit(
@@ -106,8 +134,12 @@ def fit(
     fabric, leader = setup.fabric, setup.fabric.is_global_zero
     sampler = _step_sampler(train_set, cfg, fabric, 0, 0)
     total = cfg.epochs * sampler.steps_per_epoch
-    data_hash = str(facts["protocol"]["hash"]) if facts.get("protocol") is not None else ""
-    state = TrainState(cfg.fixed(), len(train_set), data_hash, sampler.steps_per_epoch)
+    for note in check_settings(cfg, model, sampler) if leader else ():
+        warnings.warn(note, stacklevel=3)
+    identity: Identity = {}
+    if out is not None and leader:
+        identity = identify(cfg, model.config, {"training": train_set, "validation": val_set}, facts)
+    state = TrainState(fabric.broadcast(identity), sampler.steps_per_epoch)
     if out is not None and resume:
         state = load(out, state, model, setup)
     elif out is not None and leader:
@@ -115,8 +147,9 @@ def fit(
 
     def save_best() -> None:
         if leader and out is not None and state.best is not None and state.best.step == state.step:
-            setup.eval_model.save_pretrained(out)
-            _results(state, cfg, protocol, setup, facts, out).write(out / RESULTS_FILE)
+            with writing(out):
+                setup.eval_model.save_pretrained(out)
+                _results(state, cfg, protocol, setup, facts, out).write(out / RESULTS_FILE)
 
     def save_all() -> None:
         save(out, state, model, setup)
@@ -126,9 +159,14 @@ def fit(
 
     save_best()
     # An early stopped run that is resumed is complete.
-    loader = step_loader(train_set, cfg, fabric, state.step, state.step if state.exhausted(cfg) else total)
+    last = state.step if state.exhausted(cfg) else total
     train_mode(model, cfg)
-    with GracefulShutdown() as shutdown, RunLog(out, cfg, state, model, total, sampler.batch_size, leader) as log:
+    with (
+        GracefulShutdown() as shutdown,
+        loader_failures(),
+        closing(step_loader(train_set, cfg, fabric, state.step, last)) as loader,
+        RunLog(out, cfg, state, model, total, sampler.batch_size, leader) as log,
+    ):
         for micro_batches in log.timed(loader):
             lr = _set_lr(setup.optimizer, state, cfg, total)
             loss = train_step(fabric, setup.objective, setup.optimizer, micro_batches, state, cfg)
@@ -141,12 +179,13 @@ def fit(
                 scores = _validate(state, model, val_set, cfg, protocol, setup) if due else None
                 draw = leader and out and cfg.pictures_every and state.epoch % cfg.pictures_every == 0
                 picture = validation_picture(setup.eval_model, val_set, protocol, fabric.device) if draw else None
-                log.epoch(state, lr, state.take_loss(), scores, picture)
+                with writing(out):
+                    log.epoch(state, lr, state.take_loss(), scores, picture)
             stop = any_process(fabric, shutdown.requested)
             if state.epoch_ended or stop or (cfg.checkpoint_every and state.step % cfg.checkpoint_every == 0):
                 save_all()
             if stop:
-                shutdown.raise_interrupted(state.step, out)
+                shutdown.raise_stopped(state.step, out)
             if state.epoch_ended and state.exhausted(cfg):
                 break
         if state.best is None:  # resumed after its last step, without the file of its best weights
@@ -158,23 +197,22 @@ def fit(
     return _results(state, cfg, protocol, setup, {**facts, **stopped}, out)
 
 
-def step_loader(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> Iterator[list[Sample]]:
+def step_loader(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> Generator[list[Sample], None, None]:
     """Return an iterator over the micro-batches of each step of this process, from step `first` to `last`."""
     augment = PairAugment(cfg.crop, cfg.flips, cfg.rotate, (cfg.scale_min, cfg.scale_max), cfg.swap_dates)
     workers = worker_count(cfg, fabric.device)
-    # Started here and not at the first step: workers must not inherit the signal handlers of `GracefulShutdown`.
-    batches = iter(
-        DataLoader(
-            AugmentedSamples(samples, augment),
-            batch_sampler=_step_sampler(samples, cfg, fabric, first, last),
-            num_workers=workers,
-            pin_memory=fabric.device.type == "cuda",
-            # The generators of Python and torch are not used for samples, but workers are seeded from them.
-            generator=torch.Generator().manual_seed(cfg.seed),
-            prefetch_factor=4 if workers else None,
-        )
+    batches = load_samples(
+        AugmentedSamples(samples, augment),
+        workers,
+        batch_sampler=_step_sampler(samples, cfg, fabric, first, last),
+        pin_memory=fabric.device.type == "cuda",
+        # The generators of Python and torch are not used for samples, but workers are seeded from them.
+        generator=torch.Generator().manual_seed(cfg.seed),
+        prefetch_factor=4 if workers else None,
     )
-    return iter(lambda: list(itertools.islice(batches, cfg.accumulate)), [])
+    with closing(batches):
+        while step := list(itertools.islice(batches, cfg.accumulate)):
+            yield step
 
 
 def _step_sampler(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> StepSampler:
@@ -199,8 +237,8 @@ def _validate(
     broadcast_buffers(fabric, model)
     device, rank, processes = fabric.device, fabric.global_rank, fabric.world_size
     batch_size, workers = max(1, cfg.batch_size // processes), worker_count(cfg, device)
-    precision = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(cfg.precision)
-    counter = evaluate(setup.eval_model, samples, protocol, device, batch_size, workers, rank, processes, precision)
+    # In float32 whatever cfg.precision is, like `cdzoo eval`, so that the stored scores can be reproduced.
+    counter = evaluate(setup.eval_model, samples, protocol, device, batch_size, workers, rank, processes)
     scores: Scores = counter.summary()
     if fabric.is_global_zero and (warning := model.task.warning(scores)):
         warnings.warn(f"after step {state.step} {warning}", stacklevel=4)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.launch import launch
 from cdzoo.engine.objective import Objective
 from cdzoo.errors import ConfigError
 from cdzoo.models.detector import ChangeDetector
@@ -18,7 +19,6 @@ from cdzoo.models.detector import ChangeDetector
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-_PRECISIONS: dict[str, Any] = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 _MAX_WORKERS = 8
 
 
@@ -44,7 +44,7 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
     """Launch the processes, move the model to its device, and build objective, optimizer and moving average.
 
     Raises:
-        ConfigError: The optimizer does not exist, or the device does not support the precision.
+        ConfigError: The optimizer cannot be used, or the device does not support the precision.
     """
     from timm.utils import ModelEmaV3
 
@@ -80,28 +80,6 @@ def finish(model: ChangeDetector, cfg: TrainCfg, weights: Mapping[str, Tensor]) 
             encoder.requires_grad_(True)
 
 
-def launch(cfg: TrainCfg) -> Fabric:
-    """Return a launched Fabric: one process, several of this machine, or those started by torchrun or SLURM.
-
-    Raises:
-        ConfigError: The device does not support the precision.
-    """
-    from lightning.fabric import Fabric
-
-    devices, nodes = cfg.devices, cfg.nodes
-    if "TORCHELASTIC_RUN_ID" in os.environ:  # started by torchrun, which determines the number of processes
-        devices = int(os.environ["LOCAL_WORLD_SIZE"])
-        nodes = int(os.environ["WORLD_SIZE"]) // devices
-    strategy = "ddp" if devices * nodes > 1 else "auto"
-    fabric = Fabric(
-        accelerator=cfg.device, devices=devices, num_nodes=nodes, strategy=strategy, precision=_PRECISIONS[cfg.precision]
-    )
-    if cfg.precision == "fp16" and fabric.device.type == "cpu":
-        raise ConfigError("precision=fp16 needs a GPU; bf16 works on the CPU too")
-    fabric.launch()
-    return fabric
-
-
 def worker_count(cfg: TrainCfg, device: torch.device) -> int:
     """Return the number of loader processes: `cfg.workers`, or by default none on the CPU and up to 8 with a GPU."""
     if cfg.workers >= 0:
@@ -113,24 +91,29 @@ def build_optimizer(model: ChangeDetector, cfg: TrainCfg) -> torch.optim.Optimiz
     """Return the optimizer of timm that `cfg.optimizer` names; frozen parameters are left out.
 
     Raises:
-        ConfigError: timm has no such optimizer.
+        ConfigError: timm has no such optimizer, or it needs more than gradients (a second derivative, a package, a GPU).
     """
     from timm.optim import create_optimizer_v2
 
-    options: dict[str, Any] = {"momentum": cfg.momentum} if "sgd" in cfg.optimizer.lower() else {}
-    if cfg.lr_backbone:
-        options["param_group_fn"] = functools.partial(_parameter_groups, cfg=cfg)
+    momentum = {"momentum": cfg.momentum} if uses_momentum(cfg) else {}
+    name = "momentum" if cfg.optimizer.lower() == "sgd" else cfg.optimizer
+    create = functools.partial(create_optimizer_v2, opt=name, lr=cfg.lr, weight_decay=cfg.weight_decay, **momentum)
     try:
-        return create_optimizer_v2(
-            model,
-            opt="momentum" if cfg.optimizer.lower() == "sgd" else cfg.optimizer,
-            lr=cfg.lr,
-            weight_decay=cfg.weight_decay,
-            filter_bias_and_bn=not cfg.decay_all,
-            **options,
-        )
-    except (AssertionError, ValueError) as error:
-        raise ConfigError(f"optimizer '{cfg.optimizer}' is not an optimizer of timm ({error})") from error
+        trial = nn.Parameter(torch.ones(2, 2, device=next(model.parameters()).device))
+        optimizer = create([trial])
+        for _ in range(2):
+            torch.autograd.backward(trial.square().sum())
+            optimizer.step()
+    except Exception as error:  # whatever an optimizer raises that is not made for this loop
+        known = "cannot drive this training" if "not found in registry" not in str(error) else "is not an optimizer of timm"
+        raise ConfigError(f"optimizer '{cfg.optimizer}' {known} ({error}); use adamw, adam or sgd") from error
+    groups = {"param_group_fn": functools.partial(_parameter_groups, cfg=cfg)} if cfg.lr_backbone else {}
+    return create(model, filter_bias_and_bn=not cfg.decay_all, **groups)
+
+
+def uses_momentum(cfg: TrainCfg) -> bool:
+    """Return whether the optimizer takes `cfg.momentum`."""
+    return "sgd" in cfg.optimizer.lower()
 
 
 def _parameter_groups(model: ChangeDetector, cfg: TrainCfg) -> list[dict[str, Any]]:

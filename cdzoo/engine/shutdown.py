@@ -1,4 +1,4 @@
-"""Graceful shutdown: Ctrl-C, SIGTERM and SIGUSR1 end a run after the current step, with a training state to resume from."""
+"""Graceful shutdown: Ctrl-C and the signals of schedulers end a run after its current step, with a training state."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from cdzoo.errors import TrainingError
-
-_SIGNALS = ("SIGINT", "SIGTERM", "SIGUSR1")
+from cdzoo.data.loader import SIGNALS
+from cdzoo.errors import TrainingStopped
 
 
 class GracefulShutdown(AbstractContextManager["GracefulShutdown"]):
-    """Records signals within a `with` block; a second signal raises `KeyboardInterrupt`.
+    """Records signals within a `with` block; a second Ctrl-C raises `KeyboardInterrupt`.
 
-    Signal handlers can only be installed in the main thread; in other threads the block has no effect.
+    Other signals may come twice, as torchrun passes on what the scheduler sends to every process. Signals that the process was
+    started to ignore (nohup) stay ignored. Handlers can only be installed in the main thread; in other threads the block has no
+    effect.
     """
 
     def __init__(self) -> None:
@@ -26,8 +27,8 @@ class GracefulShutdown(AbstractContextManager["GracefulShutdown"]):
 
     def __enter__(self) -> GracefulShutdown:
         if threading.current_thread() is threading.main_thread():
-            for name in _SIGNALS:
-                if number := getattr(signal, name, None):
+            for number in SIGNALS:
+                if signal.getsignal(number) != signal.SIG_IGN:
                     self._previous[number] = signal.signal(number, self._record)
         return self
 
@@ -40,12 +41,12 @@ class GracefulShutdown(AbstractContextManager["GracefulShutdown"]):
         """Whether a signal was received."""
         return self._received is not None
 
-    def raise_interrupted(self, step: int, out: Path | None) -> NoReturn:
-        """Raise `TrainingError` with a message that explains how to resume."""
+    def raise_stopped(self, step: int, out: Path | None) -> NoReturn:
+        """Raise `TrainingStopped` with a message that explains how to resume."""
         hint = f"continue with: cdzoo train --resume {out}" if out else "nothing was saved, as no folder was given"
-        raise TrainingError(f"interrupted by {self._received or 'another process'} after step {step}; {hint}")
+        raise TrainingStopped(f"interrupted by {self._received or 'another process'} after step {step}; {hint}")
 
     def _record(self, number: int, frame: FrameType | None) -> None:
-        if self._received is not None:
+        if self._received is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._received = signal.Signals(number).name

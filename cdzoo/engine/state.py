@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import TypeAdapter
+import torch
+from pydantic import ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
-from cdzoo.engine.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from cdzoo.engine.checkpoint import Checkpoint, damage, newest, read_checkpoint, save_checkpoint
 from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.identity import Identity, differences
 from cdzoo.engine.setup import Setup, broadcast_buffers
-from cdzoo.errors import ConfigError
+from cdzoo.errors import ConfigError, WeightsError
 from cdzoo.metrics import Scores
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.weights.folder import WEIGHTS_FILE
 from cdzoo.weights.state import read_tensors
+
+_Index = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -29,12 +37,16 @@ class Best:
         epoch: Number of epochs after which they were validated.
         scores: Their scores.
         weights: State dict on the CPU.
+        sha256: Hash of the weights, by which they are recognized in the folder of the run.
     """
 
-    step: int
-    epoch: int
+    step: _Index
+    epoch: _Index
     scores: Scores
-    weights: dict[str, Tensor] = field(repr=False, compare=False)
+    weights: dict[str, Tensor] = field(repr=False, compare=False, default_factory=dict)
+    sha256: str = ""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
 
 
 @dataclass
@@ -42,9 +54,7 @@ class TrainState:
     """State of a training run, except for the weights, the optimizer and the gradient scaler.
 
     Attributes:
-        settings: Settings that a resumed run must share, see `TrainCfg.fixed`.
-        samples: Number of training samples.
-        data_hash: Hash of the protocol and the data; empty if unknown.
+        identity: What a resumed run must share, see `identify`.
         steps_per_epoch: Number of optimizer steps per epoch.
         step: Number of completed steps, including skipped ones.
         best: The best weights so far; None before the first validation.
@@ -56,18 +66,18 @@ class TrainState:
         loss_count: Number of losses in `loss_sum`.
     """
 
-    settings: dict[str, Any]
-    samples: int
-    data_hash: str
-    steps_per_epoch: int
-    step: int = 0
+    identity: Identity
+    steps_per_epoch: Annotated[int, Field(ge=1)]
+    step: _Index = 0
     best: Best | None = None
     lr_scale: float = 1.0
-    stale: int = 0
-    skipped: int = 0
-    consecutive_skipped: int = 0
+    stale: _Index = 0
+    skipped: _Index = 0
+    consecutive_skipped: _Index = 0
     loss_sum: float = 0.0
-    loss_count: int = 0
+    loss_count: _Index = 0
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
 
     @property
     def epoch(self) -> int:
@@ -101,7 +111,8 @@ class TrainState:
         """Keep the weights of `model` if their score is the best so far; otherwise count a validation without improvement."""
         if self.best is None or scores[metric] > self.best.scores[metric]:
             self.stale = 0
-            self.best = Best(self.step, self.epoch, scores, _copy(model))
+            weights = _copy(model)
+            self.best = Best(self.step, self.epoch, scores, weights, _hash(weights))
         else:
             self.stale += 1
             if self.stale >= cfg.lr_decay_epochs:
@@ -111,7 +122,8 @@ class TrainState:
         """Return plain values; the best weights are not included."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         if self.best is not None:
-            values["best"] = {"step": self.best.step, "epoch": self.best.epoch, "scores": self.best.scores.to_dict()}
+            plain = {"scores": self.best.scores.to_dict(), "weights": {}}
+            values["best"] = {f.name: getattr(self.best, f.name) for f in dataclasses.fields(self.best)} | plain
         return values
 
 
@@ -130,53 +142,70 @@ def save(out: Path | None, state: TrainState, model: ChangeDetector, setup: Setu
 
 
 def load(out: Path, new: TrainState, model: ChangeDetector, setup: Setup) -> TrainState:
-    """Load the last training state into model, optimizer, moving average and gradient scaler.
+    """Load the last training state that is not damaged into model, optimizer, moving average and gradient scaler.
 
     Args:
         out: Folder of the run.
-        new: State of the run before its first step, which the loaded one must match.
+        new: State of the run before its first step, whose identity the loaded one must share.
         model: Model.
         setup: Optimizer, moving average and gradient scaler.
 
     Raises:
         InputError: There is no training state.
-        WeightsError: It is damaged, or was written by another version of cdzoo.
-        ConfigError: It belongs to a run with other settings, other data or another model.
+        WeightsError: All of them are damaged, or were written by another version of cdzoo.
+        ConfigError: They belong to a run with other settings, other data or another model.
     """
-    checkpoint = load_checkpoint(out)
-    values = checkpoint.state["train"]
-    best = values.pop("best")
-    state = TrainState(**values)
-    _check(out, state, new)
-    try:
-        model.load_state_dict(checkpoint.weights)
-    except RuntimeError as error:
-        raise ConfigError(f"{out}: the training state is of another model than {model.config.name} ({error})") from error
-    setup.optimizer.load_state_dict(checkpoint.state["optimizer"])
-    if setup.ema and checkpoint.ema is not None:
-        setup.ema.module.load_state_dict(checkpoint.ema)
-    if checkpoint.state["scaler"]:
-        setup.fabric._precision.load_state_dict(checkpoint.state["scaler"])
+    state = newest(out, functools.partial(_restore, identity=new.identity, model=model, setup=setup))
+    if state.best is None:
+        return state
     # The best weights are those of this training state, or those in the folder of the run.
-    file, current = out / WEIGHTS_FILE, best is not None and best["step"] == state.step
-    if best is not None and (current or file.is_file()):
-        weights = _copy(setup.eval_model) if current else read_tensors(file)
-        state.best = Best(best["step"], best["epoch"], TypeAdapter(Scores).validate_python(best["scores"]), weights)
+    file = out / WEIGHTS_FILE
+    weights: Mapping[str, Tensor] = {}
+    if state.best.step == state.step:
+        weights = _copy(setup.eval_model)
+    elif file.is_file():
+        try:
+            weights = read_tensors(file)
+        except WeightsError as error:
+            warnings.warn(str(error), stacklevel=2)
+    if _hash(weights) != state.best.sha256:
+        warnings.warn(f"{file} are not the best weights until step {state.step}: the selection starts again there", stacklevel=2)
+        return dataclasses.replace(state, best=None)
+    return dataclasses.replace(state, best=dataclasses.replace(state.best, weights=dict(weights)))
+
+
+def _restore(path: Path, identity: Identity, model: ChangeDetector, setup: Setup) -> TrainState:
+    """Load one training state.
+
+    Raises:
+        WeightsError: It is damaged, or was written by another version of cdzoo.
+        ConfigError: It belongs to another run.
+    """
+    checkpoint = read_checkpoint(path)
+    with damage(path):
+        state = TypeAdapter(TrainState).validate_python(checkpoint.state["train"])
+        optimizer, scaler = checkpoint.state["optimizer"], checkpoint.state["scaler"]
+    if changed := differences(state.identity, identity):
+        raise ConfigError(
+            f"{path.parents[1]}: a run must be resumed with its own settings, model and data: {', '.join(changed)}. Start a new "
+            "run with another --out"
+        )
+    with damage(path):
+        model.load_state_dict(checkpoint.weights)
+        setup.optimizer.load_state_dict(optimizer)
+        if setup.ema:
+            setup.ema.module.load_state_dict(checkpoint.ema)
+        if scaler:
+            setup.fabric._precision.load_state_dict(scaler)
     return state
 
 
-def _check(out: Path, state: TrainState, new: TrainState) -> None:
-    old, now = state.settings, new.settings
-    changed = [f"{name} was {old.get(name)!r}, now {now[name]!r}" for name in now if old.get(name) != now[name]]
-    if changed:
-        raise ConfigError(
-            f"{out}: a run must be resumed with its own settings: {', '.join(changed)}. Start a new run with another --out"
-        )
-    if state.samples != new.samples or state.data_hash != new.data_hash:
-        raise ConfigError(
-            f"{out}: the run was trained on {state.samples} samples, now there are {new.samples}, or the samples or the protocol "
-            f"differ; pass the same data, or start a new run with another --out"
-        )
+def _hash(weights: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(name.encode())
+        digest.update(weights[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _copy(model: ChangeDetector) -> dict[str, Tensor]:

@@ -1,27 +1,27 @@
-"""Prediction of large scenes in blocks of overlapping windows, blended without seams, in constant memory.
+"""Prediction of large scenes in blocks of overlapping windows, blended without seams, in little memory.
 
 The windows of a scene form rows. Each row is divided into blocks of several windows, which are read, predicted and yielded one
 after the other. The weighted sums of the pixels that a block shares with later blocks are its border sums: those at its right
-border are added to the next block of the row, those at its lower border to the block below. Only the pixels of two blocks are in
-memory; the border sums may be stored on disk.
+border are added to the next block of the row, those at its lower border to the block below. Memory holds the pixels of two
+blocks and the border sums of a row.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import product
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from cdzoo.constants import MIN_SIZE, WINDOW_BATCH, WINDOW_SIDE
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.inference.sources import Array, Mask, Source
-from cdzoo.inference.tta import probability
+from cdzoo.inference.tta import probability_array
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.tiling import Window, blending_weights, window_spans
 
@@ -29,9 +29,6 @@ Float32 = npt.NDArray[np.float32]
 Pixels = tuple[Array, Array, Mask]
 """Pixels of both dates, and where both are valid."""
 _MIN_WINDOWS = 8  # per block
-ROWS_KEPT = 3
-"""Number of rows of windows whose border sums are kept. If a run is interrupted after the first block of a row was predicted but
-not written, the resumed run starts in the row above, which requires the sums of the row above that."""
 
 
 @dataclass(frozen=True)
@@ -53,35 +50,6 @@ class Block:
     valid: Mask
 
 
-class BorderSums(Protocol):
-    """Storage of the border sums of blocks."""
-
-    def put(self, row: int, number: int, below: Float32, right: Float32) -> None:
-        """Store the sums of the rows (n, width) below a block and of the columns (height, n) to the right of it.
-
-        Sums of `ROWS_KEPT` rows above the block or more may be removed.
-        """
-
-    def get(self, row: int, number: int) -> tuple[Float32, Float32]:
-        """Return the sums below a block and to the right of it."""
-
-
-class BorderSumsInMemory:
-    """Border sums in memory, for images that fit into memory themselves."""
-
-    def __init__(self) -> None:
-        self._sums: dict[tuple[int, int], tuple[Float32, Float32]] = {}
-
-    def put(self, row: int, number: int, below: Float32, right: Float32) -> None:
-        """Store the sums below a block and to the right of it."""
-        self._sums[row, number] = below, right
-        self._sums.pop((row - ROWS_KEPT, number), None)
-
-    def get(self, row: int, number: int) -> tuple[Float32, Float32]:
-        """Return the sums below a block and to the right of it."""
-        return self._sums[row, number]
-
-
 class WindowGrid:
     """Windows and blocks of a scene.
 
@@ -89,32 +57,42 @@ class WindowGrid:
         model: Its strides determine where windows may start.
         height: Height of the scene in pixels.
         width: Width of the scene.
-        tile: Side of a window.
-        overlap: Pixels that neighboring windows share.
+        tile: Side of a window; by default `WINDOW_SIDE`, or the fixed input size of the model.
+        overlap: Pixels that neighboring windows share; a quarter of `tile` by default.
         batch_size: Number of windows predicted at once. All blocks but the last one of a row hold whole batches.
 
     Attributes:
+        tile: Side of a window.
+        overlap: Pixels that neighboring windows share.
         rows: Pixels of each row of windows.
         columns: Pixels of each column of windows.
         blocks: Columns of windows of each block of a row.
 
     Raises:
         ConfigError: The overlap does not match the tile, or the model has a fixed input size other than the tile.
-        InputError: The scene is smaller than the fixed input size of the model.
+        InputError: The scene is smaller than the smallest or the fixed input size of the model.
     """
 
-    def __init__(self, model: ChangeDetector, height: int, width: int, tile: int, overlap: int, batch_size: int) -> None:
-        multiple = math.lcm(model.pad_multiple, max(model.backbone.out_strides))
-        if model.fixed_input_size is not None:
-            multiple = 1  # so that the last window is not smaller than the others
-            if tile != model.fixed_input_size:
-                raise ConfigError(
-                    f"{model.config.name} accepts images of one size: use tile={model.fixed_input_size}, got {tile}"
-                )
-            if min(height, width) < tile:
-                raise InputError(f"{model.config.name} needs images of at least {tile}x{tile} pixels, got {width}x{height}")
+    def __init__(
+        self,
+        model: ChangeDetector,
+        height: int,
+        width: int,
+        tile: int | None = None,
+        overlap: int | None = None,
+        batch_size: int = WINDOW_BATCH,
+    ) -> None:
+        multiple, smallest, side = math.lcm(model.pad_multiple, max(model.backbone.out_strides)), MIN_SIZE, model.fixed_input_size
+        tile = tile or side or WINDOW_SIDE
+        if side is not None:
+            multiple, smallest = 1, side  # so that the last window is not smaller than the others
+            if tile != side:
+                raise ConfigError(f"{model.config.name} accepts images of one size: use tile={side}, got {tile}")
+        if min(height, width) < smallest:
+            raise InputError(f"{model.config.name} needs images of at least {smallest}x{smallest} pixels, got {width}x{height}")
+        self.tile, self.overlap = tile, tile // 4 if overlap is None else overlap
         self.batch_size = batch_size
-        self.rows, self.columns = (window_spans(length, tile, overlap, multiple) for length in (height, width))
+        self.rows, self.columns = (window_spans(length, tile, self.overlap, multiple) for length in (height, width))
         self.row_weights, self.column_weights = blending_weights(self.rows), blending_weights(self.columns)
         size = -(-_MIN_WINDOWS // batch_size) * batch_size
         self.blocks = [range(first, min(first + size, len(self.columns))) for first in range(0, len(self.columns), size)]
@@ -123,6 +101,10 @@ class WindowGrid:
     def order(self) -> list[tuple[int, int]]:
         """All blocks as (row, number), from top to bottom and left to right."""
         return list(product(range(len(self.rows)), range(len(self.blocks))))
+
+    def rows_of(self, rows: Collection[int]) -> set[int]:
+        """Return rows and those above them whose windows reach into them."""
+        return {above for row in rows for above in range(row + 1) if self.rows[above].stop > self.rows[row].start}
 
     def covered(self, row: int, number: int) -> Window:
         """Return the pixels that the windows of a block cover."""
@@ -140,9 +122,8 @@ def predict_blocks(
     before: Source,
     after: Source,
     grid: WindowGrid,
-    sums: BorderSums,
     augment: str = "none",
-    start: int = 0,
+    missing: Collection[tuple[int, int]] | None = None,
 ) -> Iterator[Block]:
     """Predict a scene and yield its blocks in order; the next block is read while one is predicted.
 
@@ -151,32 +132,33 @@ def predict_blocks(
         before: First date.
         after: Second date, on the same grid.
         grid: Windows and blocks.
-        sums: Storage of the border sums; those of a block are stored before it is yielded.
         augment: Test-time augmentation, see `cdzoo.inference.tta`.
-        start: Number of blocks to skip, whose border sums are in `sums`.
+        missing: Blocks as (row, number) to yield; all of them by default. They have the same values as in a whole run, for which
+            the rows of windows that reach into theirs are predicted too.
     """
-    order = grid.order[start:]
-    if not order:
-        return
+    wanted = set(grid.order if missing is None else missing)
+    rows = grid.rows_of({row for row, _ in wanted})
+    order = [block for block in grid.order if block[0] in rows]
+    below: dict[tuple[int, int], Float32] = {}
+    right = np.zeros((0, 0), np.float32)
     with ThreadPoolExecutor(1) as reader:
-        pending = reader.submit(_read, before, after, grid.covered(*order[0]))
+        pending = [reader.submit(_read, before, after, grid.covered(*block)) for block in order[:1]]
         for index, (row, number) in enumerate(order):
-            pixels = pending.result()
-            if index + 1 < len(order):
-                pending = reader.submit(_read, before, after, grid.covered(*order[index + 1]))
+            pixels = pending.pop().result()
+            pending.extend(reader.submit(_read, before, after, grid.covered(*block)) for block in order[index + 1 : index + 2])
             total = np.zeros(pixels[2].shape, np.float32)
             if number > 0:
-                right = sums.get(row, number - 1)[1]
                 total[:, : right.shape[1]] = right
             _add_predictions(model, pixels, grid, row, number, total, augment)
             window = grid.completed(row, number)
             own = total[:, : window.width]
-            if row > 0:
-                below = sums.get(row - 1, number)[0]
-                own[: len(below)] += below
-            sums.put(row, number, own[window.height :].copy(), total[:, window.width :].copy())
-            valid = pixels[2][: window.height, : window.width]
-            yield Block(row, number, window, own[: window.height].clip(0, 1), valid)
+            above = below.pop((row - 1, number), None)
+            if above is not None:
+                own[: len(above)] += above
+            below[row, number], right = own[window.height :].copy(), total[:, window.width :].copy()
+            if (row, number) in wanted:
+                valid = pixels[2][: window.height, : window.width]
+                yield Block(row, number, window, own[: window.height].clip(0, 1), valid)
 
 
 def _completed(spans: list[range], first: int, following: int) -> range:
@@ -206,8 +188,7 @@ def _add_predictions(
             for image in (x1, x2):
                 windows = np.stack([_fill_invalid(image[:, slices[i]], valid[:, slices[i]], model) for i in batch])
                 pair.append(torch.from_numpy(windows).permute(0, 3, 1, 2).to(device))
-            with torch.inference_mode():
-                predicted = probability(model, pair[0], pair[1], augment).cpu().numpy()
+            predicted = probability_array(model, pair[0], pair[1], augment)
             for i, values in zip(batch, predicted, strict=True):
                 weight = grid.row_weights[row][:, None] * grid.column_weights[i][None]
                 total[:, slices[i]] += weight * values

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import default_collate
 
+from cdzoo.data.loader import load_samples
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
+from cdzoo.errors import InputError
 from cdzoo.metrics import Confusion
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import normalize_images
 from cdzoo.protocol import Protocol
 from cdzoo.tiling import sliding_windows
+from cdzoo.weights.state import check_finite
 
 _BATCHES_IN_MEMORY = 4
 
@@ -66,20 +70,29 @@ def evaluate(
 
     Returns:
         Accumulator of the task (`ChangeCounts` for binary change detection); `summary()` pools all processes.
+
+    Raises:
+        WeightsError: The weights are not finite.
+        InputError: A probability is NaN.
     """
     device = torch.device(device)
+    check_finite(model.config.name, model.state_dict())
     task = model.task
     counter = task.create_counter(protocol.threshold, device)
     own = range(rank, len(samples), world)
-    dataset: Any = samples  # DataLoader accepts any sequence
-    loader = DataLoader(dataset, batch_size=None, sampler=own, num_workers=workers, collate_fn=as_sample)
-    with evaluating(model):
+    loader = load_samples(samples, workers, as_sample, batch_size=None, sampler=own)
+    with evaluating(model), closing(loader):
         for batch in _equal_sizes(zip(own, loader, strict=True), batch_size):
             indices, collated = zip(*batch, strict=True)
             images, target, names = default_collate(list(collated))
             target = {key: value.to(device) for key, value in target.items()}
             with torch.autocast(device.type, precision, enabled=precision is not None):
                 probabilities = predict_windows(model, [image.to(device) for image in images], protocol, batch_size)
+            unknown = probabilities.isnan().flatten(1).any(1).tolist()
+            if any(unknown):
+                raise InputError(
+                    f"{names[unknown.index(True)]}: the model predicts NaN; check its weights and the values of the images"
+                )
             confusions = task.update(counter, probabilities, target)
             if on_sample is not None:
                 for score in map(SampleScore, indices, names, confusions):

@@ -12,21 +12,21 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
+from cdzoo.constants import WINDOW_BATCH
 from cdzoo.errors import InputError
-from cdzoo.inference.blocks import BorderSumsInMemory, WindowGrid, predict_blocks
+from cdzoo.inference.blocks import WindowGrid, predict_blocks
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array, ArraySource
-from cdzoo.inference.tta import check_mode, probability
+from cdzoo.inference.tta import check_mode
+from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import image_format
+from cdzoo.io.values import values_mismatch
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import ImageLike, load_pixels
 
-_MAX_WHOLE = 2048
-_TILE = 1024
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -75,8 +75,10 @@ def predict_pair(
     value_range: tuple[float, float] | None = None,
     augment: str = "none",
     tile: int | None = None,
+    overlap: int | None = None,
+    batch_size: int = WINDOW_BATCH,
 ) -> ChangeMap:
-    """Predict the change between two co-registered images.
+    """Predict the change between two co-registered images, in windows as `predict_scene` does.
 
     Args:
         model: Model, used in evaluation mode on its device, after which its mode is restored. Or a name as for `create_model`,
@@ -88,13 +90,15 @@ def predict_pair(
         value_range: Values of files that map to 0 and 1; required for files of more than 8 bits.
         augment: Test-time augmentation: `"none"`, `"flips"` (mean over four flips), `"swap"` (mean over both orders of the dates)
             or `"all"` (mean over both).
-        tile: Side of blended windows in which the images are predicted, to limit memory. By default, images of up to 2048 pixels
-            per side are predicted whole, larger ones in windows of 1024, and a model with a fixed input size in windows of that
-            size.
+        tile: Side of the blended windows in which the images are predicted; by default 512, or the fixed input size of the model.
+            Images that are not larger are predicted whole.
+        overlap: Overlap of neighboring windows in pixels, at most half of `tile`; a quarter of it by default.
+        batch_size: Number of windows predicted at once.
 
     Raises:
         ConfigError: The model, the augmentation or the tile cannot be used.
-        InputError: An image cannot be read or does not match the model, the sizes differ, or `threshold` is out of range.
+        InputError: An image cannot be read or does not match the model, the sizes differ, `threshold` is out of range, or two
+            files lie at other places according to their georeference, or store values of other depths or scales.
         UnknownNameError: There is no model of this name.
         WeightsError: The weights of the named model are not published or cannot be loaded.
     """
@@ -102,6 +106,8 @@ def predict_pair(
     threshold = resolve_threshold(model, threshold)
     check_mode(augment, model.bands)
     labels = (_label(before, "the first image"), _label(after, "the second image"))
+    if isinstance(before, str | Path) and isinstance(after, str | Path):
+        _check_files(before, after)
     x1, x2 = (_load(model, image, date, labels[date], value_range) for date, image in enumerate((before, after)))
     height, width = x1.shape[:2]
     if x1.shape[:2] != x2.shape[:2]:
@@ -109,28 +115,19 @@ def predict_pair(
             f"{labels[1]}: {x2.shape[1]}x{x2.shape[0]} pixels, but {labels[0]} has {width}x{height}; expected the same size "
             "(cut or resample one of them)"
         )
-    side = model.fixed_input_size
-    if tile is None and (max(height, width) > _MAX_WHOLE or (side is not None and (height, width) != (side, side))):
-        tile = side or _TILE
+    grid = WindowGrid(model, height, width, tile, overlap, batch_size)
+    found = np.empty((height, width), np.float32)
     with evaluating(model):
-        found = _whole(model, x1, x2, augment) if tile is None else _in_windows(model, x1, x2, augment, tile)
+        for block in predict_blocks(model, ArraySource(x1), ArraySource(x2), grid, augment):
+            found[block.window.slices] = block.probability
     return ChangeMap(model.task.predict(found, threshold), found, _to_uint8(x1), _to_uint8(x2))
 
 
-def _whole(model: ChangeDetector, before: Array, after: Array, augment: str) -> npt.NDArray[np.float32]:
-    device = next(model.parameters()).device
-    x1, x2 = (torch.from_numpy(image).permute(2, 0, 1)[None].to(device) for image in (before, after))
-    with torch.inference_mode():
-        return probability(model, x1, x2, augment)[0].cpu().numpy()
-
-
-def _in_windows(model: ChangeDetector, before: Array, after: Array, augment: str, tile: int) -> npt.NDArray[np.float32]:
-    height, width = before.shape[:2]
-    found = np.empty((height, width), np.float32)
-    grid = WindowGrid(model, height, width, tile, tile // 4, batch_size=1)
-    for block in predict_blocks(model, ArraySource(before), ArraySource(after), grid, BorderSumsInMemory(), augment):
-        found[block.window.slices] = block.probability
-    return found
+def _check_files(before: str | Path, after: str | Path) -> None:
+    if problem := georeference_mismatch(before, after) or values_mismatch(before, after):
+        raise InputError(
+            f"{problem}; predict_scene, or an output .tif, resamples to one grid and takes a range of values per date"
+        )
 
 
 def _load(

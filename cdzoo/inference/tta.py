@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cdzoo.errors import ConfigError
+from cdzoo.errors import ConfigError, InputError
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.preprocess import normalize_images
 from cdzoo.names import suggest
@@ -39,7 +41,8 @@ def probability(model: ChangeDetector, before: Tensor, after: Tensor, mode: str 
         after: Second date.
         mode: `"none"`; `"flips"`: mean over four flips; `"swap"`: mean over both orders of the dates; `"all"`: mean over both.
     """
-    pair = normalize_images(model.config, before, after)
+    dtype = _float_type(model)
+    pair = tuple(image.to(dtype) for image in normalize_images(model.config, before, after))
     flips = _FLIPS if mode in ("flips", "all") else _FLIPS[:1]
     orders = (pair, pair[::-1]) if mode in ("swap", "all") else (pair,)
     total = torch.zeros(before.shape[0], *before.shape[-2:], device=before.device)
@@ -47,3 +50,32 @@ def probability(model: ChangeDetector, before: Tensor, after: Tensor, mode: str 
         for x1, x2 in orders:
             total += model.probabilities(model(x1.flip(axes), x2.flip(axes))).flip(axes)
     return total / (len(flips) * len(orders))
+
+
+def probability_array(model: ChangeDetector, before: Tensor, after: Tensor, mode: str = "none") -> npt.NDArray[np.float32]:
+    """Return `probability` as an array, computed without gradients.
+
+    Raises:
+        InputError: A probability is NaN.
+    """
+    with torch.inference_mode():
+        found: npt.NDArray[np.float32] = probability(model, before, after, mode).cpu().numpy()
+    if np.isnan(found).any():
+        raise InputError(
+            f"{model.config.name}: the model predicts NaN; check its weights, and convert a model in half precision to float32 "
+            "or bfloat16"
+        )
+    return found
+
+
+def _float_type(model: ChangeDetector) -> torch.dtype:
+    """Return the type of the parameters, in which a model computes.
+
+    Raises:
+        ConfigError: The parameters have several types, or one in which models cannot compute.
+    """
+    found = {parameter.dtype for parameter in model.parameters()}
+    if len(found) > 1 or not found <= {torch.float32, torch.float16, torch.bfloat16, torch.float64}:
+        names = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in found))
+        raise ConfigError(f"{model.config.name} has parameters of dtype {names}; convert it with model.float()")
+    return next(iter(found), torch.float32)

@@ -55,21 +55,32 @@ def check_new_folder(path: PathLike, hint: str = "remove it, or choose another f
     return Path(path)
 
 
+def beside(file: Path, ending: str) -> Path:
+    """Return the path of the hidden file or folder `.NAME.ENDING` next to a file; of a long name, its beginning and its hash."""
+    name = file.name
+    if len(name) > 60:  # a name has at most 255 bytes, and a character up to 4
+        name = f"{name[:40]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}"
+    return file.with_name(f".{name}.{ending}")
+
+
 def temporary_path(file: Path) -> Path:
     """Return the path under which this process writes a file before it is renamed."""
-    return file.with_name(f".{file.stem[:40]}.{os.getpid()}.part{file.suffix}")
+    return beside(file, f"{os.getpid()}.part{file.suffix}")
 
 
 @contextmanager
 def replace_atomically(path: PathLike) -> Iterator[Path]:
     """Yield a temporary path that is renamed to `path` when the block succeeds and removed when it raises.
 
-    The temporary file has the same folder and the same suffix, from which image writers infer the format.
+    The temporary file has the same folder and the same suffix, from which image writers infer the format. It is on disk before it
+    is renamed, so that a power failure leaves the old file or the whole new one.
     """
     final = Path(path)
     temporary = temporary_path(final)
     try:
         yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)

@@ -48,11 +48,16 @@ class Grid:
 
     def coordinates(self, pixels: Points) -> Points:
         """Return the coordinates (n, 2) of columns and rows (n, 2), counted from the upper left corner of the raster."""
-        return np.column_stack(self.transform * tuple(pixels.T))
+        return _moved(pixels, self.transform)
 
     def pixels(self, coordinates: Points) -> Points:
         """Return the columns and rows (n, 2) of coordinates (n, 2)."""
-        return np.column_stack(~self.transform * tuple(coordinates.T))
+        return _moved(coordinates, ~self.transform)
+
+
+def _moved(points: Points, transform: Any) -> Points:
+    matrix = np.array(transform[:6]).reshape(2, 3)
+    return points @ matrix[:, :2].T + matrix[:, 2]
 
 
 def grid_of(path: PathLike, source: Any) -> Grid:
@@ -80,8 +85,95 @@ def move(points: Points, crs: Any, target: Any) -> Points:
     if crs == target or crs is None or target is None:
         return points
     rasterio = require_rasterio("comparing coordinates")
-    with reading(f"{crs} and {target}", "no conversion between these coordinate systems"):
+    with reading(f"{_name(crs)} and {_name(target)}", "no conversion between these coordinate systems", "resample one of them"):
         return np.column_stack(rasterio.warp.transform(crs, target, *points.T))
+
+
+def describe(grid: Grid) -> str:
+    """Return what places a grid, as text."""
+    if grid.crs is None:
+        return "coordinates without a coordinate reference system" if grid.is_placed else "no coordinates"
+    return f"the coordinate reference system {_name(grid.crs)}"
+
+
+def is_same(one: Grid, other: Grid) -> bool:
+    """Return whether the pixels of two grids are the same, to a thousandth."""
+    if one.crs != other.crs or (one.height, one.width) != (other.height, other.width) or one.is_placed != other.is_placed:
+        return False
+    corners = _CORNERS * one.size
+    return bool(np.abs(one.pixels(other.coordinates(corners)) - corners).max() < 1e-3)
+
+
+def full_turns(path: PathLike, own: Grid, grid: Grid) -> float:
+    """Return the degrees, a multiple of 360, to add to the longitudes of a file so that it overlaps a grid; 0 for other systems.
+
+    Raises:
+        InputError: The file does not overlap the grid, there is no conversion between their systems, or both go around the Earth
+            from different meridians.
+    """
+    degrees = [crs is not None and crs.is_geographic for crs in (own.crs, grid.crs)]
+    try:
+        shares = {turn: _shared(own, grid, turn) for turn in ((0, -360, 360) if any(degrees) else (0,))}
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    best = max(shares, key=lambda turn: shares[turn])
+    if not shares[best]:
+        hint = "pass two images of the same place"
+        if own.crs is not None and own.crs.is_projected and _same_longitudes(own, grid):
+            hint = (
+                "both lie at the 180th meridian, on different sides of the system; bring them to one system without a seam there"
+            )
+        raise InputError(f"{path}: does not overlap the first image: {_extent(own)} and {_extent(grid)}; {hint}")
+    if all(degrees) and sum(share > 0.05 for share in shares.values()) > 1:
+        raise InputError(
+            f"{path}: its longitudes and those of the first image start at different meridians ({_extent(own)} and "
+            f"{_extent(grid)}); cut both at the 180th meridian, or bring them to one range with gdalwarp -te"
+        )
+    return float(best) if all(degrees) else 0.0
+
+
+def wrapped_system(grid: Grid) -> Any:
+    """Return the system of a grid; for longitudes beyond 180 degrees, which GDAL takes for others, one centered at the grid."""
+    west, east = grid.coordinates(_CORNERS * grid.size)[:, 0].min(), grid.coordinates(_CORNERS * grid.size)[:, 0].max()
+    if not grid.crs.is_geographic or (west >= -180 and east <= 180):
+        return grid.crs
+    text = grid.crs.to_proj4()
+    center = f" +lon_wrap={(west + east) / 2:.9g}"
+    return type(grid.crs).from_string(text + center) if text.startswith("+proj=longlat") else grid.crs
+
+
+def _same_longitudes(own: Grid, grid: Grid) -> bool:
+    """Return whether the centers of two grids of projected systems are closer than a degree in longitude and latitude."""
+    system = require_rasterio("comparing coordinates").crs.CRS.from_epsg(4326)
+    try:
+        one, other = (move(each.coordinates(each.size[None] / 2), each.crs, system)[0] for each in (own, grid))
+    except InputError:
+        return False
+    x, y = one - other
+    return bool(abs((x + 180) % 360 - 180) < 1 and abs(y) < 1)
+
+
+def _shared(own: Grid, grid: Grid, turn: float) -> float:
+    """Return the largest share of a mesh of points over one of two grids that lie in the other one."""
+    mesh = np.stack(np.meshgrid(*2 * [np.linspace(0, 1, 65)]), -1).reshape(-1, 2)
+    shares = []
+    for one, other, sign in ((own, grid, 1), (grid, own, -1)):
+        points = move(one.coordinates(mesh * one.size), one.crs, other.crs)
+        points[:, 0] += sign * turn if other.crs is not None and other.crs.is_geographic else 0
+        pixels = other.pixels(points)
+        shares.append(float(((pixels > 1e-3) & (pixels < other.size - 1e-3)).all(1).mean()))
+    return max(shares)
+
+
+def _extent(grid: Grid) -> str:
+    points = grid.coordinates(_CORNERS * grid.size)
+    bounds = ", ".join(f"{value:.8g}" for value in (*points.min(0), *points.max(0)))
+    return f"[{bounds}]" + (f" in {_name(grid.crs)}" if grid.crs else "")
+
+
+def _name(crs: Any) -> str:
+    text = str(crs)
+    return text if len(text) < 20 else text.split('"')[1] if '"' in text else text[:60]
 
 
 def georeference_mismatch(first: PathLike, other: PathLike) -> str | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from cdzoo.errors import InputError
-from cdzoo.io.files import PathLike, output_path, temporary_path
+from cdzoo.io.files import PathLike, beside, output_path, temporary_path
 
 
 def check_outputs(outputs: Mapping[str, PathLike | None], inputs: Iterable[PathLike] = ()) -> None:
@@ -23,51 +23,65 @@ def check_outputs(outputs: Mapping[str, PathLike | None], inputs: Iterable[PathL
     Raises:
         InputError: An output is an input, another output or a folder, or cannot be written in its folder.
     """
-    taken = {_identity(path): f"the input {path}" for path in inputs}
+    taken = {file_identity(path): f"the input {path}" for path in inputs}
     for option, path in outputs.items():
         if path is None:
             continue
-        _check_writable(option, output_path(path, option))
-        other = taken.setdefault(_identity(path), f"the output of {option}")
-        if other != f"the output of {option}":
-            raise InputError(f"{option} {path}: is {other} as well; choose another file")
+        file = output_path(path, option)
+        _check_writable(option, file)
+        for name in (file, lock_file(file)):
+            other = taken.setdefault(file_identity(name), f"the output of {option}")
+            if other != f"the output of {option}":
+                raise InputError(f"{option} {name}: is {other} as well; choose another file")
 
 
-@contextmanager
-def exclusive(path: PathLike) -> Iterator[None]:
-    """Hold the lock of an output file or the folder of a run, next to which or in which the lock file is.
-
-    The operating system releases the lock of a process that ends, however it ends.
-
-    Raises:
-        InputError: Another process holds the lock.
-    """
-    output = Path(path)
-    file = output / ".lock" if output.is_dir() else output.with_name(f".{output.name}.lock")
-    lock = FileLock(file, timeout=0)
-    busy = f"{output}: another run writes here; wait until it ends, or choose another output"
-    try:
-        lock.acquire()
-    except Timeout:
-        raise InputError(busy) from None
-    except OSError as error:
-        raise InputError(f"{output}: cannot be written ({error.strerror})") from error
-    try:
-        if not file.exists():  # removed by a run that ended between the opening of the file and its lock
-            raise InputError(busy)
-        yield
-    finally:
-        file.unlink(missing_ok=True)
-        lock.release()
-
-
-def _identity(path: PathLike) -> tuple[int, int] | str:
+def file_identity(path: PathLike) -> tuple[int, int] | str:
     """Return what two paths of one file share, also through links; for a new file, its resolved path."""
     try:
         found = os.stat(path)
     except OSError:
         return os.path.normcase(os.path.realpath(path))
+    except ValueError:  # a NUL, which no file has
+        return os.fspath(path)
     return found.st_dev, found.st_ino
+
+
+def lock_file(path: PathLike) -> Path:
+    """Return the lock file of an output file, next to it, or of the folder of a run, in it."""
+    output = Path(path)
+    return output / ".lock" if output.is_dir() else beside(output, "lock")
+
+
+@contextmanager
+def exclusive(path: PathLike) -> Iterator[None]:
+    """Hold the lock of an output file or the folder of a run, see `lock_file`.
+
+    A thread that holds the lock may take it again. The system releases the lock of a process that ends, however it ends. File
+    systems without locks are not protected.
+
+    Raises:
+        InputError: Another process holds the lock.
+    """
+    file = lock_file(os.path.realpath(path))
+    lock = FileLock(file, timeout=0, is_singleton=True)
+    busy = f"{path}: another run writes here; wait until it ends, or choose another output"
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(busy) from None
+    except NotImplementedError:
+        yield
+        return
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        if not file.exists():  # removed by a run that ended between the opening of the file and its lock
+            raise InputError(busy)
+        yield
+    finally:
+        if lock.lock_counter == 1:
+            file.unlink(missing_ok=True)
+        lock.release()
 
 
 def _check_writable(option: str, file: Path) -> None:

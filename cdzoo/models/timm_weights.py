@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cdzoo.backbones.timm import PREFIX, TimmBackbone
-from cdzoo.weights.state import check_state, shapes
+from cdzoo.weights.state import check_state
 
 _SOURCE = "EfficientNet-PyTorch"
 _TOP = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
@@ -56,7 +56,7 @@ def timm_encoder_weights(name: str, given: Mapping[str, Tensor]) -> dict[str, Te
     """
     bare = name.removeprefix(PREFIX)
     backbone = TimmBackbone(bare)
-    encoder = shapes(backbone.model.state_dict())
+    encoder = backbone.model.state_dict()
     if given.keys() == encoder.keys():
         check_state("the checkpoint", given, encoder, name)
         return {f"model.{key}": value for key, value in given.items()}
@@ -64,7 +64,7 @@ def timm_encoder_weights(name: str, given: Mapping[str, Tensor]) -> dict[str, Te
 
     with torch.device("meta"):
         network = timm.create_model(bare)
-    expected = shapes(network.state_dict())
+    expected = network.state_dict()
     source = "the checkpoint"
     if "_conv_stem.weight" in given:
         source, official = f"{source} of {_SOURCE}", efficientnet_keys(expected)
@@ -74,7 +74,7 @@ def timm_encoder_weights(name: str, given: Mapping[str, Tensor]) -> dict[str, Te
     layers = (classifier,) if isinstance(classifier, str) else classifier
     ends = tuple(f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias"))
     body = {key: value for key, value in given.items() if key not in ends}
-    check_state(source, body, {key: shape for key, shape in expected.items() if key not in ends}, name)
+    check_state(source, body, {key: value for key, value in expected.items() if key not in ends}, name)
     if encoder.keys() <= body.keys():
         return {f"model.{key}": body[key] for key in encoder}
     # Some encoders (ConvNeXt, ViT) have other names than the classifier they are a part of; timm renames when it loads.

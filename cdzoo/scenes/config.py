@@ -6,10 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cdzoo.constants import WINDOW_BATCH
 from cdzoo.errors import ConfigError
 from cdzoo.validation import config_dataclass
 
 _NotNegative = Annotated[float, Field(ge=0)]
+_Band = Annotated[int, Field(ge=1)]
 
 
 @config_dataclass
@@ -17,36 +19,47 @@ class SceneCfg:
     """Settings of `predict_scene`.
 
     Attributes:
-        tile: Side of a window in pixels.
+        tile: Side of a window in pixels; by default 512, or the fixed input size of the model.
         overlap: Overlap of neighboring windows in pixels, at most half of `tile`; a quarter of it by default.
         batch_size: Number of windows predicted at once.
         threshold: Minimum probability for a pixel to count as changed; by default that of the published weights of the model, or
             0.5.
         augment: Test-time augmentation: mean over four flips (`flips`), over both orders of the dates (`swap`) or both (`all`).
-        value_range: Values of the rasters that map to 0 and 1; rasters of more than 8 bits require this or `percentiles`.
+        value_range: Values of the rasters that map to 0 and 1, in the numbers that the files store; rasters of more than 8 bits
+            require this or `percentiles`.
+        value_range_after: Values of the second date that map to 0 and 1; by default `value_range`, which is refused if the dates
+            differ in depth, or in the scale and offset that their files state.
         percentiles: Percentiles of each band of each raster that map to 0 and 1.
+        bands: Bands of the rasters that the model receives, counted from 1; by default all but an alpha band.
+        bands_after: Bands of the second date; by default `bands`.
+        alpha: Whether a band that a file calls alpha marks the pixels with data (true), or is a band like others, such as near
+            infrared (false). By default it marks them, and a note says so.
         probability: Type of the probability map: `uint8`, in steps of 1/200, or `float32`.
         progress: Show a progress bar.
     """
 
-    tile: Annotated[int, Field(ge=64)] = 512
+    tile: Annotated[int, Field(ge=64)] | None = None
     overlap: Annotated[int, Field(ge=0)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] = 4
+    batch_size: Annotated[int, Field(ge=1)] = WINDOW_BATCH
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     augment: Literal["none", "flips", "swap", "all"] = "none"
     value_range: tuple[float, float] | None = None
+    value_range_after: tuple[float, float] | None = None
     percentiles: tuple[float, float] | None = None
+    bands: tuple[_Band, ...] | None = None
+    bands_after: tuple[_Band, ...] | None = None
+    alpha: bool | None = None
     probability: Literal["uint8", "float32"] = "uint8"
     progress: bool = True
 
     def __post_init__(self) -> None:
         """Validate the fields."""
-        if self.overlap is None:
-            object.__setattr__(self, "overlap", self.tile // 4)
-        if self.value_range is not None and self.percentiles is not None:
-            raise ConfigError("pass value_range or percentiles, not both")
-        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
-            raise ConfigError(f"value_range must be (min, max) with min < max, got {self.value_range}")
+        for name in ("value_range", "value_range_after"):
+            values = getattr(self, name)
+            if values is not None and self.percentiles is not None:
+                raise ConfigError(f"pass {name} or percentiles, not both")
+            if values is not None and not values[0] < values[1]:
+                raise ConfigError(f"{name} must be (min, max) with min < max, got {values}")
         if self.percentiles is not None and not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
             raise ConfigError(f"percentiles must be two ascending numbers from 0 to 100, got {self.percentiles}")
 

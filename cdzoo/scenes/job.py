@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor
 
 from cdzoo._version import __version__
+from cdzoo.errors import printable
+from cdzoo.inference.blocks import WindowGrid
+from cdzoo.io.files import file_sha256
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.config import SceneCfg
+from cdzoo.scenes.inputs import input_hashes
 from cdzoo.scenes.raster import RasterSource
+
+_VERSIONED = {"cdzoo", "torch", "torchvision", "timm"}  # packages whose code changes with their version only
 
 
 @dataclass(frozen=True)
@@ -23,14 +33,16 @@ class SceneJob:
 
     Attributes:
         tags: Metadata of the maps, without local paths.
-        files: Absolute path, size in bytes and modification time in nanoseconds of both dates.
+        files: Name and sha256 of the files of both dates.
+        model: Hash of the config, the parts and the code of the model that are not in the package.
         settings: Settings.
         threshold: Minimum probability for a pixel to count as changed.
         with_probability: Whether the probability is stored.
     """
 
     tags: dict[str, str]
-    files: tuple[tuple[str, int, int], ...]
+    files: tuple[list[tuple[str, str]], ...]
+    model: str
     settings: SceneCfg
     threshold: float
     with_probability: bool
@@ -42,9 +54,19 @@ class SceneJob:
             del data["settings"][name]
         return json.dumps(data, indent=2, sort_keys=True) + "\n"
 
+    def sha256(self, products: Mapping[str, Any]) -> str:
+        """Return the sha256 of the job and of the settings of what is made from the map."""
+        return hashlib.sha256((self.to_json() + json.dumps(products, sort_keys=True)).encode()).hexdigest()
+
 
 def scene_job(
-    model: ChangeDetector, before: RasterSource, after: RasterSource, cfg: SceneCfg, threshold: float, with_probability: bool
+    model: ChangeDetector,
+    before: RasterSource,
+    after: RasterSource,
+    grid: WindowGrid,
+    cfg: SceneCfg,
+    threshold: float,
+    with_probability: bool,
 ) -> SceneJob:
     """Return the job of predicting the change between two rasters; the other arguments are those of `SceneJob`."""
     tags = {
@@ -52,7 +74,7 @@ def scene_job(
         "model": model.config.name,
         "weights_sha256": state_hash(model.state_dict()),
         "threshold": f"{threshold:g}",
-        "tile": f"{cfg.tile}, overlap {cfg.overlap}",
+        "tile": f"{grid.tile}, overlap {grid.overlap}",
         "augment": cfg.augment,
         "before": Path(before.path).name,
         "after": Path(after.path).name,
@@ -61,15 +83,33 @@ def scene_job(
     }
     if model.pretrained_cfg is not None:
         tags["weights"] = model.pretrained_cfg.name
-    files = [(path.resolve(), path.stat()) for path in (Path(before.path), Path(after.path))]
-    identities = tuple((str(path), stat.st_size, stat.st_mtime_ns) for path, stat in files)
-    return SceneJob(tags, identities, cfg, threshold, with_probability)
+    tags = {name: printable(value) for name, value in tags.items()}
+    files = (input_hashes(before.path), input_hashes(after.path))
+    return SceneJob(tags, files, _model_hash(model), cfg, threshold, with_probability)
 
 
 def state_hash(state: Mapping[str, Tensor]) -> str:
-    """Return the sha256 of the names and values of a state dict."""
+    """Return the sha256 of the names, types and values of a state dict."""
     digest = hashlib.sha256()
     for name, value in sorted(state.items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _model_hash(model: ChangeDetector) -> str:
+    """Return the sha256 of what a model computes with its weights: its config, its modules, and the code of foreign ones."""
+    sources = {
+        file
+        for kind in {type(module) for module in model.modules()}
+        if kind.__module__.partition(".")[0] not in _VERSIONED and (file := _source(kind)) is not None
+    }
+    text = f"{model.config} {model} {sorted(file_sha256(file) for file in sources)}"
+    return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()  # addresses of functions
+
+
+def _source(kind: type) -> str | None:
+    try:
+        return inspect.getsourcefile(kind)
+    except (TypeError, OSError):  # defined in a shell or a built-in module
+        return None

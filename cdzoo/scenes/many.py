@@ -10,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from cdzoo.errors import CdzooError, InputError, require
+from cdzoo.io.inputs import existing_file
+from cdzoo.io.outputs import file_identity
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.predict import predict_scene
 
 COLUMNS = ("before", "after", "output", "probability", "polygons", "report")
@@ -46,6 +49,7 @@ class Outcome:
         seconds: Wall time.
         changed: Number of changed pixels.
         pixels: Number of pixels with data in both dates.
+        finished: Whether it was predicted before, with equal inputs and settings; pixels are not counted then.
     """
 
     output: str
@@ -53,49 +57,83 @@ class Outcome:
     seconds: float = 0.0
     changed: int = 0
     pixels: int = 0
+    finished: bool = False
 
 
-def read_manifest(path: str | Path) -> list[Scene]:
+def read_manifest(path: str | Path) -> tuple[list[Scene], list[str]]:
     """Read a list of scenes: a CSV file with the columns `before`, `after`, `output`, and optionally the other `COLUMNS`.
 
     Relative paths are relative to the folder of the file.
 
+    Returns:
+        The scenes, and the problems of the lines that cannot be predicted: a value or an image is missing, there are more values
+        than columns, or an output is an image of the list or already an output. A problem names the file and the line.
+
     Raises:
-        InputError: The file cannot be read, has other columns, lacks a value, names an output twice, or names an image that does
-            not exist; the message names the line.
+        InputError: The file cannot be read, has other columns, or has no line that can be predicted.
     """
     file = Path(path)
+    scenes: list[Scene] = []
+    problems: list[str] = []
+    lines = _lines(file)
+    taken = {file_identity(file): "the list itself"}
+    for number, line in lines:
+        for name in ("before", "after"):
+            taken |= {file_identity(one): f"an image of line {number}" for one in input_files(line.get(name, ""))}
+    for number, line in lines:
+        problem = _problem(line)
+        outputs = {name: line[name] for name in COLUMNS[2:] if name in line}
+        for name, value in outputs.items() if not problem else ():
+            other = taken.setdefault(file_identity(value), f"an output of line {number}, {name}")
+            if other != f"an output of line {number}, {name}":
+                problem = f"{value} is {other.partition(',')[0]} as well; choose another file"
+                break
+        if problem:
+            problems.append(f"{file}, line {number}: {problem}")
+        else:
+            scenes.append(Scene(**line))
+    if not scenes:
+        raise InputError("; ".join(problems[:3]) if problems else f"{file}: the list has no scenes")
+    return scenes, problems
+
+
+def _lines(file: Path) -> list[tuple[int, dict[str, str]]]:
+    """Return the number and the values by column of the lines of a list; values beyond the last column are those of ''."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as opened:
-            reader = csv.DictReader(opened)
-            lines, names = list(reader), reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: cannot be read as a list of scenes ({error})") from error
+            reader = csv.DictReader(opened, restkey="")
+            lines, names = [(reader.line_num, line) for line in reader], [name.strip() for name in reader.fieldnames or []]
+    except (OSError, ValueError, csv.Error) as error:
+        hint = "; save it as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
+        raise InputError(f"{file}: cannot be read as a list of scenes ({error}){hint}") from error
     if missing := [name for name in REQUIRED if name not in names]:
         raise InputError(f"{file}: missing column(s) {', '.join(missing)}; found {', '.join(names) or 'none'}")
-    if unknown := [name for name in names if name not in COLUMNS]:
+    if unknown := [name or "without a name" for name in names if name not in COLUMNS]:
         raise InputError(f"{file}: unknown column(s) {', '.join(unknown)}; supported columns: {', '.join(COLUMNS)}")
-    scenes: list[Scene] = []
-    seen: dict[str, int] = {}
-    for number, line in enumerate(lines, 2):
-        values = {name: str(file.parent / value.strip()) for name, value in line.items() if value and value.strip()}
-        if lacking := [name for name in REQUIRED if name not in values]:
-            raise InputError(f"{file}, line {number}: no value for {', '.join(lacking)}")
-        for name in ("before", "after"):
-            if not Path(values[name]).is_file():
-                raise InputError(f"{file}, line {number}: {values[name]}: no such file")
-        for name in COLUMNS[2:]:
-            if name in values and seen.setdefault(values[name], number) != number:
-                raise InputError(f"{file}, line {number}: {values[name]} is already an output of line {seen[values[name]]}")
-        scenes.append(Scene(**values))
-    if not scenes:
-        raise InputError(f"{file}: the list has no scenes")
-    return scenes
+    if len(set(names)) < len(names):
+        raise InputError(f"{file}: a column occurs twice: {', '.join(names)}")
+    found = []
+    for number, line in lines:
+        beyond = line.pop("", None)
+        values = {name.strip(): str(file.parent / value.strip()) for name, value in line.items() if value and value.strip()}
+        found.append((number, values | ({"": ", ".join(beyond)} if beyond else {})))
+    return found
 
 
-def unfinished(scenes: Iterable[Scene]) -> list[Scene]:
-    """Return the scenes with missing outputs. Outputs are written atomically, so those that exist are complete."""
-    return [scene for scene in scenes if not all(file.is_file() for file in scene.outputs)]
+def _problem(line: dict[str, str]) -> str:
+    """Return why a line cannot be predicted; empty if it can."""
+    if "" in line:
+        return f"more values than columns ({line['']}); put a name with a comma in quotes"
+    if lacking := [name for name in REQUIRED if name not in line]:
+        return f"no value for {', '.join(lacking)}"
+    if broken := [name for name, value in line.items() if "\0" in value]:
+        return f"the value for {', '.join(broken)} contains a NUL"
+    for name in ("before", "after"):
+        try:
+            existing_file(line[name])
+        except InputError as error:
+            return str(error)
+    return ""
 
 
 def predict_scenes(
@@ -177,17 +215,23 @@ class Worker:
         return dataclasses.asdict(self.predict(Scene(**row)))
 
     def predict(self, scene: Scene) -> Outcome:
-        """Predict a scene, up to `MAX_TRIES` times after errors other than invalid input, such as those of a file system."""
+        """Predict a scene unless it is finished; no error of a scene ends the list.
+
+        There are up to `MAX_TRIES` tries after errors that may pass, such as those of a file system.
+        """
         error = ""
         for _ in range(MAX_TRIES):
             try:
                 for file in scene.outputs:
                     file.parent.mkdir(parents=True, exist_ok=True)
-                result = predict_scene(self.model, cfg=self.cfg, polygon_cfg=self.polygon_cfg, **dataclasses.asdict(scene))
+                options: dict[str, Any] = {**dataclasses.asdict(scene), "skip_finished": True}
+                result = predict_scene(self.model, cfg=self.cfg, polygon_cfg=self.polygon_cfg, **options)
             except CdzooError as reason:
                 return Outcome(scene.output, str(reason))
-            except (OSError, RuntimeError) as reason:
+            except Exception as reason:
                 error = f"{type(reason).__name__}: {reason}"
+                if not isinstance(reason, OSError | RuntimeError):
+                    break
             else:
-                return Outcome(scene.output, "", result.seconds, result.changed, result.pixels)
+                return Outcome(scene.output, "", result.seconds, result.changed, result.pixels, result.finished)
         return Outcome(scene.output, error)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdzoo.errors import require
-from cdzoo.io.files import output_path
+from cdzoo.errors import CdzooError, InputError, require
+from cdzoo.io.files import PathLike, output_path
+from cdzoo.io.outputs import check_outputs, exclusive
 
-PathLike = str | Path
 RASTERS = (".tif", ".tiff")
 PAGES = (".html", ".htm")
 POLYGONS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".parquet": "Parquet"}
@@ -17,38 +19,85 @@ POLYGONS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".parquet": "Parquet"}
 
 @dataclass(frozen=True)
 class Outputs:
-    """Output files of a scene.
+    """Output files of a scene; None for those that are not requested.
 
     Attributes:
         mask: GeoTIFF of the change map.
-        probability: GeoTIFF of the probability; None if it is not needed.
-        polygons: File of the changed areas; None if it is not requested.
-        report: HTML page; None if it is not requested.
-        keep_probability: Whether the probability is requested; otherwise it is removed after polygons and report are written.
+        probability: GeoTIFF of the probability.
+        polygons: File of the changed areas.
+        report: HTML page.
     """
 
     mask: Path
-    probability: Path | None
-    polygons: Path | None
-    report: Path | None
-    keep_probability: bool
+    probability: Path | None = None
+    polygons: Path | None = None
+    report: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """Files that are written."""
+        return [file for file in (self.mask, self.probability, self.polygons, self.report) if file is not None]
+
+    @property
+    def needs_probability(self) -> bool:
+        """Whether the probability is written, or polygons or a report that contain it."""
+        return len(self.files) > 1
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the locks of all files, see `exclusive`."""
+        with ExitStack() as stack:
+            for file in self.files:
+                stack.enter_context(exclusive(file))
+            yield
 
 
-def check_outputs(mask: PathLike, probability: PathLike | None, polygons: PathLike | None, report: PathLike | None) -> Outputs:
+def scene_outputs(
+    mask: PathLike,
+    probability: PathLike | None = None,
+    polygons: PathLike | None = None,
+    report: PathLike | None = None,
+    inputs: Iterable[PathLike] = (),
+) -> Outputs:
     """Return the output files of a scene.
 
+    Args:
+        mask: GeoTIFF of the change map; this and the others as for `predict_scene`.
+        probability: GeoTIFF of the probability.
+        polygons: File of the changed areas.
+        report: HTML page.
+        inputs: Files that are read.
+
     Raises:
-        InputError: A file has another suffix than its format, or its folder does not exist.
+        InputError: A file has another suffix than its format, is an input or another output, or cannot be written.
         MissingDependencyError: geopandas, or pyarrow for Parquet, is not installed.
     """
     target = output_path(mask, suffixes=RASTERS, purpose="the map of a scene is a GeoTIFF")
-    vector: Path | None = None
+    raster = vector = page = None
+    if probability is not None:
+        raster = output_path(probability, suffixes=RASTERS, purpose="the probability of a scene is a GeoTIFF")
     if polygons is not None:
         vector = output_path(polygons, suffixes=tuple(POLYGONS), purpose="the format of polygons follows from the suffix")
         for module in ("geopandas", "pyarrow") if vector.suffix.lower() == ".parquet" else ("geopandas",):
             require(module, "geo", f"{vector}: writing polygons")
-    page = None if report is None else output_path(report, suffixes=PAGES, purpose="a report is an HTML page")
-    raster = target.with_name(f".{target.stem}.probability.tif") if vector or page else None
-    if probability is not None:
-        raster = output_path(probability, suffixes=RASTERS, purpose="the probability of a scene is a GeoTIFF")
-    return Outputs(target, raster, vector, page, keep_probability=probability is not None)
+    if report is not None:
+        page = output_path(report, suffixes=PAGES, purpose="a report is an HTML page")
+    check_outputs({"output": target, "probability": raster, "polygons": vector, "report": page}, inputs)
+    outputs = Outputs(target, raster, vector, page)
+    for file in outputs.files:
+        try:
+            str(file).encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{file}: the path is not UTF-8, which GDAL requires; choose another one") from error
+    return outputs
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Convert errors of the libraries that write a file to `InputError`."""
+    try:
+        yield
+    except CdzooError:
+        raise
+    except Exception as error:
+        raise InputError(f"{path}: cannot be written ({error or type(error).__name__})") from error

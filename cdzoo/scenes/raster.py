@@ -2,62 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array, Mask
-from cdzoo.io.rasters import require_rasterio
+from cdzoo.io.georeference import Grid, describe, full_turns, grid_of, is_same, wrapped_system
+from cdzoo.io.rasters import is_color, open_raster, reading, require_rasterio, valid_pixels
+from cdzoo.io.values import stored_values
+from cdzoo.scenes.config import SceneCfg
 from cdzoo.tiling import Window
 
 _SAMPLE = 1024  # longest side of the overview from which percentiles are computed
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Location and size of a raster.
-
-    Attributes:
-        crs: Coordinate reference system; None for images without coordinates.
-        transform: Map from pixels to coordinates (affine.Affine).
-        height: Height in pixels.
-        width: Width in pixels.
-    """
-
-    crs: Any
-    transform: Any
-    height: int
-    width: int
+_FEW = 16  # side of the sample of pixels that is compared with a range of values
 
 
 class RasterSource(AbstractContextManager["RasterSource"]):
-    """`Source` of a raster that GDAL reads.
+    """`Source` of a raster of one of `io.rasters.FORMATS`.
 
     Args:
         path: Path of the file.
-        bands: Expected number of bands; None for any. An alpha band is not counted, it marks valid pixels.
+        bands: Expected number of bands; None for any.
         grid: Grid of the pixels; by default that of the file.
-        value_range: Values that map to 0 and 1, for all bands.
+        value_range: Stored values that map to 0 and 1, for all bands.
         percentiles: Percentiles of each band that map to 0 and 1, computed from an overview of the file.
         band_names: Names of the expected bands, for the error message.
+        indexes: Bands to read, from 1; by default all but an alpha band.
+        alpha: Whether a band that the file calls alpha marks the valid pixels (True) or is a band like others (False). By default
+            it marks them, with a warning.
 
     Attributes:
         grid: Grid of the pixels.
         height: Height in pixels.
         width: Width in pixels.
-        bands: Number of bands, without alpha.
+        bands: Number of bands.
+        indexes: Bands that are read, from 1.
         path: Path of the file.
         dtype: Type of the values in the file.
+        storage: Type of the values, and scale and offset that the file states for them, as text.
         scaling: Values of each band that map to 0 and 1; None for 8-bit rasters, which are not scaled.
 
     Raises:
-        InputError: The file cannot be read, has another number of bands, does not overlap the grid, has no coordinate reference
-            system although the grid has one (or the reverse), or has more than 8 bits without `value_range` or `percentiles`.
+        InputError: The file cannot be read, has another number of bands or not those of `indexes`, does not overlap the grid, has
+            coordinates although the grid has none (or the reverse), is placed by control points or RPCs alone, or has more than
+            8 bits without `value_range` or `percentiles`.
         MissingDependencyError: rasterio is not installed.
     """
 
@@ -69,26 +63,26 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         value_range: tuple[float, float] | None = None,
         percentiles: tuple[float, float] | None = None,
         band_names: Sequence[str] = (),
+        indexes: Sequence[int] | None = None,
+        alpha: bool | None = None,
     ) -> None:
-        rasterio = require_rasterio("predicting scenes")
         with ExitStack() as stack:
-            try:
-                file = stack.enter_context(rasterio.open(path))
-            except rasterio.errors.RasterioIOError as error:
-                raise InputError(f"{path}: cannot be read as a raster ({error})") from error
-            alpha = [i for i, meaning in enumerate(file.colorinterp, 1) if meaning.name == "alpha"]
-            self.indexes = [i for i in range(1, file.count + 1) if i not in alpha]
+            file = stack.enter_context(open_raster(path, "predicting scenes"))
+            own = grid_of(path, file)
+            self.path, self.grid = path, grid or own
+            self.indexes = _selected(path, file, indexes, alpha)
             if bands is not None and len(self.indexes) != bands:
                 names = f" ({', '.join(band_names)})" if len(band_names) == bands else ""
                 raise InputError(
-                    f"{path}: the raster has {len(self.indexes)} band(s), expected {bands}{names}; select them, or build the "
-                    f"model with in_chans={len(self.indexes)}"
+                    f"{path}: the raster has {len(self.indexes)} band(s), expected {bands}{names}; select them, for example with "
+                    f"--bands '{[*range(1, bands + 1)]}', or build the model with in_chans={len(self.indexes)}"
                 )
-            own = Grid(file.crs, file.transform, file.height, file.width)
-            self.grid = grid or own
-            self._data = file if _same(own, self.grid) else stack.enter_context(self._warped(rasterio, path, file, own))
+            self.dtype, self.storage = file.dtypes[0], stored_values(file, self.indexes)
+            if set(self.indexes) & set(_alpha_bands(file)) or (alpha is False and _alpha_bands(file)):
+                file = stack.enter_context(_without_alpha(path, file))
+            self._data = file if is_same(own, self.grid) else stack.enter_context(self._warped(file, own))
             self.height, self.width, self.bands = self.grid.height, self.grid.width, len(self.indexes)
-            self.path, self.dtype = path, file.dtypes[self.indexes[0] - 1]
+            self._clips = percentiles is not None
             self.scaling = self._scaling(value_range, percentiles)
             self._stack = stack.pop_all()
 
@@ -99,22 +93,13 @@ class RasterSource(AbstractContextManager["RasterSource"]):
     def read(self, window: Window) -> tuple[Array, Mask]:
         """Return the pixels of a window (height, width, bands), and where they are valid.
 
-        Pixels are scaled to [0, 1] unless `scaling` is None. NaN, nodata, transparent and uncovered pixels are invalid.
+        Pixels are scaled unless `scaling` is None; those without data are 0 then. NaN, nodata, transparent and uncovered pixels
+        are invalid.
 
         Raises:
             InputError: The window cannot be read.
         """
-        from rasterio.errors import RasterioIOError
-
-        try:
-            pixels = self._data.read(self.indexes, window=window.slices).transpose(1, 2, 0)
-            valid = self._data.dataset_mask(window=window.slices) > 0
-        except RasterioIOError as error:
-            rows = f"rows {window.y} to {window.y + window.height}"
-            raise InputError(f"{self.path}: {rows} cannot be read ({error}); check that the file is complete") from error
-        if pixels.dtype.kind == "f":
-            valid &= np.isfinite(pixels).all(-1)
-        return self._scaled(pixels), valid
+        return self._read(f"rows {window.y} to {window.y + window.height}", window=window.slices)
 
     @property
     def values(self) -> str:
@@ -125,68 +110,96 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         return ranges[0] if len(set(ranges)) == 1 else ", ".join(ranges)
 
     def overview(self, shape: tuple[int, int]) -> Array:
-        """Return the whole raster (h, w, bands) at a lower resolution, scaled as by `read`."""
-        return self._scaled(self._data.read(self.indexes, out_shape=(self.bands, *shape)).transpose(1, 2, 0))
+        """Return the whole raster (h, w, bands) at a lower resolution, scaled as by `read` and cut to [0, 1]."""
+        pixels = self._read("the overview", out_shape=shape)[0]
+        return pixels if self.scaling is None else pixels.clip(0, 1)
 
-    def _scaled(self, pixels: Array) -> Array:
-        if pixels.dtype.kind == "f":
-            pixels = np.where(np.isfinite(pixels).all(-1, keepdims=True), pixels, 0)
+    def check_range(self) -> None:
+        """Check that values of the raster lie in the range that maps to [0, 1].
+
+        Raises:
+            InputError: None of a sample of the pixels does.
+        """
         if self.scaling is None:
-            return pixels
+            return
         low, high = self.scaling
-        return ((pixels.astype(np.float32) - low) / (high - low)).clip(0, 1)
+        pixels, valid = self._read("a sample", raw=True, out_shape=(min(_FEW, self.height), min(_FEW, self.width)))
+        found = pixels[valid]
+        if len(found) and not ((found >= low) & (found <= high)).any():
+            raise InputError(
+                f"{self.path}: {self.storage} from {found.min():g} to {found.max():g} in a sample of the scene, none of them in "
+                f"the range of values {self.values}; pass the (min, max) of the numbers that the file stores"
+            )
 
-    def _warped(self, rasterio: Any, path: str | Path, file: Any, own: Grid) -> Any:
+    def _read(self, part: str, raw: bool = False, **options: Any) -> tuple[Array, Mask]:
+        """Return pixels (h, w, bands), scaled unless `raw`, and where they are valid."""
+        if "out_shape" in options:
+            options["out_shape"] = (self.bands, *options["out_shape"])
+        with reading(self.path, f"{part} cannot be read"):
+            valid = valid_pixels(self._data, self.indexes, **options)
+            pixels = self._data.read(self.indexes, **options).transpose(1, 2, 0)
+        if pixels.dtype.kind == "f":
+            valid &= np.isfinite(pixels).all(-1)
+        if raw or self.scaling is None:
+            return pixels, valid
+        low, high = self.scaling
+        scaled = (np.where(valid[..., None], pixels, low).astype(np.float32) - low) / (high - low)
+        return scaled.clip(0, 1) if self._clips else scaled, valid
+
+    def _warped(self, file: Any, own: Grid) -> Any:
         """Return the file resampled to the grid."""
-        if (own.crs is None) != (self.grid.crs is None):
-            has, other = ("no", "one") if own.crs is None else ("a", "none")
+        if own.is_placed != self.grid.is_placed or (own.crs is None) != (self.grid.crs is None):
             raise InputError(
-                f"{path}: the file has {has} coordinate reference system, but the first image has {other}; assign it with "
-                "gdal_edit.py -a_srs EPSG:CODE FILE"
+                f"{self.path}: has {describe(own)}, but the first image has {describe(self.grid)}; assign what is missing with "
+                "gdal_edit.py -a_srs EPSG:CODE -a_ullr LEFT TOP RIGHT BOTTOM FILE, or remove a world file that is wrong"
             )
-        if own.crs is None:
+        if not own.is_placed:
             raise InputError(
-                f"{path}: {own.width}x{own.height} pixels, but the first image has {self.grid.width}x{self.grid.height}, and "
-                "neither has a coordinate reference system by which to align them; cut or resample one of them"
+                f"{self.path}: {own.width}x{own.height} pixels, but the first image has {self.grid.width}x{self.grid.height}, "
+                "and neither has coordinates by which to align them; cut or resample one of them"
             )
-        bounds = rasterio.warp.transform_bounds(own.crs, self.grid.crs, *file.bounds)
-        target = rasterio.transform.array_bounds(self.grid.height, self.grid.width, self.grid.transform)
-        if bounds[0] >= target[2] or bounds[2] <= target[0] or bounds[1] >= target[3] or bounds[3] <= target[1]:
-            raise InputError(
-                f"{path}: does not overlap the first image: bounds {_format(bounds)} and {_format(target)} in {self.grid.crs}; "
-                "pass two images of the same place"
+        turn, at = full_turns(self.path, own, self.grid), own.transform
+        rasterio = require_rasterio("predicting scenes")
+        same = own.crs == self.grid.crs
+        with reading(self.path, "cannot be resampled to the grid of the first image"):
+            return rasterio.vrt.WarpedVRT(
+                file,
+                src_transform=rasterio.Affine(at.a, at.b, at.c + turn, at.d, at.e, at.f),
+                # One system needs no conversion, which some systems do not have.
+                src_crs="EPSG:3857" if same else own.crs if turn else wrapped_system(own),
+                crs="EPSG:3857" if same else self.grid.crs,
+                transform=self.grid.transform,
+                height=self.grid.height,
+                width=self.grid.width,
+                resampling=rasterio.enums.Resampling.bilinear,
+                # Marks pixels that the file does not cover, if no nodata value does.
+                add_alpha=file.nodata is None and not _alpha_bands(file),
+                # Bilinear interpolation must not mix numbers such as -9999 with data.
+                UNIFIED_SRC_NODATA="YES" if is_color(self.dtype, file.nodata) else "NO",
             )
-        return rasterio.vrt.WarpedVRT(
-            file,
-            **vars(self.grid),
-            resampling=rasterio.enums.Resampling.bilinear,
-            # Marks pixels that the file does not cover, if no nodata value does.
-            add_alpha=file.nodata is None and len(self.indexes) == file.count,
-        )
 
     def _scaling(
         self, value_range: tuple[float, float] | None, percentiles: tuple[float, float] | None
     ) -> tuple[Array, Array] | None:
         if percentiles is not None:
             return self._percentiles(*percentiles)
-        if value_range is not None:
-            low, high = (np.full(self.bands, value, np.float32) for value in value_range)
-            return low, high
-        if self.dtype != "uint8":
+        if value_range is None:
+            if self.dtype == "uint8":
+                return None
             raise InputError(
                 f"{self.path}: {self.dtype} values; pass the (min, max) that map to [0, 1], for example --value-range "
                 "'[0, 4095]', or percentiles of the scene: --percentiles '[2, 98]'"
             )
-        return None
+        low, high = value_range
+        return np.full(self.bands, low, np.float32), np.full(self.bands, high, np.float32)
 
     def _percentiles(self, lower: float, upper: float) -> tuple[Array, Array]:
         factor = max(1, -(-max(self.height, self.width) // _SAMPLE))
         shape = (-(-self.height // factor), -(-self.width // factor))
-        pixels = self._data.read(self.indexes, out_shape=(self.bands, *shape)).astype(np.float32)
-        valid = (self._data.dataset_mask(out_shape=shape) > 0) & np.isfinite(pixels).all(0)
+        pixels, valid = self._read("the overview", raw=True, out_shape=shape)
         if not valid.any():
             raise InputError(f"{self.path}: the raster has no valid pixel")
-        low, high = np.percentile(pixels[:, valid], [lower, upper], axis=1).astype(np.float32)
+        low, high = np.percentile(pixels[valid].astype(np.float32), [lower, upper], axis=0).astype(np.float32)
         if (high <= low).any():
             raise InputError(
                 f"{self.path}: the percentiles {lower:g} and {upper:g} of a band are equal; pass value_range instead"
@@ -194,11 +207,77 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         return low, high
 
 
-def _same(one: Grid, other: Grid) -> bool:
-    if (one.height, one.width) != (other.height, other.width):
-        return False
-    return one.crs == other.crs and (one.crs is None or one.transform.almost_equals(other.transform, 1e-9))
+@contextmanager
+def opened_dates(
+    before: str | Path, after: str | Path, bands: Sequence[int], band_names: Sequence[str], cfg: SceneCfg
+) -> Iterator[tuple[RasterSource, RasterSource]]:
+    """Open both dates of a scene on the grid of the first one.
+
+    Args:
+        before: First date.
+        after: Second date.
+        bands: Number of bands that the model expects of each.
+        band_names: Their names, for error messages.
+        cfg: Settings.
+
+    Raises:
+        InputError: As for `RasterSource`; or the stored values of the dates differ in depth, scale or offset, so that one range
+            of values does not fit both; or none of the values of a date lies in its range.
+    """
+    options: dict[str, Any] = {"percentiles": cfg.percentiles, "band_names": band_names, "alpha": cfg.alpha}
+    with RasterSource(before, bands[0], None, cfg.value_range, indexes=cfg.bands, **options) as first:
+        values, indexes = cfg.value_range_after or cfg.value_range, cfg.bands_after or cfg.bands
+        with RasterSource(after, bands[1], first.grid, values, indexes=indexes, **options) as second:
+            if cfg.percentiles is None and cfg.value_range_after is None:
+                _check_one_scale(first, second, cfg.value_range)
+            first.check_range()
+            second.check_range()
+            yield first, second
 
 
-def _format(bounds: Sequence[float]) -> str:
-    return "[" + ", ".join(f"{value:.6g}" for value in bounds) + "]"
+def _check_one_scale(before: RasterSource, after: RasterSource, value_range: tuple[float, float] | None) -> None:
+    if before.storage != after.storage:
+        first, second = (f"'{list(value_range)}'" if value_range else "'[MIN, MAX]'", "'[MIN, MAX]'")
+        raise InputError(
+            f"{after.path}: {after.storage}, but {before.path} has {before.storage}, so one range of values does not fit both; "
+            f"pass the range of each in the numbers that it stores: --value-range {first} --value-range-after {second}"
+        )
+    if "scale" in before.storage and value_range is not None:
+        warnings.warn(
+            f"{before.path}, {after.path}: {before.storage}; the range of values counts stored numbers, before scale and offset",
+            stacklevel=4,
+        )
+
+
+def _alpha_bands(file: Any) -> list[int]:
+    return [index for index, meaning in enumerate(file.colorinterp, 1) if meaning.name == "alpha"]
+
+
+def _selected(path: str | Path, file: Any, indexes: Sequence[int] | None, alpha: bool | None) -> list[int]:
+    """Return the bands to read."""
+    marks = _alpha_bands(file)
+    if indexes is not None:
+        if wrong := [index for index in indexes if not 1 <= index <= file.count]:
+            raise InputError(f"{path}: no band {wrong[0]}; the raster has the bands 1 to {file.count}")
+        if alpha and set(indexes) & set(marks):
+            raise InputError(f"{path}: band {marks[0]} is alpha, and cannot be read as a band as well")
+        marks = [] if set(indexes) & set(marks) else marks
+    if marks and alpha is None:
+        warnings.warn(
+            f"{path}: band {marks[0]} is taken as alpha, as the file says: pixels where it is 0 have no data; pass --alpha false "
+            "if it is a band like others, such as near infrared",
+            stacklevel=4,
+        )
+    if indexes is not None:
+        return list(indexes)
+    return [index for index in range(1, file.count + 1) if alpha is False or index not in marks]
+
+
+def _without_alpha(path: str | Path, file: Any) -> Any:
+    """Return a raster in which no band is alpha."""
+    rasterio = require_rasterio("predicting scenes")
+    with TemporaryDirectory(prefix="cdzoo_") as folder, reading(path, "its bands cannot be read"):
+        plain = Path(folder) / "plain.vrt"
+        rasterio.shutil.copy(file, plain, driver="VRT")
+        plain.write_text(plain.read_text().replace("<ColorInterp>Alpha</ColorInterp>", ""))
+        return rasterio.open(plain)

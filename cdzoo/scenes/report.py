@@ -1,12 +1,14 @@
 """Report of a scene: an HTML page with both dates, the change map, the distribution of its probability, and the largest changes.
 
-The page is a single file with embedded images and no external links.
+The page is a single file with embedded images and no external links. Its policy allows its own style and script only.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
-from collections.abc import Sequence
+import re
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -15,34 +17,35 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cdzoo.io.files import write_text
-from cdzoo.scenes.geotiff import decode_probability, has_data, is_changed
-from cdzoo.scenes.polygons import ChangedArea
+from cdzoo.errors import printable
+from cdzoo.scenes.geotiff import block_maximum, decode_probability, has_data, is_changed
+from cdzoo.scenes.polygons import ChangedAreas
 from cdzoo.scenes.raster import RasterSource
+from cdzoo.tiling import Window
 from cdzoo.visualize import data_uri, overlay, to_rgb
 
 _SIDE = 1400  # longest side of the embedded images, in pixels
 _MAX_AREAS = 25
 _BINS = 20
+_MAX_PIXELS = 1 << 22  # number of pixels read at once
 _PAGE = Path(__file__).with_name("report.html")
 
 
 def write_report(
-    target: Path, before: RasterSource, after: RasterSource, masks: Any, probabilities: Any, areas: Sequence[ChangedArea]
+    target: Path, before: RasterSource, after: RasterSource, masks: Any, probabilities: Any, areas: ChangedAreas
 ) -> None:
     """Write the report of a scene predicted by `predict_scene`.
 
     Args:
-        target: `.html` file.
+        target: HTML file.
         before: First date.
         after: Second date, on the same grid.
         masks: Open change map.
         probabilities: Its open probability map.
         areas: Changed areas, largest first.
     """
-    factor = max(1.0, max(masks.shape) / _SIDE)
-    height, width = max(1, round(masks.height / factor)), max(1, round(masks.width / factor))
-    shown = masks.read(1, out_shape=(height, width))
+    shown = _reduced(masks)
+    height, width = shown.shape
     pixels, changed, histogram = _count(masks, probabilities)
     tags = masks.tags()
     facts = {
@@ -54,26 +57,48 @@ def write_report(
         "changed": f"{changed:,} of {pixels:,} pixels ({changed / pixels:.2%})" if pixels else "no data",
     }
     x1, x2 = (_overview(source, (height, width)) for source in (before, after))
-    rows = [_row(number, area, masks.crs) for number, area in enumerate(areas[:_MAX_AREAS], 1)]
-    text = Template(_PAGE.read_text(encoding="utf-8")).substitute(
-        before_name=html.escape(Path(before.path).name),
-        after_name=html.escape(Path(after.path).name),
+    rows = [_row(areas, index, masks.crs) for index in range(min(len(areas), _MAX_AREAS))]
+    page = _PAGE.read_text(encoding="utf-8").replace("$ratio", f"{width} / {height}")
+    text = Template(page).substitute(
+        style_hash=_policy_hash("style", page),
+        script_hash=_policy_hash("script", page),
+        before_name=_escape(Path(before.path).name),
+        after_name=_escape(Path(after.path).name),
         before=data_uri(Image.fromarray(x1)),
         after=data_uri(Image.fromarray(x2)),
         overlay=data_uri(Image.fromarray(overlay(x2, is_changed(shown).astype(np.uint8)))),
-        ratio=f"{width} / {height}",
-        facts="".join(f"<dt>{name}</dt><dd>{html.escape(value)}</dd>" for name, value in facts.items()),
+        facts="".join(f"<dt>{name}</dt><dd>{_escape(value)}</dd>" for name, value in facts.items()),
         bars=_bars(histogram),
         unit="square meters" if masks.crs else "pixels",
         rows="".join(rows) or "<tr><td colspan='4'>no change was found</td></tr>",
     )
-    write_text(target, text)
+    target.write_text(text, encoding="utf-8")
 
 
-def _row(number: int, area: ChangedArea, crs: Any) -> str:
-    inside = area.geometry.representative_point()
+def _escape(text: str) -> str:
+    return html.escape(printable(text))
+
+
+def _policy_hash(tag: str, page: str) -> str:
+    """Return the hash of the style or script of a page, as its Content-Security-Policy has it."""
+    found = re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+    assert found is not None
+    return "sha256-" + base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
+
+
+def _reduced(masks: Any) -> npt.NDArray[np.uint8]:
+    """Return a change map with at most `_SIDE` pixels per side, where a pixel has the maximum of those that it covers."""
+    factor = max(1, -(-max(masks.shape) // _SIDE))
+    step = factor * max(1, _MAX_PIXELS // (factor * masks.width))
+    windows = (Window(row, 0, min(step, masks.height - row), masks.width) for row in range(0, masks.height, step))
+    return np.concatenate([block_maximum(masks.read(1, window=window.slices), factor) for window in windows])
+
+
+def _row(areas: ChangedAreas, index: int, crs: Any) -> str:
+    inside = areas.geometry[index].representative_point()
     digits = 6 if crs and crs.is_geographic else 1  # about a decimeter
-    cells = (number, f"{area.area:,.0f}", f"{area.mean_probability:.2f}", f"{inside.x:.{digits}f}, {inside.y:.{digits}f}")
+    size, mean = f"{areas.area[index]:,.0f}", f"{areas.mean_probability[index]:.2f}"
+    cells = (index + 1, size, mean, f"{inside.x:.{digits}f}, {inside.y:.{digits}f}")
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
 
 

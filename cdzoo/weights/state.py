@@ -73,15 +73,60 @@ def shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {key: tuple(value.shape) for key, value in state.items()}
 
 
-def check_state(source: str, given: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], target: str) -> None:
-    """Raise unless a state dict has exactly the expected keys and shapes.
+def check_state(source: str, given: Mapping[str, Tensor], expected: Mapping[str, Tensor], target: str) -> None:
+    """Raise unless a state dict has exactly the expected keys and shapes, and values of the expected kind.
 
     Raises:
-        WeightsError: Keys are missing or unexpected, or shapes differ. The message names them.
+        WeightsError: Keys are missing or unexpected, shapes differ, or `check_values` fails. The message names them.
     """
-    report = compare(given, expected)
+    report = compare(given, shapes(expected))
     if not report.complete:
         raise WeightsError(f"{source} does not match '{target}' ({len(expected)} tensors expected): {report}")
+    check_values(source, given, expected)
+
+
+def check_values(source: str, given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raise unless tensors are real numbers where the module has such, integers where it counts, and finite in its precision.
+
+    Args:
+        source: File of the tensors, for the message.
+        given: Tensors; those without a counterpart are not checked.
+        expected: State dict of the module; its values are not used.
+
+    Raises:
+        WeightsError: A tensor is complex, boolean or an integer where the module has real numbers, or the like; has a NaN or an
+            infinity; is too large for the precision of the module; or is a negative variance. The message names it.
+    """
+    for key in [key for key in expected if key in given]:
+        value, wanted = given[key], expected[key].dtype
+        if _kind(value.dtype) != _kind(wanted):
+            raise WeightsError(
+                f"{source}: the tensor '{key}' is {_kind(value.dtype)} ({value.dtype}), expected {_kind(wanted)} ({wanted}); "
+                "save the state dict of the model again, in its own data types"
+            )
+        check_finite(source, {key: value.to(wanted)})
+        if key.endswith("running_var") and not value.is_meta and bool((value < 0).any()):
+            raise WeightsError(f"{source}: the variances in the tensor '{key}' are below 0; use another file of these weights")
+
+
+def check_finite(source: str, state: Mapping[str, Tensor]) -> None:
+    """Raise if a tensor has a NaN or an infinity; tensors on the meta device have no values.
+
+    Raises:
+        WeightsError: The message names the source and the tensor.
+    """
+    for key, value in state.items():
+        if not value.is_meta and not bool(torch.isfinite(value).all()):
+            raise WeightsError(
+                f"{source}: the weights are not finite: NaN or infinity in the tensor '{key}', as a training that diverged "
+                "leaves them; use weights from before that, or train again with a lower learning rate"
+            )
+
+
+def _kind(dtype: torch.dtype) -> str:
+    return (
+        "real" if dtype.is_floating_point else "complex" if dtype.is_complex else "boolean" if dtype is torch.bool else "integer"
+    )
 
 
 def load_weights(
@@ -110,13 +155,15 @@ def load_weights(
         Report of what was loaded.
 
     Raises:
-        WeightsError: The file is damaged or not the expected one, or, if strict, a key does not match; the model is unchanged.
+        WeightsError: The file is damaged or not the expected one, a tensor is not finite or of another kind than the model's, or,
+            if strict, a key does not match; the model is unchanged.
     """
     file = Path(file)
     if sha256 is not None:
         check_sha256(file, sha256)
     state = read_tensors(file)
     initial = model.state_dict()
+    check_values(str(file), state, initial)
     adapted, reinitialized = [], []
     for key in [key for key, value in initial.items() if key in state and state[key].shape != value.shape]:
         if adapt_bands and _is_first_layer(key, state[key], initial[key]):
@@ -138,15 +185,19 @@ def load_weights(
     return report
 
 
-def adapt_first_layer(state: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]], source: str) -> dict[str, Tensor]:
+def adapt_first_layer(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     """Return the weights of an encoder of images of three bands with its first kernel adapted to the expected number of bands.
 
     The kernel is repeated and scaled by the ratio of the bands, as in timm; a warning names it.
+
+    Raises:
+        WeightsError: `check_values` fails.
     """
+    check_values(source, state, expected)
     adapted = {
-        key: _adapt_bands(value.float(), expected[key][1], 1)
+        key: _adapt_bands(value.float(), expected[key].shape[1], 1)
         for key, value in state.items()
-        if value.ndim == 4 == len(expected.get(key, ())) and value.shape[1] == 3 != expected[key][1]
+        if key in expected and value.ndim == 4 == expected[key].ndim and value.shape[1] == 3 != expected[key].shape[1]
     }
     if adapted:
         warnings.warn(f"{source}: adapted to the number of bands: {', '.join(adapted)}", stacklevel=4)
@@ -157,15 +208,16 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     """Read a safetensors file.
 
     Raises:
-        WeightsError: The file is damaged or not a safetensors file.
+        WeightsError: The file is damaged or not a safetensors file, or a tensor has a NaN or an infinity.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        return load_file(file)
-    except (SafetensorError, OSError, ValueError) as error:
+        state = load_file(file)
+    except Exception as error:  # of the library, of PyTorch, or of Python, by what is wrong in the header
         raise WeightsError(f"{file} is not a readable safetensors file: {error}") from error
+    check_finite(str(file), state)
+    return state
 
 
 def write_tensors(file: Path, state: Mapping[str, Tensor], **metadata: str) -> None:
@@ -201,11 +253,12 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Mapping[str, Any]:
             f"{file} was not opened: it is not a checkpoint, or contains objects that execute code when read ({reason}). If you "
             "trust it, load it in the environment that wrote it and save only its state_dict"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # damaged files end in errors of any type in the unpickler
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise WeightsError(f"{file} is not a readable PyTorch checkpoint: {reason}") from error
     if not isinstance(data, Mapping):
         raise WeightsError(f"{file} contains a {type(data).__name__} instead of a dictionary of tensors")
+    _check_dense(file, data)
     return data
 
 
@@ -221,11 +274,24 @@ def unwrap(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
         if found is None:
             break
         inner = inner[found]
-    if not isinstance(inner, Mapping) or not inner or not all(isinstance(value, Tensor) for value in inner.values()):
+    named = isinstance(inner, Mapping) and bool(inner) and all(isinstance(key, str) for key in inner)
+    if not named or not all(isinstance(value, Tensor) for value in inner.values()):
         raise WeightsError(f"not a state dict of tensors, and it contains none under {', '.join(_WRAPPERS)}")
     if all(key.startswith("module.") for key in inner):
         return {key.removeprefix("module."): value for key, value in inner.items()}
     return dict(inner)
+
+
+def _check_dense(file: Path, values: Mapping[Any, Any], depth: int = len(_WRAPPERS)) -> None:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and depth:  # a dictionary may contain itself
+            _check_dense(file, value, depth - 1)
+        elif isinstance(value, Tensor) and (
+            value.layout != torch.strided or value.is_quantized or value.is_nested or value.is_meta
+        ):
+            raise WeightsError(
+                f"{file}: the tensor '{key}' is sparse, quantized, nested or without values; save it as a dense tensor"
+            )
 
 
 def _is_first_layer(key: str, given: Tensor, wanted: Tensor) -> bool:

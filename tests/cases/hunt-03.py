@@ -1,5 +1,5 @@
-"""A crop that lies wholly in pixels that are left out (255) gives a loss that is not a number, in the losses that average over valid
-pixels. Right: a loss of nought, or another finite one, with finite gradients."""
+"""A crop that lies wholly in pixels that are left out (255) gives a loss that is not a number, in the losses that average
+over valid pixels. Right: a loss of nought, or another finite one, with finite gradients."""
 
 import importlib
 import sys

@@ -1,5 +1,5 @@
-"""A user scored a data set whose images are all of different sizes. Samples wait for others of their size to fill a batch, so the whole split
-was kept in memory. Right: the number of samples that are held does not grow with the data set."""
+"""A user scored a data set whose images are all of different sizes. Samples wait for others of their size to fill a batch,
+so the whole split was kept in memory. Right: the number of samples that are held does not grow with the data set."""
 
 import importlib
 import sys

@@ -169,8 +169,7 @@ def test_windows_equal_the_whole_image_if_the_overlap_covers_the_receptive_field
     whole = cdzoo.predict_pair(local_model, before, after)
     windows = cdzoo.predict_pair(local_model, before, after, tile=128)
     assert np.abs(whole.probability - windows.probability).max() < 1e-5 and local_model.training
-    monkeypatch.setattr("cdzoo.inference.predict._MAX_WHOLE", 300)
-    monkeypatch.setattr("cdzoo.inference.predict._TILE", 128)
+    monkeypatch.setattr("cdzoo.inference.blocks.WINDOW_SIDE", 128)
     np.testing.assert_array_equal(cdzoo.predict_pair(local_model, before, after).probability, windows.probability)
 
 

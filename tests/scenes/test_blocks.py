@@ -6,13 +6,8 @@ import torch
 from known_backbones import Convolutions
 
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.inference.blocks import ROWS_KEPT, BorderSumsInMemory, WindowGrid, predict_blocks
+from cdzoo.inference.blocks import WindowGrid, predict_blocks
 from cdzoo.inference.sources import ArraySource
-from cdzoo.scenes import SceneCfg
-from cdzoo.scenes.job import SceneJob
-from cdzoo.scenes.journal import Journal
-
-JOB = SceneJob({}, (), SceneCfg(), 0.5, False)
 
 
 def images(height, width):
@@ -26,7 +21,7 @@ def test_blocks_hold_whole_batches_and_cover_the_scene_once(detector, batch_size
     grid = WindowGrid(model, 100, 1000, tile=64, overlap=32, batch_size=batch_size)
     assert all(len(columns) % batch_size == 0 for columns in grid.blocks[:-1]) and len(grid.blocks) > 1
     assert [i for columns in grid.blocks for i in columns] == list(range(len(grid.columns)))
-    blocks = list(predict_blocks(model, *images(100, 1000), grid, BorderSumsInMemory()))
+    blocks = list(predict_blocks(model, *images(100, 1000), grid))
     assert [(block.row, block.number) for block in blocks] == grid.order
     scene = np.full((100, 1000), np.nan, np.float32)
     for block in blocks:
@@ -38,33 +33,25 @@ def test_blocks_hold_whole_batches_and_cover_the_scene_once(detector, batch_size
 
 @pytest.mark.parametrize("batch_size", [2, 16])  # two blocks a row, one block
 @pytest.mark.parametrize("height", [64, 160, 162, 190])  # 162: three rows of windows share pixels at the end
-def test_resuming_at_any_block_returns_the_same_bits(detector, tmp_path, height, batch_size):
-    """Also if the last block was predicted but not yet written when the run was killed."""
+def test_any_blocks_predicted_alone_have_the_same_bits(detector, height, batch_size):
+    """As after an interruption, or where stored blocks are damaged."""
     torch.manual_seed(1)
     model = detector(Convolutions())
     pair, grid = images(height, 420), WindowGrid(model, height, 420, tile=64, overlap=32, batch_size=batch_size)
-    expected = list(predict_blocks(model, *pair, grid, BorderSumsInMemory()))
-    for stop in range(1, len(grid.order) + 1):
-        for unwritten in (0, 1):
-            journal = Journal(tmp_path / f"{stop}_{unwritten}.tif", JOB)
-            run = predict_blocks(model, *pair, grid, journal)
-            for block in [next(run) for _ in range(stop)][: stop - unwritten]:
-                journal.write(block.row, block.number, mask=block.probability)
-            run.close()
-            stored = Journal(tmp_path / f"{stop}_{unwritten}.tif", JOB).count(grid.order)
-            assert stored == stop - unwritten
-            resumed = list(predict_blocks(model, *pair, grid, journal, start=stored))
-            assert [(block.row, block.number) for block in resumed] == grid.order[stored:]
-            for block, other in zip(resumed, expected[stored:], strict=True):
-                assert np.array_equal(block.probability, other.probability)
+    expected = {(block.row, block.number): block.probability for block in predict_blocks(model, *pair, grid)}
+    order = grid.order
+    choices = [[one] for one in order] + [order[start:] for start in range(len(order))] + [order[::3], []]
+    for missing in choices:
+        found = list(predict_blocks(model, *pair, grid, missing=missing))
+        assert [(block.row, block.number) for block in found] == missing
+        for block in found:
+            assert np.array_equal(block.probability, expected[block.row, block.number])
 
 
-def test_border_sums_of_a_few_rows_are_kept(detector, tmp_path):
-    model, most = detector(Convolutions()), 0
-    grid, journal = WindowGrid(model, 500, 64, tile=64, overlap=16, batch_size=1), Journal(tmp_path / "c.tif", JOB)
-    for _ in predict_blocks(model, *images(500, 64), grid, journal):
-        most = max(most, len(list(journal.folder.glob("sums_*"))))
-    assert most == ROWS_KEPT and len(grid.rows) > 6
+def test_only_rows_that_reach_into_missing_ones_are_predicted(detector):
+    model = detector(Convolutions())
+    grid = WindowGrid(model, 640, 64, tile=64, overlap=16, batch_size=1)
+    assert len(grid.rows) > 10 and grid.rows_of({7}) == {6, 7}
 
 
 def test_blocks_do_not_grow_with_the_scene(detector):
@@ -79,7 +66,7 @@ def test_blocks_do_not_grow_with_the_scene(detector):
         seen = []
         pair = [Watched(source.pixels) for source in images(64, width)]
         grid = WindowGrid(model, 64, width, tile=64, overlap=16, batch_size=4)
-        list(predict_blocks(model, *pair, grid, BorderSumsInMemory()))
+        list(predict_blocks(model, *pair, grid))
         sizes.append(max(seen))
     assert sizes[0] == sizes[1]
 

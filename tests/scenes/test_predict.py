@@ -203,12 +203,12 @@ class TestInputs:
         (tmp_path / "text.tif").write_text("no raster")
         for pair, message in (
             ((first, elsewhere), r"far\.tif: does not overlap the first image"),
-            ((first, bare), r"bare\.tif: the file has no coordinate reference system, but the first image has one"),
-            ((bare, first), r"a\.tif: the file has a coordinate reference system, but the first image has none"),
+            ((first, bare), r"bare\.tif: has no coordinates, but the first image has the coordinate reference system EPSG:32633"),
+            ((bare, first), r"a\.tif: has the coordinate reference system EPSG:32633, but the first image has no coordinates"),
             ((bare, small), r"small\.tif: 410x100 pixels, but the first image has 410x300, and neither"),
             ((first, grey), r"grey\.tif: the raster has 1 band\(s\), expected 3"),
-            ((first, tmp_path / "text.tif"), r"text\.tif: cannot be read as a raster"),
-            ((tmp_path / "none.tif", first), r"none\.tif: cannot be read as a raster"),
+            ((first, tmp_path / "text.tif"), r"text\.tif: .* none of the formats that are read: GTiff"),
+            ((tmp_path / "none.tif", first), r"none\.tif: no such file"),
         ):
             with pytest.raises(InputError, match=message):
                 predict_scene(detector(), *pair, tmp_path / "c.tif", SMALL)

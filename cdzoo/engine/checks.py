@@ -1,0 +1,64 @@
+"""Settings that do not fit the model or the length of a run, found before its first step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from cdzoo.data.sampler import StepSampler
+from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.setup import uses_momentum
+from cdzoo.errors import ConfigError
+from cdzoo.models.detector import ChangeDetector
+
+_LARGEST_START = 0.5
+
+
+def check_settings(cfg: TrainCfg, model: ChangeDetector, sampler: StepSampler) -> list[str]:
+    """Return a note for each setting that has no effect, or hardly any.
+
+    Args:
+        cfg: Settings.
+        model: Model.
+        sampler: Batches of the whole run.
+
+    Raises:
+        ConfigError: A setting cannot be meant.
+    """
+    if cfg.swap_dates and (len(set(model.config.bands)) > 1 or len(model.encoders) > 1):
+        raise ConfigError(
+            f"swap_dates={cfg.swap_dates} needs dates of equal bands that share one encoder, but in_chans={model.config.bands}, "
+            f"siamese={model.config.siamese}: set swap_dates=0"
+        )
+    micro_batch = sampler.batch_size // (sampler.world * sampler.accumulate)
+    if cfg.cutmix and micro_batch < 2:
+        raise ConfigError(f"cutmix={cfg.cutmix} mixes the samples of a micro-batch, which has one only: use a larger batch_size")
+    return [*_idle(cfg), *_too_long(cfg, cfg.epochs * sampler.steps_per_epoch)]
+
+
+def _idle(cfg: TrainCfg) -> Iterator[str]:
+    """Yield a note for each setting that was changed and that another one switches off."""
+    decays = cfg.schedule in ("step", "exponential", "plateau")
+    switches = {
+        "power": (cfg.schedule == "poly", f"schedule={cfg.schedule}"),
+        "lr_decay": (decays, f"schedule={cfg.schedule}"),
+        "lr_decay_epochs": (decays, f"schedule={cfg.schedule}"),
+        "momentum": (uses_momentum(cfg), f"optimizer={cfg.optimizer}"),
+        "decay_all": (cfg.weight_decay > 0, "weight_decay=0"),
+    }
+    defaults = {field.name: field.default for field in dataclasses.fields(cfg)}
+    for name, (used, reason) in switches.items():
+        if not used and getattr(cfg, name) != defaults[name]:
+            yield f"{name}={getattr(cfg, name)} has no effect with {reason}"
+
+
+def _too_long(cfg: TrainCfg, steps: int) -> Iterator[str]:
+    """Yield a note for each setting that counts more steps, epochs or validations than the run has."""
+    if cfg.warmup_steps >= steps:
+        yield f"warmup_steps={cfg.warmup_steps} is longer than the run of {steps} steps: its learning rate never reaches {cfg.lr}"
+    if cfg.ema and (start := cfg.ema**steps) > _LARGEST_START:
+        yield f"ema={cfg.ema} is too slow for a run of {steps} steps: {100 * start:.0f} % of the average are the initial weights"
+    if cfg.schedule == "step" and cfg.lr_decay_epochs >= cfg.epochs:
+        yield f"lr_decay_epochs={cfg.lr_decay_epochs} is not reached in epochs={cfg.epochs}: the learning rate never drops"
+    if cfg.pictures_every > cfg.epochs:
+        yield f"pictures_every={cfg.pictures_every} is not reached in epochs={cfg.epochs}: no picture is drawn"
