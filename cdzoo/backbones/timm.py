@@ -11,7 +11,7 @@ from cdzoo.backbones.features import FeatureBackbone
 from cdzoo.errors import CdzooError, ConfigError, UnknownNameError, WeightsError
 
 PREFIX = "timm/"
-_WINDOWS = (1, 2, 7, 8, 12, 14, 16)
+_WINDOWS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 """Sizes of attention windows, in pixels of the coarsest level, that encoders have."""
 _MULTIPLES: dict[str, int] = {}
 """Multiples that were found, by encoder and arguments."""

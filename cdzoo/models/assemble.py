@@ -62,6 +62,8 @@ def override(config: ModelCfg, options: Mapping[str, Any]) -> tuple[ModelCfg, di
         elif chosen != DEFAULT and not (chosen is None and kind not in OPTIONAL_KINDS):
             current = _component_cfg(kind, chosen, current)
         kwargs = options.get(f"{kind}_kwargs")
+        if not isinstance(kwargs, Mapping | None):
+            raise ConfigError(f"{kind}_kwargs must map names of arguments to values, got {type(kwargs).__name__}")
         if kwargs:
             if current is None or kind in instances:
                 raise ConfigError(f"{kind}_kwargs was passed, but the {kind} is {'an instance' if current else 'None'}")
