@@ -168,13 +168,13 @@ def _backbone_bands(config: ModelCfg, instances: Mapping[str, Any]) -> tuple[int
 
 
 def _build_backbone(config: ModelCfg, given: Any, bands: int) -> Backbone:
-    name, kwargs = config.backbone.name, config.backbone.kwargs
+    name = config.backbone.name
     if isinstance(given, nn.Module):
         return wrap_backbone(given, bands)
     if given is not None:
         return wrap_backbone(_call("backbone", config.backbone, given, {"in_chans": bands}), bands)
     if name.startswith(PREFIX):
-        return TimmBackbone(name.removeprefix(PREFIX), in_chans=bands, **kwargs)
+        return _call("backbone", config.backbone, TimmBackbone, {"name": name.removeprefix(PREFIX), "in_chans": bands})
     if name not in COMPONENTS["backbone"] and (hint := timm_hint(name)):
         raise ConfigError(f"unknown backbone '{name}'. Did you mean backbone=\"{hint}\"?")
     return _call("backbone", config.backbone, COMPONENTS["backbone"].get(name), {"in_chans": bands})
