@@ -29,6 +29,7 @@ WRONG = {
     "complex": (lambda tensor: tensor.to(torch.complex64), "is complex"),
     "bool": (lambda tensor: tensor > 0, "is boolean"),
     "int64": (lambda tensor: tensor.long(), "is integer"),
+    "float8": (lambda tensor: tensor.to(torch.float8_e4m3fn), "is torch.float8"),
     "uint8": (lambda tensor: tensor.to(torch.uint8), "is integer"),
 }
 
