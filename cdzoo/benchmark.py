@@ -72,6 +72,7 @@ class Timing:
         min_s: Minimum.
         quartiles_s: First and third quartile.
         pairs_per_s: Throughput at the median.
+        weights: Name of the weights, or "random weights".
     """
 
     case: Case
@@ -82,6 +83,7 @@ class Timing:
     min_s: float | None = None
     quartiles_s: tuple[float, float] | None = None
     pairs_per_s: float | None = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,8 @@ def _run_group(group: Sequence[Case], rounds: int, warmup: int) -> list[Timing]:
             for _ in range(warmup):
                 _timed(call, case.device)
             weights = sum(p.numel() * p.element_size() for p in model.parameters())
-            results[case] = Timing(case, weights_mb=weights / 1e6, peak_mb=_peak_memory(call, case.device) / 1e6)
+            peak = _peak_memory(call, case.device) / 1e6
+            results[case] = Timing(case, weights_mb=weights / 1e6, peak_mb=peak, weights=str(model.origin or "random weights"))
             ready[case] = call
         except RuntimeError as error:  # out of memory, or not supported by the compiler
             results[case] = Timing(case, error=str(error).strip().split("\n")[0])

@@ -76,7 +76,7 @@ class Backbone(Component):
         if in_chans < 1:
             raise ConfigError(f"in_chans must be at least 1, got {in_chans}")
         self.in_chans = in_chans
-        self.out_channels = tuple(out_channels)
+        self.out_channels = _checked_channels(self, out_channels)
         self.out_strides = tuple(out_strides)
         self.pad_multiple = pad_multiple or max(self.out_strides)
         self.stages_of_levels = tuple(stages)
@@ -171,7 +171,7 @@ class PyramidComponent(Component):
         self.pad_multiple = pad_multiple
         self.in_channels = tuple(in_channels)
         self.in_strides = None if in_strides is None else tuple(in_strides)
-        self.out_channels = self.in_channels if out_channels is None else tuple(out_channels)
+        self.out_channels = self.in_channels if out_channels is None else _checked_channels(self, out_channels)
         self.out_strides = self.in_strides if out_strides is None else tuple(out_strides)
 
 
@@ -243,7 +243,7 @@ class LevelComponent(Component):
     def __init__(self, channels: int, out_channels: int | None = None) -> None:
         super().__init__()
         self.in_channels = channels
-        self.out_channels = channels if out_channels is None else out_channels
+        (self.out_channels,) = _checked_channels(self, [channels if out_channels is None else out_channels])
 
 
 class LevelFusion(LevelComponent):
@@ -287,3 +287,9 @@ class PerLevelFusion(PerLevel, Fusion):
 
 class PerLevelDecoder(PerLevel, Decoder):
     """Decoder of pyramids made of one `LevelDecoder` per level."""
+
+
+def _checked_channels(component: Component, channels: Sequence[int]) -> tuple[int, ...]:
+    if min(channels, default=0) < 1:
+        raise ConfigError(f"{type(component).__name__} needs at least one level, of one channel or more, got {tuple(channels)}")
+    return tuple(channels)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from cdzoo.errors import ConfigError
 from cdzoo.names import suggest
-from cdzoo.validation import config_dataclass
+from cdzoo.validation import MAX_ITEMS, check_values, config_dataclass
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -25,7 +25,11 @@ OPTIONAL_KINDS = ("neck", "decoder")
 INSTANCE = "instance:"
 """Prefix of the name of a component that was passed as an instance; such a config cannot be rebuilt."""
 
-_Positive = Annotated[int, Field(ge=1)]
+_Positive = Annotated[int, Field(ge=1, le=65_536)]
+_Bands = _Positive | Annotated[tuple[_Positive, ...], Field(max_length=MAX_ITEMS)]
+Mean = Annotated[float, Field(ge=-1000, le=1000)]
+Std = Annotated[float, Field(ge=1e-6, le=1000)]
+"""Mean and standard deviation of a band of images whose values are about 0 to 1."""
 
 
 @config_dataclass
@@ -41,7 +45,9 @@ class ComponentCfg:
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Convert tuples to lists, so that a config equals its copy read from JSON."""
+        """Validate the arguments, and convert tuples to lists, so that a config equals its copy read from JSON."""
+        for key, value in self.kwargs.items():
+            check_values(f"component '{self.name}': argument '{key}'", value)
         object.__setattr__(self, "kwargs", _as_lists(self.kwargs))
 
     @classmethod
@@ -83,13 +89,13 @@ class ModelCfg:
     head: ComponentCfg
     neck: ComponentCfg | None = None
     decoder: ComponentCfg | None = None
-    in_chans: _Positive | tuple[_Positive, ...] = 3
+    in_chans: _Bands = 3
     num_classes: _Positive = 1
     task: str = "binary"
     class_names: tuple[str, ...] = ()
     siamese: bool = True
-    mean: tuple[float, ...] = IMAGENET_MEAN
-    std: tuple[Annotated[float, Field(gt=0)], ...] = IMAGENET_STD
+    mean: tuple[Mean, ...] = IMAGENET_MEAN
+    std: tuple[Std, ...] = IMAGENET_STD
     description: str = ""
     paper: str = ""
     license: str = "Apache-2.0"
@@ -154,7 +160,7 @@ class ModelCfg:
         """
         try:
             data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # ValueError: no JSON, or a number of thousands of digits
             raise ConfigError(f"the model config is not valid JSON: {error}") from error
         return cls.from_dict(data)
 
@@ -195,13 +201,13 @@ class ModelOptions:
     pretrained: bool | str = False
     checkpoint_path: str | None = None
     cache_dir: str | None = None
-    in_chans: _Positive | tuple[_Positive, ...] | None = None
+    in_chans: _Bands | None = None
     num_classes: _Positive | None = None
     task: str | None = None
     class_names: tuple[str, ...] | None = None
     siamese: bool | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
+    mean: tuple[Mean, ...] | None = None
+    std: tuple[Std, ...] | None = None
     backbone: str | None = None
     neck: str = "default"
     fusion: str | None = None

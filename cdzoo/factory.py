@@ -12,17 +12,19 @@ from typing import Any, TypeVar
 
 from cdzoo.backbones.timm import encoder_statistics
 from cdzoo.config import ModelCfg
-from cdzoo.errors import ConfigError
+from cdzoo.errors import ConfigError, UnknownNameError
 from cdzoo.io.files import file_sha256
-from cdzoo.models.assemble import DEFAULT, OPTIONS, Component
+from cdzoo.models.assemble import DEFAULT, OPTIONS, Component, override
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.pretrained import check_same_components
 from cdzoo.names import Patterns, suggest
-from cdzoo.registry import MODELS
+from cdzoo.registry import MODELS, underlying
 from cdzoo.tasks.base import Task
 from cdzoo.weights.folder import ModelFiles, load_backbone
+from cdzoo.weights.origin import Origin
 from cdzoo.weights.pretrained import PretrainedCfg, get_pretrained, list_pretrained, weights_file
 from cdzoo.weights.source import find_files, parse_name
-from cdzoo.weights.state import check_state, read_checkpoint, unwrap
+from cdzoo.weights.state import check_finite, check_state, read_checkpoint, unwrap
 
 PathLike = str | os.PathLike[str]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -71,9 +73,7 @@ def list_models(filter: Patterns = "*", module: str = "", pretrained: bool = Fal
     """
     names = MODELS.list(filter, exclude_filters, aliases=filter != "*")
     if module:
-        # An alias that changes fields is a functools.partial.
-        functions = {name: getattr(MODELS.get(name), "func", MODELS.get(name)) for name in names}
-        names = [name for name, function in functions.items() if function.__module__.rpartition(".")[2] == module]
+        names = [name for name in names if underlying(MODELS.get(name)).__module__.rpartition(".")[2] == module]
     if pretrained:
         published = {tag.partition(".")[0] for tag in list_pretrained()}
         names = [name for name in names if name in published]
@@ -166,6 +166,7 @@ def create_model(
     if backbone_pretrained:
         options["backbone_kwargs"] = {**(backbone_kwargs or {}), "pretrained": True}
     scheme, _ = parse_name(model_name)
+    weights = "" if scheme else _weights_name(model_name, pretrained)
     sources = {"pretrained": pretrained, "checkpoint_path": checkpoint_path, "backbone_weights": backbone_weights}
     sources["backbone_pretrained"] = backbone_pretrained
     given = [name for name, value in sources.items() if value] + ([f"'{model_name}'"] if scheme or "." in model_name else [])
@@ -173,14 +174,14 @@ def create_model(
         raise ConfigError(f"{' and '.join(given)} each load weights: pass one of them")
     if scheme:
         return ChangeDetector.from_pretrained(model_name, cache_dir=cache_dir, **options)
-    base, _, tag = model_name.partition(".")
-    if pretrained or tag:
-        name = model_name if tag or pretrained is True else f"{base}.{pretrained}"
-        return _create_pretrained(get_pretrained(name), options, cache_dir)
-    model = ChangeDetector.from_config(MODELS.get(base)(), **options)
+    if weights:
+        return _create_pretrained(get_pretrained(weights), options, cache_dir)
+    model = ChangeDetector.from_config(_registered_config(model_name), **options)
     encoder = model.config.backbone
     if backbone_weights is not None:
         load_backbone(model.encoders, encoder.name, backbone_weights)
+    if encoder.kwargs.get("pretrained"):
+        check_finite(f"the weights of {encoder.name}", model.state_dict())
     pretrained_encoder = backbone_weights is not None or encoder.kwargs.get("pretrained")
     if pretrained_encoder and mean is std is None and (statistics := encoder_statistics(encoder.name, model.config.bands)):
         model.config = dataclasses.replace(model.config, mean=statistics[0], std=statistics[1])
@@ -188,6 +189,7 @@ def create_model(
         state = unwrap(read_checkpoint(checkpoint_path))
         check_state(os.fspath(checkpoint_path), state, model.state_dict(), model.config.name)
         model.load_state_dict(state)
+        model.origin = Origin(os.fspath(checkpoint_path), file_sha256(Path(checkpoint_path)))
     return model
 
 
@@ -216,13 +218,19 @@ def create_initialized(source: str, model_name: str = "", **options: Any) -> tup
     else:
         weights = get_pretrained(source)
         files = ModelFiles(_published_config(weights), weights_file(weights, options.get("cache_dir")), weights.sha256)
+    others = [name for name in ("pretrained", "checkpoint_path", "backbone_weights", "backbone_pretrained") if options.get(name)]
+    if model_name not in ("", source) and (parse_name(model_name)[0] or "." in model_name):
+        others.append(f"'{model_name}'")
+    if others:
+        raise ConfigError(f"the weights of '{source}' and {' and '.join(others)} each initialize the model: pass one of them")
     if model_name in ("", source):
         name = f"local-dir:{source}" if Path(source).is_dir() else source
         model = create_model(name, **options) if saved else create_model(name, pretrained=True, **options)
     else:
         model = create_model(model_name, **options)
         changed = {name: True for name in ("in_chans", "num_classes") if getattr(model, name) != getattr(files.config, name)}
-        model.load_weights(files.weights, files.sha256, changed)
+        check_same_components(source.removeprefix("local-dir:"), files.config, model.config)
+        model.load_weights(files.weights, files.sha256, changed, source.removeprefix("local-dir:"))
         if "in_chans" not in changed:
             model.config = dataclasses.replace(model.config, mean=files.config.mean, std=files.config.std)
     return model, file_sha256(files.weights)
@@ -233,13 +241,36 @@ def save_pretrained(model: ChangeDetector, folder: PathLike, **options: Any) -> 
     return model.save_pretrained(folder, **options)
 
 
+def _weights_name(model_name: str, pretrained: bool | str) -> str:
+    """Return the published weights that a name without scheme and `pretrained` ask for: a tag or a model; empty for none."""
+    base, dot, tag = model_name.partition(".")
+    if not isinstance(pretrained, bool | str) or pretrained == "":
+        raise ConfigError(f"pretrained must be True, False or a tag (see list_pretrained()), got {pretrained!r}")
+    if dot and not tag:
+        raise UnknownNameError(f"'{model_name}' has no tag after the dot; '{base}' is the model, list_pretrained() lists tags")
+    if isinstance(pretrained, str):
+        if tag and tag != pretrained:
+            raise ConfigError(f"'{model_name}' and pretrained='{pretrained}' ask for different weights: pass one of them")
+        tag = pretrained
+    return f"{base}.{tag}" if tag else base if pretrained else ""
+
+
+def _registered_config(name: str) -> ModelCfg:
+    config = MODELS.get(name)()
+    if not isinstance(config, ModelCfg):
+        raise ConfigError(f"the registered model '{name}' must return a ModelCfg, got {type(config).__name__}")
+    return config
+
+
 def _create_pretrained(weights: PretrainedCfg, options: dict[str, Any], cache_dir: PathLike | None) -> ChangeDetector:
-    model = ChangeDetector.from_config(_published_config(weights), **options)
-    model.load_weights(weights_file(weights, cache_dir), weights.sha256, options)
+    saved = _published_config(weights)
+    check_same_components(weights.name, saved, override(saved, options)[0])
+    model = ChangeDetector.from_config(saved, **options)
+    model.load_weights(weights_file(weights, cache_dir), weights.sha256, options, weights.name)
     model.pretrained_cfg = weights
     return model
 
 
 def _published_config(weights: PretrainedCfg) -> ModelCfg:
-    config: ModelCfg = MODELS.get(weights.model)()
+    config = _registered_config(weights.model)
     return dataclasses.replace(config, mean=weights.mean, std=weights.std) if weights.mean else config

@@ -56,11 +56,11 @@ class Registry(Generic[T]):
             aliases: Other names that `get` accepts and `list` omits.
 
         Raises:
-            ConfigError: The name is invalid or taken by another object.
+            ConfigError: The name is invalid or taken by another object, or the entry is neither a class nor a function.
         """
-        if callable(name):
-            return self._add(name.__name__, name, ())
-        return lambda entry: self._add(name or entry.__name__, entry, tuple(aliases))
+        if name is not None and not isinstance(name, str):
+            return self._add("", name, ())
+        return lambda entry: self._add(name or "", entry, tuple(aliases))
 
     def alias(self, name: str, target: str, **kwargs: Any) -> None:
         """Register another name for an entry, optionally with keyword arguments that `get` binds to it.
@@ -129,6 +129,11 @@ class Registry(Generic[T]):
             )
 
     def _add(self, name: str, entry: T, aliases: tuple[str, ...]) -> T:
+        if not callable(entry) or not hasattr(underlying(entry), "__name__"):
+            raise ConfigError(f"a {self.kind} is registered as a class or function, got an instance of {type(entry).__name__}")
+        name = name or getattr(entry, "__name__", "")
+        if not name:
+            raise ConfigError(f"a functools.partial has no name: register it with @register_{self.kind}('NAME')")
         for new in (name, *aliases):
             self._check_name(new, entry)
         self._entries[name] = entry  # a module imported twice (notebook reload, --import) replaces its own entries
@@ -136,9 +141,17 @@ class Registry(Generic[T]):
         return entry
 
 
+def underlying(entry: Any) -> Any:
+    """Return the class or function of an entry, which may be a `functools.partial` of it."""
+    while isinstance(entry, functools.partial):
+        entry = entry.func
+    return entry
+
+
 def _qualified(entry: Any) -> str:
-    inner = getattr(entry, "func", entry)  # functools.partial has no name
-    return f"{getattr(inner, '__module__', '?')}.{getattr(inner, '__qualname__', repr(inner))}"
+    inner = underlying(entry)
+    bound = f" with {(entry.args, entry.keywords)}" if isinstance(entry, functools.partial) else ""
+    return f"{getattr(inner, '__module__', '?')}.{getattr(inner, '__qualname__', repr(inner))}{bound}"
 
 
 def discover() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
+import math
+import reprlib
 from typing import Any, TypeVar
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import dataclass_transform
 
@@ -14,6 +17,10 @@ from cdzoo.errors import CdzooError, ConfigError
 from cdzoo.names import suggest
 
 T = TypeVar("T")
+
+MAX_INTEGER = 65_536
+MAX_ITEMS = 64
+"""Limits of the arguments of components: larger numbers and longer lists describe no network that can be built."""
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
@@ -46,6 +53,46 @@ def config_dataclass(cls: type[T]) -> type[T]:
     return made
 
 
+def check_argument(label: str, kind: Any, value: Any) -> None:
+    """Raise unless a value from JSON has the annotated type of an argument. Types that JSON cannot express are not checked.
+
+    Raises:
+        ConfigError: The value has another type; the message starts with `label`.
+    """
+    try:
+        text = json.dumps(value)
+        adapter = _adapter(kind)
+    except (TypeError, ValueError, PydanticUserError):
+        return
+    try:
+        adapter.validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ConfigError(f"{label} {_plain_message(first)}, got {reprlib.repr(value)}") from None
+
+
+def check_values(label: str, value: Any, depth: int = 0) -> None:
+    """Raise unless all numbers in nested lists and mappings are finite and of a reasonable size.
+
+    Raises:
+        ConfigError: A number is not finite or too large, a list is too long, or the nesting too deep.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{label} must be finite, got {value}")
+    if isinstance(value, int | float) and abs(value) > MAX_INTEGER:
+        raise ConfigError(f"{label} must be at most {MAX_INTEGER:,}, got {value:.3g}")
+    if isinstance(value, list | tuple | dict):
+        if len(value) > MAX_ITEMS or depth > 8:
+            raise ConfigError(f"{label} must have at most {MAX_ITEMS} entries and 8 levels")
+        for item in value.values() if isinstance(value, dict) else value:
+            check_values(label, item, depth + 1)
+
+
+@functools.lru_cache(maxsize=256)
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False))
+
+
 def _config_error(name: str, names: list[str], error: ValidationError) -> CdzooError:
     first = error.errors(include_url=False)[0]
     cause = first.get("ctx", {}).get("error")
@@ -53,6 +100,9 @@ def _config_error(name: str, names: list[str], error: ValidationError) -> CdzooE
         return cause
     location = first["loc"][0] if first["loc"] else name
     field = names[location] if isinstance(location, int) else location  # an index for a positional argument
-    message = str(first["msg"]).replace("Input should be", "must be").replace("Field required", "is missing")
-    given = "" if first["type"] in ("missing", "missing_argument") else f", got {first['input']!r}"
-    return ConfigError(f"{field} {message}{given}")
+    given = "" if first["type"] in ("missing", "missing_argument") else f", got {reprlib.repr(first['input'])}"
+    return ConfigError(f"{field} {_plain_message(first)}{given}")
+
+
+def _plain_message(error: Any) -> str:
+    return str(error["msg"]).replace("Input should be", "must be").replace("Field required", "is missing")

@@ -109,4 +109,7 @@ def test_an_opaque_alpha_channel_is_dropped_with_a_note(tmp_path, trained, image
 def test_predict_prints_the_weights_and_uses_their_threshold(capsys, tmp_path, images):
     code, out, err = run(capsys, "predict", *images, "-o", tmp_path / "change.png", "--model", "glmamba_tiny")
     assert code == 0, err
-    assert "weights glmamba_tiny.synthetic, trained on synthetic; zero-shot f1 38.09" in out and "(threshold 0.5)" in out
+    assert (
+        "weights glmamba_tiny.synthetic (sha256 934b38e1b130), trained on synthetic; zero-shot f1 38.09" in out
+        and "(threshold 0.5)" in out
+    )

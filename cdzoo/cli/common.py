@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cdzoo.config import ModelOptions
-from cdzoo.errors import ConfigError
+from cdzoo.errors import CdzooError, ConfigError
 from cdzoo.io.files import write_text
+from cdzoo.registry import MODELS
 
 if TYPE_CHECKING:
     import torch
@@ -36,8 +37,19 @@ def pick_device(name: str) -> torch.device:
 
 
 def model_source(name: str) -> str:
-    """Return a model name for `create_model`: an existing folder needs no `local-dir:`."""
-    return f"local-dir:{name}" if Path(name).is_dir() else name
+    """Return a model name for `create_model`: an existing folder needs no `local-dir:`.
+
+    Raises:
+        ConfigError: The name is that of a registered model or tag and of a model folder, too.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        return name
+    if folder.name == name and name.partition(".")[0] in MODELS:
+        if (folder / "config.json").is_file():
+            raise ConfigError(f"'{name}' is a model and a folder here: write ./{name} or local-dir:{name} for the folder")
+        return name
+    return f"local-dir:{name}"
 
 
 def print_or_write(text: str, output: str | None) -> None:
@@ -56,13 +68,26 @@ def build_model(options: ModelOptions) -> ChangeDetector:
     return create_model(**dataclasses.replace(options, model_name=model_source(options.model_name)).arguments())
 
 
-def load_trained(name: str) -> ChangeDetector:
+def load_trained(name: str, random_weights: bool = False) -> ChangeDetector:
     """Return a model with weights: of a folder, of the Hub, of a tag, or the default weights of a registered model.
+
+    Args:
+        name: Name of the model.
+        random_weights: Initialize the weights instead, always with the same values; for a registered model without a tag.
 
     Raises:
         WeightsError: No weights of the model are published.
+        ConfigError: `random_weights` is set for a name that has weights.
     """
-    return build_model(ModelOptions(name, pretrained=":" not in model_source(name)))
+    source = model_source(name)
+    if not random_weights:
+        return build_model(ModelOptions(name, pretrained=":" not in source))
+    if ":" in source or "." in source:
+        raise ConfigError(f"--random-weights is for the name of a model; '{name}' names weights")
+    import torch
+
+    torch.manual_seed(0)
+    return build_model(ModelOptions(name))
 
 
 def describe_weights(cfg: PretrainedCfg) -> str:
@@ -72,7 +97,23 @@ def describe_weights(cfg: PretrainedCfg) -> str:
     return f"trained on {cfg.dataset}{zero_shot}; {scores} ({cfg.provenance}, protocol {cfg.protocol})"
 
 
-def print_weights(model: ChangeDetector, name: str) -> None:
-    """Print one line that names the weights of a model, and for published ones their training data and score."""
-    cfg = model.pretrained_cfg
-    print(f"weights {name}" if cfg is None else f"weights {cfg.name}, {describe_weights(cfg)}", flush=True)
+def name_weights(model: ChangeDetector) -> str:
+    """Return the name, hash and score of the weights of a model; published ones with their training data."""
+    from cdzoo.results import RESULTS_FILE, Results
+
+    origin, cfg = model.origin, model.pretrained_cfg
+    if origin is None:
+        return "random weights"
+    if cfg is not None:
+        return f"weights {origin}, {describe_weights(cfg)}"
+    file = Path(origin.name) / RESULTS_FILE
+    try:
+        results = Results.read(file)
+    except CdzooError:  # none, or not readable; the scores are not needed
+        return f"weights {origin}"
+    return f"weights {origin}, f1 {100 * results.scores.f1:.2f} on the {results.split} split"
+
+
+def print_weights(model: ChangeDetector) -> None:
+    """Print one line that names the weights of a model."""
+    print(name_weights(model), flush=True)

@@ -47,7 +47,7 @@ def demo(*, output: str = "cdzoo_demo.png", steps: int = 0, size: int = 256, see
     start = time.monotonic()
     model = _train(steps, seed) if steps else cdzoo.create_model(DEFAULT_WEIGHTS).eval()
     if not steps:
-        print_weights(model, DEFAULT_WEIGHTS)
+        print_weights(model)
     total = Confusion(0, 0, 0, 0)
     rows: list[tuple[int, list[UInt8]]] = []
     for scene in (scenes[index] for index in range(NUM_SCORED)):

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from cdzoo.cli.common import DEFAULT_WEIGHTS, load_trained, pick_device, print_weights
 from cdzoo.errors import InputError, printable
 from cdzoo.io.files import output_path
+from cdzoo.io.images import image_format
 from cdzoo.io.inputs import existing_file
+from cdzoo.io.rasters import open_raster
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ def predict(
     *,
     output: str | None = None,
     model: str = DEFAULT_WEIGHTS,
+    random_weights: bool = False,
     device: str = "auto",
     cfg: SceneCfg,
     polygon_cfg: PolygonCfg,
@@ -45,6 +48,7 @@ def predict(
         after: Second date; rasters may have another grid.
         output: Map to write: .png or .tif.
         model: Folder of a run, tag (MODEL.TAG), model with published weights, or hf-hub:owner/name.
+        random_weights: Use an untrained model, to try a pipeline.
         device: auto, cpu, cuda or mps.
         cfg: Prediction.
         polygon_cfg: Polygons.
@@ -56,7 +60,7 @@ def predict(
         workers: Number of Ray workers; one per GPU, or per two cores, by default.
     """
     products = {"probability": probability, "polygons": polygons, "report": report}
-    job = _Job(model, device, cfg, polygon_cfg)
+    job = _Job(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:
         if before is not None or output is not None or any(products.values()):
             raise InputError("--manifest names the images and outputs: pass no others")
@@ -66,15 +70,24 @@ def predict(
     if ray:
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
     target = output_path(output, suffixes=(".png", *RASTERS), purpose="a mask needs a lossless format")
+    is_scene = target.suffix.lower() in RASTERS
     for file in (before, after):  # before the model is loaded, which takes seconds
-        existing_file(file)
-    if target.suffix.lower() in RASTERS:
+        _check_header(existing_file(file), is_scene)
+    if is_scene:
         job.predict_scene(before, after, target, products)
-    elif given := [name for name, value in {**products, **job.of_scenes()}.items() if value is not None]:
+    elif given := [name.replace("_", "-") for name, value in {**products, **job.of_scenes()}.items() if value is not None]:
         raise InputError(f"--{given[0]} is for maps of scenes: name the output .tif")
     else:
         job.predict_pictures(before, after, target)
     return 0
+
+
+def _check_header(file: Path, is_scene: bool) -> None:
+    if is_scene:
+        with open_raster(file, "predicting scenes"):
+            pass
+    else:
+        image_format(file)
 
 
 @dataclass(frozen=True)
@@ -82,6 +95,7 @@ class _Job:
     """Model and settings of all pairs."""
 
     model: str
+    random_weights: bool
     device: str
     cfg: SceneCfg
     polygon_cfg: PolygonCfg
@@ -91,12 +105,12 @@ class _Job:
         return {name: getattr(self.cfg, name) for name in ("percentiles", "value_range_after", "bands", "bands_after", "alpha")}
 
     def load(self) -> ChangeDetector:
-        return load_trained(self.model).to(pick_device(self.device))
+        return load_trained(self.model, self.random_weights).to(pick_device(self.device))
 
     def load_named(self) -> ChangeDetector:
         """Load the model and print which weights it has."""
         model = self.load()
-        print_weights(model, self.model)
+        print_weights(model)
         return model
 
     def predict_scene(self, before: str, after: str, target: Path, products: dict[str, str | None]) -> None:
@@ -148,7 +162,7 @@ class _Job:
             temporary = [stack.enter_context(replace_atomically(file)) for file in files]
             for file, pixels in zip(temporary, pictures, strict=True):
                 Image.fromarray(pixels).save(file)
-        print_weights(model, self.model)
+        print_weights(model)
         height, width = change.mask.shape
         print(f"{change.mask.mean():.2%} of {width}x{height} pixels changed ({self.describe(model, threshold)})")
         print("\n".join(f"  {file}" for file in files))

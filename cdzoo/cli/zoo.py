@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cdzoo._version import __version__
 from cdzoo.errors import UnknownNameError
 from cdzoo.names import select
-from cdzoo.registry import COMPONENTS, MODELS
+from cdzoo.registry import COMPONENTS, MODELS, underlying
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def show_model(model: str, *, options: ModelOptions) -> None:
         model: Registered model, tag (MODEL.TAG), folder, or hf-hub:owner/name.
         options: Model.
     """
-    from cdzoo.cli.common import build_model
+    from cdzoo.cli.common import build_model, name_weights
     from cdzoo.compatibility import describe
 
     detector = build_model(options)
@@ -63,6 +63,7 @@ def show_model(model: str, *, options: ModelOptions) -> None:
     bands = f"{config.bands[0]} bands" if config.siamese else f"{config.bands[0]} and {config.bands[1]} bands, not Siamese"
     print(f"input       two images (B, {bands}, H, W), H and W >= 32; mean {config.mean}, std {config.std}")
     print(f"output      logits (B, {config.num_classes}, H, W)")
+    print(f"{'weights':<12}{name_weights(detector).removeprefix('weights ')}")
     print(f"parameters  {total:,} ({total / 1e6:.2f} M)\n")
     rows, arguments = [], []
     for kind, count in counts.items():
@@ -119,7 +120,7 @@ def _entries(kind: str, pattern: str) -> Iterator[tuple[str, str]]:
         yield from ((name, MODELS.get(name)().description) for name in MODELS.list(pattern))
     else:
         for name in COMPONENTS[kind].list(pattern):
-            yield name, (inspect.getdoc(COMPONENTS[kind].get(name)) or "").split("\n")[0]
+            yield name, (inspect.getdoc(underlying(COMPONENTS[kind].get(name))) or "").split("\n")[0]
         if kind == "backbone" and pattern == "*":
             yield "timm/<name>", "Any timm encoder with features_only."
 

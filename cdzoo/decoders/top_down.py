@@ -33,7 +33,7 @@ class TopDown(Decoder):
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, channels: int | None = None) -> None:
         from torchvision.models.resnet import BasicBlock  # imported here because torchvision takes long to import
 
-        channels = channels or in_channels[0]
+        channels = in_channels[0] if channels is None else channels
         if channels < 1:
             raise ConfigError(f"decoder top_down: channels must be at least 1, got {channels}")
         super().__init__(in_channels, in_strides, [channels], None if in_strides is None else in_strides[:1])

@@ -49,11 +49,11 @@ class UNetDecoder(Decoder):
         dropout: float = 0.2,
     ) -> None:
         *skips, coarsest = in_channels
-        widths = list(widths or skips)
-        depths = list(depths or [1] + [2] * (len(skips) - 1))
+        widths = skips if widths is None else list(widths)
+        depths = [1] + [2] * (len(skips) - 1) if depths is None else list(depths)
         if not skips:
             raise ConfigError("decoder unet needs at least two levels, got one; use decoder=None")
-        if len(widths) != len(skips) or len(depths) != len(skips) or min(*widths, *depths) < 1:
+        if len(widths) != len(skips) or len(depths) != len(skips) or min([*widths, *depths]) < 1:
             raise ConfigError(
                 f"decoder unet: {len(skips)} widths and depths of at least 1 are required, one per level except the coarsest, "
                 f'got {tuple(widths)} and {tuple(depths)}; decoder=("unet", {{}}) uses the defaults'

@@ -43,7 +43,7 @@ class ChangeFormerFusion(Fusion):
     """
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, channels: int | None = None) -> None:
-        channels = channels or in_channels[0]
+        channels = in_channels[0] if channels is None else channels
         super().__init__(in_channels, in_strides, [channels] * len(in_channels))
         self.levels = nn.ModuleList(Difference(2 * c, channels) for c in in_channels)
         normal_init_(self)

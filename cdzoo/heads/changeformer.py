@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from cdzoo.components import Head
 from cdzoo.errors import ConfigError
-from cdzoo.layers import normal_init_
+from cdzoo.layers import normal_init_, prior_init_
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_head
 
@@ -62,7 +62,7 @@ class ChangeFormerHead(Head):
         channels: int | None = None,
     ) -> None:
         super().__init__(in_channels, in_strides, num_classes)
-        channels = channels or in_channels[0]
+        channels = in_channels[0] if channels is None else channels
         if channels < 1:
             raise ConfigError(f"head changeformer: channels must be at least 1, got {channels}")
         self.sides = nn.ModuleList(
@@ -79,6 +79,9 @@ class ChangeFormerHead(Head):
         self.enlarge = nn.Sequential(UpsampleBlock(channels), UpsampleBlock(channels))
         self.classify = nn.Conv2d(channels, num_classes, 3, padding=1)
         normal_init_(self)
+        for side in self.sides.children():
+            prior_init_([*side.children()][-1])
+        prior_init_(self.classify)
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
         """Return logits (B, num_classes, H, W) for an image of `size` (H, W)."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cdzoo.compatibility import check_one_level
 from cdzoo.components import Head
 from cdzoo.errors import ConfigError
+from cdzoo.layers import prior_init_
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_head
 
@@ -42,6 +43,7 @@ class Conv(Head):
         conv = nn.ConvTranspose2d if transposed else nn.Conv2d
         channels = check_one_level("head conv", in_channels)
         self.classify = conv(channels, num_classes, kernel_size, padding=kernel_size // 2)
+        prior_init_(self.classify)
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
         """Return logits (B, num_classes, H, W) for an image of `size` (H, W)."""

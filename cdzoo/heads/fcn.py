@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cdzoo.compatibility import check_one_level
 from cdzoo.components import Head
-from cdzoo.layers import ConvBNReLU, normal_init_
+from cdzoo.layers import ConvBNReLU, normal_init_, prior_init_
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_head
 
@@ -35,6 +35,7 @@ class FCN(Head):
         self.smooth = ConvBNReLU(channels, channels)
         self.classify = nn.Conv2d(channels, num_classes, 3, padding=1)
         normal_init_(self)
+        prior_init_(self.classify)
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
         """Return logits (B, num_classes, H, W) for an image of `size` (H, W)."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cdzoo.compatibility import check_one_level
 from cdzoo.components import Head
+from cdzoo.layers import prior_init_
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_head
 
@@ -51,6 +52,7 @@ class Stepwise(Head):
         hidden = max(1, channels // 2)
         self.enlarge = nn.Sequential(UpsampleBlock(channels, hidden), UpsampleBlock(hidden, LAST_CHANNELS))
         self.classify = nn.Conv2d(LAST_CHANNELS, num_classes, 7, padding=3)
+        prior_init_(self.classify)
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
         """Return logits (B, num_classes, H, W) for an image of `size` (H, W)."""

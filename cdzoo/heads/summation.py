@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from cdzoo.components import Head
-from cdzoo.layers import ConvBNReLU, kaiming_init_
+from cdzoo.errors import ConfigError
+from cdzoo.layers import ConvBNReLU, kaiming_init_, prior_init_
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_head
 
@@ -26,6 +27,9 @@ class Summation(Head):
         in_strides: Stride per level.
         num_classes: Number of output channels.
         channels: Number of channels C of the sum. Default: those of the finest level.
+
+    Raises:
+        ConfigError: `channels` is below 1.
     """
 
     def __init__(
@@ -36,12 +40,15 @@ class Summation(Head):
         channels: int | None = None,
     ) -> None:
         super().__init__(in_channels, in_strides, num_classes)
-        channels = channels or in_channels[0]
+        channels = in_channels[0] if channels is None else channels
+        if channels < 1:
+            raise ConfigError(f"head summation: channels must be at least 1, got {channels}")
         hidden = max(1, channels // 2)
         self.laterals = nn.ModuleList(nn.Conv2d(c, channels, 1) for c in in_channels)
         self.smooth = ConvBNReLU(channels, hidden)
         self.classify = nn.Conv2d(hidden, num_classes, 1)
         kaiming_init_(self)
+        prior_init_(self.classify)
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
         """Return logits (B, num_classes, H, W) for an image of `size` (H, W)."""

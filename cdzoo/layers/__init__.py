@@ -2,9 +2,19 @@
 
 from cdzoo.layers.conv import ConvBNReLU
 from cdzoo.layers.drop_path import drop_path
-from cdzoo.layers.init import kaiming_init_, normal_init_, truncated_init_
+from cdzoo.layers.init import kaiming_init_, normal_init_, prior_init_, truncated_init_
 from cdzoo.layers.ss2d import SS2D
 from cdzoo.layers.unet_conv import UNetConv
 from cdzoo.layers.vss_block import VSSBlock
 
-__all__ = ["SS2D", "ConvBNReLU", "UNetConv", "VSSBlock", "drop_path", "kaiming_init_", "normal_init_", "truncated_init_"]
+__all__ = [
+    "SS2D",
+    "ConvBNReLU",
+    "UNetConv",
+    "VSSBlock",
+    "drop_path",
+    "kaiming_init_",
+    "normal_init_",
+    "prior_init_",
+    "truncated_init_",
+]

@@ -7,6 +7,8 @@ from itertools import islice
 
 from torch import nn
 
+from cdzoo.errors import ConfigError
+
 
 def drop_path(rate: float) -> nn.Module:
     """Return a layer that drops a residual branch per sample during training.
@@ -15,7 +17,12 @@ def drop_path(rate: float) -> nn.Module:
 
     Args:
         rate: Drop probability; `nn.Identity` is returned for 0.
+
+    Raises:
+        ConfigError: The rate is not in [0, 1).
     """
+    if not 0 <= rate < 1:
+        raise ConfigError(f"drop_path must be in [0, 1), got {rate}")
     if rate == 0:
         return nn.Identity()
     from timm.layers import DropPath  # imported here because timm takes seconds to import

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+CHANGE_PRIOR = 0.05
+"""Share of changed pixels that classifiers start from; about that of LEVIR-CD."""
 
 
 def kaiming_init_(module: nn.Module) -> None:
@@ -30,6 +35,27 @@ def normal_init_(module: nn.Module) -> None:
 def truncated_init_(module: nn.Module) -> None:
     """Initialize linear layers in `module` from N(0, 0.02^2) truncated to [-2, 2] and their biases with zeros, as in VMamba."""
     _initialize(module, (nn.Linear,), lambda layer: nn.init.trunc_normal_(layer.weight, std=0.02))
+
+
+@torch.no_grad()
+def prior_init_(layer: Any) -> None:
+    """Initialize a classifier so that an untrained model predicts the prior of change everywhere, up to small differences.
+
+    Args:
+        layer: Convolution or transposed convolution with a bias, whose output channels are the classes.
+
+    Weights are drawn from N(0, 0.1^2 / fan in), so that features of any usual size change the logits little. Biases are the
+    logits of 5 % change for one or two classes, and 0 for more.
+
+    Source: T.-Y. Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017, section 4.1.
+    """
+    classes, logit = layer.out_channels, math.log(CHANGE_PRIOR / (1 - CHANGE_PRIOR))
+    nn.init.normal_(layer.weight, std=0.1 * (classes / layer.weight.numel()) ** 0.5)
+    nn.init.zeros_(layer.bias)
+    if classes == 1:
+        layer.bias.fill_(logit)
+    elif classes == 2:  # softmax: the difference counts
+        layer.bias.copy_(torch.tensor([-logit / 2, logit / 2]))
 
 
 def _initialize(module: nn.Module, kinds: tuple[type[nn.Module], ...], initialize_weight: Callable[[Any], object]) -> None:

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.errors import ConfigError
 from cdzoo.names import check_known
 from cdzoo.ops import list_scan_orders, ss2d_scan
 from cdzoo.ops.orders import num_directions
@@ -35,13 +36,15 @@ class SS2D(nn.Module):
         dt_max: Maximum dt at initialization.
 
     Raises:
-        ConfigError: `scan` is unknown.
+        ConfigError: `scan` is unknown, or a number is below 1.
     """
 
     def __init__(
         self, channels: int, d_state: int, dt_rank: int, scan: str = "cross", dt_min: float = 1e-3, dt_max: float = 1e-1
     ) -> None:
         super().__init__()
+        if channels < 1 or d_state < 1:
+            raise ConfigError(f"selective scan: channels and d_state must be at least 1, got {channels} and {d_state}")
         check_known("unknown scan", scan, list_scan_orders())
         directions = num_directions(scan)
         self.channels = channels

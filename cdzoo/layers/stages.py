@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 
+_MAX_STAGES = 8  # stride 512
+_MAX_DEPTH = 200
+
 
 class StagedBackbone(Backbone):
     """Backbone with one level per stage, at strides 4, 8, 16, ...
@@ -24,7 +27,7 @@ class StagedBackbone(Backbone):
         pad_multiple: H and W must be multiples of this; the coarsest stride by default.
 
     Raises:
-        ConfigError: `depths` is empty or has values below 1, or `drop_path` is not in [0, 1).
+        ConfigError: `depths` is empty, too long, or has values out of range, or `drop_path` is not in [0, 1).
     """
 
     stages: nn.ModuleList
@@ -38,8 +41,11 @@ class StagedBackbone(Backbone):
         drop_path: float,
         pad_multiple: int | None = None,
     ) -> None:
-        if not depths or any(depth < 1 for depth in depths):
-            raise ConfigError(f"backbone {name}: depths must be positive integers, one per stage, got {tuple(depths)}")
+        if not 1 <= len(depths) <= _MAX_STAGES or not all(1 <= depth <= _MAX_DEPTH for depth in depths):
+            raise ConfigError(
+                f"backbone {name}: depths must be integers from 1 to {_MAX_DEPTH}, one per stage, for at most {_MAX_STAGES} "
+                f"stages, got {tuple(depths)}"
+            )
         if not 0 <= drop_path < 1:
             raise ConfigError(f"backbone {name}: drop_path must be in [0, 1), got {drop_path}")
         strides, stages = zip(*((4 * 2**i, f"stages.{i}") for i in range(len(depths))), strict=True)

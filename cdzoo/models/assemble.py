@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -13,9 +14,10 @@ from cdzoo.backbones.features import wrap_backbone
 from cdzoo.backbones.timm import PREFIX, TimmBackbone
 from cdzoo.components import Backbone, LevelDecoder, LevelFusion, PerLevelDecoder, PerLevelFusion
 from cdzoo.config import INSTANCE, KINDS, OPTIONAL_KINDS, OTHER_MEAN, OTHER_STD, ComponentCfg, ModelCfg
-from cdzoo.errors import ConfigError
+from cdzoo.errors import CdzooError, ConfigError
 from cdzoo.names import check_known, suggest
-from cdzoo.registry import COMPONENTS
+from cdzoo.registry import COMPONENTS, underlying
+from cdzoo.validation import check_argument
 
 Component = str | tuple[str, Mapping[str, Any]] | ComponentCfg | nn.Module | type[nn.Module]
 """A registered name, (name, kwargs), a config, an instance, or a class that is instantiated with the channels it receives."""
@@ -146,7 +148,7 @@ def _component_cfg(kind: str, chosen: Any, current: ComponentCfg | None) -> Comp
 
 def _backbone_bands(config: ModelCfg, instances: Mapping[str, Any]) -> tuple[int, ...]:
     """Return the number of input bands of each backbone; with early fusion one backbone receives the bands of all dates."""
-    fusion = instances.get("fusion") or COMPONENTS["fusion"].get(config.fusion.name)
+    fusion = underlying(instances.get("fusion") or COMPONENTS["fusion"].get(config.fusion.name))
     if getattr(fusion, "num_dates", 2) == 1:
         if not config.siamese:
             raise ConfigError(
@@ -187,8 +189,9 @@ def timm_hint(name: str) -> str:
 def _build_pyramid_component(
     kind: str, cfg: ComponentCfg, factory: Any, channels: Sequence[int], strides: Sequence[int]
 ) -> nn.Module:
-    if isinstance(factory, type) and issubclass(factory, LevelFusion | LevelDecoder):
-        pyramid: Any = PerLevelFusion if issubclass(factory, LevelFusion) else PerLevelDecoder
+    parameters = inspect.signature(factory).parameters
+    if "channels" in parameters and "in_channels" not in parameters:  # a component of a single level
+        pyramid: Any = PerLevelFusion if kind == "fusion" else PerLevelDecoder
         return pyramid([_call(kind, cfg, factory, {"channels": c}) for c in channels], strides)
     return _call(kind, cfg, factory, {"in_channels": tuple(channels), "in_strides": tuple(strides)})
 
@@ -203,7 +206,7 @@ def _check_level(kind: str, instance: nn.Module, channels: Sequence[int]) -> Non
 
 
 def _call(kind: str, cfg: ComponentCfg, factory: Callable[..., Any], given: dict[str, Any]) -> Any:
-    parameters = inspect.signature(factory).parameters
+    parameters, hints = inspect.signature(factory).parameters, _hints(factory)
     own = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and name not in given]
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key in cfg.kwargs:
@@ -212,4 +215,21 @@ def _call(kind: str, cfg: ComponentCfg, factory: Callable[..., Any], given: dict
         if key not in own and not open_ended:
             arguments = f"Arguments: {', '.join(own)}" if own else "It has no arguments"
             raise ConfigError(f"{kind} '{cfg.name}' has no argument '{key}'.{suggest(key, own)} {arguments}")
-    return factory(**given, **cfg.kwargs)
+        if key in hints:
+            check_argument(f"{kind} '{cfg.name}': argument '{key}'", hints[key], cfg.kwargs[key])
+    try:
+        return factory(**given, **cfg.kwargs)
+    except CdzooError:
+        raise
+    except Exception as error:  # raised by torch or timm for values out of range
+        arguments = ", ".join(f"{key}={value!r}" for key, value in {**given, **cfg.kwargs}.items())
+        raise ConfigError(f"{kind} '{cfg.name}' cannot be built with {arguments}: {type(error).__name__}: {error}") from error
+
+
+def _hints(factory: Any) -> dict[str, Any]:
+    """Return the annotations of the arguments of a component; empty if they cannot be resolved."""
+    inner: Any = underlying(factory)
+    try:
+        return typing.get_type_hints(inner.__init__ if inspect.isclass(inner) else inner)
+    except (NameError, TypeError, AttributeError):
+        return {}

@@ -14,7 +14,7 @@ from cdzoo.compatibility import check_fit, describe
 from cdzoo.components import Backbone, Decoder, Fusion, Head, Identity, Neck, PyramidComponent
 from cdzoo.config import IMAGENET_MEAN, IMAGENET_STD, INSTANCE, OTHER_MEAN, OTHER_STD, ComponentCfg, ModelCfg
 from cdzoo.constants import MIN_SIZE
-from cdzoo.errors import ChannelMismatchError, ConfigError, InputError
+from cdzoo.errors import CdzooError, ChannelMismatchError, ConfigError, InputError
 from cdzoo.models.modes import evaluating
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _KINDS = {"backbone": Backbone, "neck": Neck, "fusion": Fusion, "decoder": Decoder, "head": Head, "backbone2": Backbone}
 
-_FAILURES = (RuntimeError, AssertionError, TypeError, IndexError)
+_MAX_CHECK_SIZE = 4096
 
 
 def check_kinds(**components: Any) -> None:
@@ -157,16 +157,22 @@ def check_outputs(model: ChangeDetector) -> None:
     roles = [role for role in ("backbone", "backbone2", "neck", "fusion", "decoder") if getattr(model, role) is not None]
     hooks = [getattr(model, role).register_forward_hook(functools.partial(_check_channels, role)) for role in roles]
     side = model.fixed_input_size or math.lcm(64, model.pad_multiple, model.size_multiple)
+    if side > _MAX_CHECK_SIZE:
+        raise ConfigError(f"the model '{model.config.name}' takes images of multiples of {side} pixels only: reduce its strides")
     own = next(model.parameters(), torch.empty(0)).device
     try:
         with evaluating(model):
             try:
                 _run_once(model, side, torch.device("meta"))
-            except _FAILURES:
+            except CdzooError:
+                raise
+            except Exception:
                 if own.type == "meta":
                     raise
                 _run_once(model, side, own)
-    except _FAILURES as error:
+    except CdzooError:
+        raise
+    except Exception as error:  # of the code of any component
         raise ConfigError(f"the model '{model.config.name}' fails on images of {side}x{side} pixels: {error}") from error
     finally:
         for hook in hooks:

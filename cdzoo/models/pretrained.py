@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -11,10 +12,15 @@ from typing import Any
 from torch import nn
 from typing_extensions import Self
 
-from cdzoo.config import ModelCfg
+from cdzoo.config import KINDS, ModelCfg
+from cdzoo.errors import WeightsError
+from cdzoo.io.files import file_sha256
 from cdzoo.models.assemble import assemble, override
+from cdzoo.models.budget import check_size, counted
 from cdzoo.models.checks import check_outputs
+from cdzoo.registry import COMPONENTS, MODELS
 from cdzoo.weights.folder import write_folder
+from cdzoo.weights.origin import Origin
 from cdzoo.weights.source import find_files
 from cdzoo.weights.state import LoadReport, load_weights
 
@@ -23,6 +29,7 @@ class PretrainedMixin(nn.Module):
     """Saving and loading of models that a `ModelCfg` describes."""
 
     config: ModelCfg
+    origin: Origin | None = None
     stacked_dates: int = 1
     """Number of dates whose bands are concatenated in the first layer; more than one with early fusion."""
 
@@ -34,8 +41,22 @@ class PretrainedMixin(nn.Module):
             config: Description of the model.
             **options: Changes, as for `create_model`.
         """
-        config, instances = override(config, options)
-        model: Any = cls(**assemble(config, instances), config=config)
+        return cls._build(*override(config, options))
+
+    @classmethod
+    def _build(cls, config: ModelCfg, instances: Mapping[str, Any], max_parameters: float = math.inf) -> Self:
+        """Build a model, unless it has more parameters than its weights can have."""
+        name = config.name
+        # Registered models are known to be of a reasonable size.
+        if instances or name not in MODELS or config != MODELS.get(name)():
+            parameters = check_size(config, instances)
+            if parameters > max_parameters:
+                raise WeightsError(
+                    f"the weights do not match the model '{name}': its config describes {parameters:,} parameters, but the "
+                    f"weights file has at most {max_parameters:,.0f}"
+                )
+        with counted(name):
+            model: Any = cls(**assemble(config, instances), config=config)
         check_outputs(model)
         return model
 
@@ -111,11 +132,47 @@ class PretrainedMixin(nn.Module):
         files = find_files(source, revision, cache_dir)
         if files.config.backbone.kwargs.get("pretrained"):  # the file contains the weights of the backbone
             options["backbone_kwargs"] = {"pretrained": False, **(options.get("backbone_kwargs") or {})}
-        model = cls.from_config(files.config, **options)
-        model.load_weights(files.weights, files.sha256, options)
+        name = os.fspath(source).removeprefix("local-dir:")
+        config, instances = override(files.config, options)
+        check_same_components(name, files.config, config)
+        model = cls._build(config, instances, _max_parameters(files.weights))
+        model.load_weights(files.weights, files.sha256, options, name)
         return model
 
-    def load_weights(self, file: Path, sha256: str | None = None, options: Mapping[str, Any] | None = None) -> LoadReport:
-        """Load a weights file, adapting the first and last layers if `options` change the bands or classes."""
+    def load_weights(
+        self, file: Path, sha256: str | None = None, options: Mapping[str, Any] | None = None, name: str = ""
+    ) -> LoadReport:
+        """Load a weights file, adapting the first and last layers if `options` change the bands or classes.
+
+        Args:
+            file: Safetensors file.
+            sha256: Expected hash of the file.
+            options: Options of `create_model` that the model was built with.
+            name: Name of the weights in `origin`; the path of the file by default.
+        """
         changed = {name for name in ("in_chans", "num_classes") if (options or {}).get(name) is not None}
-        return load_weights(self, file, True, sha256, "in_chans" in changed, "num_classes" in changed, self.stacked_dates)
+        report = load_weights(self, file, True, sha256, "in_chans" in changed, "num_classes" in changed, self.stacked_dates)
+        self.origin = Origin(name or str(file), sha256 or file_sha256(file))
+        return report
+
+
+def check_same_components(source: str, saved: ModelCfg, config: ModelCfg) -> None:
+    """Raise unless a model has the components that its weights were trained with. Arguments may differ, if the shapes match.
+
+    Raises:
+        WeightsError: A component has another name; the message names both, and what to do.
+    """
+    for kind in KINDS:
+        aliases = COMPONENTS[kind].aliases()
+        names = [cfg and aliases.get(cfg.name, cfg.name) for cfg in (getattr(saved, kind), getattr(config, kind))]
+        if names[0] != names[1]:
+            timm = "; backbone_pretrained=True loads those of a timm encoder" if str(names[1]).startswith("timm/") else ""
+            raise WeightsError(
+                f"the weights of {source} were trained with another {kind}, '{names[0]}' instead of '{names[1]}': leave the "
+                f"{kind} as it is, or build the model without pretrained weights{timm}"
+            )
+
+
+def _max_parameters(file: Path) -> int:
+    """Return the number of parameters that a file can have at most, with a margin for adapted first layers and classifiers."""
+    return 1_000_000 + 2 * file.stat().st_size

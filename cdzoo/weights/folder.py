@@ -15,7 +15,7 @@ from cdzoo.config import KINDS, ModelCfg
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.imports import import_kept, imported_modules, keep_imports
 from cdzoo.io.files import replace_atomically, write_text
-from cdzoo.registry import COMPONENTS
+from cdzoo.registry import COMPONENTS, underlying
 from cdzoo.tasks import get_task
 from cdzoo.weights.state import adapt_first_layer, check_state, read_tensors, write_tensors
 
@@ -151,4 +151,4 @@ def _defining_modules(config: ModelCfg) -> set[str]:
     """Return the modules of the task and of the registered components of a model."""
     named = [(COMPONENTS[kind], getattr(config, kind)) for kind in KINDS]
     entries: list[Any] = [known.get(cfg.name) for known, cfg in named if cfg is not None and cfg.name in known]
-    return {getattr(entry, "func", entry).__module__ for entry in (*entries, type(get_task(config.task)))}
+    return {underlying(entry).__module__ for entry in (*entries, type(get_task(config.task)))}

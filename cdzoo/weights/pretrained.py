@@ -15,6 +15,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from cdzoo.config import Mean, Std
+from cdzoo.constants import MIN_SIZE
 from cdzoo.errors import ConfigError, UnknownNameError, WeightsError
 from cdzoo.names import Patterns, select, suggest
 from cdzoo.registry import MODELS
@@ -59,14 +61,14 @@ class PretrainedCfg:
     repo: str = ""
     revision: str = ""
     bands: tuple[str, ...] = ("red", "green", "blue")
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-    size: int = 256
+    mean: tuple[Mean, ...] = ()
+    std: tuple[Std, ...] = ()
+    size: Annotated[int, Field(ge=MIN_SIZE)] = 256
     classes: tuple[str, ...] = ("change",)
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     dataset: str = ""
     protocol: str = ""
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, Annotated[float, Field(ge=0, le=1)]] = field(default_factory=dict)
     zero_shot: str = ""
     provenance: Literal["measured", "quoted"] = "measured"
     license: str = "Apache-2.0"
@@ -124,7 +126,7 @@ def get_pretrained(name: str) -> PretrainedCfg:
         raise WeightsError(
             f"no weights of '{model}' are published (published: {published}). Train it: cdzoo train --model {model} --data "
             f'FOLDER --out runs/{model}; then create_model("local-dir:runs/{model}"). Or convert an official checkpoint: '
-            f"cdzoo convert --model {model} checkpoint.pth FOLDER"
+            f"cdzoo convert --model {model} checkpoint.pth FOLDER. Commands run it untrained with --random-weights"
         )
     if tag and tag not in tags:
         raise UnknownNameError(f"'{model}' has no weights '{tag}'.{suggest(tag, tags)} Tags: {', '.join(tags)}")
