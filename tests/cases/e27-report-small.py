@@ -73,7 +73,9 @@ def case(place):
         coloured = picture.max(-1) - picture.min(-1) > 25  # the scene is grey: colour is change
         rows, columns = np.array(spots).T
         scale = picture.shape[0] / 1500
-        near = [(max(0, int(row * scale) - 4), max(0, int(column * scale) - 4)) for row, column in zip(rows, columns, strict=True)]
+        near = [
+            (max(0, int(row * scale) - 4), max(0, int(column * scale) - 4)) for row, column in zip(rows, columns, strict=True)
+        ]
         shown = [coloured[y : y + 9, x : x + 9].any() for y, x in near]
         best = max(best, sum(shown))
     return None if best >= 0.95 * len(spots) else f"of {len(spots)} changes the pictures of the report show {best:.0f}"
