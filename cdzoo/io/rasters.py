@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
-from cdzoo.errors import InputError, require
+from cdzoo.errors import CdzooError, InputError, require
 from cdzoo.io.files import PathLike
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.vrt import vrt_sources
@@ -59,6 +60,18 @@ def is_tiff(path: Path) -> bool:
     return raster_driver(path) == "GTiff"
 
 
+def has_tags(path: Path, tags: Collection[int]) -> bool:
+    """Return whether a file is a TIFF that has one of these tags, or that Pillow cannot read, without opening it as a raster."""
+    if not is_tiff(path):
+        return False
+    try:
+        with warnings.catch_warnings(), Image.open(path, formats=["TIFF"]) as image:
+            warnings.simplefilter("ignore")
+            return any(tag in image.tag_v2 for tag in tags)  # type: ignore[attr-defined]
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return True
+
+
 @contextmanager
 def open_raster(path: PathLike, purpose: str = "reading rasters", depth: int = 0) -> Iterator[Any]:
     """Open a raster file of one of `FORMATS` for reading, as a rasterio dataset.
@@ -100,10 +113,11 @@ def open_raster(path: PathLike, purpose: str = "reading rasters", depth: int = 0
 def reading(path: PathLike, problem: str, hint: str = "check that the file is complete") -> Iterator[None]:
     """Convert errors of rasterio and GDAL to `InputError` with the path, the problem and a hint."""
     rasterio = require_rasterio("reading rasters")
-    failures = (rasterio.errors.RasterioError, rasterio.errors.CRSError, rasterio._err.CPLE_BaseError, MemoryError, UnicodeError)
     try:
         yield
-    except failures as error:
+    except CdzooError:
+        raise
+    except (rasterio.errors.RasterioError, rasterio._err.CPLE_BaseError, ValueError, MemoryError) as error:
         reason = error.__cause__ or error
         raise InputError(f"{path}: {problem} ({str(reason) or 'out of memory'}); {hint}") from error
 
@@ -116,7 +130,7 @@ def _check_header(path: PathLike, source: Any) -> None:
         found = ", ".join(sorted(set(source.dtypes)))
         raise InputError(f"{path}: {found} values; bands of one integer or floating-point type are read, convert them first")
     rows, columns = source.block_shapes[-1]
-    together = source.count if source.profile.get("interleave") == "pixel" else 1
+    together = source.count if source.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE", "").upper() == "PIXEL" else 1
     size = rows * columns * together * np.dtype(source.dtypes[0]).itemsize
     if size > _MAX_BLOCK:
         raise InputError(

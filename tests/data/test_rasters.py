@@ -18,6 +18,7 @@ from rasterio.transform import Affine, from_origin  # noqa: E402
 
 from cdzoo.io.georeference import georeference_mismatch  # noqa: E402
 from cdzoo.io.rasters import open_raster, raster_files, read_deep, read_valid  # noqa: E402
+from cdzoo.io.values import values_mismatch  # noqa: E402
 
 
 def write(path, pixels, driver="GTiff", **profile):
@@ -240,3 +241,27 @@ def test_georeference_of_world_files(tmp_path, pixels):
     assert "+16.0 columns" in georeference_mismatch(tmp_path / "a.png", tmp_path / "b.png")
     (tmp_path / "b.pgw").unlink()
     assert georeference_mismatch(tmp_path / "a.png", tmp_path / "b.png") is None
+
+
+def test_pictures_that_run_programs_are_not_opened(tmp_path):
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\nshowpage\n")
+    for read in (read_image, read_gray, image_format):
+        with pytest.raises(InputError, match=r"a\.png: not a readable image"):
+            read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "message"),
+    [
+        ("uint8", 1, None),
+        ("uint16", 1, "16-bit integer values, but"),
+        ("float32", 1, "float32 values"),
+        ("uint8", 0.5, "scale 0.5"),
+    ],
+)
+def test_stored_values_of_a_pair(tmp_path, pixels, dtype, scale, message):
+    paths = write(tmp_path / "a.tif", pixels), write(tmp_path / "b.tif", pixels.astype(dtype))
+    with rasterio.open(paths[1], "r+") as file:
+        file.scales = [scale] * 3
+    found = values_mismatch(*paths)
+    assert (found is None) if message is None else (str(paths[1]) in found and message in found)
