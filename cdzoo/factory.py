@@ -229,8 +229,8 @@ def create_initialized(source: str, model_name: str = "", **options: Any) -> tup
     else:
         model = create_model(model_name, **options)
         changed = {name: True for name in ("in_chans", "num_classes") if getattr(model, name) != getattr(files.config, name)}
-        check_same_components(source, files.config, model.config)
-        model.load_weights(files.weights, files.sha256, changed, source)
+        check_same_components(source.removeprefix("local-dir:"), files.config, model.config)
+        model.load_weights(files.weights, files.sha256, changed, source.removeprefix("local-dir:"))
         if "in_chans" not in changed:
             model.config = dataclasses.replace(model.config, mean=files.config.mean, std=files.config.std)
     return model, file_sha256(files.weights)

@@ -19,6 +19,7 @@ from cdzoo.engine.config import FREE_ON_RESUME
 from cdzoo.errors import CdzooError, ConfigError, InputError, TrainingStopped, printable
 from cdzoo.imports import import_kept, keep_imports
 from cdzoo.io.files import write_json, write_text
+from cdzoo.io.plain_yaml import load_yaml
 from cdzoo.recipes import recipe_path
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def _check_folder(folder: Path, overwrite: bool, resume: bool) -> bool:
 def _write_run(file: Path, cfg: TrainCfg, described: tuple[dict[str, Any], ModelOptions, DataCfg] | None) -> None:
     """Write the options of a run, which --resume and --config read; of a resumed one (None), those that may change."""
     if described is None:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = load_yaml(file.read_text(encoding="utf-8"))
         values |= {name: getattr(cfg, name) for name in FREE_ON_RESUME}
     else:
         values, model, data = described

@@ -76,15 +76,7 @@ def read_mask(path: str | Path, encoding: MaskEncoding | None = None) -> UInt8:
     Raises:
         InputError: The file is missing, truncated, in color, has more than 8 bits, or has values that `encoding` does not allow.
     """
-    return to_change(path, read_gray(path), encoding)
-
-
-def to_change(path: str | Path, pixels: UInt8, encoding: MaskEncoding | None) -> UInt8:
-    """Convert the values of a mask (H, W), read from `path`, to 0, 1, and 255 for pixels without a label.
-
-    Raises:
-        InputError: The mask has values that `encoding` does not allow.
-    """
+    pixels = read_gray(path)
     if encoding is None:
         histogram = _count(pixels)
         encoding = next((each for each in (MaskEncoding.ONE, MaskEncoding.FULL) if not _strange(histogram, each)), None)

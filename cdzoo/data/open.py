@@ -119,9 +119,9 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
         samples = FilePairs(pairs[split], bands, cfg.value_range, cfg.encoding)
         opened.splits[split] = TiledPairs(samples, source.protocol.tile) if source.protocol.tile else samples
         tiles = f" in {len(opened.splits[split])} tiles" if len(opened.splits[split]) != len(samples) else ""
-        opened.notes.append(f"{split}: {len(samples)} pairs{tiles} of {source.origin(split)}, masks {samples.encoding.value}")
-        if samples.unlabeled:
-            opened.notes[-1] += f", {samples.unlabeled:.2%} of the pixels without a label"
+        void = f", {samples.unlabeled:.2%} of the pixels without a label" if samples.unlabeled else ""
+        masks = f"masks {samples.encoding.value}{void}"
+        opened.notes.append(f"{split}: {len(samples)} pairs{tiles}, {masks}, from {source.origin(split)}")
         official = info.splits.get(split) if info else None
         if official is not None and official != len(samples) and split == "test":
             opened.notes.append(f"not the official test split, which has {official} pairs: this one has {len(samples)}")
@@ -219,17 +219,14 @@ class _Files:
             self.notes.append(f"{self.root} has no splits: all of its {len(pairs)} pairs are used")
             return {ALL: pairs}
         tested = holdout_test([pair.name for pair in pairs], self.protocol.carved)
-        if not tested and "test" in splits:
-            raise InputError(
-                f"{self.root}: has no splits, and {len(pairs)} pair(s) are too few to set a test split aside; score all of them "
-                f"with --split {ALL}"
-            )
-        self.notes.append(
-            f"{self.root} has no splits: {len(tested)} of its {len(pairs)} pairs are the test split, set aside by a hash of "
-            f"their names, the same ones in every command"
-        )
-        found = {"test": [pair for pair in pairs if pair.name in tested]}
         rest = [pair for pair in pairs if pair.name not in tested]
+        found = {"test": [pair for pair in pairs if pair.name in tested]} if tested else {}
+        if tested:
+            how = f"{len(tested)} of its {len(pairs)} pairs are the test split, chosen by a hash of their names in every command"
+            self.notes.append(f"{self.root} has no splits: {how}; --split {ALL} scores all of them")
+        elif "test" in splits:
+            self.notes.append(f"{self.root} has no splits and too few pairs to set some aside: all {len(pairs)} are tested")
+            found["test"] = pairs
         if self.cfg.val is not None:
             return found | {"train": rest}
         return found | self._held_out(rest) if {"train", "val"} & {*splits} else found

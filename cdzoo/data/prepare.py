@@ -11,16 +11,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from cdzoo.data.layout import PairFiles
-from cdzoo.data.masks import MaskEncoding, find_encoding, to_change
+from cdzoo.data.masks import MaskEncoding, find_encoding, read_mask
 from cdzoo.errors import InputError
 from cdzoo.io.files import check_new_folder
-from cdzoo.io.images import UInt8, image_format, read_gray, read_image_and_valid
+from cdzoo.io.images import UInt8, image_format, read_image_and_valid
 from cdzoo.io.rasters import is_tiff, read_deep, read_valid
 from cdzoo.tiling import Window, tile_name, tile_windows
 
 FILE = "cdzoo_tiles.json"
 _LARGE = 64 * 2**20
-"""Number of pixels above which a TIFF is read window by window."""
+"""Number of pixels above which an image in a TIFF is read window by window."""
 
 
 def write_tiles(
@@ -52,7 +52,7 @@ def write_tiles(
             for split, pairs in splits.items():
                 for name in ("A", "B", "label"):
                     (temporary / split / name).mkdir(parents=True)
-                found, _ = find_encoding([pair.mask for pair in pairs if not _large(pair.mask)], encoding)
+                found, _ = find_encoding([pair.mask for pair in pairs], encoding)
                 counts[split] = 0
                 for pair in pairs:
                     counts[split] += _cut(pair, found, temporary / split, tile)
@@ -69,24 +69,17 @@ def _cut(pair: PairFiles, encoding: MaskEncoding, folder: Path, tile: int) -> in
     height, width, *_ = image_format(pair.mask)
     windows = tile_windows(height, width, tile)
     files = {"A": pair.images[0], "B": pair.images[1], "label": pair.mask}
-    whole = {kind: None if _large(path) else _read(path, kind == "label") for kind, path in files.items()}
+    mask = read_mask(pair.mask, encoding)
+    mask = mask if len(encoding.values) > 2 else mask * np.uint8(255)
+    whole = {kind: mask if kind == "label" else None if _large(path) else _read(path) for kind, path in files.items()}
     for window in windows:
         name = f"{tile_name(pair.name, window) if len(windows) > 1 else pair.name}.png"
         for kind, path in files.items():
-            pixels = _crop(path, whole[kind], window)
-            if kind == "label":
-                pixels = pixels[..., 0] if pixels.ndim == 3 else pixels
-                # The encoding of a large mask is checked in each window, because detecting it would read the whole mask.
-                declared = len(encoding.values) > 2
-                change = to_change(path, pixels, None if whole[kind] is None and not declared else encoding)
-                pixels = change if declared else change * np.uint8(255)
-            Image.fromarray(pixels).save(folder / kind / name)
+            Image.fromarray(_crop(path, whole[kind], window)).save(folder / kind / name)
     return len(windows)
 
 
-def _read(path: Path, gray: bool) -> UInt8:
-    if gray:
-        return read_gray(path)
+def _read(path: Path) -> UInt8:
     pixels, valid = read_image_and_valid(path, image_format(path)[2])
     _check_valid(path, valid is None)
     return pixels

@@ -12,6 +12,7 @@ RANDOM_SPLITS = ("train",) * 8 + ("val", "test")
 """The ten equal parts of `random_split`."""
 
 _SALT = {"validation": "cdzoo validation 1", "test": "cdzoo test 1"}
+_FEWEST = 5
 _TILE = re.compile(r"(?:[_-]\d{1,5}){2}$")
 
 
@@ -46,9 +47,9 @@ def holdout_test(names: Sequence[str], fraction: float = 0.1) -> set[str]:
     """Choose the test samples of a folder without splits as `holdout_split` does; two scenes, or tiles of one, are left.
 
     Returns:
-        Names of the test samples; none if there are fewer than three samples.
+        Names of the test samples; none if there are fewer than five samples.
     """
-    return _choose(names, fraction, "test", 2)
+    return _choose(names, fraction, "test", 2) if len(names) >= _FEWEST else set()
 
 
 def _choose(names: Sequence[str], fraction: float, purpose: str, left: int) -> set[str]:

@@ -80,8 +80,11 @@ def open_raster(path: PathLike, purpose: str = "reading rasters", depth: int = 0
         raise InputError(f"{path}: not a raster, or in none of the formats that are read: {', '.join(FORMATS)}; convert it first")
     if driver == "VRT":
         for source in vrt_sources(file, depth):
-            with open_raster(source, purpose, depth + 1):
-                pass
+            try:
+                with open_raster(source, purpose, depth + 1):
+                    pass
+            except InputError as error:
+                raise InputError(f"{path}: names a source that cannot be read: {error}") from error
     # An absolute path, because rasterio takes `zip:a.tif` for an archive. GDAL takes UTF-8 only.
     name = os.path.abspath(file)
     with warnings.catch_warnings(), reading(path, "damaged or truncated"):

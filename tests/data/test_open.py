@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from cdzoo.data.open import DataCfg, open_data
-from cdzoo.data.splits import holdout_split, scene_of
+from cdzoo.data.splits import holdout_split, holdout_test, random_split, scene_of
 from cdzoo.errors import ConfigError, InputError
 
 
@@ -68,17 +68,18 @@ def test_a_folder_without_splits_is_carved_the_same_way_in_every_command(pair_fo
     parts = [opened.names["train"], opened.names["val"], tested.names["test"]]
     assert [len(part) for part in parts] == [16, 2, 2] and len(set().union(*parts)) == 20
     assert not set(tested.hashes["test"]) & {*opened.hashes["train"], *opened.hashes["val"]}
-    assert "2 of its 20 pairs are the test split" in tested.notes[0] and "test: 2 pairs of" in tested.notes[1]
+    assert "2 of its 20 pairs are the test split" in tested.notes[0]
+    assert tested.notes[1].startswith("test: 2 pairs, masks 0/255, from ")
     assert open_data(cfg, ("val",)).names["val"] == parts[1] and set(open_data(cfg, ("all",)).names["all"]) == set().union(*parts)
 
 
 def test_few_pairs_are_carved_as_far_as_possible(pair_folder):
     root = str(pair_folder(10))
-    for count, sizes in ((3, (1, 1)), (2, (1, 1))):
+    for count, sizes in ((5, (3, 1)), (4, (3, 1)), (2, (1, 1))):
         cfg = DataCfg(root, exclude=(f"pair_[{count}-9]",))
         assert tuple(map(len, open_data(cfg, ("train", "val")).splits.values())) == sizes
-    with pytest.raises(InputError, match=r"2 pair.* too few to set a test split aside; .*--split all"):
-        open_data(cfg, ("test",))
+    opened = open_data(cfg, ("test",))
+    assert len(opened.splits["test"]) == 2 and "too few pairs to set some aside: all 2 are tested" in opened.notes[0]
     with pytest.raises(InputError, match="one pair cannot be split"):
         open_data(DataCfg(root, exclude=("pair_[1-9]",)), ("train", "val"))
 
@@ -95,7 +96,7 @@ def test_a_renamed_copy_in_the_test_split_raises_before_training(pair_folder):
 def test_validation_pairs_in_another_folder(pair_folder):
     root, other = pair_folder(4, name="a"), pair_folder(4, 64, name="b")
     opened = open_data(DataCfg(str(root), val=str(other)), ("train", "val"))
-    assert len(opened.splits["train"]) == 3 and opened.splits["val"][0].target["mask"].shape == (64, 64)
+    assert len(opened.splits["train"]) == 4 and opened.splits["val"][0].target["mask"].shape == (64, 64)
     same = open_data(DataCfg(str(root), val=str(root)), ("train", "val"))
     assert "the validation pairs are the training pairs" in " ".join(same.notes)
 
@@ -147,6 +148,13 @@ def test_tiles_of_a_scene_are_held_out_together():
     assert all((name in chosen) == (other in chosen) for name in names for other in names if scene_of(name) == scene_of(other))
     assert holdout_split(names[::-1], 0.1) == chosen
     assert holdout_split(names[:4], 0.25) <= set(names[:4]) and len(holdout_split(names[:4], 0.25)) == 1
+
+
+def test_splits_by_names_do_not_change():
+    names = [f"train_{number}" for number in range(60)]
+    assert holdout_split(names) == {f"train_{number}" for number in (2, 24, 33, 49, 52, 54)}
+    assert [random_split(name) for name in names[:6]] == ["test", "train", "train", "test", "train", "val"]
+    assert holdout_test(names) == {f"train_{number}" for number in (4, 7, 9, 29, 41, 54)}
 
 
 def test_scenes():
