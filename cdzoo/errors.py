@@ -7,6 +7,7 @@ All of them derive from `CdzooError`, so that the command line can tell invalid 
 from __future__ import annotations
 
 import importlib
+import re
 from types import ModuleType
 
 
@@ -49,6 +50,48 @@ class TrainingStopped(TrainingError):
 def printable(text: object) -> str:
     """Return a text for a terminal, with control characters (escape sequences) and unpaired surrogates escaped."""
     return "".join(char if char.isprintable() or char in "\n\t" else ascii(char)[1:-1] for char in str(text))
+
+
+def mask_url(url: str) -> str:
+    """Return an address without what may be a secret: name and password, and the values of its query.
+
+    >>> mask_url("https://me:secret@example.com/set.zip?token=secret&page=2")
+    'https://***@example.com/set.zip?token=***&page=***'
+    """
+    start, mark, tail = re.fullmatch(r"([^?#]*)([?#]?)(.*)", url, re.DOTALL).groups()  # type: ignore[union-attr]
+    scheme, slashes, rest = start.rpartition("://") if "://" in start else ("", "", start)
+    authority, slash, path = rest.partition("/")
+    if "@" in authority:
+        rest = f"***@{authority.rpartition('@')[2]}{slash}{path}"
+    elif "@" in path and re.search(r":(?!\d*$)", authority):  # a password with a slash, where the host should end
+        rest = f"***@{rest.rpartition('@')[2]}"
+    tail = re.sub(r"=[^&;#]*", "=***", tail) if "=" in tail else "***" * bool(tail)
+    return f"{scheme}{slashes}{rest}{mark}{tail}"
+
+
+def mask_urls(text: object) -> str:
+    """Return a text with all addresses in it as `mask_url` returns them."""
+    # The last character is no punctuation of the sentence.
+    return re.sub(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s<>]*[^\s<>.,:;)\]'\"]", lambda found: mask_url(found[0]), str(text))
+
+
+EXTRAS = {
+    **dict.fromkeys(("lightning", "tqdm"), "train"),
+    **dict.fromkeys(("rasterio", "geopandas", "shapely", "pyproj", "pyogrio", "pyarrow"), "geo"),
+    **dict.fromkeys(("fvcore", "matplotlib"), "tools"),
+    "tensorboard": "log",
+    "ray": "geo,ray",
+    "mamba_ssm": "mamba",
+}
+"""The extra of the package that installs each optional dependency."""
+
+
+def missing_extra(error: ModuleNotFoundError) -> MissingDependencyError | None:
+    """Return the error to show for an import of an optional dependency that failed; None for other modules."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return None
+    return MissingDependencyError(f"this requires {package}: pip install 'cdzoo[{EXTRAS[package]}]'")
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:

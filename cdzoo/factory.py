@@ -24,7 +24,7 @@ from cdzoo.weights.folder import ModelFiles, load_backbone
 from cdzoo.weights.origin import Origin
 from cdzoo.weights.pretrained import PretrainedCfg, get_pretrained, list_pretrained, weights_file
 from cdzoo.weights.source import find_files, parse_name
-from cdzoo.weights.state import check_state, read_checkpoint, unwrap
+from cdzoo.weights.state import check_finite, check_state, read_checkpoint, unwrap
 
 PathLike = str | os.PathLike[str]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -183,6 +183,8 @@ def create_model(
     encoder = model.config.backbone
     if backbone_weights is not None:
         load_backbone(model.encoders, encoder.name, backbone_weights)
+    if encoder.kwargs.get("pretrained"):
+        check_finite(f"the weights of {encoder.name}", model.state_dict())
     pretrained_encoder = backbone_weights is not None or encoder.kwargs.get("pretrained")
     if pretrained_encoder and mean is std is None and (statistics := encoder_statistics(encoder.name, model.config.bands)):
         model.config = dataclasses.replace(model.config, mean=statistics[0], std=statistics[1])

@@ -39,15 +39,21 @@ class Confusion:
 
     @classmethod
     def of(cls, predicted: Tensor, truth: Tensor) -> Confusion:
-        """Compare a prediction with a target of the same shape; every value other than 0 means change."""
-        predicted, truth = predicted.bool(), truth.bool()
+        """Compare a prediction with a target of the same shape: 0 unchanged, 255 ignored in the target, other values changed."""
+        valid = truth != IGNORE_INDEX
+        predicted, truth = predicted.bool() & valid, truth.bool() & valid
         tp = int((predicted & truth).sum())
         fp, fn = int(predicted.sum()) - tp, int(truth.sum()) - tp
-        return cls(tp, fp, fn, truth.numel() - tp - fp - fn)
+        return cls(tp, fp, fn, int(valid.sum()) - tp - fp - fn)
 
     def __add__(self, other: Confusion) -> Confusion:
         """Pool the pixels of two confusion matrices."""
         return Confusion(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels."""
+        return self.tp + self.fp + self.fn + self.tn
 
     @property
     def errors(self) -> int:
@@ -77,12 +83,12 @@ class Confusion:
     @property
     def oa(self) -> float:
         """Overall accuracy: (TP + TN) / all pixels."""
-        return _ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
+        return _ratio(self.tp + self.tn, self.pixels)
 
     @property
     def kappa(self) -> float:
         """Cohen's kappa in [-1, 1]; 0 if all pixels of target and prediction have the same class."""
-        total = self.tp + self.fp + self.fn + self.tn
+        total = self.pixels
         # Integers, scaled by total squared, because the difference of large counts can be small.
         chance = (self.tp + self.fp) * (self.tp + self.fn) + (self.fn + self.tn) * (self.fp + self.tn)
         return _ratio((self.tp + self.tn) * total - chance, total * total - chance)
@@ -135,7 +141,7 @@ class Scores(Rates):
         fn: False negatives.
         tn: True negatives.
         mean_image_f1: Mean over images of the F1 of each image; 1 for an image without change and without a positive.
-        images: Number of images.
+        images: Number of images with a pixel that is not ignored.
         threshold: Minimum probability for a pixel to count as changed.
         best_threshold: Threshold of `sweep` with the highest F1.
         best_threshold_f1: F1 at `best_threshold`.
@@ -173,7 +179,7 @@ class ChangeCounts:
 
     Attributes:
         counts: (2, levels + 1) int64: unchanged and changed pixels by level.
-        images: Number of images.
+        images: Number of images with a pixel that is not ignored.
     """
 
     def __init__(self, threshold: float = 0.5, device: torch.device | str = "cpu") -> None:
@@ -199,8 +205,9 @@ class ChangeCounts:
         tables = torch.bincount((row * width + level).flatten(), minlength=3 * len(mask) * width).view(-1, 3, width)[:, :2]
         self.counts += tables.sum(0)
         confusions = [self._confusion(table, self.threshold) for table in tables.tolist()]
-        self._image_f1 += sum(round(image_f1(confusion) * _FIXED_POINT) for confusion in confusions)
-        self.images += len(confusions)
+        counted = [confusion for confusion in confusions if confusion.pixels]
+        self._image_f1 += sum(round(image_f1(confusion) * _FIXED_POINT) for confusion in counted)
+        self.images += len(counted)
         return confusions
 
     def confusion(self) -> Confusion:

@@ -27,6 +27,8 @@ from cdzoo.protocol import Protocol
 __all__ = ["RESULTS_FILE", "Environment", "Hardware", "ProtocolRecord", "Results", "Scores", "ThresholdScores"]
 
 RESULTS_FILE = "results.json"
+_OF_THE_RUN = ("seed", "device", "devices", "nodes", "progress", "workers", "tensorboard")
+"""Settings of a training in which the seeds of one model may differ."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,17 @@ class ProtocolRecord:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ProtocolRecord:
-        """Read the output of `to_dict`."""
-        protocol = {key: value for key, value in data.items() if key not in ("splits", "hash")}
-        return cls(protocol, data["splits"], data["hash"])
+        """Read the output of `to_dict`.
+
+        Raises:
+            ValueError: An entry is missing or invalid.
+        """
+        fields = TypeAdapter(dict[str, Any]).validate_python(data)
+        protocol = {key: value for key, value in fields.items() if key not in ("splits", "hash")}
+        if not isinstance(protocol.get("name"), str) or not 0 < TypeAdapter(float).validate_python(protocol.get("threshold")) < 1:
+            raise ValueError("the protocol must have a name and a threshold between 0 and 1")
+        record = {"protocol": protocol, "splits": fields.get("splits"), "hash": fields.get("hash")}
+        return TypeAdapter(cls).validate_python(record)
 
 
 def _digest(fields: Mapping[str, Any]) -> str:
@@ -192,6 +202,19 @@ class Results:
         plain = {key: _plain(value) for key, value in values.items()}
         return {**{key: value for key, value in plain.items() if value is not None}, **self.extra}
 
+    @property
+    def settings(self) -> str | None:
+        """What the seeds of one model share, as text: name, settings of the training, and its data; None if it is not known."""
+        found = self.trained if self.training is None else {"training": self.training, "protocol_hash": self._protocol_hash}
+        if not found or not isinstance(training := found.get("training"), dict):
+            return None
+        shared = {key: value for key, value in training.items() if key not in _OF_THE_RUN}
+        return json.dumps([self.model, shared, found.get("protocol_hash")], sort_keys=True, default=str)
+
+    @property
+    def _protocol_hash(self) -> str | None:
+        return None if self.protocol is None else self.protocol.hash
+
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Results:
         """Read the output of `to_dict`.
@@ -199,7 +222,10 @@ class Results:
         Raises:
             ValueError: An entry is missing or invalid.
         """
+        data = TypeAdapter(dict[str, Any]).validate_python(data)
         protocol = ProtocolRecord.from_dict(data["protocol"]) if "protocol" in data else None
+        if isinstance(described := data.get("data"), dict) and not isinstance(described.get("data"), str):
+            raise ValueError("data must name its folder or data set")
         names = {f.name for f in dataclasses.fields(cls)}
         known: Results = TypeAdapter(cls).validate_python({**data, "protocol": protocol})
         return known.with_entries({key: value for key, value in data.items() if key not in names})
@@ -216,11 +242,30 @@ class Results:
             InputError: The file does not exist, or does not contain results.
         """
         try:
-            return cls.from_dict(json.loads(Path(file).read_text(encoding="utf-8")))
-        except OSError as error:
-            raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+            return cls.from_dict(read_json(file))
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{file}: not a results file of cdzoo ({type(error).__name__}: {error})") from error
+            if isinstance(error, InputError):
+                raise
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            raise InputError(f"{file}: not a results file of cdzoo ({reason}); remove it, or write it anew") from error
+
+
+def read_json(file: str | Path) -> Any:
+    """Return the content of a JSON file of results.
+
+    Raises:
+        InputError: The file cannot be read or is not JSON, or a number in it is NaN or infinite.
+    """
+    try:
+        return json.loads(Path(file).read_text(encoding="utf-8"), parse_constant=_refuse)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file}: not a results file of cdzoo ({error}); remove it, or write it anew") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a score")
 
 
 def _plain(value: Any) -> Any:

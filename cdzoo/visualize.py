@@ -10,6 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
+from cdzoo.constants import IGNORE_INDEX
+
 UInt8 = npt.NDArray[np.uint8]
 
 TP_COLOR = (255, 255, 255)
@@ -24,8 +26,8 @@ def to_rgb(image: UInt8) -> UInt8:
 
 
 def mask_picture(mask: UInt8) -> UInt8:
-    """Convert a mask (H, W) in {0, 1} to a black and white image (H, W, 3)."""
-    return np.repeat((mask[..., None] * 255).astype(np.uint8), 3, axis=2)
+    """Convert a mask (H, W) in {0, 1, 255} to an image (H, W, 3): black, white, and gray for pixels without a label."""
+    return np.repeat(np.where(mask == IGNORE_INDEX, 128, mask * 255).astype(np.uint8)[..., None], 3, axis=2)
 
 
 def overlay(image: UInt8, mask: UInt8, opacity: float = 0.45) -> UInt8:

@@ -9,6 +9,7 @@ import torch
 
 from cdzoo.backbones.features import FeatureBackbone
 from cdzoo.errors import CdzooError, ConfigError, UnknownNameError, WeightsError
+from cdzoo.io.hub_client import guard_client
 from cdzoo.layers.drop_path import check_drop_path
 
 PREFIX = "timm/"
@@ -52,6 +53,8 @@ class TimmBackbone(FeatureBackbone):
             close = timm.list_models(f"*{arch}*")[:8]
             hint = f" Similar names: {', '.join(close)}." if close else ""
             raise UnknownNameError(f"timm {timm.__version__} has no model '{name}'.{hint} timm.list_models() lists all models.")
+        if pretrained:
+            guard_client()
         try:
             options = {**_dynamic_size_option(timm, name), **kwargs, "in_chans": in_chans, "features_only": True}
             if drop_path is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cdzoo.cli.common import model_source, pick_device, print_or_write
 from cdzoo.errors import ConfigError
+from cdzoo.io.outputs import check_outputs
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def benchmark(
     from cdzoo.benchmark import compare as compare_runs
     from cdzoo.flops import expand
 
+    check_outputs({"-o": output}, compare)
     if compare:
         if len(compare) != 2:
             raise ConfigError(f"--compare takes two files, got {len(compare)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cdzoo.errors import ConfigError
 from cdzoo.io.files import output_path
+from cdzoo.io.outputs import check_outputs
 from cdzoo.tables import render
 
 
@@ -27,6 +28,7 @@ def compare(
         raise ConfigError("--pictures are on the page: name it with --html FILE.html")
     if html is not None:
         output_path(html, "--html", (".html",), "the page is HTML")
+        check_outputs({"--html": html}, [*runs, *([latency] if latency else [])])
     from cdzoo.compare import COLUMNS, read_runs, run_costs, score_rows, worst_rows, write_page
 
     groups = read_runs(runs)

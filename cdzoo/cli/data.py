@@ -2,39 +2,66 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cdzoo.cli.common import PICTURES
-from cdzoo.errors import ConfigError, InputError
-from cdzoo.io.files import output_path, replace_atomically
+from cdzoo.errors import ConfigError, InputError, mask_url, printable
+from cdzoo.io.files import check_new_folder, output_path, replace_atomically
+from cdzoo.io.outputs import check_outputs
 
 
-def check(path: str, *, exclude: list[str] = [], sheet: str = "data_check.png") -> int:  # noqa: B006  # read only
+def check(
+    path: str,
+    *,
+    exclude: list[str] = [],  # noqa: B006  # read only
+    mask_encoding: str | None = None,
+    sheet: str = "data_check.png",
+) -> int:
     """Read every file of a data set and report all problems. The exit code is 1 if there are any.
 
     Args:
         path: Folder of pairs, with or without train/, val/ and test/.
         exclude: Wildcards of sample names to leave out.
+        mask_encoding: Values of the masks for no change, change and no label, such as 0/1/255, or threshold; detected by default.
         sheet: Contact sheet to write.
     """
-    from cdzoo.data.check import check_data
+    from cdzoo.data.check import check_data, list_data
+    from cdzoo.data.datasets import known_layouts
+    from cdzoo.data.layout import find_splits
+    from cdzoo.data.masks import MaskEncoding
 
+    declared = None if mask_encoding is None else MaskEncoding(mask_encoding)
     picture = output_path(sheet, suffixes=PICTURES, purpose="the contact sheet is a picture")
-    report = check_data(path, exclude)
+    listings = list_data(path, exclude)
+    lists = find_splits(path, known_layouts()).values()
+    check_outputs({"--sheet": picture}, inputs=[*lists, *(file for listing in listings.values() for file in listing.files)])
+    report = check_data(path, exclude, encoding=declared)
     for split in report.splits:
         sizes = ", ".join(f"{count} of {width}x{height}" for (height, width), count in split.sizes.most_common())
-        print(f"{split.name}: {split.pairs} pairs ({sizes or 'none'})")
-        print(f"  images   {', '.join(f'{count} with {kind}' for kind, count in split.formats.most_common()) or 'none'}")
+        _say(f"{split.name}: {split.pairs} pairs ({sizes or 'none'})")
+        _say(f"  images   {split.described_formats or 'none'}")
         encoding = split.encoding.value if split.encoding else "not detected"
-        print(f"  masks    {encoding}; {split.changed:.2%} of the pixels changed, {split.unchanged_pairs} pairs without change")
+        void = f", {split.unlabeled:.2%} without a label" if split.unlabeled else ""
+        of = "labeled pixels" if split.unlabeled else "pixels"
+        _say(
+            f"  masks    {encoding}; {split.changed:.2%} of the {of} changed{void}, {split.unchanged_pairs} pairs without change"
+        )
+        if split.no_data:
+            _say(f"  no data  {split.no_data:.2%} of the pixels of the images, which are left out of training and scores")
     for note in report.notes:
-        print(f"note: {note}")
+        _say(f"note: {note}")
     if report.sheet is not None:
         with replace_atomically(picture) as temporary:
             report.sheet.save(temporary)
-        print(f"contact sheet: {picture}")
+        _say(f"contact sheet: {picture}")
     return _print_problems(report.problems, "no problems")
+
+
+def _say(text: str) -> None:
+    print(printable(text))
 
 
 def show_datasets() -> None:
@@ -94,6 +121,7 @@ def prepare(
     tile: int = 256,
     url: list[str] = [],  # noqa: B006  # read only
     sha256: list[str] = [],  # noqa: B006
+    mask_encoding: str | None = None,
 ) -> None:
     """Download and unpack archives of a data set, and cut it into tiles.
 
@@ -104,6 +132,7 @@ def prepare(
         tile: Side of a tile in pixels.
         url: Archives to download and unpack first.
         sha256: Checksums of the archives, in the same order.
+        mask_encoding: Values of the masks for no change, change and no label, such as 0/1/255; detected by default.
     """
     from cdzoo.data.datasets import dataset_info, known_layouts
     from cdzoo.data.layout import find_splits
@@ -130,15 +159,17 @@ def prepare(
     splits = list(find_splits(folder, known_layouts())) or list(described.splits if described else ())
     if not splits:
         raise InputError(f"{folder}: no splits (train/, val/, test/ or list/*.txt), so the tiles cannot be assigned to splits")
-    pairs = {split: split_files(DataCfg(name), split, folder) for split in splits}
-    counts = write_tiles(pairs, Path(out), tile)
-    print(f"{out}: {', '.join(f'{split} {count} tiles' for split, count in counts.items())}; use it with --data {out}")
+    cfg = DataCfg(name, mask_encoding=mask_encoding)
+    pairs = {split: split_files(cfg, split, folder) for split in splits}
+    counts = write_tiles(pairs, Path(out), tile, encoding=cfg.encoding)
+    declared = " --mask-encoding 0/1/255" if cfg.encoding and len(cfg.encoding.values) > 2 else ""
+    print(f"{out}: {', '.join(f'{split} {count} tiles' for split, count in counts.items())}; use it with --data {out}{declared}")
 
 
 def _print_problems(problems: Sequence[str], success: str) -> int:
     """Print problems, or `success` if there are none; return the exit code."""
     for problem in problems:
-        print(f"problem: {problem}")
+        _say(f"problem: {problem}")
     print(f"{len(problems)} problem(s)" if problems else success)
     return 1 if problems else 0
 
@@ -150,13 +181,22 @@ def _counts(splits: Mapping[str, int]) -> str:
 def _get(url: str, sha256: str | None, folder: Path) -> None:
     from cdzoo.data.download import fetch, unpack
 
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    archive = folder.parent / (Path(url.split("?")[0]).name or "archive")
-    stem = archive.name.split(".")[0]
-    fetch(url, archive, sha256)
+    name = re.sub(r"[^\w.-]", "_", re.split(r"[?#]", url)[0].rpartition("/")[2])[-80:].lstrip(".") or "archive"
+    stem = name.split(".")[0]
     # train.zip, val.zip and test.zip go to separate folders; a single archive becomes the folder itself.
     target = folder / stem if stem in ("train", "val", "test") else folder
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unpack(archive, target)
+    check_new_folder(target, "leave out --url to use it, or choose another --root")
+    # A folder of its own: beside the target may lie an archive of the same name that the user got elsewhere.
+    store = folder.resolve().parent / f".{folder.resolve().name}.download"
+    store.mkdir(parents=True, exist_ok=True)
+    archive = store / name
+    try:
+        unpack(fetch(url, archive, sha256), target)
+    except InputError:
+        if sha256 is None:  # a verified archive stays for the next attempt
+            archive.unlink(missing_ok=True)
+        raise
     archive.unlink()
-    print(f"{url} is unpacked in {target}")
+    with suppress(OSError):  # another archive is still on its way
+        store.rmdir()
+    print(f"{mask_url(url)} is unpacked in {target}")

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cdzoo.cli.common import load_trained, pick_device, print_weights
 from cdzoo.errors import ConfigError, InputError, require
 from cdzoo.io.files import output_path, replace_atomically, write_json, write_text
+from cdzoo.io.images import SUFFIXES
+from cdzoo.io.outputs import check_outputs
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
     from cdzoo.data.open import DataCfg
     from cdzoo.results import Results
 
+Split = Literal["train", "val", "test", "all"]
+
 
 def evaluate(
     *,
     model: list[str],
     data: DataCfg,
-    split: Literal["train", "val", "test"] = "test",
+    split: Split = "test",
     out: str | None = None,
     pictures: str | None = None,
     worst: int = 8,
@@ -34,10 +39,12 @@ def evaluate(
 ) -> None:
     """Evaluate one or several models on a split of a data set. Scores have 95 % bootstrap intervals over its images.
 
+    Seeds of one model with the same settings are summarized by mean and standard deviation, other models one by one.
+
     Args:
         model: Folders of runs, tags (MODEL.TAG), models with published weights, or hf-hub:owner/name.
         data: Data.
-        split: Split of the data.
+        split: Split of the data; all for every pair of a folder without splits.
         out: JSON file of the results to write.
         pictures: Folder of pictures of the worst samples to write.
         worst: Number of samples in a picture.
@@ -53,14 +60,19 @@ def evaluate(
     """
     if worst < 1 or batch_size < 1:
         raise ConfigError(f"--worst and --batch-size must be at least 1, got {worst} and {batch_size}")
-    _check_outputs(out, pictures, per_image, robustness)
+    names = [run for given in model for run in _runs(given)]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"--model {repeated}: named twice; a model is scored once")
+    sheets = {} if pictures is None else _sheets(Path(pictures), names)
+    _check_outputs(names, data.data, out, sheets, per_image, robustness)
     from cdzoo.engine.run import score_model
     from cdzoo.metrics import SUMMARY_SCORES, spread_table
 
     target = pick_device(device)
     results: list[Results] = []
-    for name in [run for given in model for run in _runs(given)]:
-        sheet = None if pictures is None else Path(pictures) / f"worst_{Path(name).name}.png"
+    groups: dict[Any, list[Results]] = {}
+    for name in names:
+        sheet = sheets.get(name)
         options: dict[str, Any] = {"picture": sheet, "worst": worst, "robustness": robustness is not None}
         detector = load_trained(name, random_weights)
         print_weights(detector)
@@ -73,32 +85,74 @@ def evaluate(
         print(f"{name:<28}" + "".join(f"{result[score]:>14.4f}" for score in SUMMARY_SCORES))
         print(_uncertainty(result))
         results.append(result)
+        # Weights without a record of their training may differ in more than the seed.
+        key = (detector.config.to_json(), result.settings) if result.settings else name
+        seeds = [(one.trained or {}).get("seed") for one in groups.get(key, [])]
+        groups.setdefault(name if (result.trained or {}).get("seed") in seeds else key, []).append(result)
         print("".join(f"  {note}\n" for note in result.notes or [] if note not in (results[0].notes or [])), end="", flush=True)
-    if len(results) > 1:
-        print(spread_table(split, results))
-    _write_outputs(results, out, pictures, per_image, robustness)
+    for group in groups.values():
+        if len(group) > 1:
+            print(spread_table(f"{split}, {group[0].model}" if len(groups) > 1 else split, group))
+    _write_outputs(results, list(groups.values()), out, pictures, per_image, robustness)
 
 
-def _check_outputs(out: str | None, pictures: str | None, per_image: str | None, robustness: str | None) -> None:
-    """Raise before the evaluation for a file that cannot be written."""
-    for option, path in (("--out", out), ("--pictures", pictures)):
-        if path:
-            output_path(path, option)
-    if per_image is not None:
-        output_path(per_image, "--per-image", (".csv", ".json"), "a table of images")
+def _sheets(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Return the picture of the worst samples of each model; models of equal names are told apart by their folders."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--pictures {folder}: is a file; name a folder")
+    short = [Path(name).name for name in names]
+    unique = short if len(set(short)) == len(short) else [re.sub(r"[^\w.-]+", "_", name).strip("_") for name in names]
+    return {name: folder / f"worst_{label}.png" for name, label in zip(names, unique, strict=True)}
+
+
+def _check_outputs(
+    names: Sequence[str], data: str, out: str | None, sheets: dict[str, Path], per_image: str | None, robustness: str | None
+) -> None:
+    """Raise before the evaluation for a file that cannot be written, or that is one of a model or of the data."""
+    for option, path, suffixes, purpose in (
+        ("--out", out, (".json",), "the results"),
+        ("--per-image", per_image, (".csv", ".json"), "a table of images"),
+        ("--robustness", robustness, (".png", ".svg", ".pdf"), "a picture"),
+    ):
+        if path is not None:
+            output_path(path, option, suffixes, purpose)
     if robustness is not None:
-        output_path(robustness, "--robustness", (".png", ".svg", ".pdf"), "a picture")
         require("matplotlib.figure", "tools", "drawing curves")
+    inputs: list[str | Path] = [file for name in names for file in _files_of(Path(name.removeprefix("local-dir:")))]
+    if sheets:
+        folder = next(iter(sheets.values())).parent
+        made = sheets.values() if folder.is_dir() else [folder]
+        check_outputs({f"--pictures {file.name}": file for file in made}, inputs)
+        inputs += sheets.values() if folder.is_dir() else []
+    if robustness is not None and Path(robustness).suffix.lower() in SUFFIXES and Path(robustness).exists():
+        inputs += [robustness] if Path(data).resolve() in Path(robustness).resolve().parents else []
+    check_outputs({"--out": out, "--per-image": per_image, "--robustness": robustness}, inputs)
+
+
+def _files_of(folder: Path) -> Iterator[Path]:
+    """Yield the files that a training or a conversion wrote into the folder of a model."""
+    from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, PICTURE_FILE, RESULTS_FILE, WEIGHTS_FILE
+
+    own = ("run.yaml", "log.csv", "pretrained.json", "training.json", "epoch_*.png", "*/*.json")
+    for written in (CARD_FILE, CONFIG_FILE, PICTURE_FILE, RESULTS_FILE, WEIGHTS_FILE, *own):
+        yield from folder.glob(written)
 
 
 def _write_outputs(
-    results: list[Results], out: str | None, pictures: str | None, per_image: str | None, robustness: str | None
+    results: list[Results],
+    groups: list[list[Results]],
+    out: str | None,
+    pictures: str | None,
+    per_image: str | None,
+    robustness: str | None,
 ) -> None:
     """Write the files of an evaluation, and name all of them."""
     from cdzoo.metrics import spread
 
     if out is not None:
-        write_json(out, results[0] if len(results) == 1 else {"runs": results, "spread": spread(results)})
+        several = {"runs": results, "spreads": [{"models": [r.source for r in g], **spread(g)} for g in groups if len(g) > 1]}
+        one_model = {"runs": results, "spread": spread(results)}
+        write_json(out, results[0] if len(results) == 1 else one_model if len(groups) == 1 else several)
         print(f"written to {out}")
     if per_image is not None:
         write_text(per_image, render([*_image_rows(results)], _IMAGE_COLUMNS, Path(per_image).suffix[1:]))
@@ -153,12 +207,19 @@ def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, d
         tolerance: Largest allowed difference of a score.
         device: auto, cpu, cuda or mps.
     """
+    if not tolerance >= 0:
+        raise ConfigError(f"--tolerance must be 0 or more, got {tolerance}")
     from cdzoo.data.open import DataCfg
     from cdzoo.engine.run import published_results, score_model
     from cdzoo.metrics import SUMMARY_SCORES
 
     published, file = published_results(model)
-    source = DataCfg(**{**published.data, **({} if data is None else {"data": data})})
+    if not isinstance(published.data, dict) or published.split not in get_args(Split):
+        raise InputError(f"{file}: does not describe data and a split; evaluate with: cdzoo eval --model {model} --data FOLDER")
+    try:
+        source = DataCfg(**{**published.data, **({} if data is None else {"data": data})})
+    except ConfigError as error:
+        raise ConfigError(f"{file}: data: {error}") from error
     assert published.protocol is not None  # checked by published_results
     threshold = published.protocol["threshold"]
     detector = load_trained(model)
@@ -171,9 +232,10 @@ def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, d
             f"{source.data}: the samples of the {published.split} split differ from those of the results: {found}, expected "
             f"{stored}; pass the right data with --data"
         )
+    print("".join(f"  {note}\n" for note in result.notes or []), end="")
     print(f"{file}: {published.provenance} results on {published.split}, protocol {published.protocol.name}")
     rows = [{"score": name, "stored": published[name], "now": result[name]} for name in SUMMARY_SCORES]
-    different = [str(row["score"]) for row in rows if abs(row["now"] - row["stored"]) > tolerance]
+    different = [str(row["score"]) for row in rows if not abs(row["now"] - row["stored"]) <= tolerance]
     print(render(rows, {"score": "score", "stored": "published:.6f", "now": "here:.6f"}), end="")
     print(f"differs by more than {tolerance:g}: {', '.join(different)}" if different else f"reproduced within {tolerance:g}")
     return 1 if different else 0

@@ -11,11 +11,12 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from typing import Any, TextIO, cast
 
 from cdzoo._version import __version__
 from cdzoo.cli.parse import build_parser, call, parse, summary
-from cdzoo.errors import CdzooError, UnknownNameError, printable
+from cdzoo.errors import CdzooError, UnknownNameError, mask_urls, missing_extra, printable
 from cdzoo.names import suggest
 
 GROUPS = {
@@ -50,24 +51,56 @@ _HELP = ("-h", "--help")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    return exit_code("cdzoo", lambda: _run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def exit_code(program: str, run: Callable[[], int | None]) -> int:
+    """Run a program and return its exit code; invalid input and missing extras are one message."""
     try:
-        with warnings.catch_warnings():
+        with ExitStack() as stack:
+            stack.enter_context(redirect_stdout(cast(TextIO, _Printable(sys.stdout))))
+            stack.enter_context(redirect_stderr(cast(TextIO, _Printable(sys.stderr, bars=True))))
+            stack.enter_context(warnings.catch_warnings())
             # Show deprecations of cdzoo, but not those of libraries.
             warnings.filterwarnings("default", message=r".*\bcdzoo\b", category=DeprecationWarning)
             warnings.showwarning = _show_warning
-            return _run(list(sys.argv[1:] if arguments is None else arguments))
+            return run() or 0
     except CdzooError as error:
-        print(f"cdzoo: error: {printable(error)}", file=sys.stderr)
+        print(f"{program}: error: {printable(mask_urls(error))}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if (missing := missing_extra(error)) is None:
+            raise
+        print(f"{program}: error: {missing}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `cdzoo list | head`
         sys.stderr.close()
         return 0
     except OSError as error:  # a full disk, a folder without permission
-        print(f"cdzoo: error: {printable(error.filename or 'a file')}: {printable(error.strerror or error)}", file=sys.stderr)
+        print(f"{program}: error: {printable(error.filename or 'a file')}: {printable(error.strerror or error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("cdzoo: interrupted", file=sys.stderr)
+        print(f"{program}: interrupted", file=sys.stderr)
         return 130
+
+
+class _Printable:
+    """Output for text that may come from files of others: control characters are escaped, see `printable`.
+
+    Progress bars keep their carriage returns, and the sequences that move them up, which they write on their own.
+    """
+
+    def __init__(self, stream: TextIO, bars: bool = False) -> None:
+        self._stream, self._bars = stream, bars
+
+    def write(self, text: str) -> int:
+        if not self._bars or text.replace("\x1b[A", "").strip():
+            text = "\r".join(map(printable, text.split("\r"))) if self._bars else printable(text)
+        self._stream.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _run(words: list[str]) -> int:
@@ -121,4 +154,4 @@ def _split_imports(words: list[str]) -> tuple[list[str], list[str]]:
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     deprecated = issubclass(category, DeprecationWarning | PendingDeprecationWarning | FutureWarning)
     if not deprecated or "cdzoo" in str(message):
-        print(f"cdzoo: note: {printable(message)}", file=sys.stderr)
+        print(f"cdzoo: note: {printable(mask_urls(message))}", file=sys.stderr)

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from cdzoo.cli.common import DEFAULT_WEIGHTS, load_trained, pick_device, print_weights
 from cdzoo.errors import InputError, printable
 from cdzoo.io.files import output_path
+from cdzoo.io.images import image_format
 from cdzoo.io.inputs import existing_file
+from cdzoo.io.rasters import open_raster
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
@@ -68,15 +70,24 @@ def predict(
     if ray:
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
     target = output_path(output, suffixes=(".png", *RASTERS), purpose="a mask needs a lossless format")
+    is_scene = target.suffix.lower() in RASTERS
     for file in (before, after):  # before the model is loaded, which takes seconds
-        existing_file(file)
-    if target.suffix.lower() in RASTERS:
+        _check_header(existing_file(file), is_scene)
+    if is_scene:
         job.predict_scene(before, after, target, products)
-    elif given := [name for name, value in {**products, "percentiles": cfg.percentiles}.items() if value is not None]:
+    elif given := [name.replace("_", "-") for name, value in {**products, **job.of_scenes()}.items() if value is not None]:
         raise InputError(f"--{given[0]} is for maps of scenes: name the output .tif")
     else:
         job.predict_pictures(before, after, target)
     return 0
+
+
+def _check_header(file: Path, is_scene: bool) -> None:
+    if is_scene:
+        with open_raster(file, "predicting scenes"):
+            pass
+    else:
+        image_format(file)
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,10 @@ class _Job:
     device: str
     cfg: SceneCfg
     polygon_cfg: PolygonCfg
+
+    def of_scenes(self) -> dict[str, Any]:
+        """Return the settings that pictures do not have."""
+        return {name: getattr(self.cfg, name) for name in ("percentiles", "value_range_after", "bands", "bands_after", "alpha")}
 
     def load(self) -> ChangeDetector:
         return load_trained(self.model, self.random_weights).to(pick_device(self.device))

@@ -88,7 +88,10 @@ def _curves(runs: Sequence[Run]) -> dict[str, Lines]:
             continue
         rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
         for title, column in (("loss", "loss"), ("validation F1", "f1")):
-            points = [(float(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
+            try:
+                points = [(float(row["epoch"]), float(row[column])) for row in rows if row.get(column)]
+            except (KeyError, TypeError, ValueError) as error:
+                raise InputError(f"{file}: not the log of a training ({error}); remove it to compare without curves") from error
             if points := [point for point in points if math.isfinite(point[1])]:
                 panels[title][run.label] = points
     return {title: lines for title, lines in panels.items() if lines}

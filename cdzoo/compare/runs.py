@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from typing import NamedTuple
 from cdzoo.bootstrap import ImageScore
 from cdzoo.errors import InputError
 from cdzoo.metrics import Confusion
-from cdzoo.results import RESULTS_FILE, Results
+from cdzoo.results import RESULTS_FILE, Results, read_json
 
 
 class Condition(NamedTuple):
@@ -83,8 +82,14 @@ def read_runs(paths: Sequence[str]) -> dict[Condition, list[Run]]:
             # Without a protocol, nothing is known to be comparable.
             name, digest = (record.name, record.samples_hash) if record else ("unknown", label)
             runs = found.setdefault(Condition(result.split, name, digest, result.provenance), {})
+            if label in runs and _settings(runs[label].results[0]) != _settings(result):
+                label = source  # another model or other settings, not another seed
             runs.setdefault(label, Run(label, [], source)).results.append(result)
     return {condition: list(runs.values()) for condition, runs in found.items()}
+
+
+def _settings(result: Results) -> tuple[str, str | None]:
+    return result.model, result.settings
 
 
 def _read(path: Path) -> Iterator[tuple[str, str, Results]]:
@@ -107,8 +112,10 @@ def _read(path: Path) -> Iterator[tuple[str, str, Results]]:
 
 def _seeds(file: Path) -> list[Results] | None:
     """Return the results in a file of several runs; None for a file of one."""
+    data = read_json(file)
+    if not isinstance(data, dict) or "runs" not in data:
+        return None
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        return [Results.from_dict(run) for run in data["runs"]] if "runs" in data else None
-    except (OSError, TypeError, ValueError, KeyError) as error:
+        return [Results.from_dict(run) for run in data["runs"]]
+    except (TypeError, ValueError, KeyError) as error:
         raise InputError(f"{file}: not a results file of cdzoo ({error}); cdzoo eval --out FILE.json writes one") from error

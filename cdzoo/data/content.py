@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from cdzoo.data.sample import as_sample
+from cdzoo.io.images import image_files
 
 _BLOCK = 1 << 20
 _BLOCKS = 64
@@ -21,28 +22,29 @@ _BLOCKS = 64
 def content_hashes(samples: Any) -> dict[str, str]:
     """Return a hash of all images and one of all masks, which do not depend on folders, names or times of change.
 
-    Of data sets of files, the bytes of the files are hashed, of lists and tuples the values of the tensors. Other data sets may
-    compute what they return, so they have no hashes.
+    Of data sets of files, the bytes of the files are hashed (`image files`, `mask files`), of lists and tuples the values of the
+    tensors (`images`, `masks`). Other data sets may compute what they return, so they have no hashes.
 
     Args:
         samples: Samples of a split.
     """
     if files := getattr(samples, "files", None):
         images, masks = zip(*files, strict=True)
-        flat = [path for paths in images for path in paths]
+        flat = [file for paths in images for path in paths for file in image_files(path)]
         with ThreadPoolExecutor(8) as pool:
-            digests = list(pool.map(_file_digest, [*flat, *masks]))
-        return {"images": _joined(digests[: len(flat)]), "masks": _joined(digests[len(flat) :])}
+            digests = list(pool.map(file_digest, [*flat, *masks]))
+        return {"image files": _joined(digests[: len(flat)]), "mask files": _joined(digests[len(flat) :])}
     if isinstance(samples, list | tuple):
         converted = [as_sample(item) for item in samples]
         return {
-            "images": _joined(_tensor_digest(image) for sample in converted for image in sample.images),
-            "masks": _joined(_tensor_digest(values) for sample in converted for values in sample.target.values()),
+            "images": _joined(tensor_digest(image) for sample in converted for image in sample.images),
+            "masks": _joined(tensor_digest(values) for sample in converted for values in sample.target.values()),
         }
     return {}
 
 
-def _file_digest(path: Path) -> bytes:
+def file_digest(path: Path) -> bytes:
+    """Return the hash of a file; of a large one, of its size and parts of it."""
     found = path.stat()
     return _content(str(path.resolve()), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
@@ -62,7 +64,8 @@ def _content(path: str, size: int, *changed: int) -> bytes:
     return digest.digest()
 
 
-def _tensor_digest(values: Any) -> bytes:
+def tensor_digest(values: Any) -> bytes:
+    """Return the hash of the type, shape and values of a tensor."""
     array = torch.as_tensor(values).detach().cpu().contiguous()
     header = f"{array.dtype} {tuple(array.shape)}".encode()
     return hashlib.sha256(header + array.flatten().view(torch.uint8).numpy().tobytes()).digest()

@@ -43,6 +43,7 @@ class DatasetInfo:
         folders: Folder names of the dates and masks, if they are not one of `LAYOUTS`.
         split_at_random: Whether to use `random_split` unless the data have split folders or list files.
         reader: Returns the files of a split of the data set in a folder, for other layouts: `reader(root, split)`.
+        readers: Readers for other numbers of bands than `reader` returns, by number of bands.
         generate: Returns samples and their names, for data sets without files: `generate(split, num_train)`.
     """
 
@@ -62,6 +63,7 @@ class DatasetInfo:
     folders: Layout | None = None
     split_at_random: bool = False
     reader: Reader | None = field(default=None, repr=False)
+    readers: Mapping[int, Reader] = field(default_factory=dict, repr=False)
     generate: Generator | None = field(default=None, repr=False)
 
     @property
@@ -69,12 +71,13 @@ class DatasetInfo:
         """Names of the splits, official or random."""
         return set(RANDOM_SPLITS if self.split_at_random else self.splits)
 
-    def pairs(self, root: Path, split: str) -> list[PairFiles]:
+    def pairs(self, root: Path, split: str, bands: tuple[int, ...] = (3, 3)) -> list[PairFiles]:
         """Return the files of one split.
 
         Args:
             root: Folder of the data set.
             split: `"train"`, `"val"` or `"test"`.
+            bands: Number of bands of each date that are wanted.
 
         Raises:
             InputError: The folder does not exist or has another layout, or files are missing.
@@ -82,7 +85,7 @@ class DatasetInfo:
         if not root.is_dir():
             raise InputError(f"{root}: no such folder; cdzoo data info {self.name} says how to get {self.title}")
         if self.reader is not None:
-            return self.reader(root, split)
+            return self.readers.get(bands[0], self.reader)(root, split)
         layouts = (self.folders,) if self.folders else LAYOUTS
         if self.split_at_random and not find_splits(root, layouts):
             return [pair for pair in usable_pairs(list_split(root, layouts=layouts)) if random_split(pair.name) == split]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from cdzoo.errors import InputError
+from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import SUFFIXES, check_same_size
 from cdzoo.names import natural_key
 
@@ -27,6 +29,11 @@ LAYOUTS: tuple[Layout, ...] = (
 
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 """Names of the folders and list files of each split."""
+
+_COMPANIONS = frozenset(
+    (".hdr", ".xml", ".ovr", ".msk", ".prj", ".wld", ".tfw", ".pgw", ".jgw", ".bpw", ".wfw", ".j2w", ".db", ".ini")
+)
+"""Suffixes of files that accompany images."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Listing:
         unlabeled: Images of the samples without a mask, by name.
         problems: One line for each missing or unusable file.
         excluded: Names left out through `exclude`.
+        left_out: Files in its folders that are no images of `SUFFIXES`, and further folders in them.
     """
 
     root: Path
@@ -61,6 +69,29 @@ class Listing:
     unlabeled: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     excluded: list[str] = field(default_factory=list)
+    left_out: list[Path] = field(default_factory=list)
+
+    @property
+    def files(self) -> list[Path]:
+        """All images and masks."""
+        paired = [file for pair in self.pairs for file in (*pair.images, pair.mask)]
+        return [*paired, *(image for images in self.unlabeled.values() for image in images), *self.left_out]
+
+    @property
+    def notes(self) -> list[str]:
+        """One line about each kind of files and samples that are left out."""
+        notes = []
+        if self.left_out:
+            kinds = Counter("folders" if path.is_dir() else path.suffix.lower() or "no suffix" for path in self.left_out)
+            shown = ", ".join(f"{count} of {kind}" for kind, count in kinds.most_common())
+            notes.append(
+                f"{self.root}: {len(self.left_out)} file(s) are left out, such as {self.left_out[0]} ({shown}); only files of "
+                f"{', '.join(SUFFIXES)} in these folders are read"
+            )
+        if self.unlabeled:
+            names = ", ".join(self.unlabeled)
+            notes.append(f"{self.root}: {len(self.unlabeled)} pair(s) without a mask are left out: {names}")
+        return notes
 
 
 def find_layout(root: str | Path, layouts: Sequence[Layout] = LAYOUTS) -> tuple[Path, ...] | None:
@@ -110,55 +141,68 @@ def list_split(
     source = splits[split]
     if source.is_dir():
         return _list_pairs(source, exclude, None, layouts)
-    return _list_pairs(root, exclude, read_names(source), layouts)
+    return _list_pairs(root, exclude, source, layouts)
 
 
 def read_names(file: Path) -> list[str]:
-    """Return the sample names in a list file: one per line, suffixes removed.
+    """Return the sample names in a list file: the last part of the path in each line, with its suffix.
 
     Raises:
-        InputError: The file is empty, is not text, or has duplicate names.
+        InputError: The file is empty or is not text.
     """
     try:
-        names = [Path(line.strip()).stem for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        data = file.read_bytes()
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # written by editors of Windows
+        lines = data.decode("utf-16" if wide else "utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: the list of names cannot be read ({error})") from error
+    names = [line.strip().replace("\\", "/").rpartition("/")[2] for line in lines if line.strip()]
     if not names:
         raise InputError(f"{file}: the list is empty")
-    if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise InputError(f"{file}: listed more than once: {', '.join(twice[:8])}")
     return names
 
 
-def _list_pairs(root: Path, exclude: Sequence[str], names: Sequence[str] | None, layouts: Sequence[Layout]) -> Listing:
-    """List the samples of a folder, matched by file name without suffix; with `names`, only these."""
+def _list_pairs(root: Path, exclude: Sequence[str], names: Path | None, layouts: Sequence[Layout]) -> Listing:
+    """List the samples of a folder, matched by file name without suffix; with a file of `names`, only these."""
     folders = find_layout(root, layouts)
     if folders is None:
         expected = "; ".join("/".join(layout) for layout in layouts)
         raise InputError(f"{root}: expected three folders (one of {expected}), found {contents(root)}")
     listing = Listing(root)
-    *dates, masks = (_by_stem(folder, listing.problems) for folder in folders)
+    *dates, masks = (_by_stem(folder, listing) for folder in folders)
     found = set(masks).union(*dates)
-    wanted = found if names is None else set(names)
+    wanted = found if names is None else set(_stems(names, found))
     listing.excluded.extend(sorted((name for name in wanted if matches(name, exclude)), key=natural_key))
     for name in sorted(wanted.difference(listing.excluded), key=natural_key):
         _add(listing, name, [date.get(name) for date in dates], masks.get(name), folders)
     return listing
 
 
-def usable_pairs(listing: Listing) -> list[PairFiles]:
-    """Return the samples of a listing after checking that all of them are complete and of matching sizes.
+def _stems(file: Path, found: set[str]) -> list[str]:
+    """Return the names in a list file without the suffixes of images. A name may have dots: `site.2019.01`."""
+    stems = [
+        name if name in found or not name.lower().endswith(SUFFIXES) else name.rpartition(".")[0] for name in read_names(file)
+    ]
+    if twice := [name for name, count in Counter(stems).items() if count > 1]:
+        raise InputError(f"{file}: listed more than once: {', '.join(twice[:8])}")
+    return stems
 
-    Samples without a mask are left out with a warning that names them.
+
+def usable_pairs(listing: Listing) -> list[PairFiles]:
+    """Return the samples of a listing after checking that all of them are complete, of matching sizes and of one place.
+
+    Samples without a mask, and files that are not read, are left out with a warning that names them.
 
     Raises:
-        InputError: A file is missing, sizes differ, or no sample is left; all affected files are listed.
+        InputError: A file is missing, sizes or georeferences differ, or no sample is left; all affected files are listed.
     """
     problems = list(listing.problems)
     for pair in listing.pairs:
         try:
             for path in (*pair.images[1:], pair.mask):
                 check_same_size(pair.images[0], path)
+                if mismatch := georeference_mismatch(pair.images[0], path):
+                    problems.append(mismatch)
         except InputError as error:
             problems.append(str(error))
     if problems:
@@ -166,11 +210,8 @@ def usable_pairs(listing: Listing) -> list[PairFiles]:
         raise InputError("\n".join([f"{listing.root}: {len(problems)} file(s) cannot be used; {hint}", *problems]))
     if not listing.pairs:
         raise InputError(f"{listing.root}: no pair with a mask")
-    if listing.unlabeled:
-        warnings.warn(
-            f"{listing.root}: {len(listing.unlabeled)} pair(s) without a mask are left out: {', '.join(listing.unlabeled)}",
-            stacklevel=4,
-        )
+    for note in listing.notes:
+        warnings.warn(note, stacklevel=4)
     return listing.pairs
 
 
@@ -200,15 +241,18 @@ def matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 
-def _by_stem(folder: Path, problems: list[str]) -> dict[str, Path]:
+def _by_stem(folder: Path, listing: Listing) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in SUFFIXES or path.name.startswith("."):
+        suffix = path.suffix.lower()
+        if path.name.startswith(".") or suffix in _COMPANIONS:
             continue
-        if not path.is_file():
-            problems.append(f"{path}: {'a folder' if path.is_dir() else 'a broken or circular link'}, not a file")
+        if suffix not in SUFFIXES:
+            listing.left_out.append(path)
+        elif not path.is_file():
+            listing.problems.append(f"{path}: {'a folder' if path.is_dir() else 'a broken or circular link'}, not a file")
         elif path.stem in files:
-            problems.append(f"{path}: duplicate name, the other file is {files[path.stem].name}; keep one of them")
+            listing.problems.append(f"{path}: duplicate name, the other file is {files[path.stem].name}; keep one of them")
         else:
             files[path.stem] = path
     return files

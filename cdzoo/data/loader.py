@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -44,36 +44,41 @@ def load_samples(
 
 
 @contextmanager
-def loader_failures(workers: Sequence[Any] = ()) -> Iterator[None]:
+def loader_failures(connected: bool = False) -> Iterator[None]:
     """Raise `InputError` for a loader process that was killed: torch raises an exception of its own, in any statement.
 
     Args:
-        workers: Loader processes, to recognize the failure of a connection to one of them.
+        connected: Whether the block reads from loader processes, so that a lost connection is that to one of them.
     """
     try:
         yield
     except (RuntimeError, EOFError, ConnectionError) as error:
-        if not str(error).startswith("DataLoader worker") and not any(worker.join(0.1) or worker.exitcode for worker in workers):
+        lost = connected and not isinstance(error, RuntimeError) and not str(error).startswith("Caught")
+        if not lost and not str(error).startswith("DataLoader worker"):
             raise
         reason = str(error).partition("\n")[0].strip(". ") or type(error).__name__
         raise InputError(
-            f"a process that loads samples ended unexpectedly ({reason}), most often because memory was short: use fewer of them, "
-            "or workers=0"
+            f"a process that loads samples ended unexpectedly ({reason}), most often because memory was short: use fewer of "
+            "them, or workers=0"
         ) from error
 
 
 def _batches(iterator: Any) -> Generator[Any, None, None]:
-    try:
-        with loader_failures(getattr(iterator, "_workers", ())):
+    workers = getattr(iterator, "_workers", ())
+    with loader_failures(bool(workers)):
+        try:
             for batch in iterator:
                 if isinstance(batch, _CARRIED):
-                    raise batch
+                    break
                 yield batch
-    finally:
-        if shut_down := getattr(iterator, "_shutdown_workers", None):
-            shut_down()
-            for worker in iterator._workers:
+            else:
+                return
+        finally:
+            if workers:
+                iterator._shutdown_workers()
+            for worker in workers:
                 worker.kill()  # one that still reads would be waited for at exit
+    raise batch
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,73 @@
-"""Change masks with the values 0/1, 0/255 or noise around 0 and 255: detection and validation of the encoding."""
+"""Change masks: what the values of a data set's masks mean, declared or detected from all of them, and checked in every file."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from enum import Enum
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from cdzoo.errors import InputError
+from cdzoo.constants import IGNORE_INDEX
+from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.images import UInt8, read_gray
 
-_SAMPLED = 64  # number of masks from which the encoding is detected
+_THREADS = 4  # that decode masks
 _NEAR = 48  # values that are less than this away from 0 or 255 are near it
 _CLEAR_SHARE = 0.95  # minimum fraction of such values in a noisy mask
+_NOISE = 3  # minimum number of values other than 0 and 255 near each of them in noisy masks
+_LISTED = 8
+_BLOCK = 1 << 22
+_UNDEFINED = 254
+
+Histogram = npt.NDArray[np.int64]
+"""Number of pixels of each of the 256 values of a mask."""
+Counts = tuple[int, int, int]
+"""Number of unchanged, changed and unlabeled pixels of a mask."""
 
 
-class MaskEncoding(str, Enum):
-    """Encoding of change in a mask file."""
+@dataclass(frozen=True)
+class MaskEncoding:
+    """Meaning of the values of mask files.
 
-    ONE = "0/1"
-    FULL = "0/255"
-    THRESHOLD = "threshold"
-    """Values of at least 128 are change, for masks that were JPEG-compressed or resized."""
+    Attributes:
+        value: `"threshold"`: values of at least 128 are change, for masks that were JPEG-compressed or resized. Or the value for
+            no change, that for change, and those of pixels without a label, which are left out of losses and scores, joined by
+            slashes: `"0/1"`, `"0/255"`, `"0/1/255"`, `"1/2/0"`.
+
+    Raises:
+        ConfigError: `value` is neither.
+    """
+
+    value: str
+    ONE: ClassVar[MaskEncoding]
+    FULL: ClassVar[MaskEncoding]
+    THRESHOLD: ClassVar[MaskEncoding]
+
+    def __post_init__(self) -> None:
+        """Validate the values."""
+        numbers = self.value.split("/")
+        valid = len(numbers) > 1 and all(number.isdecimal() and int(number) < 256 for number in numbers)
+        if self.value != "threshold" and not (valid and len(set(map(int, numbers))) == len(numbers)):
+            raise ConfigError(
+                f"mask_encoding must be 'threshold', or the different values (0 to 255) for no change, change and, if there are "
+                f"any, pixels without a label, such as '0/1', '0/255' or '0/1/255'; got {self.value!r}"
+            )
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Allowed values: no change, change, then those without a label; empty for `"threshold"`."""
+        return () if self.value == "threshold" else tuple(map(int, self.value.split("/")))
+
+
+MaskEncoding.ONE, MaskEncoding.FULL, MaskEncoding.THRESHOLD = map(MaskEncoding, ("0/1", "0/255", "threshold"))
 
 
 def read_mask(path: str | Path, encoding: MaskEncoding | None = None) -> UInt8:
-    """Read a change mask as (H, W) with values 0 and 1.
+    """Read a change mask as (H, W) with values 0, 1, and 255 for pixels without a label.
 
     Args:
         path: Image file with one band, or with equal bands.
@@ -35,72 +76,152 @@ def read_mask(path: str | Path, encoding: MaskEncoding | None = None) -> UInt8:
     Raises:
         InputError: The file is missing, truncated, in color, has more than 8 bits, or has values that `encoding` does not allow.
     """
-    return to_change(path, read_gray(path), encoding)
-
-
-def to_change(path: str | Path, pixels: UInt8, encoding: MaskEncoding | None) -> UInt8:
-    """Convert the values of a mask (H, W), read from `path`, to 0 and 1.
-
-    Raises:
-        InputError: The mask has values that `encoding` does not allow.
-    """
-    if encoding is MaskEncoding.THRESHOLD:
-        if _near_share(pixels) < _CLEAR_SHARE:
-            raise InputError(f"{path}: the mask has values {_shown(pixels)}, not noise around 0 and 255")
-        return (pixels >= 128).astype(np.uint8)
-    is_one, is_full = not np.any(pixels > 1), not np.any((pixels > 0) & (pixels < 255))
-    if {None: is_one or is_full, MaskEncoding.ONE: is_one, MaskEncoding.FULL: is_full}[encoding]:
-        return (pixels > 0).astype(np.uint8)
-    expected = f"{encoding.value} as in the other masks" if encoding else "0/1 or 0/255"
-    hint = "; read noisy masks with --mask-encoding threshold" if encoding is MaskEncoding.FULL else ""
-    raise InputError(f"{path}: the mask has values {_shown(pixels)}; expected {expected}{hint}")
-
-
-def detect_encoding(paths: Sequence[Path]) -> MaskEncoding:
-    """Detect the encoding of a data set from about 64 of its masks, evenly spaced.
-
-    Raises:
-        InputError: The masks have different encodings, or values of no encoding; the files are named.
-    """
-    seen: dict[MaskEncoding, Path] = {}
-    unclear: dict[Path, str] = {}
-    for path in paths[:: max(1, len(paths) // _SAMPLED)]:
-        pixels = read_gray(path)
-        if not pixels.any():
-            continue  # valid in every encoding
-        encoding = _encoding_of(pixels)
+    pixels = read_gray(path)
+    if encoding is None:
+        histogram = _count(pixels)
+        encoding = next((each for each in (MaskEncoding.ONE, MaskEncoding.FULL) if not _strange(histogram, each)), None)
         if encoding is None:
-            unclear[path] = _shown(pixels)
-        else:
-            seen.setdefault(encoding, path)
-    for path, values in unclear.items():
-        # A noisy mask without change looks like class labels; it is accepted if other masks of the data set are noisy.
-        if MaskEncoding.THRESHOLD not in seen or _near_share(read_gray(path)) < _CLEAR_SHARE:
-            raise InputError(
-                f"{path}: the mask has values {values}; expected 0/1, 0/255 or noise around 0 and 255 "
-                f"(convert class labels to changed and unchanged first)"
-            )
-    if MaskEncoding.ONE in seen and len(seen) > 1:
-        found = "; ".join(f"{path} is {encoding.value}" for encoding, path in seen.items())
-        raise InputError(f"the masks have different encodings: {found}. Convert all of them to 0/255")
-    if MaskEncoding.THRESHOLD in seen:
-        return MaskEncoding.THRESHOLD
-    return next(iter(seen), MaskEncoding.FULL)
+            raise InputError(f"{path}: the mask has values {_shown(histogram)}; expected 0/1 or 0/255, {_ADVICE}")
+    change = _table(encoding)[pixels]
+    if encoding == MaskEncoding.THRESHOLD or (change == _UNDEFINED).any():
+        _check(path, _count(pixels), encoding)
+    return change
 
 
-def _encoding_of(pixels: UInt8) -> MaskEncoding | None:
-    if pixels.max() <= 1:
-        return MaskEncoding.ONE
-    if np.isin(pixels, (0, 255)).all():
-        return MaskEncoding.FULL
-    # Class labels (0, 1, 2, ...) are near 0 as well, so noise must be near 255 too.
-    return MaskEncoding.THRESHOLD if _near_share(pixels) >= _CLEAR_SHARE and pixels.max() > 255 - _NEAR else None
+def find_encoding(paths: Sequence[Path], declared: MaskEncoding | None = None) -> tuple[MaskEncoding, dict[Path, Counts]]:
+    """Read all masks of a data set, and return their encoding and the pixel counts of each file.
+
+    Args:
+        paths: Mask files.
+        declared: Encoding that the masks must have; detected by default.
+
+    Raises:
+        InputError: A mask cannot be read, or has values that are not declared; or the encoding cannot be detected, because the
+            masks have different encodings or values that may mean anything. The files are named.
+    """
+    found: dict[Path, Histogram] = {}
+    problems: list[str] = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for path, result in zip(paths, pool.map(_histogram, paths), strict=True):
+            if isinstance(result, InputError):
+                problems.append(str(result))
+            else:
+                found[path] = result
+    if not problems:
+        encoding = declared or _detect(found)
+        for path, histogram in found.items():
+            try:
+                _check(path, histogram, encoding)
+            except InputError as error:
+                problems.append(str(error))
+        if encoding == MaskEncoding.THRESHOLD:
+            _check_reached(found)
+    if problems:
+        more = f"\nand {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+        raise InputError("\n".join(problems[:_LISTED]) + more)
+    table = _table(encoding)
+    unchanged, changed, unlabeled = (table == kind for kind in (0, 1, IGNORE_INDEX))
+    return encoding, {
+        path: (int(histogram[unchanged].sum()), int(histogram[changed].sum()), int(histogram[unlabeled].sum()))
+        for path, histogram in found.items()
+    }
 
 
-def _near_share(pixels: UInt8) -> float:
-    return float(((pixels < _NEAR) | (pixels > 255 - _NEAR)).mean())
+def _detect(masks: Mapping[Path, Histogram]) -> MaskEncoding:
+    """Return 0/1, 0/255, or `threshold` if the values of masks are noise around 0 and 255.
+
+    Raises:
+        InputError: The masks have different encodings, or values of none of them; files are named.
+    """
+    kinds: dict[MaskEncoding, Path] = {}
+    others: dict[Path, Histogram] = {}
+    for path, histogram in masks.items():
+        kind = next((each for each in (MaskEncoding.ONE, MaskEncoding.FULL) if not _strange(histogram, each)), None)
+        if kind is None:
+            others[path] = histogram
+        elif histogram[1:].any():  # a mask of zeros is valid in every encoding
+            kinds.setdefault(kind, path)
+    if others and _is_noise(sum(others.values(), np.zeros(256, np.int64))):
+        kinds[MaskEncoding.THRESHOLD] = next(iter(others))
+    elif others:
+        path, histogram = next(iter(others.items()))
+        also = f" (and {len(others) - 1} more masks)" if len(others) > 1 else ""
+        raise InputError(f"{path}{also}: the mask has values {_shown(histogram)}; expected 0/1, 0/255 or noise, {_ADVICE}")
+    if MaskEncoding.ONE in kinds and len(kinds) > 1:
+        each = "; ".join(f"{path} is {kind.value}" for kind, path in kinds.items())
+        raise InputError(
+            f"the masks have different encodings: {each}. Convert all of them to 0/255; or, if 255 means that pixels have no "
+            "label, declare it: --mask-encoding 0/1/255"
+        )
+    return MaskEncoding.THRESHOLD if MaskEncoding.THRESHOLD in kinds else next(iter(kinds), MaskEncoding.FULL)
 
 
-def _shown(pixels: UInt8) -> str:
-    values = np.unique(pixels)
+_ADVICE = (
+    "or declare what the values mean with --mask-encoding: those of no change, change and no label, such as 0/1/255, or "
+    "threshold for noise around 0 and 255 (class labels must be converted to changed and unchanged first)"
+)
+
+
+def _histogram(path: Path) -> Histogram | InputError:
+    try:
+        return _count(read_gray(path))
+    except InputError as error:
+        return error
+
+
+def _count(pixels: UInt8) -> Histogram:
+    flat = pixels.reshape(-1)
+    blocks = np.array_split(flat, flat.size // _BLOCK + 1)  # bincount converts its input to int64
+    return np.sum([np.bincount(block, minlength=256) for block in blocks], 0)
+
+
+def _check(path: str | Path, histogram: Histogram, encoding: MaskEncoding) -> None:
+    """Raise `InputError` if a mask has values that its encoding does not allow."""
+    if encoding == MaskEncoding.THRESHOLD and _near_share(histogram) < _CLEAR_SHARE:
+        raise InputError(f"{path}: the mask has values {_shown(histogram)}, not noise around 0 and 255")
+    if _strange(histogram, encoding):
+        raise InputError(
+            f"{path}: the mask has values {_shown(histogram)}; expected {encoding.value} as in the other masks, or declare what "
+            "is right for all of them with --mask-encoding"
+        )
+
+
+def _check_reached(masks: Mapping[Path, Histogram]) -> None:
+    """Raise `InputError` if no mask has values near 255, although some have other values than 0."""
+    positive = [path for path, histogram in masks.items() if histogram[1:].any()]
+    if positive and not any(masks[path][256 - _NEAR :].any() for path in positive):
+        path = positive[0]
+        raise InputError(
+            f"{path}: the mask has values {_shown(masks[path])}, and no mask has values near 255, so that none would have change "
+            "at a threshold of 128; declare another --mask-encoding, such as 0/1"
+        )
+
+
+def _strange(histogram: Histogram, encoding: MaskEncoding) -> set[int]:
+    """Return the values of a mask that an encoding does not define."""
+    return set(np.flatnonzero(histogram[_table(encoding) == _UNDEFINED])) if encoding.values else set()
+
+
+def _table(encoding: MaskEncoding) -> UInt8:
+    """Return what each of the 256 values means: 0, 1, `IGNORE_INDEX` or `_UNDEFINED`."""
+    if not encoding.values:
+        return (np.arange(256) >= 128).astype(np.uint8)
+    table = np.full(256, _UNDEFINED, np.uint8)
+    table[list(encoding.values)] = (0, 1, *(IGNORE_INDEX for _ in encoding.values[2:]))
+    return table
+
+
+def _is_noise(histogram: Histogram) -> bool:
+    """Return whether values are noise around 0 and 255, and not classes, of which few are near 255."""
+    values = np.flatnonzero(histogram)
+    sides = ((values > 0) & (values < _NEAR)).sum(), ((values > 255 - _NEAR) & (values < 255)).sum()
+    return bool(min(sides) >= _NOISE) and _near_share(histogram) >= _CLEAR_SHARE
+
+
+def _near_share(histogram: Histogram) -> float:
+    return float((histogram[:_NEAR].sum() + histogram[256 - _NEAR :].sum()) / max(1, histogram.sum()))
+
+
+def _shown(histogram: Histogram) -> str:
+    values = np.flatnonzero(histogram)
     return ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from cdzoo.errors import InputError
@@ -25,7 +26,7 @@ class Sample(NamedTuple):
 
 
 def as_sample(item: Any) -> Sample:
-    """Convert an item of a data set to a `Sample`.
+    """Convert an item of a data set to a `Sample`, and an integer or Boolean mask to int64.
 
     Args:
         item: A `Sample`, or a mapping with `image_a`, `image_b`, `mask` and optionally `name`.
@@ -34,8 +35,15 @@ def as_sample(item: Any) -> Sample:
         InputError: The item is neither.
     """
     if isinstance(item, Sample):
-        return item
+        return _with_int64_mask(item)
     if isinstance(item, Mapping) and {"image_a", "image_b", "mask"} <= item.keys():
-        return Sample((item["image_a"], item["image_b"]), {"mask": item["mask"]}, str(item.get("name", "")))
+        return _with_int64_mask(Sample((item["image_a"], item["image_b"]), {"mask": item["mask"]}, str(item.get("name", ""))))
     found = ", ".join(map(str, item)) if isinstance(item, Mapping) else type(item).__name__
     raise InputError(f"a sample must be a cdzoo.data.Sample, or a dict with image_a, image_b and mask; got {found}")
+
+
+def _with_int64_mask(sample: Sample) -> Sample:
+    mask = sample.target.get("mask")
+    if not isinstance(mask, Tensor) or mask.dtype == torch.int64 or mask.is_floating_point() or mask.is_complex():
+        return sample
+    return sample._replace(target={**sample.target, "mask": mask.long()})

@@ -11,7 +11,8 @@ from cdzoo.errors import InputError
 RANDOM_SPLITS = ("train",) * 8 + ("val", "test")
 """The ten equal parts of `random_split`."""
 
-_SALT = "cdzoo validation 1"
+_SALT = {"validation": "cdzoo validation 1", "test": "cdzoo test 1"}
+_FEWEST = 5
 _TILE = re.compile(r"(?:[_-]\d{1,5}){2}$")
 
 
@@ -36,16 +37,31 @@ def holdout_split(names: Sequence[str], fraction: float = 0.1) -> set[str]:
     Raises:
         InputError: There is only one sample.
     """
+    chosen = _choose(names, fraction, "validation", 1)
+    if not chosen:
+        raise InputError("one pair cannot be split into training and validation; name validation pairs with --val FOLDER")
+    return chosen
+
+
+def holdout_test(names: Sequence[str], fraction: float = 0.1) -> set[str]:
+    """Choose the test samples of a folder without splits as `holdout_split` does; two scenes, or tiles of one, are left.
+
+    Returns:
+        Names of the test samples; none if there are fewer than five samples.
+    """
+    return _choose(names, fraction, "test", 2) if len(names) >= _FEWEST else set()
+
+
+def _choose(names: Sequence[str], fraction: float, purpose: str, left: int) -> set[str]:
+    """Return names of scenes in the order of their hashes until a fraction is reached; at least `left` scenes remain."""
     scenes: dict[str, list[str]] = {}
     for name in names:
         scenes.setdefault(scene_of(name), []).append(name)
-    if len(scenes) < 2:  # a single scene: split its tiles instead
+    if len(scenes) <= left:  # too few scenes: split their tiles instead
         scenes = {name: [name] for name in names}
-    if len(scenes) < 2:
-        raise InputError("one pair cannot be split into training and validation; name validation pairs with --val FOLDER")
     wanted = max(1, round(fraction * len(names)))
     chosen: set[str] = set()
-    for scene in sorted(scenes, key=lambda scene: hashlib.sha256(f"{_SALT}:{scene}".encode()).hexdigest())[:-1]:
+    for scene in sorted(scenes, key=lambda scene: hashlib.sha256(f"{_SALT[purpose]}:{scene}".encode()).hexdigest())[:-left]:
         if len(chosen) >= wanted:
             break
         chosen.update(scenes[scene])

@@ -58,6 +58,16 @@ class TiledPairs(Dataset[Sample]):
         """Images and mask of each whole image."""
         return self.whole.files
 
+    @property
+    def sizes(self) -> list[tuple[str, tuple[int, int]]]:
+        """Image, and height and width of each tile."""
+        whole = self.whole.sizes
+        return [whole[i] if area is None else (whole[i][0], (area.height, area.width)) for i, area in self.windows]
+
+    def hashes(self) -> list[str]:
+        """Return a hash of each image that tiles are cut from, see `cdzoo.data.overlap`."""
+        return self.whole.hashes()
+
     def has_change(self) -> bool:
         """Return whether any mask has changed pixels."""
         return self.whole.has_change()

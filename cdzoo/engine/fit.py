@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from cdzoo.data.augment import PairAugment
+from cdzoo.data.contract import check_samples
 from cdzoo.data.loader import load_samples, loader_failures
+from cdzoo.data.overlap import memory
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample
 from cdzoo.data.sampler import AugmentedSamples, Samples, StepSampler
@@ -83,6 +85,11 @@ def train(
     require("lightning.fabric", "train", "training")
     if not len(train_set) or not len(val_set):
         raise InputError(f"no samples to train or validate on: {len(train_set)} training, {len(val_set)} validation samples")
+    classes = len(model.task.class_names)
+    check_samples(train_set, model.config.bands, "train", classes)
+    side = None if protocol is not None and protocol.window else model.fixed_input_size
+    check_samples(val_set, model.config.bands, "validation", classes, whole=True, fixed_size=side)
+    facts = {"pairs": memory({"train": train_set, "val": val_set}), **(facts or {})}
     if resume and out is None:
         raise InputError("resume requires the folder of the run: out=FOLDER")
     folder = None if out is None else Path(out)
@@ -92,7 +99,7 @@ def train(
     torch.use_deterministic_algorithms(cfg.deterministic or before)
     try:
         with run_lock(folder):
-            return fit(model, train_set, val_set, cfg, folder, protocol or get_protocol(None), facts or {}, resume)
+            return fit(model, train_set, val_set, cfg, folder, protocol or get_protocol(None), facts, resume)
     finally:
         torch.use_deterministic_algorithms(before)
 

@@ -12,13 +12,14 @@ import torch
 
 from cdzoo.bootstrap import ImageScore, confidence_intervals
 from cdzoo.config import ModelOptions
-from cdzoo.data.open import DataCfg, Opened, open_data
+from cdzoo.data.contract import check_samples
+from cdzoo.data.open import DataCfg, open_data
+from cdzoo.data.overlap import describe_overlap, memory, overlap, sample_hashes
 from cdzoo.data.protocols import get_protocol
 from cdzoo.engine.config import TrainCfg
-from cdzoo.engine.fit import train
 from cdzoo.engine.pictures import sample_picture
 from cdzoo.engine.robustness import measure_robustness
-from cdzoo.errors import InputError
+from cdzoo.errors import CdzooError, InputError
 from cdzoo.factory import create_initialized, create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
 from cdzoo.io.files import file_sha256, replace_atomically
@@ -58,6 +59,8 @@ def run_training(
         InputError: The data do not exist or cannot be used.
         TrainingError: See `train`.
     """
+    from cdzoo.engine.fit import train  # requires the extra "train", which an evaluation does not
+
     torch.manual_seed(cfg.seed)
     start_from: dict[str, Any] = {}
     if isinstance(model, ChangeDetector):
@@ -75,7 +78,8 @@ def run_training(
         report(f"  starts from {f'weights {detector.origin}' if detector.origin else 'random weights'}")
     for line in (*opened.notes, f"protocol {opened.protocol} (hash {record.hash})"):
         report(f"  {line}")
-    facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record, **start_from}
+    remembered = memory(opened.splits, _remembered(init) if init is not None else None)
+    facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record, "pairs": remembered, **start_from}
     val_set = opened.splits[opened.protocol.selection_split]
     start = time.monotonic()
     results = train(detector, opened.splits["train"], val_set, cfg, out, opened.protocol, facts, resume)
@@ -105,7 +109,7 @@ def score_model(
         model: Model.
         name: Name, folder or repository from which it was loaded.
         data: Data.
-        split: `"train"`, `"val"` or `"test"`.
+        split: `"train"`, `"val"`, `"test"`, or `"all"` for a folder without splits.
         device: Where to run.
         batch_size: Number of samples per forward pass.
         workers: Number of processes that load data.
@@ -119,6 +123,10 @@ def score_model(
     trained = Results.read(folder / RESULTS_FILE) if (folder / RESULTS_FILE).is_file() else None
     opened = open_data(data, (split,), model.config.bands)
     samples = opened.splits[split]
+    side = None if opened.protocol.window else model.fixed_input_size
+    check_samples(samples, model.config.bands, split, len(model.task.class_names), whole=True, fixed_size=side)
+    hashes = sample_hashes(samples)
+    found = overlap(hashes, _remembered(name))
     protocol = opened.protocol if threshold is None else dataclasses.replace(opened.protocol, threshold=threshold)
     scored: list[SampleScore] = []
     counter = evaluate(model.to(device), samples, protocol, device, batch_size, workers, on_sample=scored.append)
@@ -137,10 +145,10 @@ def score_model(
         scores=counter.summary(),
         data=dataclasses.asdict(data),
         environment=Environment.current(device),
-        notes=[*opened.notes, *_overlap(trained, data, split, opened)],
+        notes=[*opened.notes, *([] if model.pretrained_cfg else [describe_overlap(len(hashes), found)])],
         intervals=confidence_intervals(images),
         per_image=images,
-        extra={"robustness": [dataclasses.asdict(point) for point in points]} if points else {},
+        extra={"overlap": found, **({"robustness": [dataclasses.asdict(point) for point in points]} if points else {})},
     ).with_entries(_weights_entries(folder / WEIGHTS_FILE, trained))
 
 
@@ -156,17 +164,14 @@ def _weights_entries(file: Path, results: Results | None) -> dict[str, Any]:
     return {"weights_sha256": file_sha256(file), "trained": trained}
 
 
-def _overlap(results: Results | None, data: DataCfg, split: str, opened: Opened) -> list[str]:
-    """Return a note if weights with these training results were trained or selected on the pairs that are scored."""
-    if results is None or results.training is None or not isinstance(results.data, dict):
-        return []
-    if Path(results.data["data"]).resolve() != Path(data.data).resolve():
-        return []
-    if split == "train" or any("has no splits" in note for note in opened.notes):
-        return ["TRAINING DATA: the weights were trained on these pairs, so the scores do not measure generalization"]
-    if split == results.split:
-        return [f"the weights were selected on the {split} split, so its scores are a little too high"]
-    return []
+def _remembered(name: str) -> dict[str, list[str]]:
+    """Return the hashes of the pairs that weights were trained and selected on, from the results next to them."""
+    try:
+        results, _ = published_results(name)
+    except CdzooError:
+        return {}
+    pairs = results.extra.get("pairs", {})
+    return pairs if isinstance(pairs, dict) else {}
 
 
 def _by_image(scored: Sequence[SampleScore], names: Sequence[str]) -> list[ImageScore]:

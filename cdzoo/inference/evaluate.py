@@ -14,6 +14,7 @@ from torch.utils.data import default_collate
 from cdzoo.data.loader import load_samples
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
+from cdzoo.errors import InputError
 from cdzoo.metrics import Confusion
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
@@ -72,6 +73,7 @@ def evaluate(
 
     Raises:
         WeightsError: The weights are not finite.
+        InputError: A probability is NaN.
     """
     device = torch.device(device)
     check_finite(model.config.name, model.state_dict())
@@ -86,6 +88,11 @@ def evaluate(
             target = {key: value.to(device) for key, value in target.items()}
             with torch.autocast(device.type, precision, enabled=precision is not None):
                 probabilities = predict_windows(model, [image.to(device) for image in images], protocol, batch_size)
+            unknown = probabilities.isnan().flatten(1).any(1).tolist()
+            if any(unknown):
+                raise InputError(
+                    f"{names[unknown.index(True)]}: the model predicts NaN; check its weights and the values of the images"
+                )
             confusions = task.update(counter, probabilities, target)
             if on_sample is not None:
                 for score in map(SampleScore, indices, names, confusions):

@@ -20,7 +20,9 @@ from cdzoo.inference.blocks import WindowGrid, predict_blocks
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array, ArraySource
 from cdzoo.inference.tta import check_mode
+from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import image_format
+from cdzoo.io.values import values_mismatch
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import ImageLike, load_pixels
@@ -95,7 +97,8 @@ def predict_pair(
 
     Raises:
         ConfigError: The model, the augmentation or the tile cannot be used.
-        InputError: An image cannot be read or does not match the model, the sizes differ, or `threshold` is out of range.
+        InputError: An image cannot be read or does not match the model, the sizes differ, `threshold` is out of range, or two
+            files lie at other places according to their georeference, or store values of other depths or scales.
         UnknownNameError: There is no model of this name.
         WeightsError: The weights of the named model are not published or cannot be loaded.
     """
@@ -103,6 +106,8 @@ def predict_pair(
     threshold = resolve_threshold(model, threshold)
     check_mode(augment, model.bands)
     labels = (_label(before, "the first image"), _label(after, "the second image"))
+    if isinstance(before, str | Path) and isinstance(after, str | Path):
+        _check_files(before, after)
     x1, x2 = (_load(model, image, date, labels[date], value_range) for date, image in enumerate((before, after)))
     height, width = x1.shape[:2]
     if x1.shape[:2] != x2.shape[:2]:
@@ -116,6 +121,13 @@ def predict_pair(
         for block in predict_blocks(model, ArraySource(x1), ArraySource(x2), grid, augment):
             found[block.window.slices] = block.probability
     return ChangeMap(model.task.predict(found, threshold), found, _to_uint8(x1), _to_uint8(x2))
+
+
+def _check_files(before: str | Path, after: str | Path) -> None:
+    if problem := georeference_mismatch(before, after) or values_mismatch(before, after):
+        raise InputError(
+            f"{problem}; predict_scene, or an output .tif, resamples to one grid and takes a range of values per date"
+        )
 
 
 def _load(

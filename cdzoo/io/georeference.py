@@ -108,25 +108,49 @@ def full_turns(path: PathLike, own: Grid, grid: Grid) -> float:
     """Return the degrees, a multiple of 360, to add to the longitudes of a file so that it overlaps a grid; 0 for other systems.
 
     Raises:
-        InputError: The file does not overlap the grid, there is no conversion between their systems, or they share ground on both
-            sides of the meridian at which the longitudes of one of them start.
+        InputError: The file does not overlap the grid, there is no conversion between their systems, or both go around the Earth
+            from different meridians.
     """
-    turns = (0, -360, 360) if own.crs is not None and (own.crs.is_geographic or grid.crs.is_geographic) else (0,)
+    degrees = [crs is not None and crs.is_geographic for crs in (own.crs, grid.crs)]
     try:
-        shares = {turn: _shared(own, grid, turn) for turn in turns}
+        shares = {turn: _shared(own, grid, turn) for turn in ((0, -360, 360) if any(degrees) else (0,))}
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     best = max(shares, key=lambda turn: shares[turn])
     if not shares[best]:
-        raise InputError(
-            f"{path}: does not overlap the first image: {_extent(own)} and {_extent(grid)}; pass two images of the same place"
-        )
-    if sum(share > 0.05 for share in shares.values()) > 1:
+        hint = "pass two images of the same place"
+        if own.crs is not None and own.crs.is_projected and _same_longitudes(own, grid):
+            hint = (
+                "both lie at the 180th meridian, on different sides of the system; bring them to one system without a seam there"
+            )
+        raise InputError(f"{path}: does not overlap the first image: {_extent(own)} and {_extent(grid)}; {hint}")
+    if all(degrees) and sum(share > 0.05 for share in shares.values()) > 1:
         raise InputError(
             f"{path}: its longitudes and those of the first image start at different meridians ({_extent(own)} and "
             f"{_extent(grid)}); cut both at the 180th meridian, or bring them to one range with gdalwarp -te"
         )
-    return float(best) if own.crs == grid.crs else 0.0
+    return float(best) if all(degrees) else 0.0
+
+
+def wrapped_system(grid: Grid) -> Any:
+    """Return the system of a grid; for longitudes beyond 180 degrees, which GDAL takes for others, one centered at the grid."""
+    west, east = grid.coordinates(_CORNERS * grid.size)[:, 0].min(), grid.coordinates(_CORNERS * grid.size)[:, 0].max()
+    if not grid.crs.is_geographic or (west >= -180 and east <= 180):
+        return grid.crs
+    text = grid.crs.to_proj4()
+    center = f" +lon_wrap={(west + east) / 2:.9g}"
+    return type(grid.crs).from_string(text + center) if text.startswith("+proj=longlat") else grid.crs
+
+
+def _same_longitudes(own: Grid, grid: Grid) -> bool:
+    """Return whether the centers of two grids of projected systems are closer than a degree in longitude and latitude."""
+    system = require_rasterio("comparing coordinates").crs.CRS.from_epsg(4326)
+    try:
+        one, other = (move(each.coordinates(each.size[None] / 2), each.crs, system)[0] for each in (own, grid))
+    except InputError:
+        return False
+    x, y = one - other
+    return bool(abs((x + 180) % 360 - 180) < 1 and abs(y) < 1)
 
 
 def _shared(own: Grid, grid: Grid, turn: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,15 +11,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from cdzoo.errors import InputError
 from cdzoo.io.inputs import existing_file
-from cdzoo.io.rasters import is_tiff, read_deep, size_of_deep
+from cdzoo.io.rasters import open_raster, raster_driver, read_deep, reading, size_of_deep, valid_pixels
+from cdzoo.names import natural_key
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".img")
 
 UInt8 = npt.NDArray[np.uint8]
+Valid = npt.NDArray[np.bool_]
+
+_SUBFILE, _BITS, _SAMPLES, _EXTRA, _KIND, _NODATA = 254, 258, 277, 338, 339, 42113  # tags of TIFF
+_OVERVIEW, _MASK, _PREMULTIPLIED = 1, 4, 1
+_ORIENTATION = ExifTags.Base.Orientation
+_COLORS = {"1": "RGB", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB", "CMYK": "RGB"}
+_TRANSPARENT = {"L": "LA", "RGB": "RGBA"}
+_BAND = re.compile(r"(?:.*[_-])?(B\d{1,2}A?)", re.IGNORECASE)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -34,73 +44,107 @@ def image_format(path: str | Path) -> tuple[int, int, int, str]:
     """Return (height, width, bands, dtype) from the header of an image file; dtype is a name such as `"uint8"`.
 
     Raises:
-        InputError: The file does not exist or is not an image.
+        InputError: The file does not exist, is not an image, or stores colors that are not read.
     """
+    if files := _band_files(path):
+        height, width, _, kind = image_format(files[0])
+        return height, width, len(files), kind
     with suppress(_UnsupportedByPillow), _opened(path) as image:
-        if not _is_deep(image):
-            bands = 3 if image.mode in ("P", "1") else len(image.getbands())
-            return image.height, image.width, bands, "uint8"
+        width, height = image.size[::-1] if _is_turned(image) else image.size
+        return height, width, Image.getmodebands(_mode(path, image)), "uint8"
     return size_of_deep(path)
 
 
 def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float] | None = None) -> npt.NDArray[Any]:
-    """Read an image as (H, W, bands).
+    """Read an image as (H, W, bands), see `read_image_and_valid`; a warning tells how many pixels have no data and are 0."""
+    pixels, valid = read_image_and_valid(path, bands, value_range)
+    if valid is not None and not valid.all():
+        warnings.warn(f"{path}: {np.count_nonzero(~valid)} pixel(s) are declared to have no data and are read as 0", stacklevel=2)
+    return pixels
 
-    8-bit images are returned as uint8 unless `value_range` is given. Images of more than 8 bits or more than four bands are
-    read with rasterio and require `value_range`, because files do not specify the range of 12-bit data or reflectances.
-    Palette images are converted to RGB. An opaque alpha channel is dropped with a warning unless `bands` includes it.
+
+def read_image_and_valid(
+    path: str | Path, bands: int = 3, value_range: tuple[float, float] | None = None
+) -> tuple[npt.NDArray[Any], Valid | None]:
+    """Read an image as (H, W, bands), and where it has data (H, W); None if the file declares no pixels without data.
+
+    8-bit images are returned as uint8 unless `value_range` is given. Images of more than 8 bits, and TIFF files whose tags
+    declare other bands than Pillow reads, are read with rasterio. More than 8 bits require `value_range`, because files do not
+    specify the range of 12-bit data or reflectances. Colors are converted to RGB: palettes, YCbCr, and CMYK except in TIFF
+    files, which may have four bands of data. Images are turned upright as their EXIF orientation requires. A last band more than
+    `bands` is dropped with a warning if it is 255 everywhere.
 
     Args:
-        path: PNG, JPEG, TIFF or BMP file.
+        path: File of one of `SUFFIXES`, or a folder with one file per band.
         bands: Number of bands expected.
-        value_range: (min, max) mapped to [0, 1] in float32, without clipping.
+        value_range: (min, max) mapped to [0, 1] in float32, without clipping; pixels without data are 0.
 
     Raises:
         InputError: The file is missing, truncated or not an image, has another number of bands, is partly transparent, holds
-            NaN or infinite values, or has more than 8 bits and `value_range` is None.
+            NaN or infinite values that are not declared as no data, or has more than 8 bits and `value_range` is None.
         MissingDependencyError: rasterio is needed and not installed.
     """
+    if files := _band_files(path):
+        layers, valid = zip(*(read_image_and_valid(file, 1, value_range) for file in files), strict=True)
+        if len({layer.shape for layer in layers}) > 1:
+            raise InputError(f"{path}: the bands differ in size; resample them to one grid")
+        pixels, where = np.concatenate(layers, -1), [one for one in valid if one is not None]
+        _check_bands(path, pixels.shape[2], bands)
+        return pixels, np.logical_and.reduce(where) if where else None
     try:
-        pixels = _read_pillow(path, bands)
+        pixels, has_alpha, may_lack_data = _read_pillow(path)
     except _UnsupportedByPillow:
-        pixels = read_deep(path)
-        if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-            bad = int((~np.isfinite(pixels)).any(-1).sum())
-            hint = "fill them, or crop the image to its valid area"
-            raise InputError(f"{path}: {bad} pixel(s) are NaN or infinite; {hint}") from None
-        if value_range is None:
-            raise InputError(
-                f"{path}: {pixels.dtype} values from {pixels.min():g} to {pixels.max():g}; give the (min, max) to map to [0, 1], "
-                f"for example --value-range '[0, {4095 if pixels.max() > 1 else 1}]', or rescale the image to 8 bits"
-            ) from None
-    if pixels.shape[2] != bands:
+        pixels, has_alpha, may_lack_data = read_deep(path), False, True
+    valid = _declared_valid(path) if may_lack_data else None
+    if pixels.dtype.kind == "f":
+        _check_finite(path, pixels, valid)
+    if pixels.dtype != np.uint8 and value_range is None:
+        shown = pixels if valid is None or not valid.any() else pixels[valid]
         raise InputError(
-            f"{path}: the image has {pixels.shape[2]} band(s), expected {bands}; build the model with in_chans={pixels.shape[2]}"
+            f"{path}: {pixels.dtype} values from {shown.min():g} to {shown.max():g}; give the (min, max) to map to [0, 1], "
+            f"for example --value-range '[0, {4095 if shown.max() > 1 else 1}]', or rescale the image to 8 bits"
         )
-    if value_range is None:
-        return np.ascontiguousarray(pixels)
-    low, high = value_range
-    return ((pixels.astype(np.float32) - low) / (high - low)).astype(np.float32)
+    if pixels.shape[2] == bands + 1 and pixels.dtype == np.uint8:
+        pixels = _without_alpha(path, pixels, has_alpha)
+    _check_bands(path, pixels.shape[2], bands)
+    if value_range is not None:
+        low, high = value_range
+        pixels = ((pixels.astype(np.float32) - low) / (high - low)).astype(np.float32)
+    if valid is not None:
+        pixels = np.where(valid[..., None], pixels, pixels.dtype.type(0))
+    return np.ascontiguousarray(pixels), valid
 
 
 def read_gray(path: str | Path) -> UInt8:
-    """Read an 8-bit image with one band, or with equal bands, as (H, W).
+    """Read an 8-bit image with one band, or with equal bands, as (H, W). Palettes and CMYK are read as the colors they stand for.
 
     Raises:
-        InputError: The file is missing, truncated or not an image, has different bands, or has more than 8 bits.
+        InputError: The file is missing, truncated or not an image, has colors or is partly transparent, or has more than 8 bits.
     """
     try:
         with _opened(path) as image:
-            if _is_deep(image):
-                raise InputError(f"{path}: more than 8 bits per pixel ({image.mode}); expected a mask of 8-bit values")
-            pixels = np.asarray(image.convert("L") if image.mode in ("1", "LA") else image)
-    except _UnsupportedByPillow as error:
-        raise InputError(f"{path}: the mask cannot be read; expected one band of 8-bit values") from error
+            mode = _mode(path, image)
+            gray = image.mode in ("1", "L") and "transparency" not in image.info
+            pixels = _decoded(image, "L" if gray else "RGB" if mode == "CMYK" else mode)
+    except _UnsupportedByPillow:
+        pixels = read_deep(path)
+        if pixels.dtype != np.uint8:
+            kind = "more than 8 bits per pixel" if pixels.itemsize > 1 else "signed values"
+            raise InputError(f"{path}: {kind} ({pixels.dtype}); expected a mask of 8-bit values from 0 to 255") from None
+        mode = ""
+    if mode in ("LA", "RGBA"):
+        if pixels[..., -1].min() < 255:
+            raise InputError(f"{path}: the mask is partly transparent; save what is meant as one band with values 0/1 or 0/255")
+        pixels = pixels[..., :-1]
     if pixels.ndim == 3:
-        if (pixels[..., :1] != pixels[..., :3]).any():
-            raise InputError(f"{path}: the mask is a color image; expected one band with values 0/1 or 0/255")
+        if (pixels[..., :1] != pixels).any():
+            colors = np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)[:4].tolist()
+            raise InputError(
+                f"{path}: the mask is a color image, with {', '.join(str(tuple(color)) for color in colors)}; expected one band "
+                "with values 0/1 or 0/255"
+            )
         pixels = pixels[..., 0]
-    return pixels
+    return np.ascontiguousarray(pixels)
 
 
 def check_same_size(path: str | Path, other: str | Path) -> None:
@@ -118,24 +162,105 @@ def check_same_size(path: str | Path, other: str | Path) -> None:
 
 
 class _UnsupportedByPillow(Exception):
-    """Pillow cannot read the file, or not in its full bit depth."""
+    """Pillow cannot read the file, or not with all of its bands and bits."""
 
 
-def _read_pillow(path: str | Path, bands: int) -> UInt8:
+def _read_pillow(path: str | Path) -> tuple[UInt8, bool, bool]:
+    """Return pixels (H, W, bands), and whether the last band is alpha and whether the file may declare pixels without data."""
     with _opened(path) as image:
-        if _is_deep(image):
-            raise _UnsupportedByPillow
-        if image.mode in ("P", "PA", "1"):
-            image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
-        pixels = np.array(image)  # a copy: torch warns about Pillow's read-only memory
-        mode = image.mode
+        mode, tags = _mode(path, image), getattr(image, "tag_v2", None)
+        may_lack_data = _has_companion(path) or (tags is not None and (_NODATA in tags or image.n_frames > 1))
+        if may_lack_data and _orientation(image) != 1:
+            raise InputError(f"{path}: turned by its orientation, and may have pixels without data; save it upright")
+        pixels = _decoded(image, mode)
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
-    if pixels.shape[2] == bands + 1 and mode in ("RGBA", "LA"):
-        if pixels[..., -1].min() < 255:
-            raise InputError(f"{path}: the image is partly transparent; remove the alpha channel first")
-        warnings.warn(f"{path}: the alpha channel is opaque everywhere and is dropped", stacklevel=3)
-        pixels = pixels[..., :-1]
+    return pixels, mode in ("RGBA", "LA"), may_lack_data
+
+
+def _has_companion(path: str | Path) -> bool:
+    """Return whether a file next to an image declares pixels without data."""
+    notes = Path(f"{path}.aux.xml")
+    return Path(f"{path}.msk").is_file() or (notes.is_file() and b"NoDataValue" in notes.read_bytes())
+
+
+def _mode(path: str | Path, image: Any) -> str:
+    """Return the mode of Pillow in which an image is read, whose bands are those of the image."""
+    mode: str = image.mode
+    if mode == "CMYK" and image.format == "TIFF":
+        return mode  # four inks, or four bands of data
+    mode = _COLORS.get(mode, mode)
+    if mode == "LAB":
+        raise InputError(f"{path}: stored in the color space LAB; convert it to RGB")
+    return _TRANSPARENT.get(mode, mode) if "transparency" in image.info else mode
+
+
+def _decoded(image: Any, mode: str) -> UInt8:
+    """Return the pixels of an image in a mode, upright."""
+    turned = _orientation(image) if image.format != "TIFF" else 1  # TIFF images are turned by Pillow
+    image = image if image.mode == mode else image.convert(mode)
+    if turned != 1:
+        image.getexif()[_ORIENTATION] = turned
+        image = ImageOps.exif_transpose(image)
+    return np.array(image)  # a copy: torch warns about Pillow's read-only memory
+
+
+def _orientation(image: Any) -> int:
+    # For a PNG without it, `getexif` would decode the image.
+    return image.getexif().get(_ORIENTATION, 1) if image.format != "PNG" or "exif" in image.info else 1
+
+
+def _is_turned(image: Any) -> bool:
+    """Return whether height and width of an upright image are exchanged in its header."""
+    return image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8)
+
+
+def _declared_valid(path: str | Path) -> Valid | None:
+    """Return where a raster has data (H, W) by its nodata value or mask; None if it declares neither, or everywhere has data."""
+    with open_raster(path, f"{path}: reading which pixels have no data") as source, reading(path, "damaged or truncated"):
+        if any(meaning.name == "alpha" for meaning in source.colorinterp):
+            return None
+        valid = valid_pixels(source, source.indexes)
+    return None if valid.all() else valid
+
+
+def _check_finite(path: str | Path, pixels: npt.NDArray[Any], valid: Valid | None) -> None:
+    bad = ~np.isfinite(pixels).all(-1)
+    if valid is not None:
+        bad &= valid
+    if bad.any():
+        hint = "declare NaN as nodata (gdal_edit.py -a_nodata nan FILE), fill them, or crop the image to its valid area"
+        raise InputError(f"{path}: {np.count_nonzero(bad)} pixel(s) are NaN or infinite; {hint}")
+
+
+def _check_bands(path: str | Path, found: int, bands: int) -> None:
+    if found != bands:
+        fewer = f", or write a copy with {bands} of the bands" if found > bands else ""
+        raise InputError(f"{path}: the image has {found} band(s), expected {bands}; build the model with in_chans={found}{fewer}")
+
+
+def _without_alpha(path: str | Path, pixels: UInt8, has_alpha: bool) -> UInt8:
+    """Return an image without its last band if that is 255 everywhere."""
+    if pixels[..., -1].min() == 255:
+        which = "the alpha channel is opaque" if has_alpha else f"band {pixels.shape[2]} is 255"
+        warnings.warn(f"{path}: {which} everywhere and is dropped", stacklevel=4)
+        return pixels[..., :-1]
+    if has_alpha:
+        raise InputError(f"{path}: the image is partly transparent; remove the alpha channel first")
     return pixels
+
+
+def image_files(path: str | Path) -> list[Path]:
+    """Return the files of an image: its path, or those of its bands if it is a folder of them."""
+    return _band_files(path) or [Path(path)]
+
+
+def _band_files(path: str | Path) -> list[Path]:
+    """Return the files of a folder whose names end in a band (`B01` to `B12`, `B8A`), in order of the bands; else nothing."""
+    if not Path(path).is_dir():
+        return []
+    files = {file: _BAND.fullmatch(file.stem) for file in Path(path).iterdir() if file.suffix.lower() in SUFFIXES}
+    names = {file: match[1] for file, match in files.items() if match}
+    return sorted(names, key=lambda file: natural_key(names[file])) if len(names) == len(files) else []
 
 
 @contextmanager
@@ -143,9 +268,17 @@ def _opened(path: str | Path) -> Iterator[Any]:
     path = existing_file(path)
     try:
         with Image.open(path) as image:
+            if getattr(image, "n_frames", 1) > 1 and image.format == "TIFF":
+                _check_pages(path, image)
+            if _is_deep(image):
+                if _orientation(image) != 1:
+                    raise InputError(
+                        f"{path}: more than 8 bits or other bands, and turned by its orientation tag; save it upright"
+                    )
+                raise _UnsupportedByPillow
             yield image
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:  # a bomb has more than about 180 megapixels
-        if is_tiff(path):
+        if raster_driver(path) in ("GTiff", "JP2OpenJPEG", "ENVI", "HFA"):
             raise _UnsupportedByPillow from error
         reason = f"expected {', '.join(SUFFIXES)}" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(f"{path}: not a readable image; {reason}") from error
@@ -158,8 +291,29 @@ def _opened(path: str | Path) -> Iterator[Any]:
 
 
 def _is_deep(image: Any) -> bool:
+    """Return whether Pillow would reduce the bits, drop bands or change values of an image."""
     # Pillow silently reduces 16-bit RGB PNGs to 8 bits; the raw mode of the decoder has the original depth.
     raw_mode = str(image.tile[0][3]) if getattr(image, "tile", None) else ""
-    bits = max(image.tag_v2.get(258, (8,))) if hasattr(image, "tag_v2") else 8  # 258: BitsPerSample
-    samples = image.tag_v2.get(277, 1) if hasattr(image, "tag_v2") else 1  # 277: SamplesPerPixel
-    return image.mode.startswith(("I", "F")) or ";16" in raw_mode or bits > 8 or samples > 4
+    if image.mode.startswith(("I", "F")) or ";16" in raw_mode:
+        return True
+    tags = getattr(image, "tag_v2", None)
+    if tags is None:
+        return False
+    return (
+        max(tags.get(_BITS, (1,))) > 8
+        or tags.get(_SAMPLES, 1) != len(image.getbands())
+        or set(tags.get(_KIND, (1,))) != {1}  # signed
+        or _PREMULTIPLIED in tags.get(_EXTRA, ())
+    )
+
+
+def _check_pages(path: str | Path, image: Any) -> None:
+    """Raise `InputError` for a TIFF with several pages that are neither overviews nor masks."""
+    pages = 0
+    for page in reversed(range(image.n_frames)):
+        image.seek(page)
+        pages += not image.tag_v2.get(_SUBFILE, 0) & (_OVERVIEW | _MASK)
+    if pages > 1:
+        raise InputError(
+            f"{path}: has {pages} pages, of which only the first would be read; save the one that is meant as a file"
+        )

@@ -80,8 +80,11 @@ def open_raster(path: PathLike, purpose: str = "reading rasters", depth: int = 0
         raise InputError(f"{path}: not a raster, or in none of the formats that are read: {', '.join(FORMATS)}; convert it first")
     if driver == "VRT":
         for source in vrt_sources(file, depth):
-            with open_raster(source, purpose, depth + 1):
-                pass
+            try:
+                with open_raster(source, purpose, depth + 1):
+                    pass
+            except InputError as error:
+                raise InputError(f"{path}: names a source that cannot be read: {error}") from error
     # An absolute path, because rasterio takes `zip:a.tif` for an archive. GDAL takes UTF-8 only.
     name = os.path.abspath(file)
     with warnings.catch_warnings(), reading(path, "damaged or truncated"):
@@ -122,12 +125,14 @@ def _check_header(path: PathLike, source: Any) -> None:
         )
     for name in source.files[1:]:
         _check_companion(path, Path(name), source.driver)
+    expected = 0  # bytes; a file that was cut off by an interrupted copy has fewer
     if source.driver == "GTiff":
-        # The last block, which is missing in a file that was cut off by an interrupted copy.
-        block = f"{(source.width - 1) // columns}_{(source.height - 1) // rows}"
-        offset, length = (source.get_tag_item(f"BLOCK_{item}_{block}", "TIFF", bidx=source.count) for item in ("OFFSET", "SIZE"))
-        if offset and length and int(offset) + int(length) > (size := os.stat(path).st_size):
-            raise InputError(f"{path}: truncated: {size:,} bytes, expected {int(offset) + int(length):,} or more; copy it again")
+        last = f"{(source.width - 1) // columns}_{(source.height - 1) // rows}"
+        expected = sum(int(source.get_tag_item(f"BLOCK_{item}_{last}", "TIFF", source.count) or 0) for item in ("OFFSET", "SIZE"))
+    elif source.driver == "ENVI":  # GDAL reads what is missing as zeros
+        expected = source.height * source.width * source.count * np.dtype(source.dtypes[0]).itemsize
+    if expected > (stored := os.stat(path).st_size):
+        raise InputError(f"{path}: truncated: {stored:,} bytes, expected {expected:,} or more; copy it again")
 
 
 def _check_companion(path: PathLike, other: Path, driver: str) -> None:
@@ -152,8 +157,7 @@ def raster_files(path: PathLike) -> list[Path]:
 def valid_pixels(source: Any, indexes: Sequence[int], **options: Any) -> npt.NDArray[np.bool_]:
     """Return where the bands of an open raster have data (H, W), according to its nodata value, mask or alpha band.
 
-    A pixel is invalid if one of its bands has no data. If nodata is a value that colors have too (any of 8 bits, or zero as an
-    integer), it is invalid if none of them has data.
+    A pixel is invalid if one of its bands has no data; if nodata is a color (see `is_color`), if none of them has.
 
     Args:
         source: Open raster.
@@ -161,9 +165,14 @@ def valid_pixels(source: Any, indexes: Sequence[int], **options: Any) -> npt.NDA
         **options: Options of `rasterio.DatasetReader.read_masks`, such as `window`.
     """
     masks = source.read_masks(list(indexes), **options) > 0
-    kind = np.dtype(source.dtypes[indexes[0] - 1])
-    color = kind == np.uint8 or (kind.kind in "iu" and source.nodatavals[indexes[0] - 1] == 0)
+    color = is_color(source.dtypes[indexes[0] - 1], source.nodatavals[indexes[0] - 1])
     return np.asarray(masks.any(0) if color else masks.all(0))
+
+
+def is_color(dtype: str, nodata: float | None) -> bool:
+    """Return whether bands of pixels with data may have the nodata value: any of 8 bits, or zero as an integer."""
+    kind = np.dtype(dtype)
+    return kind == np.uint8 or (kind.kind in "iu" and nodata == 0)
 
 
 def read_deep(path: str | Path, slices: tuple[slice, slice] | None = None) -> npt.NDArray[Any]:

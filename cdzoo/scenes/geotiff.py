@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +15,7 @@ from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import InputError
 from cdzoo.inference.blocks import Float32
 from cdzoo.inference.sources import Array, Mask
+from cdzoo.io.files import replace_atomically
 from cdzoo.io.georeference import Grid
 from cdzoo.io.images import UInt8
 from cdzoo.tiling import Window
@@ -65,6 +67,23 @@ def write_cog(path: Path, folder: Path, grid: Grid, dtype: str, blocks: Blocks, 
                     overview.read(1, window=window)
     if not complete:
         raise InputError(f"{path}: was not written as it should be")
+
+
+@contextmanager
+def replace_raster(path: Path) -> Iterator[Path]:
+    """Replace a raster as `replace_atomically` does, and its `.aux.xml`, where GDAL stores systems that a GeoTIFF cannot have."""
+
+    def companion(file: Path) -> Path:
+        return file.with_name(f"{file.name}.aux.xml")
+
+    with replace_atomically(path) as temporary:
+        try:
+            yield temporary
+            companion(path).unlink(missing_ok=True)  # of an earlier map
+            if companion(temporary).exists():
+                companion(temporary).replace(companion(path))
+        finally:
+            companion(temporary).unlink(missing_ok=True)
 
 
 def _write_overviews(path: Path, profile: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from cdzoo.io.files import beside, replace_atomically, write_text
 from cdzoo.scenes.job import SceneJob
 
 _JOB_FILE = "job.json"
-_OWN = re.compile(r"job\.json|map_.*|(block|sums)_\d+_\d+(\.npz|\.part)|\..*\.part(\..*)?|probability\.tif")
+_OWN = re.compile(r"job\.json|map_.*|(block|sums)_\d+_\d+(\.npz|\.part)|\..*\.part(\..*)?|probability\.tif(\.aux\.xml)?")
 _HASH_BYTES = hashlib.sha256().digest_size
 
 

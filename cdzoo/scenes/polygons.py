@@ -14,6 +14,8 @@ import numpy.typing as npt
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array
+from cdzoo.io.files import PathLike
+from cdzoo.io.georeference import Grid
 from cdzoo.scenes import cleaning
 from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.geotiff import decode_probability, is_changed
@@ -45,23 +47,28 @@ class ChangedAreas:
         return len(self.geometry)
 
 
-def check_crs(target: Path, crs: Any) -> None:
-    """Check that polygons of a coordinate reference system can be written to a file.
+def check_crs(target: Path, image: PathLike, crs: Any) -> None:
+    """Check that polygons of the coordinate reference system of an image can be written to a file.
 
     Raises:
-        InputError: The file is a `.geojson`, and the system has no longitudes and latitudes on Earth.
+        InputError: The file is a `.geojson`, and the system has no longitudes and latitudes on Earth; or the file is a `.gpkg`,
+            and the system, such as a rotated pole, cannot be stored in it.
     """
-    from pyproj import Transformer
+    from pyproj import CRS, Transformer
     from pyproj.exceptions import ProjError
 
-    if target.suffix.lower() == ".geojson" and crs is not None:
-        try:
+    suffix = target.suffix.lower()
+    try:
+        if crs is not None and suffix == ".geojson":
             Transformer.from_crs(crs.to_wkt(), "EPSG:4326")
-        except ProjError as error:
-            raise InputError(
-                f"{target}: GeoJSON holds longitudes and latitudes, and there is no way to them from the coordinate reference "
-                "system of the first image; name the polygons .gpkg"
-            ) from error
+        elif crs is not None and suffix == ".gpkg":
+            CRS.from_wkt(crs.to_wkt()).to_wkt("WKT1_GDAL")  # as pyogrio writes it
+    except ProjError as error:
+        others = ", ".join(one for one in POLYGONS if one != suffix)
+        raise InputError(
+            f"{target}: cannot hold the coordinate reference system of {image} ({error}); name the polygons {others}, "
+            "or resample the images"
+        ) from error
 
 
 def write_polygons(target: Path, areas: ChangedAreas, crs: Any) -> None:
@@ -100,14 +107,15 @@ def traced_areas(masks: Any, probabilities: Any, cfg: PolygonCfg) -> ChangedArea
     from shapely.geometry import shape
 
     band = rasterio.band(masks, 1)
-    # In pixels. The map is used as its own mask, so that zeros are not traced; nodata is traced and skipped.
+    # The map is used as its own mask, so that zeros are not traced; nodata is traced and skipped.
     traced = [shape(outline) for outline, value in shapes(band, mask=band, connectivity=4) if value != IGNORE_INDEX]
-    outlines = np.array(traced, dtype=object)
+    grid, measure = Grid(masks.crs, masks.transform, masks.height, masks.width), _area_function(masks.crs)
+    # In pixels, whose corners are whole numbers.
+    outlines = shapely.transform(np.array(traced, dtype=object), lambda points: grid.pixels(points).round())
     pixels, total = _sums(masks, probabilities, outlines)
-    measure = _area_function(masks.crs)
 
     def located(polygons: Array) -> Array:
-        moved: Array = shapely.transform(polygons, lambda points: np.column_stack(masks.transform * tuple(points.T)))
+        moved: Array = shapely.transform(polygons, grid.coordinates)
         return moved
 
     if cfg.fill_holes:
@@ -161,7 +169,10 @@ def _area_function(crs: Any) -> Callable[[Array], npt.NDArray[np.float64]]:
     if system.geodetic_crs is None or geod is None:  # of a site or a ship
         factor = system.axis_info[0].unit_conversion_factor ** 2 if system.axis_info else 1.0
         return lambda polygons: np.asarray(shapely.area(polygons), np.float64).reshape(-1) * factor
-    to_degrees = Transformer.from_crs(system, system.geodetic_crs, always_xy=True).transform
+    base = system.geodetic_crs
+    while base.is_derived:  # from a rotated pole
+        base = base.source_crs
+    to_degrees = Transformer.from_crs(system, base, always_xy=True).transform
 
     def area(polygons: Array) -> npt.NDArray[np.float64]:
         rings, owner = shapely.get_rings(polygons, return_index=True)

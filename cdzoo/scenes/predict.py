@@ -22,13 +22,13 @@ from cdzoo.io.rasters import limited_cache
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
-from cdzoo.scenes.geotiff import STEPS, encode_mask, encode_probability, has_data, is_changed, write_cog
+from cdzoo.scenes.geotiff import STEPS, encode_mask, encode_probability, has_data, is_changed, replace_raster, write_cog
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.job import SceneJob, scene_job
 from cdzoo.scenes.journal import Journal
 from cdzoo.scenes.outputs import Outputs, scene_outputs, writing
 from cdzoo.scenes.polygons import check_crs, traced_areas, write_polygons
-from cdzoo.scenes.raster import RasterSource, check_one_scale
+from cdzoo.scenes.raster import RasterSource, opened_dates
 from cdzoo.scenes.report import write_report
 from cdzoo.tiling import Window
 
@@ -110,17 +110,10 @@ def predict_scene(
         stack.enter_context(evaluating(model))
         stack.enter_context(limited_cache())
         names = () if model.pretrained_cfg is None else model.pretrained_cfg.bands
-        options: dict[str, Any] = {"percentiles": cfg.percentiles, "band_names": names, "alpha": cfg.alpha}
-        first = RasterSource(before, model.bands[0], None, cfg.value_range, indexes=cfg.bands, **options)
-        stack.enter_context(first)
-        range_after, bands_after = cfg.value_range_after or cfg.value_range, cfg.bands_after or cfg.bands
-        second = RasterSource(after, model.bands[1], first.grid, range_after, indexes=bands_after, **options)
-        stack.enter_context(second)
-        if cfg.percentiles is None and cfg.value_range_after is None:
-            check_one_scale(first, second, cfg.value_range)
+        first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg))
         grid = _windows(model, first, cfg)
         if outputs.polygons is not None:
-            check_crs(outputs.polygons, first.grid.crs)
+            check_crs(outputs.polygons, before, first.grid.crs)
         job = scene_job(model, first, second, grid, cfg, resolve_threshold(model, cfg.threshold), outputs.needs_probability)
         tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg))}
         if skip_finished and _is_finished(outputs, tags[_JOB_TAG]):
@@ -209,12 +202,12 @@ def _write(
 
     counts = None
     with ExitStack() as stack:
-        mask = stack.enter_context(replace_atomically(outputs.mask))
+        mask = stack.enter_context(replace_raster(outputs.mask))
         with writing(outputs.mask):
             write_cog(mask, journal.folder, before.grid, "uint8", stored("mask"), tags)
         if job.with_probability:
             kept = outputs.probability
-            probability = journal.folder / "probability.tif" if kept is None else stack.enter_context(replace_atomically(kept))
+            probability = journal.folder / "probability.tif" if kept is None else stack.enter_context(replace_raster(kept))
             dtype = job.settings.probability
             scale = {"scale": f"{1 / STEPS:g}"} if dtype == "uint8" else {}
             with writing(kept or probability):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,8 +13,10 @@ import numpy as np
 
 from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array, Mask
-from cdzoo.io.georeference import Grid, describe, full_turns, grid_of, is_same
-from cdzoo.io.rasters import open_raster, reading, require_rasterio, valid_pixels
+from cdzoo.io.georeference import Grid, describe, full_turns, grid_of, is_same, wrapped_system
+from cdzoo.io.rasters import is_color, open_raster, reading, require_rasterio, valid_pixels
+from cdzoo.io.values import stored_values
+from cdzoo.scenes.config import SceneCfg
 from cdzoo.tiling import Window
 
 _SAMPLE = 1024  # longest side of the overview from which percentiles are computed
@@ -48,8 +50,8 @@ class RasterSource(AbstractContextManager["RasterSource"]):
 
     Raises:
         InputError: The file cannot be read, has another number of bands or not those of `indexes`, does not overlap the grid, has
-            coordinates although the grid has none (or the reverse), is placed by control points or RPCs alone, has more than 8
-            bits without `value_range` or `percentiles`, or no value in the range.
+            coordinates although the grid has none (or the reverse), is placed by control points or RPCs alone, or has more than
+            8 bits without `value_range` or `percentiles`.
         MissingDependencyError: rasterio is not installed.
     """
 
@@ -75,7 +77,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                     f"{path}: the raster has {len(self.indexes)} band(s), expected {bands}{names}; select them, for example with "
                     f"--bands '{[*range(1, bands + 1)]}', or build the model with in_chans={len(self.indexes)}"
                 )
-            self.dtype, self.storage = file.dtypes[0], _storage(file, self.indexes)
+            self.dtype, self.storage = file.dtypes[0], stored_values(file, self.indexes)
             if set(self.indexes) & set(_alpha_bands(file)) or (alpha is False and _alpha_bands(file)):
                 file = stack.enter_context(_without_alpha(path, file))
             self._data = file if is_same(own, self.grid) else stack.enter_context(self._warped(file, own))
@@ -112,6 +114,23 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         pixels = self._read("the overview", out_shape=shape)[0]
         return pixels if self.scaling is None else pixels.clip(0, 1)
 
+    def check_range(self) -> None:
+        """Check that values of the raster lie in the range that maps to [0, 1].
+
+        Raises:
+            InputError: None of a sample of the pixels does.
+        """
+        if self.scaling is None:
+            return
+        low, high = self.scaling
+        pixels, valid = self._read("a sample", raw=True, out_shape=(min(_FEW, self.height), min(_FEW, self.width)))
+        found = pixels[valid]
+        if len(found) and not ((found >= low) & (found <= high)).any():
+            raise InputError(
+                f"{self.path}: {self.storage} from {found.min():g} to {found.max():g} in a sample of the scene, none of them in "
+                f"the range of values {self.values}; pass the (min, max) of the numbers that the file stores"
+            )
+
     def _read(self, part: str, raw: bool = False, **options: Any) -> tuple[Array, Mask]:
         """Return pixels (h, w, bands), scaled unless `raw`, and where they are valid."""
         if "out_shape" in options:
@@ -147,7 +166,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 file,
                 src_transform=rasterio.Affine(at.a, at.b, at.c + turn, at.d, at.e, at.f),
                 # One system needs no conversion, which some systems do not have.
-                src_crs="EPSG:3857" if same else None,
+                src_crs="EPSG:3857" if same else own.crs if turn else wrapped_system(own),
                 crs="EPSG:3857" if same else self.grid.crs,
                 transform=self.grid.transform,
                 height=self.grid.height,
@@ -155,6 +174,8 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 resampling=rasterio.enums.Resampling.bilinear,
                 # Marks pixels that the file does not cover, if no nodata value does.
                 add_alpha=file.nodata is None and not _alpha_bands(file),
+                # Bilinear interpolation must not mix numbers such as -9999 with data.
+                UNIFIED_SRC_NODATA="YES" if is_color(self.dtype, file.nodata) else "NO",
             )
 
     def _scaling(
@@ -170,13 +191,6 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 "'[0, 4095]', or percentiles of the scene: --percentiles '[2, 98]'"
             )
         low, high = value_range
-        pixels, valid = self._read("a sample", raw=True, out_shape=(min(_FEW, self.height), min(_FEW, self.width)))
-        found = pixels[valid]
-        if len(found) and not ((found >= low) & (found <= high)).any():
-            raise InputError(
-                f"{self.path}: {self.storage} from {found.min():g} to {found.max():g} in a sample of the scene, none of them in "
-                f"the range of values {low:g} to {high:g}; pass the (min, max) of the numbers that the file stores"
-            )
         return np.full(self.bands, low, np.float32), np.full(self.bands, high, np.float32)
 
     def _percentiles(self, lower: float, upper: float) -> tuple[Array, Array]:
@@ -193,12 +207,35 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         return low, high
 
 
-def check_one_scale(before: RasterSource, after: RasterSource, value_range: tuple[float, float] | None) -> None:
-    """Check that the stored values of two dates mean the same, so that one range fits both.
+@contextmanager
+def opened_dates(
+    before: str | Path, after: str | Path, bands: Sequence[int], band_names: Sequence[str], cfg: SceneCfg
+) -> Iterator[tuple[RasterSource, RasterSource]]:
+    """Open both dates of a scene on the grid of the first one.
+
+    Args:
+        before: First date.
+        after: Second date.
+        bands: Number of bands that the model expects of each.
+        band_names: Their names, for error messages.
+        cfg: Settings.
 
     Raises:
-        InputError: Their types differ in depth, or the files state different scales or offsets.
+        InputError: As for `RasterSource`; or the stored values of the dates differ in depth, scale or offset, so that one range
+            of values does not fit both; or none of the values of a date lies in its range.
     """
+    options: dict[str, Any] = {"percentiles": cfg.percentiles, "band_names": band_names, "alpha": cfg.alpha}
+    with RasterSource(before, bands[0], None, cfg.value_range, indexes=cfg.bands, **options) as first:
+        values, indexes = cfg.value_range_after or cfg.value_range, cfg.bands_after or cfg.bands
+        with RasterSource(after, bands[1], first.grid, values, indexes=indexes, **options) as second:
+            if cfg.percentiles is None and cfg.value_range_after is None:
+                _check_one_scale(first, second, cfg.value_range)
+            first.check_range()
+            second.check_range()
+            yield first, second
+
+
+def _check_one_scale(before: RasterSource, after: RasterSource, value_range: tuple[float, float] | None) -> None:
     if before.storage != after.storage:
         first, second = (f"'{list(value_range)}'" if value_range else "'[MIN, MAX]'", "'[MIN, MAX]'")
         raise InputError(
@@ -208,16 +245,8 @@ def check_one_scale(before: RasterSource, after: RasterSource, value_range: tupl
     if "scale" in before.storage and value_range is not None:
         warnings.warn(
             f"{before.path}, {after.path}: {before.storage}; the range of values counts stored numbers, before scale and offset",
-            stacklevel=2,
+            stacklevel=4,
         )
-
-
-def _storage(file: Any, indexes: Sequence[int]) -> str:
-    kind = np.dtype(file.dtypes[0])
-    depth = f"{kind}" if kind.kind == "f" or kind.itemsize == 1 else f"{8 * kind.itemsize}-bit integer"
-    stated = sorted({(file.scales[index - 1], file.offsets[index - 1]) for index in indexes} - {(1.0, 0.0)})
-    tags = ", ".join(f"scale {scale:g} and offset {offset:g}" for scale, offset in stated)
-    return f"{depth} values" + (f" with {tags}" if tags else "")
 
 
 def _alpha_bands(file: Any) -> list[int]:

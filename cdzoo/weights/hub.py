@@ -12,14 +12,19 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from cdzoo.errors import InputError, WeightsError
+from cdzoo.errors import InputError, WeightsError, mask_urls
 from cdzoo.io.files import check_new_folder, check_sha256
+from cdzoo.io.hub_client import watched
+from cdzoo.io.network import LEAST, PATIENCE, StalledError
 from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, PICTURE_FILE, RESULTS_FILE, WEIGHTS_FILE
+from cdzoo.weights.state import read_tensors
 
 FILES = (CONFIG_FILE, WEIGHTS_FILE, CARD_FILE, RESULTS_FILE, PICTURE_FILE)
 """Files of a model on the Hub; other files are neither uploaded nor downloaded."""
+_REVISION = re.compile(r"(?!.*(\.\.|@\{|\.lock(/|$)))(?=.{1,200}$)[\w+#@=-][\w.+#@=-]*(/[\w+#@=-][\w.+#@=-]*)*")
+"""Names of branches and tags that git accepts, without special characters: the client stores them as paths."""
 TRIES = 4
 FIRST_WAIT = 0.5
 """Seconds before the first retry; doubled for each further one."""
@@ -30,7 +35,7 @@ T = TypeVar("T")
 def download(source: str, file: str, force: bool = False, cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Download one file of `owner/name[@revision]` from the Hub, or return it from the cache.
 
-    Server errors (5xx), broken connections and truncated downloads are retried.
+    Server errors (5xx), broken connections and truncated downloads are retried. A server that sends next to nothing is given up.
 
     Raises:
         WeightsError: The file cannot be downloaded.
@@ -39,7 +44,8 @@ def download(source: str, file: str, force: bool = False, cache_dir: str | os.Pa
 
     repo, revision = split_source(source)
     cache = None if cache_dir is None else Path(cache_dir)
-    return Path(_ask(source, lambda: hf_hub_download(repo, file, revision=revision, force_download=force, cache_dir=cache)))
+    request = lambda: hf_hub_download(repo, file, revision=revision, force_download=force, cache_dir=cache)  # noqa: E731
+    return Path(_ask(source, request, cache))
 
 
 def stored_sha256(file: Path) -> str | None:
@@ -95,7 +101,7 @@ def push(folder: str | Path, repo: str, private: bool = False, message: str = ""
 
     Raises:
         InputError: The folder does not contain a model.
-        WeightsError: The Hub rejects the upload.
+        WeightsError: The weights are damaged or not finite, or the Hub rejects the upload.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 
@@ -103,31 +109,46 @@ def push(folder: str | Path, repo: str, private: bool = False, message: str = ""
     for name in FILES[:2]:
         if not (folder / name).is_file():
             raise InputError(f"{folder}: there is no {name}, so no model to publish; cdzoo train --out {folder} writes one")
-    split_source(repo)
+    split_source(repo if revision is None else f"{repo}@{revision}")
+    read_tensors(folder / WEIGHTS_FILE)  # refuses damaged weights and NaN
     api = HfApi()
     _ask(repo, lambda: api.create_repo(repo, private=private, exist_ok=True))
     if revision is not None:
         _ask(repo, lambda: api.create_branch(repo, branch=revision, exist_ok=True))
     operations = [CommitOperationAdd(name, str(folder / name)) for name in FILES if (folder / name).is_file()]
     text = message or f"Upload {folder.name} with cdzoo"
-    info = _ask(repo, lambda: api.create_commit(repo, operations, commit_message=text, revision=revision))
+    # What is sent is not counted, so the time allowed is that of a slow line.
+    patience = PATIENCE + sum((folder / name).stat().st_size for name in FILES if (folder / name).is_file()) / LEAST
+    send = lambda: api.create_commit(repo, operations, commit_message=text, revision=revision)  # noqa: E731
+    info = _ask(repo, send, patience=patience)
     return str(info.oid)
 
 
 def split_source(source: str) -> tuple[str, str | None]:
-    """Return repository and revision of `owner/name[@revision]`.
+    """Return repository and revision (branch, tag or commit) of `owner/name[@revision]`.
 
     Raises:
-        WeightsError: `source` has another form.
+        WeightsError: `source` has another form, or the revision is no name that git accepts.
     """
-    repo, _, revision = source.partition("@")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo) or ".." in repo:
-        raise WeightsError(f"hf-hub:{source} could not be downloaded: expected owner/name or owner/name@revision")
+    repo, mark, revision = source.partition("@")
+    valid = re.fullmatch(r"[\w.-]+/[\w.-]+", repo) is not None and ".." not in repo
+    if not valid or (mark and not _REVISION.fullmatch(revision)):
+        raise WeightsError(
+            f"hf-hub:{source} could not be downloaded: expected owner/name or owner/name@revision, with the name of a branch or "
+            "tag, or a commit, as revision"
+        )
     return repo, revision or None
 
 
-def _ask(source: str, request: Callable[[], T]) -> T:
-    """Make a request, retry it if the server or the connection fails, and raise `WeightsError` with the cause."""
+def _ask(source: str, request: Callable[[], T], cache: Path | None = None, patience: float | None = None) -> T:
+    """Make a request, retry it if the server or the connection fails, and raise `WeightsError` with the cause.
+
+    Args:
+        source: Model, for the message.
+        request: Makes the request.
+        cache: Folder that it downloads to.
+        patience: Seconds to wait for a server that sends next to nothing.
+    """
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -142,7 +163,11 @@ def _ask(source: str, request: Callable[[], T]) -> T:
     what = f"hf-hub:{source}"
     for left in reversed(range(TRIES)):
         try:
-            return request()
+            return watched(request, cache, patience)
+        except StalledError as error:
+            raise WeightsError(f"{what} could not be downloaded: {error}; try again later, or set HF_ENDPOINT") from error
+        except WeightsError as error:
+            raise WeightsError(f"{what} could not be downloaded: {error}") from error
         except (GatedRepoError, RepositoryNotFoundError) as error:
             raise WeightsError(
                 f"{what} could not be downloaded: the repository does not exist, or you have no access to it; log in with: hf "
@@ -161,10 +186,9 @@ def _ask(source: str, request: Callable[[], T]) -> T:
             if not left or (status is not None and status < 500):
                 raise WeightsError(f"{what} failed: {_first_line(error)}") from error
         except Exception as error:
-            # Broken connections and truncated downloads raise errors of the HTTP library, which differs between versions.
-            if not _is_connection(error):
-                raise
-            if not left:
+            # Broken connections and truncated downloads raise errors of the HTTP library, which differs between versions; an
+            # answer that is not one of a Hub raises errors of any type.
+            if not left or not _is_connection(error):
                 raise WeightsError(f"{what} could not be downloaded: {_first_line(error)}") from error
         time.sleep(FIRST_WAIT * 2 ** (TRIES - 1 - left))
     raise AssertionError("unreachable")
@@ -174,5 +198,5 @@ def _is_connection(error: Exception) -> bool:
     return isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore", "requests")
 
 
-def _first_line(error: Any) -> str:
-    return str(error).strip().split("\n")[0]
+def _first_line(error: Exception) -> str:
+    return mask_urls(error).strip().split("\n")[0] or type(error).__name__

@@ -21,7 +21,7 @@ def parse_name(name: str) -> tuple[str, str]:
     if not isinstance(name, str):
         raise ConfigError(f"a model is named by a text, got {type(name).__name__}")
     # At least two letters, so that a Windows drive is not a scheme.
-    match = re.fullmatch(r"([a-z][a-z0-9\-]+):(.*)", name)
+    match = re.fullmatch(r"([a-z][a-z0-9\-]+):(.*)", name, re.DOTALL)
     if match:
         if match[1] not in SCHEMES:
             raise ConfigError(f"unknown scheme '{match[1]}:' in '{name}'; use local-dir:PATH or hf-hub:owner/name")
@@ -53,6 +53,8 @@ def find_files(
     from cdzoo.weights.hub import download, split_source, stored_sha256
 
     repo, stated = split_source(location)
+    if revision and stated and revision != stated:
+        raise ConfigError(f"hf-hub:{location} and revision={revision} name different revisions; name one of them")
     wanted = f"{repo}@{revision or stated}" if revision or stated else repo
     config_file = download(wanted, CONFIG_FILE, cache_dir=cache_dir)
     # A branch may move between two requests; the commit, which names the cache folder, does not.

@@ -177,3 +177,29 @@ def test_oscd_names_every_missing_file(tmp_path):
         file.unlink()
     with pytest.raises(InputError, match=r"missing: rome/cm/cm\.png, paris/cm/cm\.png"):
         info.pairs(tmp_path / "oscd", "train")
+
+
+def test_oscd_has_13_bands_for_models_that_take_them(tmp_path, monkeypatch):
+    import numpy as np
+    import rasterio
+
+    names = ["B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B10", "B11", "B12"]
+    for city in ("one", "three"):
+        for date in (1, 2):
+            folder = tmp_path / "oscd" / "images" / city / f"imgs_{date}_rect"
+            folder.mkdir(parents=True)
+            for number, name in enumerate(names):
+                profile = {"driver": "GTiff", "height": 40, "width": 40, "count": 1, "dtype": "uint16"}
+                with rasterio.open(folder / f"{name}.tif", "w", transform=rasterio.Affine.scale(2), **profile) as file:
+                    file.write(np.full((1, 40, 40), 100 * number + len(city) + date, np.uint16))
+        (tmp_path / "oscd" / "labels" / city / "cm").mkdir(parents=True)
+        Image.fromarray(np.eye(40, dtype=np.uint8) * 255).save(tmp_path / "oscd" / "labels" / city / "cm" / "cm.png")
+    (tmp_path / "oscd" / "train.txt").write_bytes("one,three\n".encode("utf-8-sig"))
+    monkeypatch.setenv("CDZOO_DATA", str(tmp_path))
+    opened = open_data(DataCfg("oscd", value_range=(0, 1000)), ("train", "val"), (13, 13))
+    sample = opened.splits["train"][0]
+    assert [len(samples) for samples in opened.splits.values()] == [1, 1] and opened.hashes["train"] != opened.hashes["val"]
+    offset = 0.001 * (len(sample.name) + 2)
+    assert sample.images[1][:, 0, 0].tolist() == pytest.approx([0.1 * number + offset for number in range(13)])
+    with pytest.raises(InputError, match=r"missing: one/pair/img1\.png"):
+        open_data(DataCfg("oscd"), ("train", "val"))

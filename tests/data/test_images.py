@@ -8,7 +8,7 @@ from PIL import Image
 
 from cdzoo.data.masks import read_mask
 from cdzoo.errors import InputError
-from cdzoo.io.images import check_same_size, image_format, image_size, read_image
+from cdzoo.io.images import check_same_size, image_format, image_size, read_image, read_image_and_valid
 
 RGB = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
 
@@ -148,3 +148,118 @@ def test_other_masks_raise(tmp_path):
         read_mask(save(tmp_path / "m.png", np.array([[0, 1], [255, 0]], np.uint8)))
     with pytest.raises(InputError, match=r"m\.png: the mask is a color image"):
         read_mask(save(tmp_path / "m.png", RGB))
+
+
+def raster(path, pixels, **profile):
+    import rasterio
+
+    height, width, count = pixels.shape
+    profile = {"dtype": pixels.dtype, "transform": rasterio.Affine.scale(2), **profile}
+    with rasterio.open(path, "w", driver="GTiff", height=height, width=width, count=count, **profile) as file:
+        file.write(pixels.transpose(2, 0, 1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("bands", "tags"),
+    [
+        (2, {}),
+        (4, {"photometric": "RGB", "alpha": "UNSPECIFIED"}),
+        (4, {"photometric": "RGB", "alpha": "YES"}),
+        (4, {"photometric": "RGB", "alpha": "PREMULTIPLIED"}),
+        (4, {"photometric": "CMYK"}),
+        (5, {}),
+        (9, {"interleave": "band"}),
+    ],
+)
+def test_the_tags_of_a_tiff_decide_its_bands(tmp_path, bands, tags):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, bands), dtype=np.uint8)
+    path = raster(tmp_path / "x.tif", pixels, **tags)
+    assert image_format(path) == (40, 50, bands, "uint8") and np.array_equal(read_image(path, bands), pixels)
+    with pytest.raises(InputError, match=r"x\.tif: the image (has|is partly)"):
+        read_image(path, bands - 1)
+
+
+def test_a_further_band_of_255_is_dropped_with_a_warning(tmp_path):
+    pixels = np.dstack([RGB, np.full(RGB.shape[:2], 255, np.uint8)])
+    with pytest.warns(UserWarning, match=r"x\.tif: band 4 is 255 everywhere and is dropped"):
+        assert np.array_equal(read_image(raster(tmp_path / "x.tif", pixels, photometric="RGB", alpha="UNSPECIFIED")), RGB)
+
+
+@pytest.mark.parametrize(("suffix", "options"), [(".png", {}), (".webp", {"lossless": True}), (".tif", {})])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_turned_upright(tmp_path, suffix, options, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = {2: np.fliplr, 3: lambda x: np.rot90(x, 2), 4: np.flipud, 6: np.rot90, 8: lambda x: np.rot90(x, -1)}
+    stored |= {5: lambda x: x.transpose(1, 0, 2), 7: lambda x: np.rot90(x, 2).transpose(1, 0, 2), 1: lambda x: x}
+    path = tmp_path / f"x{suffix}"
+    Image.fromarray(np.ascontiguousarray(stored[orientation](RGB))).save(path, exif=exif, **options)
+    assert image_size(path) == (40, 50) and np.array_equal(read_image(path), RGB)
+
+
+def test_colors_are_read_as_what_they_stand_for(tmp_path):
+    smooth = np.linspace(40, 200, 40 * 50 * 3).reshape(40, 50, 3).astype(np.uint8)
+    for name, mode in (("a.tif", "YCbCr"), ("b.jpg", "CMYK")):
+        Image.fromarray(smooth).convert(mode).save(tmp_path / name, quality=95)
+        assert np.abs(read_image(tmp_path / name).astype(int) - smooth).max() < 12
+    Image.fromarray(smooth).convert("LAB").save(tmp_path / "c.tif")
+    with pytest.raises(InputError, match=r"c\.tif: stored in the color space LAB; convert it to RGB"):
+        read_image(tmp_path / "c.tif")
+    save(tmp_path / "d.png", RGB, transparency=tuple(map(int, RGB[0, 0])))
+    with pytest.raises(InputError, match=r"d\.png: the image is partly transparent"):
+        read_image(tmp_path / "d.png")
+
+
+def test_a_file_with_several_pages_raises(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "p.tif", save_all=True, append_images=[Image.fromarray(RGB)])
+    with pytest.raises(InputError, match=r"p\.tif: has 2 pages"):
+        read_image(tmp_path / "p.tif")
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [("uint8", 0), ("uint16", 65535), ("float32", -9999.0), ("float32", np.nan)])
+def test_declared_no_data_is_found(tmp_path, dtype, nodata):
+    pixels = np.maximum(RGB, 1).astype(dtype)
+    pixels[:7] = nodata
+    value_range = None if dtype == "uint8" else (0, 255)
+    path = raster(tmp_path / "x.tif", pixels, nodata=nodata)
+    found, valid = read_image_and_valid(path, 3, value_range)
+    assert not valid[:7].any() and valid[7:].all() and (found[:7] == 0).all() and found[7:].all()
+    with pytest.warns(UserWarning, match=r"350 pixel\(s\) are declared to have no data"):
+        assert np.array_equal(read_image(path, 3, value_range), found)
+    pixels[:7] = 1
+    assert read_image_and_valid(raster(path, pixels, nodata=nodata), 3, value_range)[1] is None
+
+
+def test_masks_mean_their_colors(tmp_path):
+    mask = (RGB[..., 0] > 128).astype(np.uint8)
+    palette = Image.fromarray(1 - mask).convert("P")
+    palette.putdata((1 - mask).ravel().tolist())
+    palette.putpalette([255, 255, 255, 0, 0, 0])
+    palette.save(tmp_path / "palette.png")
+    Image.fromarray(mask * 255).convert("CMYK").save(tmp_path / "ink.tif")
+    Image.fromarray(mask * 255).convert("YCbCr").save(tmp_path / "luma.tif")
+    for name in ("palette.png", "ink.tif", "luma.tif"):
+        assert np.array_equal(read_mask(tmp_path / name), mask), name
+    palette.putpalette([0, 0, 0, 200, 0, 0])
+    palette.save(tmp_path / "red.png")
+    with pytest.raises(InputError, match=r"red\.png: the mask is a color image, with \(0, 0, 0\), \(200, 0, 0\)"):
+        read_mask(tmp_path / "red.png")
+    for name, bands in (("la.png", [mask * 0 + 255, mask * 255]), ("rgba.png", [*[mask * 0] * 3, mask * 255])):
+        with pytest.raises(InputError, match=rf"{name}: the mask is partly transparent"):
+            read_mask(save(tmp_path / name, np.dstack(bands)))
+    with pytest.raises(InputError, match=r"signed\.tif: signed values \(int8\)"):
+        read_mask(raster(tmp_path / "signed.tif", mask[..., None].astype(np.int8)))
+
+
+def test_a_folder_of_bands_is_an_image(tmp_path):
+    names = ["B01", "B02", "B8A", "B08", "B09", "B10"]
+    for number, name in enumerate(names):
+        raster(tmp_path / f"T32_{name}.tif", np.full((40, 50, 1), number * 100, np.uint16))
+    assert image_format(tmp_path) == (40, 50, 6, "uint16")
+    assert (read_image(tmp_path, 6, (0, 100))[0, 0] == [0, 1, 3, 2, 4, 5]).all()
+    with pytest.raises(InputError, match=r"has 6 band\(s\), expected 3"):
+        read_image(tmp_path, 3, (0, 100))
+    raster(tmp_path / "T32_B11.tif", np.zeros((20, 25, 1), np.uint16))
+    with pytest.raises(InputError, match="the bands differ in size"):
+        read_image(tmp_path, 7, (0, 100))

@@ -77,7 +77,7 @@ def test_a_killed_loader_process_is_named():
 
 def test_errors_of_other_kinds_keep_their_traceback():
     with contextlib.closing(load_samples(Samples(raises(RuntimeError("a bug"))), 1, batch_size=1)) as batches:
-        with pytest.raises(RuntimeError, match="(?s)Traceback.*a bug"):
+        with pytest.raises(RuntimeError, match=r"(?s)Traceback.*a bug"):
             numbers(batches)
 
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from cdzoo.data.open import DataCfg, open_data
-from cdzoo.data.splits import holdout_split, scene_of
+from cdzoo.data.splits import holdout_split, holdout_test, random_split, scene_of
 from cdzoo.errors import ConfigError, InputError
 
 
@@ -62,14 +62,35 @@ def test_a_missing_validation_split_is_held_out_of_train_and_stays_the_same(spli
     assert open_data(DataCfg(str(split_folder)), ("train",)).names["train"] == opened.names["train"]
 
 
-def test_a_folder_without_splits_is_for_training(pair_folder):
-    root = pair_folder(10)
-    opened = open_data(DataCfg(str(root)), ("train", "val"))
-    assert len(opened.splits["train"]) == 9 and len(opened.splits["val"]) == 1
-    whole = open_data(DataCfg(str(root)), ("test",))
-    assert len(whole.splits["test"]) == 10 and "has no splits" in whole.notes[0]
+def test_a_folder_without_splits_is_carved_the_same_way_in_every_command(pair_folder):
+    cfg = DataCfg(str(pair_folder(20)))
+    opened, tested = open_data(cfg, ("train", "val")), open_data(cfg, ("test",))
+    parts = [opened.names["train"], opened.names["val"], tested.names["test"]]
+    assert [len(part) for part in parts] == [16, 2, 2] and len(set().union(*parts)) == 20
+    assert not set(tested.hashes["test"]) & {*opened.hashes["train"], *opened.hashes["val"]}
+    assert "2 of its 20 pairs are the test split" in tested.notes[0]
+    assert tested.notes[1].startswith("test: 2 pairs, masks 0/255, from ")
+    assert open_data(cfg, ("val",)).names["val"] == parts[1] and set(open_data(cfg, ("all",)).names["all"]) == set().union(*parts)
+
+
+def test_few_pairs_are_carved_as_far_as_possible(pair_folder):
+    root = str(pair_folder(10))
+    for count, sizes in ((5, (3, 1)), (4, (3, 1)), (2, (1, 1))):
+        cfg = DataCfg(root, exclude=(f"pair_[{count}-9]",))
+        assert tuple(map(len, open_data(cfg, ("train", "val")).splits.values())) == sizes
+    opened = open_data(cfg, ("test",))
+    assert len(opened.splits["test"]) == 2 and "too few pairs to set some aside: all 2 are tested" in opened.notes[0]
     with pytest.raises(InputError, match="one pair cannot be split"):
-        open_data(DataCfg(str(root), exclude=("pair_[1-9]",)), ("train", "val"))
+        open_data(DataCfg(root, exclude=("pair_[1-9]",)), ("train", "val"))
+
+
+def test_a_renamed_copy_in_the_test_split_raises_before_training(pair_folder):
+    root = pair_folder(20)
+    tested = open_data(DataCfg(str(root)), ("test",)).names["test"][0]
+    for folder in ("A", "B", "label"):
+        shutil.copy(root / folder / "pair_3.png", root / folder / f"{tested}.png")
+    with pytest.raises(InputError, match="has the same content as"):
+        open_data(DataCfg(str(root)), ("train", "val"))
 
 
 def test_validation_pairs_in_another_folder(pair_folder):
@@ -129,6 +150,13 @@ def test_tiles_of_a_scene_are_held_out_together():
     assert holdout_split(names[:4], 0.25) <= set(names[:4]) and len(holdout_split(names[:4], 0.25)) == 1
 
 
+def test_splits_by_names_do_not_change():
+    names = [f"train_{number}" for number in range(60)]
+    assert holdout_split(names) == {f"train_{number}" for number in (2, 24, 33, 49, 52, 54)}
+    assert [random_split(name) for name in names[:6]] == ["test", "train", "train", "test", "train", "val"]
+    assert holdout_test(names) == {f"train_{number}" for number in (4, 7, 9, 29, 41, 54)}
+
+
 def test_scenes():
     assert scene_of("train_36_0512_0512") == "train_36" and scene_of("pair_12") == "pair_12" and scene_of("0001") == "0001"
 
@@ -137,7 +165,10 @@ def test_configs_are_validated():
     assert DataCfg("x", exclude=["a"]).exclude == ("a",)
     for wrong, message in (
         ({"value_range": (5.0, 1.0)}, r"value_range must be \(min, max\) with min < max"),
-        ({"mask_encoding": "0/7"}, "mask_encoding must be '0/1', '0/255' or 'threshold', got '0/7'"),
+        *(
+            ({"mask_encoding": text}, "mask_encoding must be 'threshold', or")
+            for text in ("0", "0/256", "1/1", "a/b", "", "0/1/0")
+        ),
         ({"protocoll": "folder"}, "DataCfg has no field 'protocoll'. Did you mean 'protocol'"),
     ):
         with pytest.raises(ConfigError, match=message):

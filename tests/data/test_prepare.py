@@ -12,6 +12,7 @@ import cdzoo.data.prepare as preparing
 from cdzoo.cli.main import main
 from cdzoo.data.folder import FilePairs, FolderPairs
 from cdzoo.data.layout import list_split
+from cdzoo.data.masks import MaskEncoding
 from cdzoo.data.prepare import write_tiles
 from cdzoo.data.tiles import TiledPairs
 from cdzoo.errors import InputError
@@ -72,3 +73,30 @@ def test_command_cuts_a_folder_of_splits(pair_folder, tmp_path, capsys):
     assert main(["data", "prepare", str(root), "--out", str(tmp_path / "tiles"), "--tile", "48"]) == 0
     assert "train 8 tiles, val 1 tiles" in capsys.readouterr().out
     assert len(FilePairs(list_split(tmp_path / "tiles", "train").pairs)) == 8
+
+
+def test_pixels_without_a_label_stay_so_and_images_without_data_raise(pair_folder, tmp_path, capsys):
+    root = pair_folder(2, 96, ones=2, name="set/train").parent
+    for path in (root / "train" / "label").iterdir():
+        pixels = np.array(Image.open(path))
+        pixels[:20] = 7
+        Image.fromarray(pixels).save(path)
+    words = ["data", "prepare", str(root), "--tile", "48", "--mask-encoding", "0/2/7"]
+    assert main([*words, "--out", str(tmp_path / "tiles")]) == 0
+    assert "--mask-encoding 0/1/255" in capsys.readouterr().out
+    tiles, whole = (list_split(folder, "train").pairs for folder in (tmp_path / "tiles", root))
+    stored, cut = (
+        FilePairs(tiles, encoding=MaskEncoding("0/1/255")),
+        TiledPairs(FilePairs(whole, encoding=MaskEncoding("0/2/7")), 48),
+    )
+    for sample, other in zip(stored, cut, strict=True):
+        assert_equal(sample, other)
+    image = np.array(Image.open(root / "train" / "A" / "pair_0.png"))
+    image[:9] = 0
+    with rasterio.open(
+        root / "train" / "A" / "pair_0.tif", "w", "GTiff", 96, 96, 3, dtype="uint8", transform=rasterio.Affine.scale(2), nodata=0
+    ) as file:
+        file.write(image.transpose(2, 0, 1))
+    (root / "train" / "A" / "pair_0.png").unlink()
+    assert main([*words, "--out", str(tmp_path / "more")]) == 2
+    assert "pair_0.tif: has pixels without data, which PNG tiles cannot tell" in capsys.readouterr().err

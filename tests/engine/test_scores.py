@@ -13,15 +13,15 @@ from cdzoo.results import Results
 
 
 def test_intervals_and_a_table_of_images(tiny, pair_folder, tmp_path, capsys):
-    pairs, model = pair_folder(5, 48), tiny().save_pretrained(tmp_path / "model")
+    pairs, model = pair_folder(4, 48), tiny().save_pretrained(tmp_path / "model")
     words = ["eval", "--model", str(model), "--data", str(pairs), "--out", str(tmp_path / "r.json"), "--device", "cpu"]
     assert main([*words, "--per-image", str(tmp_path / "images.csv"), "--threshold", "0.45"]) == 0
     out = capsys.readouterr().out
     results = Results.read(tmp_path / "r.json")
     scores = results.scores
     assert f"threshold 0.45 (best here {scores.best_threshold:g}, f1 {scores.best_threshold_f1:.4f})" in out
-    assert "95 % over 5 images: f1 " in out
-    assert results.intervals == confidence_intervals(results.per_image) and results.intervals.images == 5
+    assert "95 % over 4 images: f1 " in out
+    assert results.intervals == confidence_intervals(results.per_image) and results.intervals.images == 4
     assert sum(image.tp for image in results.per_image) == scores.tp
     rows = list(csv.DictReader((tmp_path / "images.csv").open()))
     assert {row["name"] for row in rows} == {image.name for image in results.per_image}
@@ -50,8 +50,9 @@ def test_scores_on_training_data_are_marked(tiny, pair_folder, tmp_path, capsys)
     assert main([*words, "epochs=1", "crop=32", "progress=false"]) == 0
     evaluation = ["eval", "--model", run, "--data", str(pairs), "--device", "cpu", "--out", str(tmp_path / "r.json")]
     capsys.readouterr()
-    assert main(evaluation) == 0 and "TRAINING DATA: the weights were trained on these pairs" in capsys.readouterr().out
-    assert main([*evaluation, "--split", "val"]) == 0 and "selected on the val split" in capsys.readouterr().out
-    assert any("selected" in note for note in Results.read(tmp_path / "r.json").notes)
+    assert main(evaluation) == 0 and "of the 1 pairs scored, 0 were trained on, 0 were used" in capsys.readouterr().out
+    assert main([*evaluation, "--split", "all"]) == 0 and "OVERLAP: of the 6 pairs scored, 4 were" in capsys.readouterr().out
+    assert main([*evaluation, "--split", "val"]) == 0 and "1 were used to select the weights" in capsys.readouterr().out
+    assert any("OVERLAP" in note for note in Results.read(tmp_path / "r.json").notes)
     other = str(pair_folder(2, 40, name="other"))
-    assert main([*evaluation, "--data", other]) == 0 and "TRAINING" not in capsys.readouterr().out
+    assert main([*evaluation, "--data", other]) == 0 and "OVERLAP" not in capsys.readouterr().out
