@@ -86,11 +86,11 @@ def test_files_beside_a_picture_are_no_inputs(tmp_path, capsys, name):
     assert name in capsys.readouterr().err and (tmp_path / name).read_bytes() == kept
 
 
-def test_pictures_with_long_names_are_not_mixed_up(tmp_path, tiny, capsys):
+def test_pictures_with_long_names_are_not_mixed_up(tmp_path, capsys):
     rng = np.random.default_rng(0)
     for name in "ab":
         Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)).save(tmp_path / f"{name}.png")
-    weights, target = tiny().save_pretrained(tmp_path / "model"), tmp_path / f"{'n' * 200}.png"
+    weights, target = cdzoo.create_model("fc_siam_diff").save_pretrained(tmp_path / "model"), tmp_path / f"{'n' * 200}.png"
     words = ["predict", str(tmp_path / "a.png"), str(tmp_path / "b.png"), "-o", str(target), "--model", str(weights)]
     assert main(words) == 0
     assert "tiles of 512" in capsys.readouterr().out
@@ -175,13 +175,19 @@ def test_a_full_disk_leaves_no_map_and_keeps_the_blocks(detector, pair, tmp_path
     assert predict_scene(model, *words, cfg, tmp_path / "p.tif").resumed > 1
 
 
+def test_an_output_may_have_the_longest_name(detector, pair, tmp_path):
+    output = tmp_path / f"{'n' * 251}.tif"
+    assert predict_scene(detector(), *pair, output, SMALL, report=tmp_path / "r.html").mask == output
+    assert sorted(tmp_path.iterdir()) == sorted([*pair, output, tmp_path / "r.html"])
+
+
 def test_a_failed_product_leaves_the_earlier_outputs(detector, pair, tmp_path, monkeypatch):
     model, words = detector(), (*pair, tmp_path / "m.tif")
     predict_scene(model, *words, SMALL, polygons=tmp_path / "p.gpkg")
     kept = [(tmp_path / name).read_bytes() for name in ("m.tif", "p.gpkg")]
     monkeypatch.setattr("cdzoo.scenes.predict.write_report", lambda *_: (_ for _ in ()).throw(ValueError("no")))
     other = dataclasses.replace(SMALL, threshold=0.9)
-    with pytest.raises(InputError, match=r"r\.html: cannot be written \(no\)"):
+    with pytest.raises(InputError, match=r"r\.html: cannot be written \(no; [\d,]+ MB are free"):
         predict_scene(model, *words, other, polygons=tmp_path / "p.gpkg", report=tmp_path / "r.html")
     assert [(tmp_path / name).read_bytes() for name in ("m.tif", "p.gpkg")] == kept and not (tmp_path / "r.html").exists()
 
