@@ -72,6 +72,10 @@ def train(
     pick_device(cfg.device)
     if resume is not None:
         import_kept(folder)
+    else:
+        sources = {"--init": init, "--model": model.model_name, "--data": data.data, "--val": data.val}
+        files = {"--checkpoint-path": model.checkpoint_path, "--backbone-weights": model.backbone_weights}
+        _check_sources(folder, {**sources, **files})
     runs = [(folder, cfg)] if seeds is None else [(folder / f"seed_{n}", dataclasses.replace(cfg, seed=n)) for n in seeds]
     options = {"model": model.model_name, "recipe": recipe, "init": init, "seeds": seeds}
     model = dataclasses.replace(model, model_name=model_source(model.model_name))
@@ -131,6 +135,15 @@ def expand(words: list[str]) -> list[str]:
     if given.init is not None and not files and given.model is given.config is None:
         words = ["--model", given.init, *words]
     return [*files, *words]
+
+
+def _check_sources(folder: Path, sources: dict[str, str | None]) -> None:
+    """Raise `InputError` if a run would overwrite what it starts from."""
+    out = folder.resolve()
+    for option, source in sources.items():
+        path = Path((source or "").removeprefix("local-dir:")).resolve()
+        if source and path.exists() and (path == out or out in path.parents):
+            raise InputError(f"{option} {source}: is in the folder of the run, {folder}; choose another --out")
 
 
 def _check_folder(folder: Path, overwrite: bool, resume: bool) -> bool:

@@ -51,7 +51,6 @@ def evaluate(
     workers: int = 0,
     rank: int = 0,
     world: int = 1,
-    precision: torch.dtype | None = None,
     on_sample: Callable[[SampleScore], None] | None = None,
 ) -> Any:
     """Count the pixels of a split in evaluation mode.
@@ -65,7 +64,6 @@ def evaluate(
         workers: Number of processes that load data.
         rank: Index of this process, which evaluates every `world`-th sample, so that each sample is counted once.
         world: Number of processes.
-        precision: Data type of autocast; None for float32.
         on_sample: Called with the pixel counts of each sample of this process.
 
     Returns:
@@ -86,8 +84,7 @@ def evaluate(
             indices, collated = zip(*batch, strict=True)
             images, target, names = default_collate(list(collated))
             target = {key: value.to(device) for key, value in target.items()}
-            with torch.autocast(device.type, precision, enabled=precision is not None):
-                probabilities = predict_windows(model, [image.to(device) for image in images], protocol, batch_size)
+            probabilities = predict_windows(model, [image.to(device) for image in images], protocol, batch_size)
             unknown = probabilities.isnan().flatten(1).any(1).tolist()
             if any(unknown):
                 raise InputError(

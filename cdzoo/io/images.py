@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,12 +14,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from cdzoo.errors import ConfigError, InputError
+from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.rasters import open_raster, raster_driver, read_deep, reading, size_of_deep, valid_pixels
 from cdzoo.names import natural_key
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".img")
+
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000")  # of Pillow; it would run programs for others, such as EPS
+
+# What Pillow raises for damaged files.
+_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, struct.error)
 
 UInt8 = npt.NDArray[np.uint8]
 Valid = npt.NDArray[np.bool_]
@@ -280,7 +286,7 @@ def _band_files(path: str | Path) -> list[Path]:
 def _opened(path: str | Path) -> Iterator[Any]:
     path = existing_file(path)
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             if getattr(image, "n_frames", 1) > 1 and image.format == "TIFF":
                 _check_pages(path, image)
             if _is_deep(image):
@@ -297,8 +303,8 @@ def _opened(path: str | Path) -> Iterator[Any]:
         raise InputError(f"{path}: not a readable image; {reason}") from error
     except PermissionError as error:
         raise InputError(f"{path}: no permission to read the file ({error.strerror})") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, InputError):
+    except _DAMAGED as error:
+        if isinstance(error, CdzooError):
             raise
         raise InputError(f"{path}: the image is damaged or truncated ({error})") from error
 

@@ -46,6 +46,8 @@ def test_settings_that_cannot_be_meant(tiny, model, changes, message):
         ({"schedule": "cosine", "power": 2.0}, "power=2.0 has no effect with schedule=cosine"),
         ({"lr_decay": 0.5}, "lr_decay=0.5 has no effect with schedule=poly"),
         ({"momentum": 0.5}, "momentum=0.5 has no effect with optimizer=adam"),
+        ({"change_weight": 5.0, "loss": "dice+0.5*lovasz"}, "change_weight=5.0 has no effect with loss=dice"),
+        ({"early_stopping": 2, "validate_every": 2}, "early_stopping=2 validations are not reached in epochs=4"),
         ({"decay_all": True}, "decay_all=True has no effect with weight_decay=0"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
@@ -57,6 +59,7 @@ def test_settings_without_effect_are_named(tiny, changes, note):
 
 def test_settings_with_effect_are_not(tiny):
     used = {"schedule": "step", "lr_decay": 0.5, "lr_decay_epochs": 2, "optimizer": "sgd", "momentum": 0.5, "ema": 0.5}
+    used |= {"change_weight": 5.0, "loss": "bce+dice", "early_stopping": 3}
     assert notes(tiny(), warmup_steps=15, swap_dates=0.5, cutmix=0.5, pictures_every=4, weight_decay=0.1, **used) == []
 
 

@@ -156,6 +156,18 @@ def test_an_odd_run_file_is_named(tmp_path, capsys, text):
     assert capsys.readouterr().err.startswith("cdzoo: error: ")
 
 
+@pytest.mark.parametrize("option", ["--init", "--model", "--checkpoint-path", "--data"])
+def test_a_run_does_not_overwrite_what_it_starts_from(tmp_path, capsys, option):
+    source = tmp_path / "run" / "model.safetensors"
+    source.parent.mkdir()
+    source.write_bytes(b"weights")
+    named = source if option == "--checkpoint-path" else source.parent
+    words = {"--model": "fc_ef", "--data": "x", option: str(named), "--out": str(tmp_path / "." / "run")}
+    assert main(["train", *(word for pair in words.items() for word in pair), "--overwrite"]) == 2
+    assert f"{option} {named}: is in the folder of the run" in capsys.readouterr().err
+    assert source.read_bytes() == b"weights"
+
+
 def test_resume_and_out_are_exclusive(tmp_path, capsys):
     (tmp_path / "run.yaml").write_text("model: fc_ef\ndata: x\n")
     assert main(["train", "--resume", str(tmp_path), "--out", str(tmp_path)]) == 2

@@ -23,7 +23,13 @@ JOB = {
 @pytest.fixture
 def environment(monkeypatch):
     for name in list(os.environ):
-        if name.startswith(("SLURM_", "TORCHELASTIC_")) or name in ("RANK", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE"):
+        if name.startswith(("SLURM_", "TORCHELASTIC_")) or name in (
+            "RANK",
+            "LOCAL_RANK",
+            "NODE_RANK",
+            "WORLD_SIZE",
+            "MASTER_ADDR",
+        ):
             monkeypatch.delenv(name)
 
     def put(values):
@@ -39,6 +45,12 @@ def environment(monkeypatch):
 def test_one_process_in_a_slurm_job_trains_alone(environment, more):
     environment(JOB | more)
     assert launch(TrainCfg(device="cpu")).world_size == 1 and is_leader()
+
+
+def test_several_machines_need_a_launcher(environment):
+    environment({})
+    with pytest.raises(ConfigError, match="nodes=2: start the processes of all machines with torchrun or srun"):
+        launch(TrainCfg(device="cpu", nodes=2))
 
 
 @pytest.mark.parametrize("numbers", [{"devices": 2}, {"devices": 2, "nodes": 2}, {"nodes": 3}])

@@ -234,6 +234,16 @@ def test_a_model_that_cannot_be_saved_fails_before_training(tiny, pair_folder, t
         ("lr_decay", 0.0),
         ("weight_decay", -1.0),
         ("warmup_steps", -1),
+        ("accumulate", 0),
+        ("checkpoint_every", -1),
+        ("max_bad_steps", 0),
+        ("seed", -1),
+        ("seed", 2**64),
+        ("workers", -2),
+        ("workers", 100_000),
+        ("scale_min", 1e-6),
+        ("crop", 10**6),
+        ("lr_backbone", float("inf")),
     ],
 )
 def test_invalid_settings(name, value):
