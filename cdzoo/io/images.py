@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from cdzoo.errors import InputError
+from cdzoo.errors import CdzooError, InputError
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.rasters import open_raster, raster_driver, read_deep, reading, size_of_deep, valid_pixels
 from cdzoo.names import natural_key
@@ -137,8 +137,8 @@ def read_gray(path: str | Path) -> UInt8:
             raise InputError(f"{path}: the mask is partly transparent; save what is meant as one band with values 0/1 or 0/255")
         pixels = pixels[..., :-1]
     if pixels.ndim == 3:
-        if (pixels[..., :1] != pixels).any():
-            colors = np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)[:4].tolist()
+        if (colored := (pixels[..., :1] != pixels).any(-1)).any():
+            colors = np.unique(np.concatenate([pixels[~colored][:100], pixels[colored][:100]]), axis=0)[:4].tolist()
             raise InputError(
                 f"{path}: the mask is a color image, with {', '.join(str(tuple(color)) for color in colors)}; expected one band "
                 "with values 0/1 or 0/255"
@@ -284,9 +284,9 @@ def _opened(path: str | Path) -> Iterator[Any]:
         raise InputError(f"{path}: not a readable image; {reason}") from error
     except PermissionError as error:
         raise InputError(f"{path}: no permission to read the file ({error.strerror})") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except (CdzooError, _UnsupportedByPillow):
+        raise
+    except Exception as error:  # Pillow's decoders raise errors of all kinds
         raise InputError(f"{path}: the image is damaged or truncated ({error})") from error
 
 
