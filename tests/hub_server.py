@@ -66,10 +66,17 @@ class Hub:
         self.log: list[tuple[str, str]] = []
         self._faults: list[tuple[str, str, int]] = []
         self._cuts: list[str] = []
+        self.etag: str | None = None
+        self.named_commit: str | None = None
+        self.silent = False
 
     def fail(self, method: str, path: str, status: int, times: int = 1) -> None:
         """Answer the next requests whose path contains `path` with `status`."""
         self._faults += [(method, path, status)] * times
+
+    def pretend(self, etag: str | None = None, commit: str | None = None) -> None:
+        """Answer requests for files with another ETag or commit."""
+        self.etag, self.named_commit = etag, commit
 
     def truncate(self, path: str, times: int = 1) -> None:
         """Break the connection in the middle of the next downloads whose path contains `path`."""
@@ -104,6 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else self._chunked()
         self.hub.log.append((self.command, path))
+        if self.hub.silent:
+            threading.Event().wait(3)
+            return
         status = self.hub.fault(self.command, path)
         if status is not None:
             self.answer(status, {"error": f"status {status} on request"})
@@ -201,18 +211,18 @@ class _Handler(BaseHTTPRequestHandler):
         commit = self.revision(repo, revision)
         if commit is None:
             return
-        data = repo.commits[commit].get(file)
+        data, named = repo.commits[commit].get(file), self.hub.named_commit or commit
         if data is None:
-            self.answer(404, {"error": "Entry not found"}, X_Error_Code="EntryNotFound", X_Repo_Commit=commit)
+            self.answer(404, {"error": "Entry not found"}, X_Error_Code="EntryNotFound", X_Repo_Commit=named)
             return
-        etag = _sha256(data) if _large(file) else _blob_id(data)
+        etag = self.hub.etag or (_sha256(data) if _large(file) else _blob_id(data))
         first = 0
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if asked:
             first = int(asked[1])
         self.send_response(206 if asked else 200)
         self.send_header("ETag", f'"{etag}"')
-        self.send_header("X-Repo-Commit", commit)
+        self.send_header("X-Repo-Commit", named)
         self.send_header("Content-Length", str(len(data) - first))
         if asked:
             self.send_header("Content-Range", f"bytes {first}-{len(data) - 1}/{len(data)}")

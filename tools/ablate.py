@@ -6,13 +6,17 @@ Finished runs are skipped and interrupted ones resumed, so the same command can 
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 
 import yaml
 
 from cdzoo.ablate import read_grid, run_grid, write_report
-from cdzoo.errors import CdzooError
+from cdzoo.cli.main import exit_code
+from cdzoo.errors import ConfigError, printable
+from cdzoo.imports import import_file
+from cdzoo.io.plain_yaml import load_yaml
 
 GRIDS = Path(__file__).parents[1] / "ablations"
 # Only checks that every row trains; the scores are meaningless.
@@ -37,35 +41,41 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--smoke", action="store_true", help="one short epoch of one seed on a few scenes, to check that every row trains"
     )
+    parser.add_argument(
+        "--import", dest="imports", action="append", default=[], metavar="FILE.py", help="file with components of your own"
+    )
     parser.add_argument("--tables", action="store_true", help="train nothing and write the tables of finished runs")
     chosen = parser.parse_args(arguments)
-    try:
-        changes = {"data": chosen.data, "protocol": chosen.protocol, "model": chosen.model, "seeds": chosen.seeds}
-        changes["train"] = dict(_setting(word) for word in chosen.settings)
-        if chosen.smoke:
-            changes = {**changes, "data": chosen.data or "synthetic_plain:32", "seeds": (chosen.seeds or [0])[:1]}
-            changes["train"] = {**SMOKE, **changes["train"]}
-        grid = read_grid(chosen.grid, **changes)
-        out = Path(chosen.out or f"runs/{Path(chosen.grid).stem}{'_smoke' if chosen.smoke else ''}")
-        failures = [] if chosen.tables else run_grid(grid, out, chosen.processes, lambda line: print(line, flush=True))
-        for file in write_report(grid, out):
-            print(f"written: {file}")
-    except CdzooError as error:
-        print(f"ablate: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("ablate: interrupted; the same command resumes", file=sys.stderr)
-        return 130
+    return exit_code("ablate", functools.partial(ablate, chosen))
+
+
+def ablate(chosen: argparse.Namespace) -> int:
+    """Train and write tables; return the exit code."""
+    for file in chosen.imports:
+        import_file(file)
+    changes = {"data": chosen.data, "protocol": chosen.protocol, "model": chosen.model, "seeds": chosen.seeds}
+    changes["train"] = dict(_setting(word) for word in chosen.settings)
+    if chosen.smoke:
+        changes = {**changes, "data": chosen.data or "synthetic_plain:32", "seeds": (chosen.seeds or [0])[:1]}
+        changes["train"] = {**SMOKE, **changes["train"]}
+    grid = read_grid(chosen.grid, **changes)
+    out = Path(chosen.out or f"runs/{Path(chosen.grid).stem}{'_smoke' if chosen.smoke else ''}")
+    failures = [] if chosen.tables else run_grid(grid, out, chosen.processes, lambda line: print(line, flush=True))
     for failure in failures:
-        print(f"ablate: failed: {failure}", file=sys.stderr)
+        print(f"ablate: failed: {printable(failure)}", file=sys.stderr)
+    for written in write_report(grid, out):
+        print(f"written: {written}")
     return 1 if failures else 0
 
 
 def _setting(word: str) -> tuple[str, object]:
     key, equals, value = word.partition("=")
     if not equals:
-        raise CdzooError(f"'{word}': settings of the training have the form key=value")
-    return key, yaml.safe_load(value)
+        raise ConfigError(f"'{word}': settings of the training have the form key=value")
+    try:
+        return key, load_yaml(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"'{word}': the value is not YAML ({error})") from error
 
 
 if __name__ == "__main__":

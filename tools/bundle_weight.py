@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shutil
 import sys
 from dataclasses import dataclass
@@ -20,13 +19,15 @@ from typing import Any
 import torch
 
 import cdzoo
+from cdzoo.cli.main import exit_code
 from cdzoo.data.open import DataCfg
 from cdzoo.engine.run import score_model
 from cdzoo.errors import CdzooError, InputError
 from cdzoo.flops import describe_cost
 from cdzoo.io.files import file_sha256, write_json, write_text
+from cdzoo.io.outputs import check_outputs
 from cdzoo.registry import MODELS
-from cdzoo.results import Results
+from cdzoo.results import Results, read_json
 from cdzoo.weights.card import write_card
 from cdzoo.weights.folder import CONFIG_FILE, RESULTS_FILE, WEIGHTS_FILE
 from cdzoo.weights.pretrained import BUNDLED, DESCRIPTION_FILE, PretrainedCfg
@@ -76,17 +77,13 @@ def main() -> int:
     parser.add_argument("--dataset", default="", help="description of the training data; --data by default")
     parser.add_argument("--notes", default="", help="remarks in the description")
     chosen = vars(parser.parse_args())
-    try:
-        write_bundle(Bundle(**{**chosen, "zero_shot": tuple(chosen["zero_shot"])}))
-    except CdzooError as error:
-        print(f"bundle_weight: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_code("bundle_weight", lambda: write_bundle(Bundle(**{**chosen, "zero_shot": tuple(chosen["zero_shot"])})))
 
 
 def write_bundle(bundle: Bundle) -> None:
     """Write the folder of bundled weights."""
     folder = BUNDLED / f"{bundle.model}.{bundle.tag}"
+    check_outputs({"TAG": folder / WEIGHTS_FILE} if folder.is_dir() else {}, [bundle.run / WEIGHTS_FILE])
     sha256 = write_weights(bundle.run, folder)
     loaded = cdzoo.create_model(f"local-dir:{folder}").eval()  # scored in the precision that users load
     result = score_model(loaded, str(folder), DataCfg(bundle.data), "test", torch.device("cpu"), threshold=bundle.threshold)
@@ -98,7 +95,7 @@ def write_bundle(bundle: Bundle) -> None:
     if zero_shot:
         entries["zero_shot"] = zero_shot
     if bundle.calibration is not None:
-        entries["calibration"] = json.loads(bundle.calibration.read_text(encoding="utf-8"))
+        entries["calibration"] = read_json(bundle.calibration)
     result = result.with_entries(entries)
     result.write(folder / RESULTS_FILE)
     log = bundle.run / "log.csv"
@@ -127,14 +124,16 @@ def read_training(run: Path) -> dict[str, Any]:
     file = next((run / name for name in (TRAINING_FILE, RESULTS_FILE) if (run / name).is_file()), None)
     if file is None:
         raise InputError(f"{run}: neither {TRAINING_FILE} nor {RESULTS_FILE} found")
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    found = read_json(file)
+    if not isinstance(found, dict) or "crop" not in (found.get("training") or {}):
+        raise InputError(f"{file}: does not describe a training")
     return found
 
 
 def read_zero_shot(file: Path, sha256: str) -> dict[str, Any]:
     """Return the scores, intervals, protocol and data of an evaluation of these weights."""
-    content = json.loads(file.read_text(encoding="utf-8"))
-    if content.get("weights_sha256") != sha256:
+    content = read_json(file)
+    if not isinstance(content, dict) or content.get("weights_sha256") != sha256:
         raise InputError(f"{file}: not an evaluation of these weights; evaluate the folder that this script writes")
     scores = {key: value for key, value in content["scores"].items() if key != "sweep"}
     return {"scores": scores, **{key: content[key] for key in ("intervals", "protocol", "data", "notes") if key in content}}

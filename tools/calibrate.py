@@ -8,6 +8,7 @@ these five sets. F1 there and at the best threshold of each set is printed, and 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,13 @@ import torch
 from torch.utils.data import Dataset
 
 import cdzoo
+from cdzoo.cli.main import exit_code
 from cdzoo.data import SyntheticScenes
 from cdzoo.data.datasets import synthetic
 from cdzoo.data.sample import Sample
+from cdzoo.errors import ConfigError
 from cdzoo.io.files import file_sha256, write_json
+from cdzoo.io.outputs import check_outputs
 from cdzoo.results import Environment
 from cdzoo.weights import WEIGHTS_FILE
 
@@ -81,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--pairs", type=int, default=40, help="pairs of each resolution")
     parser.add_argument("--out", type=Path, help="JSON file of the scores to write")
     options = parser.parse_args(arguments)
+    if options.pairs < 1:
+        raise ConfigError(f"--pairs must be at least 1, got {options.pairs}")
+    check_outputs({"--out": options.out}, [*options.weights.glob("*")])
     model = cdzoo.create_model(f"local-dir:{options.weights}").eval()
     found = calibrate(model, options.pairs)
     print(f"threshold {found['threshold']:g}")
@@ -94,4 +101,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code("calibrate", main))

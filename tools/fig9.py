@@ -7,20 +7,23 @@ in results/costs.json, which `cdzoo flops '*' --format json -o results/costs.jso
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
+from cdzoo.cli.main import exit_code
 from cdzoo.errors import CdzooError, InputError
 from cdzoo.io.files import replace_atomically
+from cdzoo.io.outputs import check_outputs
 from cdzoo.registry import MODELS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[1]
 COSTS = "costs.json"
@@ -53,32 +56,36 @@ def read_points(folder: Path) -> list[Point]:
     Raises:
         InputError: A file cannot be read or has no provenance, or the costs of a model are missing.
     """
-    costs = {row["registered"]: row for row in _load(folder / COSTS)}
+    file = folder / COSTS
     points: list[Point] = []
-    for file in sorted(folder.glob("*.json")):
-        if file.name == COSTS:
-            continue
-        content = _load(file)
-        if content.get("provenance") not in STYLE:
-            raise InputError(f"{file}: 'provenance' must be measured or quoted, got {content.get('provenance')!r}")
-        for row in _rows(content):
-            name = MODELS.get(row["model"])().name if row.get("model") else None
-            if name is not None and name not in costs:
-                raise InputError(f"{file}: {name} is not in {COSTS}: run cdzoo flops '*' --format json -o {folder / COSTS}")
-            known = costs[name] if name is not None else row
-            points.append(
-                Point(
-                    row["label"],
-                    row["data"],
-                    content["provenance"],
-                    row["f1"],
-                    row.get("std"),
-                    known.get("trained_m", known.get("params_m")),
-                    known.get("gmacs"),
-                )
-            )
+    try:
+        costs = {row["registered"]: row for row in _load(file)}
+        for file in sorted(folder.glob("*.json")):
+            if file.name != COSTS:
+                points += _points(file, costs)
+    except CdzooError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{file}: an entry is missing or of another type ({type(error).__name__}: {error})") from error
     if not points:
         raise InputError(f"{folder}: there are no results to draw")
+    return points
+
+
+def _points(file: Path, costs: dict[str, Any]) -> list[Point]:
+    """Return the points of a results file."""
+    content = _load(file)
+    if content.get("provenance") not in STYLE:
+        raise InputError(f"{file}: 'provenance' must be measured or quoted, got {content.get('provenance')!r}")
+    points = []
+    for row in _rows(content):
+        name = MODELS.get(row["model"])().name if row.get("model") else None
+        if name is not None and name not in costs:
+            raise InputError(f"{file}: {name} is not in {COSTS}: run cdzoo flops '*' --format json -o {file.parent / COSTS}")
+        known = costs[name] if name is not None else row
+        params, gmacs = known.get("trained_m", known.get("params_m")), known.get("gmacs")
+        numbers = [None if one is None else float(one) for one in (row.get("std"), params, gmacs)]
+        points.append(Point(row["label"], row["data"], content["provenance"], float(row["f1"]), *numbers))
     return points
 
 
@@ -93,6 +100,9 @@ def pareto(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def draw(points: Sequence[Point]) -> Figure:
     """Draw a row of two panels for each data set, because scores on different data cannot be compared."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     sets = list(dict.fromkeys(point.data for point in points))
     figure = Figure(figsize=(11, 4.3 * len(sets)), layout="constrained")
     panels = figure.subplots(len(sets), len(AXES), squeeze=False)
@@ -189,20 +199,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=ROOT / "results", help="folder of results files")
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of fig9.png and fig9.svg")
     chosen = parser.parse_args(arguments)
-    try:
-        if not chosen.out.is_dir():
-            raise InputError(f"--out {chosen.out}: there is no such folder; create it first")
-        points = read_points(chosen.results)
-        figure = draw(points)
-        for kind, options in (("png", {"dpi": 130}), ("svg", {"metadata": {"Date": None}})):
-            with replace_atomically(chosen.out / f"fig9.{kind}") as temporary:
-                figure.savefig(temporary, **options)
-    except CdzooError as error:
-        print(f"fig9: error: {error}", file=sys.stderr)
-        return 2
+    return exit_code("fig9", functools.partial(write, chosen.results, chosen.out))
+
+
+def write(results: Path, out: Path) -> None:
+    """Draw the results of a folder and write both files."""
+    if not out.is_dir():
+        raise InputError(f"--out {out}: there is no such folder; create it first")
+    files = {kind: out / f"fig9.{kind}" for kind in ("png", "svg")}
+    check_outputs({f"--out {kind}": file for kind, file in files.items()})
+    points = read_points(results)
+    figure = draw(points)
+    options: dict[str, dict[str, Any]] = {"png": {"dpi": 130}, "svg": {"metadata": {"Date": None}}}
+    for kind, file in files.items():
+        with replace_atomically(file) as temporary:
+            figure.savefig(temporary, **options[kind])
     quoted = sum(point.provenance == "quoted" for point in points)
-    print(f"{len(points)} points, {quoted} of them quoted: {chosen.out / 'fig9.png'} and .svg")
-    return 0
+    print(f"{len(points)} points, {quoted} of them quoted: {files['png']} and .svg")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cdzoo.ablate.report import Row, table_markdown
+from cdzoo.cli.main import exit_code
+from cdzoo.errors import InputError
 from cdzoo.io.files import write_text
 from cdzoo.tables import render
 
@@ -40,6 +42,14 @@ published ones. They were used to compare the variants below and versions of the
 (land use), CLCD (cropland) and SZTAKI AirChange (land use, 1.5 m) define change differently. At 1 m per pixel, F1 is clearly
 lower than at 0.5 m, on the images reduced to half as on generated scenes.
 """
+
+
+def main() -> None:
+    """Write the page."""
+    if not list(RESULTS.glob("measured_*.json")):
+        raise InputError(f"no {RESULTS}/measured_*.json found; see python tools/ablate.py --help")
+    write_text(PAGE, page())
+    print(f"written: {PAGE}")
 
 
 def page() -> str:
@@ -127,7 +137,4 @@ def _quoted(content: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    if not list(RESULTS.glob("measured_*.json")):
-        sys.exit(f"results: no {RESULTS}/measured_*.json found; see python tools/ablate.py --help")
-    write_text(PAGE, page())
-    print(f"written: {PAGE}")
+    sys.exit(exit_code("results", main))

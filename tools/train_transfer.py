@@ -14,6 +14,7 @@ import csv
 import json
 import math
 import random
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 import cdzoo
+from cdzoo.cli.main import exit_code
 from cdzoo.convert import backbone_from_official
 from cdzoo.data.synthetic import SyntheticScenes
 from cdzoo.io.files import write_json
@@ -293,4 +295,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code("train_transfer", main))

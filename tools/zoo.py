@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from cdzoo.cli.main import exit_code
 from cdzoo.convert import convertible
 from cdzoo.factory import list_architectures
 from cdzoo.flops import CONVENTION, count_models
@@ -68,4 +69,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    write_text(PAGE, page())
+    sys.exit(exit_code("zoo", lambda: write_text(PAGE, page())))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
@@ -16,6 +17,8 @@ from pydantic import Field
 from cdzoo.config import ModelOptions
 from cdzoo.engine.config import TrainCfg
 from cdzoo.errors import CdzooError, ConfigError, InputError
+from cdzoo.imports import imported_hashes
+from cdzoo.io.plain_yaml import load_yaml
 from cdzoo.validation import config_dataclass
 
 _OF_THE_RUN = ("seed", "device", "devices", "nodes", "progress")
@@ -35,6 +38,7 @@ class Job:
         protocol: Name of the protocol; None for the default of the data set.
         train: Fields of `TrainCfg`.
         seed: Seed of the run.
+        imports: Hashes of the imported files with components of one's own.
     """
 
     model: str
@@ -43,13 +47,15 @@ class Job:
     protocol: str | None
     train: dict[str, Any]
     seed: int
+    imports: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """Name of the result file: the same for equal runs in different tables."""
         text = json.dumps(self.to_dict(), sort_keys=True)
         names = [self.model, *(str(value) for value in self.options.values() if isinstance(value, str))]
-        return "-".join([*names, f"seed{self.seed}", hashlib.sha256(text.encode()).hexdigest()[:10]]).replace("/", "_")
+        shown = re.sub(r"[^\w.+-]", "_", "-".join([*names, f"seed{self.seed}"]))[:150]
+        return f"{shown}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
     @property
     def model_options(self) -> ModelOptions:
@@ -72,6 +78,8 @@ class Job:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; the keys are part of `key` and thus of the names of result files."""
         values = dataclasses.asdict(self)
+        if not values["imports"]:  # the names of files of earlier runs stay
+            del values["imports"]
         return {"parts": values.pop("options"), **values}
 
 
@@ -85,7 +93,7 @@ class Table:
         rows: Label to fields of `ModelOptions`; `model` replaces the model of the grid.
     """
 
-    name: _Text
+    name: Annotated[str, Field(pattern=r"^[\w-][\w.-]{0,99}$")]
     title: _Text
     rows: dict[str, dict[str, Any]]
 
@@ -119,7 +127,8 @@ class Grid:
         if fixed := [name for name in _OF_THE_RUN if name in self.train]:
             raise ConfigError(f"train: {', '.join(fixed)} cannot be set in a grid")
         try:
-            TrainCfg(**self.train)
+            for seed in self.seeds:
+                TrainCfg(**self.train, seed=seed)
         except ConfigError as error:
             raise ConfigError(f"train: {error}") from error
         for table in self.tables:
@@ -132,7 +141,8 @@ class Grid:
     def job(self, row: Mapping[str, Any], seed: int) -> Job:
         """Return the run of one row and seed."""
         options = {key: value for key, value in row.items() if key != "model"}
-        return Job(row.get("model", self.model), options, self.data, self.protocol, self.train, seed)
+        imports = tuple(imported_hashes())
+        return Job(row.get("model", self.model), options, self.data, self.protocol, self.train, seed, imports)
 
     def jobs(self) -> list[Job]:
         """Return all runs of the tables without repetitions, sorted by seed, so that every row has a result early."""
@@ -152,15 +162,15 @@ def read_grid(path: str | Path, **changes: Any) -> Grid:
         ConfigError: A field is unknown, missing or invalid.
     """
     try:
-        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+        data = load_yaml(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read as a grid ({error}); see the folder ablations for examples") from error
     try:
         values = {**_mapping("grid", data), **{key: value for key, value in changes.items() if value is not None}}
         values["train"] = {**_mapping("train", data.get("train", {})), **(changes.get("train") or {})}
         values["tables"] = [_table(name, table) for name, table in _mapping("tables", values.get("tables", {})).items()]
         return Grid(**values)
-    except CdzooError as error:
+    except (CdzooError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
@@ -177,4 +187,6 @@ def _table(name: str, data: Any) -> Table:
 def _mapping(label: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{label}: expected a mapping, got {type(value).__name__}")
+    if odd := [key for key in value if not isinstance(key, str)]:
+        raise ConfigError(f"{label}: names must be text, got {odd[0]!r}")
     return value

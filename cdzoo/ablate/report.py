@@ -75,7 +75,7 @@ def summarize(grid: Grid, out: str | Path) -> list[Row]:
                     row,
                     seeds=[seed for seed, _ in results],
                     scores=spread(result.scores for _, result in results),
-                    params_m=first.extra["params_m"],
+                    params_m=first.extra.get("params_m"),
                     protocol=first.protocol.name if first.protocol else "",
                     protocol_hash=first.protocol.hash if first.protocol else "",
                     environment=first.environment,
@@ -89,7 +89,7 @@ def write_report(grid: Grid, out: str | Path) -> list[Path]:
 
     Raises:
         InputError: No run is complete yet.
-        MissingDependencyError: matplotlib is not installed.
+        MissingDependencyError: matplotlib is not installed; the tables are written all the same.
     """
     folder = Path(out)
     rows = summarize(grid, folder)
@@ -98,16 +98,18 @@ def write_report(grid: Grid, out: str | Path) -> list[Path]:
     written = [folder / "summary.json", folder / "tables.md"]
     write_json(written[0], {"provenance": "measured", "grid": grid, "rows": rows})
     parts = [f"# {grid.title}\n\n{_conditions(grid, rows)}\n"]
+    drawn: dict[Path, tuple[Table, list[Row]]] = {}
     for table in grid.tables:
         picture = folder / f"{table.name}.png"
         of_table = [row for row in rows if row.table == table.name]
         parts.append(f"## {table.title}\n\n{table_markdown(of_table)}")
         if any(row.seeds for row in of_table):
-            _draw(picture, table, of_table)
-            written.append(picture)
+            drawn[picture] = table, of_table
             parts.append(f"![F1 of each row]({picture.name})\n")
     write_text(written[1], "\n".join(parts))
-    return written
+    for picture, (table, of_table) in drawn.items():  # last, so that nothing stands in the way of the tables
+        _draw(picture, table, of_table)
+    return [*written, *drawn]
 
 
 def table_markdown(rows: Sequence[Row]) -> str:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from cdzoo.ablate.grid import Grid, Job
-from cdzoo.errors import CdzooError, ConfigError, InputError
+from cdzoo.errors import CdzooError, ConfigError, InputError, require
+from cdzoo.imports import import_file, imported_files
+from cdzoo.io.outputs import exclusive
 from cdzoo.results import Results
 
 RUNS = "runs"
@@ -38,10 +40,24 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[
 
     Raises:
         ConfigError: `processes` is not positive.
+        InputError: `out` is a file, or another command writes there.
+        MissingDependencyError: A package that the training or the report needs is not installed.
     """
     if processes < 1:
         raise ConfigError(f"the number of processes must be at least 1, got {processes}")
-    (Path(out) / RUNS).mkdir(parents=True, exist_ok=True)
+    require("lightning.fabric", "train", "training")
+    require("tqdm", "train", "training")
+    require("matplotlib.figure", "tools", "drawing tables")
+    folder = Path(out)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{out}: is a file; choose a folder")
+    (folder / RUNS).mkdir(parents=True, exist_ok=True)
+    with exclusive(folder):
+        return _run_missing(grid, folder, processes, report)
+
+
+def _run_missing(grid: Grid, out: Path, processes: int, report: Callable[[str], None]) -> list[str]:
+    """Train the runs without a result; see `run_grid`."""
     jobs = grid.jobs()
     missing = [job for job in jobs if not result_file(out, job).is_file()]
     report(f"{grid.title}: {len(jobs)} runs, {len(jobs) - len(missing)} of them complete")
@@ -54,7 +70,7 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[
     slots = context.Queue()
     for slot in range(processes):
         slots.put(slot)
-    with ProcessPoolExecutor(processes, context, _prepare, (slots, processes, _gpus())) as pool:
+    with ProcessPoolExecutor(processes, context, _prepare, (slots, processes, _gpus(), imported_files())) as pool:
         submitted = {pool.submit(run_job, job, str(out)): job for job in missing}
         try:
             for done, future in enumerate(as_completed(submitted), 1):
@@ -133,8 +149,8 @@ def _gpus() -> list[str]:
     return visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
 
 
-def _prepare(slots: Any, processes: int, gpus: list[str]) -> None:
-    """Assign threads and a GPU to this process."""
+def _prepare(slots: Any, processes: int, gpus: list[str], imports: list[Path]) -> None:
+    """Assign threads and a GPU to this process, and import the files with the components of the grid."""
     import torch
 
     slot = slots.get()
@@ -142,6 +158,8 @@ def _prepare(slots: Any, processes: int, gpus: list[str]) -> None:
     if gpus:  # takes effect as long as CUDA has not been used
         os.environ["CUDA_VISIBLE_DEVICES"] = gpus[slot % len(gpus)]
     threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True).start()
+    for file in imports:
+        import_file(file)
 
 
 def _exit_with(parent: int) -> None:

@@ -16,11 +16,12 @@ class FeatureBackbone(Backbone):
     Args:
         model: Module built by `timm.create_model(..., features_only=True)`, or with the same interface.
         in_chans: Number of input bands.
+        pad_multiple: H and W must be multiples of this; the coarsest stride by default.
     """
 
-    def __init__(self, model: nn.Module, in_chans: int) -> None:
+    def __init__(self, model: nn.Module, in_chans: int, pad_multiple: int | None = None) -> None:
         info: Any = model.feature_info
-        super().__init__(in_chans, info.channels(), info.reduction(), stages=stage_names(model, info))
+        super().__init__(in_chans, info.channels(), info.reduction(), pad_multiple, stage_names(model, info))
         self.model = model
         # Some encoders (e.g., Swin) return channels-last maps; components expect (B, C, H, W).
         output_format = getattr(model, "output_fmt", None)

@@ -106,7 +106,7 @@ def name_weights(model: ChangeDetector) -> str:
         return "random weights"
     if cfg is not None:
         return f"weights {origin}, {describe_weights(cfg)}"
-    file = Path(origin.name.removeprefix("local-dir:")) / RESULTS_FILE
+    file = Path(origin.name) / RESULTS_FILE
     try:
         results = Results.read(file)
     except CdzooError:  # none, or not readable; the scores are not needed

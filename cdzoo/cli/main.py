@@ -11,8 +11,8 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
-from typing import Any, TextIO
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from typing import Any, TextIO, cast
 
 from cdzoo._version import __version__
 from cdzoo.cli.parse import build_parser, call, parse, summary
@@ -57,7 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def exit_code(program: str, run: Callable[[], int | None]) -> int:
     """Run a program and return its exit code; invalid input and missing extras are one message."""
     try:
-        with redirect_stdout(_PrintableOutput(sys.stdout)), warnings.catch_warnings():
+        with ExitStack() as stack:
+            stack.enter_context(redirect_stdout(cast(TextIO, _Printable(sys.stdout))))
+            stack.enter_context(redirect_stderr(cast(TextIO, _Printable(sys.stderr, bars=True))))
+            stack.enter_context(warnings.catch_warnings())
             # Show deprecations of cdzoo, but not those of libraries.
             warnings.filterwarnings("default", message=r".*\bcdzoo\b", category=DeprecationWarning)
             warnings.showwarning = _show_warning
@@ -81,14 +84,20 @@ def exit_code(program: str, run: Callable[[], int | None]) -> int:
         return 130
 
 
-class _PrintableOutput:
-    """Standard output for text that may come from files of others: control characters are escaped, see `printable`."""
+class _Printable:
+    """Output for text that may come from files of others: control characters are escaped, and secrets in addresses masked.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    Progress bars keep their carriage returns, and the sequences that move them up, which they write on their own.
+    """
+
+    def __init__(self, stream: TextIO, bars: bool = False) -> None:
+        self._stream, self._bars = stream, bars
 
     def write(self, text: str) -> int:
-        self._stream.write(printable(text))
+        shown = mask_urls(text)
+        if not self._bars or shown.replace("\x1b[A", "").strip():
+            shown = "\r".join(map(printable, shown.split("\r"))) if self._bars else printable(shown)
+        self._stream.write(shown)
         return len(text)
 
     def __getattr__(self, name: str) -> Any:

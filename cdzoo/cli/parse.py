@@ -18,7 +18,9 @@ import docstring_parser
 import yaml
 from jsonargparse import ArgumentParser
 
+from cdzoo.cli.config_files import PARSER_MODE, check_config_files, first_line
 from cdzoo.errors import ConfigError
+from cdzoo.io.plain_yaml import load_yaml
 from cdzoo.names import check_known, suggest
 
 
@@ -117,6 +119,7 @@ def build_parser(name: str, function: Callable[..., Any], config: bool = False) 
         epilog=_EPILOG,
         formatter_class=functools.partial(argparse.HelpFormatter, max_help_position=30),  # type: ignore[arg-type]  # called only
         exit_on_error=False,
+        parser_mode=PARSER_MODE,
         allow_abbrev=False,
         print_config="--print-%s",
     )
@@ -135,11 +138,14 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
     """Return the values of all arguments.
 
     Raises:
-        ConfigError: An option is unknown (the nearest one is suggested) or missing, or a value has the wrong type.
+        ConfigError: An option is unknown (the nearest one is suggested) or missing, a value has the wrong type, or a config
+            file is not a YAML file of options.
     """
     actions = {name: action for action in parser._actions for name in action.option_strings}
+    words = _normalize(words, actions)
+    check_config_files(words)
     try:
-        return dict(parser.parse_args(_normalize(words, actions)).as_dict())
+        return dict(parser.parse_args(words).as_dict())
     except argparse.ArgumentError as error:
         raise ConfigError(_explain(str(error.message), actions)) from None
 
@@ -256,9 +262,16 @@ def _normalize(words: Sequence[str], actions: Mapping[str, Any]) -> list[str]:
                 result.append(f"{base}{dot}{key}{equals}{word}")
                 continue
             result.append(base)
-        items = yaml.safe_load(word) if several and word.startswith("[") else word
+        items = _items(option, word) if several and word.startswith("[") else word
         result += [str(item) for item in items] if isinstance(items, list) else [word]
     return result
+
+
+def _items(option: str, word: str) -> Any:
+    try:
+        return load_yaml(word)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{option}: {word[:60]!r} is not a list ({first_line(error)})") from None
 
 
 def _explain(message: str, actions: Mapping[str, Any]) -> str:

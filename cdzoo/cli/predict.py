@@ -73,10 +73,9 @@ def predict(
     is_scene = target.suffix.lower() in RASTERS
     for file in (before, after):  # before the model is loaded, which takes seconds
         _check_header(existing_file(file), is_scene)
-    of_scenes = {name: getattr(cfg, name) for name in ("percentiles", "value_range_after", "bands", "bands_after", "alpha")}
     if is_scene:
         job.predict_scene(before, after, target, products)
-    elif given := [name.replace("_", "-") for name, value in {**products, **of_scenes}.items() if value is not None]:
+    elif given := [name.replace("_", "-") for name, value in {**products, **job.of_scenes()}.items() if value is not None]:
         raise InputError(f"--{given[0]} is for maps of scenes: name the output .tif")
     else:
         job.predict_pictures(before, after, target)
@@ -100,6 +99,10 @@ class _Job:
     device: str
     cfg: SceneCfg
     polygon_cfg: PolygonCfg
+
+    def of_scenes(self) -> dict[str, Any]:
+        """Return the settings that pictures do not have."""
+        return {name: getattr(self.cfg, name) for name in ("percentiles", "value_range_after", "bands", "bands_after", "alpha")}
 
     def load(self) -> ChangeDetector:
         return load_trained(self.model, self.random_weights).to(pick_device(self.device))

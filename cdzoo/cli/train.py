@@ -19,6 +19,7 @@ from cdzoo.engine.config import FREE_ON_RESUME
 from cdzoo.errors import CdzooError, ConfigError, InputError, TrainingStopped, printable
 from cdzoo.imports import import_kept, keep_imports
 from cdzoo.io.files import write_json, write_text
+from cdzoo.io.plain_yaml import load_yaml
 from cdzoo.recipes import recipe_path
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ def train(
     pick_device(cfg.device)
     if resume is not None:
         import_kept(folder)
+    else:
+        sources = {"--init": init, "--model": model.model_name, "--data": data.data, "--val": data.val}
+        files = {"--checkpoint-path": model.checkpoint_path, "--backbone-weights": model.backbone_weights}
+        _check_sources(folder, {**sources, **files})
     runs = [(folder, cfg)] if seeds is None else [(folder / f"seed_{n}", dataclasses.replace(cfg, seed=n)) for n in seeds]
     options = {"model": model.model_name, "recipe": recipe, "init": init, "seeds": seeds}
     model = dataclasses.replace(model, model_name=model_source(model.model_name))
@@ -132,6 +137,15 @@ def expand(words: list[str]) -> list[str]:
     return [*files, *words]
 
 
+def _check_sources(folder: Path, sources: dict[str, str | None]) -> None:
+    """Raise `InputError` if a run would overwrite what it starts from."""
+    out = folder.resolve()
+    for option, source in sources.items():
+        path = Path((source or "").removeprefix("local-dir:")).resolve()
+        if source and path.exists() and (path == out or out in path.parents):
+            raise InputError(f"{option} {source}: is in the folder of the run, {folder}; choose another --out")
+
+
 def _check_folder(folder: Path, overwrite: bool, resume: bool) -> bool:
     """Return whether a folder is empty.
 
@@ -156,7 +170,7 @@ def _check_folder(folder: Path, overwrite: bool, resume: bool) -> bool:
 def _write_run(file: Path, cfg: TrainCfg, described: tuple[dict[str, Any], ModelOptions, DataCfg] | None) -> None:
     """Write the options of a run, which --resume and --config read; of a resumed one (None), those that may change."""
     if described is None:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        values = load_yaml(file.read_text(encoding="utf-8"))
         values |= {name: getattr(cfg, name) for name in FREE_ON_RESUME}
     else:
         values, model, data = described

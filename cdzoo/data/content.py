@@ -22,8 +22,8 @@ _BLOCKS = 64
 def content_hashes(samples: Any) -> dict[str, str]:
     """Return a hash of all images and one of all masks, which do not depend on folders, names or times of change.
 
-    Of data sets of files, the bytes of the files are hashed, of lists and tuples the values of the tensors. Other data sets may
-    compute what they return, so they have no hashes.
+    Of data sets of files, the bytes of the files are hashed (`image files`, `mask files`), of lists and tuples the values of the
+    tensors (`images`, `masks`). Other data sets may compute what they return, so they have no hashes.
 
     Args:
         samples: Samples of a split.
@@ -33,7 +33,7 @@ def content_hashes(samples: Any) -> dict[str, str]:
         flat = [file for paths in images for path in paths for file in image_files(path)]
         with ThreadPoolExecutor(8) as pool:
             digests = list(pool.map(file_digest, [*flat, *masks]))
-        return {"images": _joined(digests[: len(flat)]), "masks": _joined(digests[len(flat) :])}
+        return {"image files": _joined(digests[: len(flat)]), "mask files": _joined(digests[len(flat) :])}
     if isinstance(samples, list | tuple):
         converted = [as_sample(item) for item in samples]
         return {

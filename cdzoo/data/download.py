@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -146,7 +146,7 @@ class _Download:
                 self.discard()
                 raise _BrokenError("the file on the server is smaller than what was received of it earlier") from error
             raise
-        except (OSError, HTTPException, ValueError) as error:
+        except Exception as error:  # an answer that is not HTTP ends in errors of many types
             raise _BrokenError(str(error) or type(error).__name__) from error
 
     def _total(self, answer: HTTPResponse, start: int, known: Mapping[str, Any]) -> int | None:
@@ -186,7 +186,7 @@ class _Download:
 def _read(answer: HTTPResponse) -> bytes:
     try:
         return answer.read1(_BLOCK)
-    except (OSError, HTTPException, ValueError) as error:
+    except Exception as error:
         raise _BrokenError(str(error) or type(error).__name__) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterator
 
 from cdzoo.data.sampler import StepSampler
@@ -12,6 +13,7 @@ from cdzoo.errors import ConfigError
 from cdzoo.models.detector import ChangeDetector
 
 _LARGEST_START = 0.5
+_UNWEIGHTED = {"dice", "lovasz"}
 
 
 def check_settings(cfg: TrainCfg, model: ChangeDetector, sampler: StepSampler) -> list[str]:
@@ -44,6 +46,7 @@ def _idle(cfg: TrainCfg) -> Iterator[str]:
         "lr_decay": (decays, f"schedule={cfg.schedule}"),
         "lr_decay_epochs": (decays, f"schedule={cfg.schedule}"),
         "momentum": (uses_momentum(cfg), f"optimizer={cfg.optimizer}"),
+        "change_weight": (bool(set(re.findall(r"[a-z]+", cfg.loss)) - _UNWEIGHTED), f"loss={cfg.loss}"),
         "decay_all": (cfg.weight_decay > 0, "weight_decay=0"),
     }
     defaults = {field.name: field.default for field in dataclasses.fields(cfg)}
@@ -60,5 +63,7 @@ def _too_long(cfg: TrainCfg, steps: int) -> Iterator[str]:
         yield f"ema={cfg.ema} is too slow for a run of {steps} steps: {100 * start:.0f} % of the average are the initial weights"
     if cfg.schedule == "step" and cfg.lr_decay_epochs >= cfg.epochs:
         yield f"lr_decay_epochs={cfg.lr_decay_epochs} is not reached in epochs={cfg.epochs}: the learning rate never drops"
+    if cfg.early_stopping and cfg.early_stopping * cfg.validate_every >= cfg.epochs:
+        yield f"early_stopping={cfg.early_stopping} validations are not reached in epochs={cfg.epochs}"
     if cfg.pictures_every > cfg.epochs:
         yield f"pictures_every={cfg.pictures_every} is not reached in epochs={cfg.epochs}: no picture is drawn"

@@ -24,6 +24,7 @@ _Positive = Annotated[float, Field(gt=0)]
 _NonNegative = Annotated[float, Field(ge=0)]
 _Probability = Annotated[float, Field(ge=0, le=1)]
 _Decay = Annotated[float, Field(ge=0, lt=1)]
+_Scale = Annotated[float, Field(ge=0.1, le=10)]
 
 
 @config_dataclass
@@ -54,8 +55,8 @@ class TrainCfg:
         crop: Height and width of the random training crops in pixels.
         flips: Random horizontal and vertical flips.
         rotate: Random rotations by multiples of 90 degrees.
-        scale_min: Smallest scale factor.
-        scale_max: Largest scale factor.
+        scale_min: Smallest scale factor, at least 0.1.
+        scale_max: Largest scale factor, at most 10.
         swap_dates: Probability of swapping the dates.
         jitter: Strength of brightness, contrast and saturation changes, drawn for each date.
         blur: Probability of blurring an image slightly.
@@ -96,16 +97,16 @@ class TrainCfg:
     accumulate: _Count = 1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     ema: _Decay = 0.0
-    crop: Annotated[int, Field(ge=MIN_SIZE)] = 256
+    crop: Annotated[int, Field(ge=MIN_SIZE, le=8192)] = 256
     flips: bool = True
     rotate: bool = True
-    scale_min: _Positive = 1.0
-    scale_max: _Positive = 1.0
+    scale_min: _Scale = 1.0
+    scale_max: _Scale = 1.0
     swap_dates: _Probability = 0.0
     jitter: _Probability = 0.0
     blur: _Probability = 0.0
     cutmix: _Probability = 0.0
-    seed: _Index = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     deterministic: bool = False
     compile: bool = False
     early_stopping: _Count | None = None
@@ -113,7 +114,7 @@ class TrainCfg:
     pictures_every: _Index = 0
     checkpoint_every: _Index = 0
     max_bad_steps: _Count = 10
-    workers: Annotated[int, Field(ge=-1)] = -1
+    workers: Annotated[int, Field(ge=-1, le=256)] = -1
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     devices: _Count = 1
     nodes: _Count = 1

@@ -46,8 +46,9 @@ def identify(cfg: TrainCfg, model: ModelCfg, splits: Mapping[str, Samples], fact
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return what differs between two runs, one phrase each."""
-    changed = [name for name in {**new, **old} if old.get(name) != new.get(name)]
+    """Return what differs between two runs, one phrase each. Hashes that only one of them has cannot be compared."""
+    compared = [name for name in {**new, **old} if not name.startswith(_HASH) or (name in old and name in new)]
+    changed = [name for name in compared if old.get(name) != new.get(name)]
     return [
         f"the content of the {name.removeprefix(_HASH)} is another"
         if name.startswith(_HASH)

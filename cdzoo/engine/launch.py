@@ -59,6 +59,9 @@ def launch(cfg: TrainCfg) -> Fabric:
         )
         if cfg.precision == "fp16" and fabric.device.type == "cpu":
             raise ConfigError("precision=fp16 needs a GPU; bf16 works on the CPU too")
+        alone = isinstance(getattr(fabric.strategy, "cluster_environment", None), LightningEnvironment)
+        if nodes > 1 and alone and "MASTER_ADDR" not in os.environ:  # it would wait for the other machines
+            raise ConfigError(f"nodes={nodes}: start the processes of all machines with torchrun or srun, or leave nodes out")
         fabric.launch()
     except (MisconfigurationException, RuntimeError, ValueError) as error:
         if isinstance(error, ConfigError):

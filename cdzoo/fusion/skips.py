@@ -41,11 +41,13 @@ class Skips(Fusion):
         check_known("fusion skips: unknown mode", mode, _MODES)
         if len(in_channels) < 2:
             raise ConfigError("fusion skips needs at least two levels; use the fusion 'concat' or 'abs_diff'")
-        factor, self._combine = _MODES[mode]
+        factor, _ = _MODES[mode]
+        self.mode = mode
         *skips, coarsest = in_channels
         super().__init__(in_channels, in_strides, [*(factor * c for c in skips), coarsest])
 
     def forward(self, features1: list[Tensor], features2: list[Tensor]) -> list[Tensor]:
         """Fuse the pyramids of the two dates; spatial sizes are unchanged."""
-        skips = [self._combine(x1, x2) for x1, x2 in zip(features1[:-1], features2[:-1], strict=True)]
+        _, combine = _MODES[self.mode]  # looked up here: lambdas cannot be pickled
+        skips = [combine(x1, x2) for x1, x2 in zip(features1[:-1], features2[:-1], strict=True)]
         return [*skips, features2[-1]]

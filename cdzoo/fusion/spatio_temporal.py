@@ -44,15 +44,16 @@ class Arrangement(nn.Module):
 
     def __init__(self, name: str, channels: int, width: int, drop_path: float, d_state: int) -> None:
         super().__init__()
-        self.arrange, self.split = _ARRANGEMENTS[name]
+        self.name = name
         self.project = nn.Conv2d(channels * (2 if name == "parallel" else 1), width, 1)
         self.scan = VSSBlock(width, d_state, 2.0, "cross", drop_path, gated=False, conv_bias=False, mlp_ratio=4.0)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Sequence[Tensor]:
         """Apply to two channels-last maps (B, h, w, C); returns one map (B, h, w, width) if parallel, else one per date."""
-        x = self.arrange(x1, x2)
+        arrange, split = _ARRANGEMENTS[self.name]  # looked up here: lambdas cannot be pickled
+        x = arrange(x1, x2)
         x = self.project(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-        return self.split(self.scan(x))
+        return split(self.scan(x))
 
 
 @register_fusion("spatio_temporal")

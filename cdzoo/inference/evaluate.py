@@ -14,6 +14,7 @@ from torch.utils.data import default_collate
 from cdzoo.data.loader import load_samples
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
+from cdzoo.errors import InputError
 from cdzoo.metrics import Confusion
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
@@ -50,7 +51,6 @@ def evaluate(
     workers: int = 0,
     rank: int = 0,
     world: int = 1,
-    precision: torch.dtype | None = None,
     on_sample: Callable[[SampleScore], None] | None = None,
 ) -> Any:
     """Count the pixels of a split in evaluation mode.
@@ -64,7 +64,6 @@ def evaluate(
         workers: Number of processes that load data.
         rank: Index of this process, which evaluates every `world`-th sample, so that each sample is counted once.
         world: Number of processes.
-        precision: Data type of autocast; None for float32.
         on_sample: Called with the pixel counts of each sample of this process.
 
     Returns:
@@ -72,6 +71,7 @@ def evaluate(
 
     Raises:
         WeightsError: The weights are not finite.
+        InputError: A probability is NaN.
     """
     device = torch.device(device)
     check_finite(model.config.name, model.state_dict())
@@ -84,8 +84,12 @@ def evaluate(
             indices, collated = zip(*batch, strict=True)
             images, target, names = default_collate(list(collated))
             target = {key: value.to(device) for key, value in target.items()}
-            with torch.autocast(device.type, precision, enabled=precision is not None):
-                probabilities = predict_windows(model, [image.to(device) for image in images], protocol, batch_size)
+            probabilities = predict_windows(model, [image.to(device) for image in images], protocol, batch_size)
+            unknown = probabilities.isnan().flatten(1).any(1).tolist()
+            if any(unknown):
+                raise InputError(
+                    f"{names[unknown.index(True)]}: the model predicts NaN; check its weights and the values of the images"
+                )
             confusions = task.update(counter, probabilities, target)
             if on_sample is not None:
                 for score in map(SampleScore, indices, names, confusions):

@@ -212,7 +212,9 @@ class ChangeDetector(PretrainedMixin):
 
     def padding(self, height: int, width: int) -> tuple[int, int]:
         """Return the number of rows and columns that `forward` appends below and to the right of an image."""
-        return -height % self.pad_multiple, -width % self.pad_multiple
+        multiple = self.pad_multiple
+        # torch.compile traces this form for sizes that vary; it cannot trace `-height % multiple`.
+        return (multiple - height % multiple) % multiple, (multiple - width % multiple) % multiple
 
     def __repr__(self) -> str:
         """Return one line per component."""

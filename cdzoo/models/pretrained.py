@@ -132,10 +132,11 @@ class PretrainedMixin(nn.Module):
         files = find_files(source, revision, cache_dir)
         if files.config.backbone.kwargs.get("pretrained"):  # the file contains the weights of the backbone
             options["backbone_kwargs"] = {"pretrained": False, **(options.get("backbone_kwargs") or {})}
+        name = os.fspath(source).removeprefix("local-dir:")
         config, instances = override(files.config, options)
-        check_same_components(os.fspath(source), files.config, config)
+        check_same_components(name, files.config, config)
         model = cls._build(config, instances, _max_parameters(files.weights))
-        model.load_weights(files.weights, files.sha256, options, os.fspath(source))
+        model.load_weights(files.weights, files.sha256, options, name)
         return model
 
     def load_weights(

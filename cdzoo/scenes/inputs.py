@@ -4,48 +4,25 @@ from __future__ import annotations
 
 import functools
 import os
-import warnings
 from pathlib import Path
 
-from cdzoo.io.files import file_sha256
-from cdzoo.io.rasters import require_rasterio
-
-_VIRTUAL = "/vsi"  # prefix of GDAL's names for files in archives and on servers
-
-
-def input_files(path: str | Path) -> list[Path]:
-    """Return the files that GDAL reads for a raster.
-
-    These are the raster, its masks, headers and world files, and those of the sources of a virtual raster.
-    """
-    rasterio = require_rasterio("predicting scenes")
-    found: dict[str, None] = {}
-    waiting = [os.fspath(path)]
-    while waiting:
-        name = waiting.pop()
-        if name in found:
-            continue
-        found[name] = None
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                with rasterio.open(name) as file:
-                    waiting += file.files
-        except (rasterio.errors.RasterioError, OSError, ValueError):  # a header or world file; what is no raster is refused later
-            continue
-    return sorted({file for name in found if (file := _stored(name)) is not None})
+from cdzoo.errors import InputError
+from cdzoo.io.files import PathLike, file_sha256
+from cdzoo.io.rasters import raster_files
 
 
-def input_hashes(path: str | Path) -> list[tuple[str, str]]:
-    """Return the name and the sha256 of the files of a raster, see `input_files`."""
+def input_files(path: PathLike) -> list[Path]:
+    """Return the absolute paths of the files of a raster, see `raster_files`; of one that cannot be read, its own."""
+    try:
+        files = raster_files(path)
+    except InputError:
+        files = [Path(path)]
+    return sorted({Path(os.path.abspath(file)) for file in files})
+
+
+def input_hashes(path: PathLike) -> list[tuple[str, str]]:
+    """Return the name and the sha256 of the files of a raster."""
     return [(file.name, _sha256(file, *_state(file))) for file in input_files(path)]
-
-
-def _stored(name: str) -> Path | None:
-    """Return the file behind a name, or the archive that it is in; None if there is none."""
-    if name.startswith(_VIRTUAL):
-        name = "/" + name.split("/", 2)[-1].lstrip("/")
-    return next((file for file in (Path(name), *Path(name).parents) if os.path.isfile(file)), None)
 
 
 def _state(file: Path) -> tuple[int, ...]:

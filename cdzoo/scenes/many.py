@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from cdzoo.errors import CdzooError, InputError, require
+from cdzoo.io.inputs import existing_file
 from cdzoo.io.outputs import file_identity
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.inputs import input_files
+from cdzoo.scenes.outputs import writing
 from cdzoo.scenes.predict import predict_scene
 
 COLUMNS = ("before", "after", "output", "probability", "polygons", "report")
@@ -79,7 +80,7 @@ def read_manifest(path: str | Path) -> tuple[list[Scene], list[str]]:
     taken = {file_identity(file): "the list itself"}
     for number, line in lines:
         for name in ("before", "after"):
-            taken |= {file_identity(one): f"an image of line {number}" for one in _files(line.get(name, ""))}
+            taken |= {file_identity(one): f"an image of line {number}" for one in input_files(line.get(name, ""))}
     for number, line in lines:
         problem = _problem(line)
         outputs = {name: line[name] for name in COLUMNS[2:] if name in line}
@@ -120,14 +121,6 @@ def _lines(file: Path) -> list[tuple[int, dict[str, str]]]:
     return found
 
 
-def _files(path: str) -> list[Path]:
-    """Return the files of a raster, see `input_files`; of one that cannot be read, its path."""
-    try:
-        return input_files(path)
-    except CdzooError:
-        return [Path(path)]
-
-
 def _problem(line: dict[str, str]) -> str:
     """Return why a line cannot be predicted; empty if it can."""
     if "" in line:
@@ -136,7 +129,12 @@ def _problem(line: dict[str, str]) -> str:
         return f"no value for {', '.join(lacking)}"
     if broken := [name for name, value in line.items() if "\0" in value]:
         return f"the value for {', '.join(broken)} contains a NUL"
-    return next((f"{line[name]}: no such file" for name in ("before", "after") if not os.path.isfile(line[name])), "")
+    for name in ("before", "after"):
+        try:
+            existing_file(line[name])
+        except InputError as error:
+            return str(error)
+    return ""
 
 
 def predict_scenes(
@@ -226,7 +224,8 @@ class Worker:
         for _ in range(MAX_TRIES):
             try:
                 for file in scene.outputs:
-                    file.parent.mkdir(parents=True, exist_ok=True)
+                    with writing(file.parent):
+                        file.parent.mkdir(parents=True, exist_ok=True)
                 options: dict[str, Any] = {**dataclasses.asdict(scene), "skip_finished": True}
                 result = predict_scene(self.model, cfg=self.cfg, polygon_cfg=self.polygon_cfg, **options)
             except CdzooError as reason:

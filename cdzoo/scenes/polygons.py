@@ -15,6 +15,7 @@ from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array
 from cdzoo.io.files import PathLike
+from cdzoo.io.georeference import Grid
 from cdzoo.scenes import cleaning
 from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.geotiff import decode_probability, is_changed
@@ -106,14 +107,15 @@ def traced_areas(masks: Any, probabilities: Any, cfg: PolygonCfg) -> ChangedArea
     from shapely.geometry import shape
 
     band = rasterio.band(masks, 1)
-    # In pixels. The map is used as its own mask, so that zeros are not traced; nodata is traced and skipped.
+    # The map is used as its own mask, so that zeros are not traced; nodata is traced and skipped.
     traced = [shape(outline) for outline, value in shapes(band, mask=band, connectivity=4) if value != IGNORE_INDEX]
-    outlines = np.array(traced, dtype=object)
+    grid, measure = Grid(masks.crs, masks.transform, masks.height, masks.width), _area_function(masks.crs)
+    # In pixels, whose corners are whole numbers.
+    outlines = shapely.transform(np.array(traced, dtype=object), lambda points: grid.pixels(points).round())
     pixels, total = _sums(masks, probabilities, outlines)
-    measure = _area_function(masks.crs)
 
     def located(polygons: Array) -> Array:
-        moved: Array = shapely.transform(polygons, lambda points: np.column_stack(masks.transform * tuple(points.T)))
+        moved: Array = shapely.transform(polygons, grid.coordinates)
         return moved
 
     if cfg.fill_holes:

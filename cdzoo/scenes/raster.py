@@ -50,8 +50,8 @@ class RasterSource(AbstractContextManager["RasterSource"]):
 
     Raises:
         InputError: The file cannot be read, has another number of bands or not those of `indexes`, does not overlap the grid, has
-            coordinates although the grid has none (or the reverse), is placed by control points or RPCs alone, has more than 8
-            bits without `value_range` or `percentiles`, or no value in the range.
+            coordinates although the grid has none (or the reverse), is placed by control points or RPCs alone, or has more than
+            8 bits without `value_range` or `percentiles`.
         MissingDependencyError: rasterio is not installed.
     """
 
@@ -68,16 +68,17 @@ class RasterSource(AbstractContextManager["RasterSource"]):
     ) -> None:
         with ExitStack() as stack:
             file = stack.enter_context(open_raster(path, "predicting scenes"))
-            own = grid_of(path, file)
+            with reading(path, "damaged or truncated"):
+                own = grid_of(path, file)
+                self.indexes = _selected(path, file, indexes, alpha)
+                self.dtype, self.storage = file.dtypes[0], stored_values(file, self.indexes)
             self.path, self.grid = path, grid or own
-            self.indexes = _selected(path, file, indexes, alpha)
             if bands is not None and len(self.indexes) != bands:
                 names = f" ({', '.join(band_names)})" if len(band_names) == bands else ""
                 raise InputError(
                     f"{path}: the raster has {len(self.indexes)} band(s), expected {bands}{names}; select them, for example with "
                     f"--bands '{[*range(1, bands + 1)]}', or build the model with in_chans={len(self.indexes)}"
                 )
-            self.dtype, self.storage = file.dtypes[0], stored_values(file, self.indexes)
             if set(self.indexes) & set(_alpha_bands(file)) or (alpha is False and _alpha_bands(file)):
                 file = stack.enter_context(_without_alpha(path, file))
             self._data = file if is_same(own, self.grid) else stack.enter_context(self._warped(file, own))
@@ -113,6 +114,23 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         """Return the whole raster (h, w, bands) at a lower resolution, scaled as by `read` and cut to [0, 1]."""
         pixels = self._read("the overview", out_shape=shape)[0]
         return pixels if self.scaling is None else pixels.clip(0, 1)
+
+    def check_range(self) -> None:
+        """Check that values of the raster lie in the range that maps to [0, 1].
+
+        Raises:
+            InputError: None of a sample of the pixels does.
+        """
+        if self.scaling is None:
+            return
+        low, high = self.scaling
+        pixels, valid = self._read("a sample", raw=True, out_shape=(min(_FEW, self.height), min(_FEW, self.width)))
+        found = pixels[valid]
+        if len(found) and not ((found >= low) & (found <= high)).any():
+            raise InputError(
+                f"{self.path}: {self.storage} from {found.min():g} to {found.max():g} in a sample of the scene, none of them in "
+                f"the range of values {self.values}; pass the (min, max) of the numbers that the file stores"
+            )
 
     def _read(self, part: str, raw: bool = False, **options: Any) -> tuple[Array, Mask]:
         """Return pixels (h, w, bands), scaled unless `raw`, and where they are valid."""
@@ -174,13 +192,6 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 "'[0, 4095]', or percentiles of the scene: --percentiles '[2, 98]'"
             )
         low, high = value_range
-        pixels, valid = self._read("a sample", raw=True, out_shape=(min(_FEW, self.height), min(_FEW, self.width)))
-        found = pixels[valid]
-        if len(found) and not ((found >= low) & (found <= high)).any():
-            raise InputError(
-                f"{self.path}: {self.storage} from {found.min():g} to {found.max():g} in a sample of the scene, none of them in "
-                f"the range of values {low:g} to {high:g}; pass the (min, max) of the numbers that the file stores"
-            )
         return np.full(self.bands, low, np.float32), np.full(self.bands, high, np.float32)
 
     def _percentiles(self, lower: float, upper: float) -> tuple[Array, Array]:
@@ -212,7 +223,7 @@ def opened_dates(
 
     Raises:
         InputError: As for `RasterSource`; or the stored values of the dates differ in depth, scale or offset, so that one range
-            of values does not fit both.
+            of values does not fit both; or none of the values of a date lies in its range.
     """
     options: dict[str, Any] = {"percentiles": cfg.percentiles, "band_names": band_names, "alpha": cfg.alpha}
     with RasterSource(before, bands[0], None, cfg.value_range, indexes=cfg.bands, **options) as first:
@@ -220,6 +231,8 @@ def opened_dates(
         with RasterSource(after, bands[1], first.grid, values, indexes=indexes, **options) as second:
             if cfg.percentiles is None and cfg.value_range_after is None:
                 _check_one_scale(first, second, cfg.value_range)
+            first.check_range()
+            second.check_range()
             yield first, second
 
 

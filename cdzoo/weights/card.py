@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import yaml
 
 from cdzoo._version import __version__
 from cdzoo.config import ModelCfg
+from cdzoo.errors import InputError, printable
 from cdzoo.io.files import write_text
 from cdzoo.weights.folder import CARD_FILE, PICTURE_FILE, RESULTS_FILE
 
@@ -21,17 +24,27 @@ Decisions about people or property require a human check of the map."""
 
 
 def write_card(folder: Path, config: ModelCfg, params: int, cost: str = "", training: str = "") -> Path:
-    """Write the model card of a folder, from its config and its results; return its path. See `model_card`."""
+    """Write the model card of a folder, from its config and its results; return its path. See `model_card`.
+
+    Raises:
+        InputError: The results are not those of cdzoo.
+    """
     file, stored = folder / CARD_FILE, folder / RESULTS_FILE
-    results = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
-    write_text(file, model_card(config, results, params, cost, (folder / PICTURE_FILE).is_file(), training))
+    try:
+        results = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
+        card = model_card(config, results, params, cost, (folder / PICTURE_FILE).is_file(), training)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{stored}: no results of cdzoo train or cdzoo eval ({error!r}); remove it, or write it again"
+        ) from error
+    write_text(file, card)
     return file
 
 
 def model_card(
     config: ModelCfg, results: Mapping[str, Any], params: int, cost: str = "", picture: bool = False, training: str = ""
 ) -> str:
-    """Return the text of a model card.
+    """Return the text of a model card. Names and texts from config and results are shown as they are: markup in them is escaped.
 
     Args:
         config: Description of the model.
@@ -39,21 +52,21 @@ def model_card(
         params: Number of parameters.
         cost: Cost of the model, see `cdzoo.flops.describe_cost`; only the parameters by default.
         picture: Whether the folder contains an example picture.
-        training: Remarks on the origin and training of the weights.
+        training: Remarks on the origin and training of the weights, in plain text.
     """
     parts = [
         _front_matter(config, results),
-        f"# {config.name}\n\n{config.description or 'A change detection model.'}",
-        f"Source: {config.paper}" if config.paper else "",
+        f"# {_text(config.name)}\n\n{_text(config.description or 'A change detection model.')}",
+        f"Source: {_text(config.paper)}" if config.paper else "",
         f"![before, after and the change map]({PICTURE_FILE})" if picture else "",
         f"## Use\n\n{_USE}\n\n{_LOADING}",
         f"## Input and output\n\n{_interface(config)}",
-        f"## Training\n\n{training}" if training else "",
+        f"## Training\n\n{_text(training)}" if training else "",
         f"## Scores\n\n{_scores(results)}",
         _zero_shot(results),
-        f"## Cost\n\n{cost or f'{params / 1e6:.2f} M parameters.'}",
+        f"## Cost\n\n{_text(cost or f'{params / 1e6:.2f} M parameters.')}",
         f"## License\n\n{_license(config)}",
-        f"## Citation\n\n```bibtex\n{config.citation.strip()}\n```" if config.citation else "",
+        f"## Citation\n\n```bibtex\n{_fenced(config.citation)}\n```" if config.citation else "",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -115,10 +128,11 @@ def _scores(results: Mapping[str, Any]) -> str:
         return "None are stored with these weights."
     protocol = results.get("protocol", {})
     rows = "\n".join(f"| {name} | {100 * float(scores[name]):.2f} |" for name in _SCORES if name in scores)
-    text = f"{results.get('provenance', 'unknown provenance')}; data `{_dataset(results)}`, split {results.get('split', 'val')}"
+    text = f"{_text(results.get('provenance', 'unknown provenance'))}; data {_code(_dataset(results))}, "
+    text += f"split {_text(results.get('split', 'val'))}"
     if protocol:
         name, digest, threshold = (protocol.get(key, "not stated") for key in ("name", "hash", "threshold"))
-        text += f", protocol `{name}` (hash {digest}, threshold {threshold})"
+        text += f", protocol {_code(name)} (hash {_text(digest)}, threshold {_text(threshold)})"
     return f"| score | percent |\n|---|---|\n{rows}\n\n{text}."
 
 
@@ -127,7 +141,7 @@ def _zero_shot(results: Mapping[str, Any]) -> str:
     rows = ["| zero-shot on | protocol | precision | recall | F1 | 95 % interval | best F1 (threshold) |", f"|{'---|' * 7}"]
     for one in results.get("zero_shot", ()):
         scores, f1 = one["scores"], one["intervals"]["scores"]["f1"]
-        shown = [_dataset(one), f"`{one['protocol']['name']}`"]
+        shown = [_text(_dataset(one)), _code(one["protocol"]["name"])]
         shown += [f"{100 * scores[key]:.2f}" for key in ("precision", "recall", "f1")]
         shown += [f"{100 * f1['low']:.2f} to {100 * f1['high']:.2f}"]
         shown += [f"{100 * scores['best_threshold_f1']:.2f} ({scores['best_threshold']:g})"]
@@ -136,10 +150,26 @@ def _zero_shot(results: Mapping[str, Any]) -> str:
 
 
 def _license(config: ModelCfg) -> str:
-    text = f"{config.license} (cdzoo {__version__}, which wrote these files)."
+    text = f"{_text(config.license)} (cdzoo {__version__}, which wrote these files)."
     if config.original:
         text += (
-            f" The network was published as {config.original}; weights converted from its checkpoints are subject to its "
+            f" The network was published as {_text(config.original)}; weights converted from its checkpoints are subject to its "
             "license; if none is stated, ask the authors."
         )
     return text
+
+
+def _text(value: object) -> str:
+    """Return a value as one line of plain text in Markdown: no HTML, link, image, code or end of a table cell."""
+    escaped = html.escape(printable(" ".join(str(value).split())), quote=False)
+    return re.sub(r"([\\`\[\]|])", r"\\\1", escaped)
+
+
+def _code(value: object) -> str:
+    """Return a value as a code span of Markdown, which may stand in a table."""
+    return f"`{printable(' '.join(str(value).split())).replace('`', chr(39)).replace('|', '/')}`"
+
+
+def _fenced(text: str) -> str:
+    """Return lines of a fenced block of Markdown."""
+    return printable(text.strip()).replace("`", "'")

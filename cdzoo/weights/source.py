@@ -21,7 +21,7 @@ def parse_name(name: str) -> tuple[str, str]:
     if not isinstance(name, str):
         raise ConfigError(f"a model is named by a text, got {type(name).__name__}")
     # At least two letters, so that a Windows drive is not a scheme.
-    match = re.fullmatch(r"([a-z][a-z0-9\-]+):(.*)", name)
+    match = re.fullmatch(r"([a-z][a-z0-9\-]+):(.*)", name, re.DOTALL)
     if match:
         if match[1] not in SCHEMES:
             raise ConfigError(f"unknown scheme '{match[1]}:' in '{name}'; use local-dir:PATH or hf-hub:owner/name")

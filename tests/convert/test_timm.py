@@ -1,6 +1,7 @@
 """Weights of timm encoders from files: conversion, strictness, bands, and the statistics of their images."""
 
 import re
+import shutil
 
 import huggingface_hub
 import pytest
@@ -116,6 +117,23 @@ def test_published_weights_of_timm(hub, tmp_path):
     hub.reset()  # a saved model holds its encoder: nothing is downloaded again
     loaded = cdzoo.create_model(f"local-dir:{model.save_pretrained(tmp_path / 'saved')}")
     assert loaded.config.mean == model.config.mean and not hub.log
+
+
+def test_published_weights_that_are_not_finite_raise(hub, tmp_path):
+    state = timm.create_model("test_efficientnet").state_dict()
+    state["blocks.0.0.conv.weight"].fill_(float("nan"))
+    save_file(state, tmp_path / "model.safetensors")
+    repo = timm.get_pretrained_cfg("test_efficientnet").hf_hub_id
+    huggingface_hub.create_repo(repo)
+    huggingface_hub.upload_file(path_or_fileobj=tmp_path / "model.safetensors", path_in_repo="model.safetensors", repo_id=repo)
+    options = {"backbone": TINY, "decoder": None, "head": "summation", "backbone_pretrained": True}
+    with pytest.raises(WeightsError, match=r"timm/test_efficientnet: the weights are not finite.*blocks\.0\.0\.conv"):
+        cdzoo.create_model("fc_siam_diff", **options)
+    hub.pretend(etag="../../../evil")
+    shutil.rmtree(tmp_path / "hub_cache")
+    with pytest.raises((ConfigError, WeightsError), match="names no file"):
+        cdzoo.create_model("fc_siam_diff", **options)
+    assert not list(tmp_path.glob("evil*"))
 
 
 def test_a_failed_load_raises(hub, tmp_path):

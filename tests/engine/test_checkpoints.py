@@ -3,8 +3,11 @@
 import dataclasses
 import errno
 import functools
+import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -203,3 +206,15 @@ def test_a_full_disk_ends_the_writing_with_the_last_state_kept(tmp_path, monkeyp
         save_checkpoint(tmp_path, 4, Checkpoint({"weight": torch.zeros(300)}, state(4).weights, {}))
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step_00000002"]
     assert float(load_checkpoint(tmp_path).weights["weight"][0]) == 2
+
+
+@pytest.mark.slow
+def test_trainings_that_are_killed_at_random_moments_end_like_the_whole_one(tmp_path):
+    """A few kills; `CDZOO_FUZZ=200 pytest -k random_moments` makes more."""
+    kills = os.environ.get("CDZOO_FUZZ", "3")
+    command = [sys.executable, str(Path(__file__).with_name("kills.py")), str(tmp_path), kills, os.environ.get("CDZOO_SEED", "3")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["kills"] == int(kills) and found["ends"] >= 1, found
+    assert found["errors"] == found["other ends"] == 0, found

@@ -154,7 +154,7 @@ def test_a_validation_without_positives_gives_a_warning(tiny, pair_folder):
     "changes",
     [
         {"optimizer": "adamw", "weight_decay": 0.1, "schedule": "cosine", "warmup_steps": 1},
-        {"optimizer": "sgd", "decay_all": True, "schedule": "step", "lr_decay_epochs": 1},
+        {"optimizer": "sgd", "decay_all": True, "weight_decay": 0.1, "schedule": "step", "lr_decay_epochs": 1},
         {"optimizer": "lion", "schedule": "plateau", "lr_decay_epochs": 1},
         {"precision": "bf16", "batch_size": 4, "accumulate": 2, "clip_norm": 1.0},
         {"loss": "bce+dice", "ema": 0.5, "cutmix": 0.5, "jitter": 0.2, "blur": 0.2, "scale_min": 0.8, "scale_max": 1.2},
@@ -235,6 +235,16 @@ def test_a_model_that_cannot_be_saved_fails_before_training(tiny, pair_folder, t
         ("lr_decay", 0.0),
         ("weight_decay", -1.0),
         ("warmup_steps", -1),
+        ("accumulate", 0),
+        ("checkpoint_every", -1),
+        ("max_bad_steps", 0),
+        ("seed", -1),
+        ("seed", 2**64),
+        ("workers", -2),
+        ("workers", 100_000),
+        ("scale_min", 1e-6),
+        ("crop", 10**6),
+        ("lr_backbone", float("inf")),
     ],
 )
 def test_invalid_settings(name, value):

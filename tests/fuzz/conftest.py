@@ -60,6 +60,33 @@ def fuzz(tmp_path):
     return run
 
 
+@pytest.fixture
+def damaged():
+    """Return `damaged(rng, data)`, the bytes of a file with a few of them changed, removed or repeated, or cut off."""
+    return _damaged
+
+
+def _damaged(rng, data):
+    """Return bytes with a few of them changed, removed or repeated, or cut off."""
+    data = bytearray(data)
+    for _ in range(rng.integers(1, 4)):
+        at, length = int(rng.integers(len(data))), int(rng.integers(1, 64))
+        # Headers are at the beginning of most formats, tables at the end.
+        at = [at, min(at, 200), len(data) - 1 - min(at, 200)][rng.integers(3)]
+        how = rng.integers(5)
+        if how == 0:
+            data[at] ^= 1 << int(rng.integers(8))
+        elif how == 1:
+            data[at : at + length] = rng.bytes(min(length, len(data) - at))
+        elif how == 2:
+            del data[at : at + length]
+        elif how == 3:
+            data[at:at] = data[at : at + length]
+        else:
+            del data[at + 1 :]
+    return bytes(data)
+
+
 def _guarded(one_round, rng, folder, written):
     global _written
     _written = written

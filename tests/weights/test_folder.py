@@ -1,6 +1,8 @@
 """Model folders."""
 
+import dataclasses
 import json
+import re
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ import cdzoo
 from cdzoo.errors import ConfigError, InputError, WeightsError
 from cdzoo.flops import describe_cost
 from cdzoo.io.files import replace_atomically
+from cdzoo.weights.card import model_card, write_card
 
 
 def test_round_trip_is_exact(tiny, pair, tmp_path):
@@ -25,7 +28,7 @@ def test_round_trip_is_exact(tiny, pair, tmp_path):
 
 def test_mismatched_weights_raise(tiny, tmp_path):
     cdzoo.save_pretrained(tiny(), tmp_path / "m")
-    with pytest.raises(WeightsError, match=r"keys match.*missing \(fusion.*unexpected \(fusion"):
+    with pytest.raises(WeightsError, match="another fusion, 'bfa' instead of 'cbam'"):
         cdzoo.create_model(f"local-dir:{tmp_path / 'm'}", fusion="cbam")
     with pytest.raises(WeightsError, match=r"of another shape \(fusion"):
         cdzoo.create_model(f"local-dir:{tmp_path / 'm'}", fusion_kwargs={"reduction": 2})
@@ -55,7 +58,7 @@ def test_incomplete_and_damaged_folders_raise(tiny, tmp_path):
         ({"fusion": {"name": "os.system"}}, "unknown fusion 'os.system'"),
         ({"fusion": {"name": "bfa", "class": "x"}}, "unknown key 'class' in the component"),
         ({"head": None}, "head"),
-        ({"std": [0.0]}, "std must be greater than 0"),
+        ({"std": [0.0]}, "std must be greater than or equal to"),
     ],
 )
 def test_invalid_configs_raise(tiny, tmp_path, change, message):
@@ -226,6 +229,31 @@ class TestModelCard:
         ):
             assert text in card
         assert "/home/somebody" not in card and "`levir`" in card
+
+    def test_markup_of_others_is_escaped(self, tiny, tmp_path):
+        evil = "x</title><script>alert(1)</script> ![i](http://tracker) | `b` \x1b[2J\n\n# heading"
+        texts = dict.fromkeys(("name", "description", "paper", "original", "license", "citation"), evil)
+        config = dataclasses.replace(tiny().config, **{**texts, "citation": f"{evil}\n```\n<img src=x>"})
+        zero_shot = {"scores": dict.fromkeys(("precision", "recall", "f1", "best_threshold_f1", "best_threshold"), 0.5)}
+        zero_shot |= {"intervals": {"scores": {"f1": {"low": 0.1, "high": 0.2}}}, "data": evil, "protocol": {"name": evil}}
+        results = {"provenance": evil, "split": evil, "data": evil, "scores": {"f1": 0.5, "iou": 0.4}, "zero_shot": [zero_shot]}
+        results["protocol"] = dict.fromkeys(("name", "hash", "threshold"), evil)
+        card = model_card(config, results, 1, cost=evil, training=evil)
+        body = card.split("---\n", 2)[2]
+        assert body.count("```") == 4  # the two blocks of the card
+        outside = re.sub(r"```.*?```|`[^`\n]*`", "", body.replace("\\`", "'"), flags=re.DOTALL)
+        assert "alert(1)" in outside and not re.search(r"<[a-z/]|(?<!\\)\[i|^# heading", outside, re.MULTILINE)
+        assert card.isprintable() or all(char.isprintable() or char == "\n" for char in card)
+        assert yaml.safe_load(card.split("---")[1])["license"] == evil.lower()
+        table = [line for line in body.splitlines() if line.startswith("| ") and "`" in line]
+        assert len(table) == 1 and len(re.findall(r"(?<!\\)\|", table[0])) == 8
+
+    @pytest.mark.parametrize("results", ["{", "[]", '{"scores": 1}', '{"scores": {"f1": "x"}}', '{"zero_shot": [{}]}'])
+    def test_odd_results_raise(self, tiny, tmp_path, results):
+        (tmp_path / "results.json").write_text(results)
+        with pytest.raises(InputError, match=r"results.json: no results of cdzoo"):
+            write_card(tmp_path, tiny().config, 1)
+        assert not (tmp_path / "README.md").exists()
 
     def test_without_results(self, tiny, tmp_path):
         card = (tiny().save_pretrained(tmp_path / "m", card=True) / "README.md").read_text()

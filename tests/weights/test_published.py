@@ -127,7 +127,7 @@ def test_loading_by_tag(pair):
 
 
 def test_weights_require_the_same_components():
-    with pytest.raises(WeightsError, match="does not match the model 'glmamba_tiny'"):
+    with pytest.raises(WeightsError, match=r"another fusion, 'bfa' instead of 'cbam'"):
         cdzoo.create_model("glmamba_tiny", pretrained=True, fusion="cbam")
     with pytest.warns(UserWarning, match=r"1 adapted .*2 reinitialized"):
         model = cdzoo.create_model("glmamba_tiny", pretrained=True, in_chans=4, num_classes=2)
