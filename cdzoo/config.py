@@ -148,7 +148,10 @@ class ModelCfg:
         values = _checked(cls, "model config", data)
         for kind in KINDS:
             if values.get(kind) is not None:
-                values[kind] = ComponentCfg.from_dict(values[kind])
+                try:
+                    values[kind] = ComponentCfg.from_dict(values[kind])
+                except ConfigError as error:
+                    raise ConfigError(f"{kind}: {error}") from error
         return cls(**values)
 
     @classmethod

@@ -65,7 +65,8 @@ def mask_url(url: str) -> str:
         rest = f"***@{authority.rpartition('@')[2]}{slash}{path}"
     elif "@" in path and re.search(r":(?!\d*$)", authority):  # a password with a slash, where the host should end
         rest = f"***@{rest.rpartition('@')[2]}"
-    tail = re.sub(r"=[^&;#]*", "=***", tail) if "=" in tail else "***" * bool(tail)
+    if "=" in tail or (mark == "?" and tail):
+        tail = re.sub(r"=[^&;#]*", "=***", tail) if "=" in tail else "***"
     return f"{scheme}{slashes}{rest}{mark}{tail}"
 
 

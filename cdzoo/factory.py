@@ -162,6 +162,9 @@ def create_model(
         WeightsError: Weights are missing or do not match.
     """
     options = {name: value for name, value in locals().items() if name in OPTIONS}
+    _check_types(checkpoint_path=checkpoint_path, cache_dir=cache_dir, backbone_weights=backbone_weights)
+    if not isinstance(backbone_pretrained, bool):
+        raise ConfigError(f"backbone_pretrained must be True or False, got {backbone_pretrained!r}")
     options["task"] = task.name if isinstance(task, Task) else task
     if backbone_pretrained:
         options["backbone_kwargs"] = {**(backbone_kwargs or {}), "pretrained": True}
@@ -239,6 +242,12 @@ def create_initialized(source: str, model_name: str = "", **options: Any) -> tup
 def save_pretrained(model: ChangeDetector, folder: PathLike, **options: Any) -> Any:
     """Write a model folder, see `ChangeDetector.save_pretrained`."""
     return model.save_pretrained(folder, **options)
+
+
+def _check_types(**paths: Any) -> None:
+    for name, path in paths.items():
+        if not isinstance(path, str | os.PathLike | None):
+            raise ConfigError(f"{name} must be a path, got {type(path).__name__}")
 
 
 def _weights_name(model_name: str, pretrained: bool | str) -> str:

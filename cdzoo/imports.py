@@ -66,6 +66,11 @@ def imported_files() -> list[Path]:
     return [one.path for one in _imported.values()]
 
 
+def imported_hashes() -> list[str]:
+    """Return the hashes of the files imported in this process, sorted."""
+    return sorted(_imported)
+
+
 def imported_modules() -> set[str]:
     """Return the names of the imported modules."""
     return {one.module.__name__ for one in _imported.values()}

@@ -80,7 +80,7 @@ def check_values(label: str, value: Any, depth: int = 0) -> None:
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigError(f"{label} must be finite, got {value}")
     if isinstance(value, int | float) and abs(value) > MAX_INTEGER:
-        raise ConfigError(f"{label} must be at most {MAX_INTEGER:,}, got {value:.3g}")
+        raise ConfigError(f"{label} must be at most {MAX_INTEGER:,}, got {reprlib.repr(value)}")
     if isinstance(value, list | tuple | dict):
         if len(value) > MAX_ITEMS or depth > 8:
             raise ConfigError(f"{label} must have at most {MAX_ITEMS} entries and 8 levels")

@@ -65,9 +65,9 @@ def errors(predicted: UInt8, truth: UInt8) -> UInt8:
 
 
 def data_uri(image: Image.Image, quality: int = 85) -> str:
-    """Return a picture as a JPEG inside a URI, for pages without further files."""
+    """Return a picture as a JPEG inside a URI, for pages without further files. Single pixels keep their color."""
     data = io.BytesIO()
-    image.save(data, "JPEG", quality=quality)
+    image.save(data, "JPEG", quality=quality, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 

@@ -53,6 +53,7 @@ SECRET = "opensesame"
         (f"https://me:p@ss{SECRET}@host/a.zip", "https://***@host/a.zip"),
         (f"https://me:p/{SECRET}@host/a.zip", "https://***@host/a.zip"),
         ("https://host/@a/b.zip", "https://host/@a/b.zip"),
+        ("https://host/page#section", "https://host/page#section"),
         (f"me:{SECRET}@host/a.zip", "***@host/a.zip"),
     ],
 )
@@ -62,8 +63,9 @@ def test_secrets_in_addresses(monkeypatch, capsys, url, shown):
         assert mask_urls(f"see {url}, and '{url}'.") == f"see {shown}, and '{shown}'."
 
         def fail(words):
+            print(f"from {url}")
             raise InputError(f"{url}: no")
 
         monkeypatch.setattr(cdzoo.cli.main, "_run", fail)
         assert main([]) == 2
-        assert capsys.readouterr().err == f"cdzoo: error: {shown}: no\n"
+        assert capsys.readouterr() == (f"from {shown}\n", f"cdzoo: error: {shown}: no\n")

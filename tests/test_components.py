@@ -278,6 +278,16 @@ def test_drop_path_rates():
     assert drop_path_rates(0.2, [1]) == [[0.0]]
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in COMPONENTS["backbone"] if name != "unet"] + ["timm/resnet18", "timm/convnext_atto"]
+)
+def test_drop_path_is_an_option_of_backbones(name):  # except of unet, which has no residual branches
+    with torch.device("meta"):
+        assert any(type(m).__name__ == "DropPath" for m in build("backbone", name, drop_path=0.3).modules())
+    with pytest.raises(ConfigError, match="drop_path"):
+        build("backbone", name, drop_path=1.0)
+
+
 def test_resize_returns_maps_of_the_same_size_unchanged():
     x = torch.randn(1, 2, 3, 5)
     assert resize(x, (3, 5)) is x

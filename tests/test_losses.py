@@ -136,3 +136,13 @@ def test_sums_and_factors(mask):
 def test_invalid_losses(text, message):
     with pytest.raises(ConfigError, match=message):
         create_loss(text)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 5])
+@pytest.mark.parametrize("text", [*LOSSES, "bce+0.5*dice+lovasz"])
+def test_without_a_valid_pixel_losses_and_gradients_are_finite(text, classes):
+    for change_weight in (0.0, 5.0):
+        logits = (30 * torch.randn(2, classes, 9, 7)).requires_grad_()
+        loss = create_loss(text, change_weight)(logits, torch.full((2, 9, 7), 255))
+        loss.backward()
+        assert loss.isfinite() and not logits.grad.any()

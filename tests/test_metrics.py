@@ -27,6 +27,15 @@ class TestConfusion:
         assert (c.precision, c.recall, c.oa, c.errors) == (0.75, 0.6, 0.7, 6)
         assert c.f1 == pytest.approx(2 * 0.75 * 0.6 / 1.35) and c.iou == 0.5
 
+    def test_ignored_pixels_are_not_counted(self):
+        predicted = torch.tensor([[1, 1, 0, 0], [1, 0, 1, 0]])
+        truth = torch.tensor([[1, 255, 0, 255], [255, 255, 255, 255]])
+        assert Confusion.of(predicted, truth) == Confusion(1, 0, 0, 1)
+        counts = ChangeCounts()
+        each = counts.update(predicted[:, None].float(), truth[:, None])
+        assert each == [Confusion.of(p, m) for p, m in zip(predicted, truth, strict=True)]
+        assert counts.images == 1 and counts.summary().mean_image_f1 == 1.0  # an image without a valid pixel has no score
+
     def test_pooling_differs_from_averaging(self):
         a, b = Confusion(1, 0, 0, 99), Confusion(0, 50, 50, 0)
         assert (a + b).f1 == pytest.approx(2 / 102) and (a.f1 + b.f1) / 2 == 0.5

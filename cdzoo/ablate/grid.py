@@ -17,8 +17,7 @@ from pydantic import Field
 from cdzoo.config import ModelOptions
 from cdzoo.engine.config import TrainCfg
 from cdzoo.errors import CdzooError, ConfigError, InputError
-from cdzoo.imports import imported_files
-from cdzoo.io.files import file_sha256
+from cdzoo.imports import imported_hashes
 from cdzoo.io.plain_yaml import load_yaml
 from cdzoo.validation import config_dataclass
 
@@ -142,7 +141,7 @@ class Grid:
     def job(self, row: Mapping[str, Any], seed: int) -> Job:
         """Return the run of one row and seed."""
         options = {key: value for key, value in row.items() if key != "model"}
-        imports = tuple(sorted(file_sha256(file) for file in imported_files()))
+        imports = tuple(imported_hashes())
         return Job(row.get("model", self.model), options, self.data, self.protocol, self.train, seed, imports)
 
     def jobs(self) -> list[Job]:

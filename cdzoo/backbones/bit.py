@@ -6,6 +6,7 @@ from torch import Tensor
 
 from cdzoo.components import Backbone
 from cdzoo.layers import normal_init_
+from cdzoo.layers.drop_path import check_drop_path
 from cdzoo.registry import register_backbone
 
 
@@ -22,15 +23,20 @@ class BITResNet18(Backbone):
 
     Args:
         in_chans: Number of input channels.
+        drop_path: Stochastic depth rate of the last block; rates increase linearly from 0.
+
+    Raises:
+        ConfigError: `drop_path` is not in [0, 1).
     """
 
     is_local = True
 
-    def __init__(self, in_chans: int = 3) -> None:
+    def __init__(self, in_chans: int = 3, drop_path: float = 0.0) -> None:
         import timm  # imported here because it takes seconds to import
 
         super().__init__(in_chans, [256], [8], stages=["resnet.layer3"])
-        resnet = timm.create_model("resnet18", pretrained=False, in_chans=in_chans)
+        check_drop_path(drop_path)
+        resnet = timm.create_model("resnet18", pretrained=False, in_chans=in_chans, drop_path_rate=drop_path)
         block = resnet.layer3[0]
         block.conv1.stride = block.downsample[0].stride = (1, 1)
         self.resnet = resnet

@@ -78,6 +78,8 @@ class ChangeFormerEncoder(StagedBackbone):
         if not num_stages or any(len(values) != num_stages or min(values) < 1 for values in per_stage):
             raise ConfigError("backbone changeformer: channels, depths, heads, reductions need one value of at least 1 per stage")
         for width, num_heads in zip(channels, heads, strict=True):
+            if int(mlp_ratio * width) < 1:
+                raise ConfigError(f"backbone changeformer: mlp_ratio must be positive, got {mlp_ratio}")
             if width % num_heads:
                 raise ConfigError(f"backbone changeformer: {width} channels are not divisible by {num_heads} heads")
         super().__init__("changeformer", in_chans, channels, depths, drop_path)

@@ -10,9 +10,10 @@ import torch
 from cdzoo.backbones.features import FeatureBackbone
 from cdzoo.errors import CdzooError, ConfigError, UnknownNameError, WeightsError
 from cdzoo.io.hub_client import guard_client
+from cdzoo.layers.drop_path import check_drop_path
 
 PREFIX = "timm/"
-_WINDOWS = (1, 2, 7, 8, 12, 14, 16)
+_WINDOWS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 """Sizes of attention windows, in pixels of the coarsest level, that encoders have."""
 _MULTIPLES: dict[str, int] = {}
 """Multiples that were found, by encoder and arguments."""
@@ -27,6 +28,7 @@ class TimmBackbone(FeatureBackbone):
         pretrained: Load timm's pretrained weights, from the Hugging Face Hub or its cache.
         out_indices: Indices of the timm levels to return. Default: all levels of stride 4 or more, or all levels if there
             are none.
+        drop_path: Stochastic depth rate (`drop_path_rate` of timm); that of the encoder by default.
         **kwargs: Further arguments of `timm.create_model`.
 
     Raises:
@@ -36,7 +38,13 @@ class TimmBackbone(FeatureBackbone):
     """
 
     def __init__(
-        self, name: str, in_chans: int = 3, pretrained: bool = False, out_indices: Sequence[int] | None = None, **kwargs: Any
+        self,
+        name: str,
+        in_chans: int = 3,
+        pretrained: bool = False,
+        out_indices: Sequence[int] | None = None,
+        drop_path: float | None = None,
+        **kwargs: Any,
     ) -> None:
         import timm  # imported here because it takes seconds to import
 
@@ -49,6 +57,9 @@ class TimmBackbone(FeatureBackbone):
             guard_client()
         try:
             options = {**_dynamic_size_option(timm, name), **kwargs, "in_chans": in_chans, "features_only": True}
+            if drop_path is not None:
+                check_drop_path(drop_path)
+                options["drop_path_rate"] = drop_path
             if out_indices is None:
                 with torch.device("meta"):  # to read the strides without memory and without advancing the random state
                     strides = timm.create_model(name, **options).feature_info.reduction()

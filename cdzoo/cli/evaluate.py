@@ -115,7 +115,7 @@ def _check_outputs(
         ("--robustness", robustness, (".png", ".svg", ".pdf"), "a picture"),
     ):
         if path is not None:
-            output_path(path, option, suffixes, purpose)
+            output_path(path, option, suffixes, f"{option} is {purpose}")
     if robustness is not None:
         require("matplotlib.figure", "tools", "drawing curves")
     inputs: list[str | Path] = [file for name in names for file in _files_of(Path(name.removeprefix("local-dir:")))]

@@ -85,7 +85,7 @@ def exit_code(program: str, run: Callable[[], int | None]) -> int:
 
 
 class _Printable:
-    """Output for text that may come from files of others: control characters are escaped, see `printable`.
+    """Output for text that may come from files of others: control characters are escaped, and secrets in addresses masked.
 
     Progress bars keep their carriage returns, and the sequences that move them up, which they write on their own.
     """
@@ -94,9 +94,10 @@ class _Printable:
         self._stream, self._bars = stream, bars
 
     def write(self, text: str) -> int:
-        if not self._bars or text.replace("\x1b[A", "").strip():
-            text = "\r".join(map(printable, text.split("\r"))) if self._bars else printable(text)
-        self._stream.write(text)
+        shown = mask_urls(text)
+        if not self._bars or shown.replace("\x1b[A", "").strip():
+            shown = "\r".join(map(printable, shown.split("\r"))) if self._bars else printable(shown)
+        self._stream.write(shown)
         return len(text)
 
     def __getattr__(self, name: str) -> Any:

@@ -19,6 +19,7 @@ from cdzoo.errors import InputError
 from cdzoo.io.files import file_sha256
 from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import UInt8, image_format, image_size, read_gray, read_image_and_valid
+from cdzoo.io.values import values_mismatch
 from cdzoo.visualize import mask_picture, strip, to_rgb
 
 _THUMB = 160
@@ -205,6 +206,8 @@ def _check_pair(pair: PairFiles, found: SplitReport, copies: dict[str, list[tupl
             sizes[path] = image_size(path)
             if mismatch := georeference_mismatch(pair.images[0], path):
                 problems.append(mismatch)
+            if path in pair.images and (mismatch := values_mismatch(pair.images[0], path)):
+                problems.append(f"{mismatch}; bring them to one")
     if len(set(sizes.values())) > 1:
         shown = ", ".join(f"{path.parent.name} {width}x{height}" for path, (height, width) in sizes.items())
         problems.append(f"{pair.images[0]}: the sizes of {pair.name} differ: {shown}")

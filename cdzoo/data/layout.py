@@ -13,6 +13,7 @@ from pathlib import Path
 from cdzoo.errors import InputError
 from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import SUFFIXES, check_same_size
+from cdzoo.io.values import values_mismatch
 from cdzoo.names import natural_key
 
 Layout = tuple[str, ...]
@@ -203,6 +204,9 @@ def usable_pairs(listing: Listing) -> list[PairFiles]:
                 check_same_size(pair.images[0], path)
                 if mismatch := georeference_mismatch(pair.images[0], path):
                     problems.append(mismatch)
+            for path in pair.images[1:]:
+                if mismatch := values_mismatch(pair.images[0], path):
+                    problems.append(f"{mismatch}; bring them to one")
         except InputError as error:
             problems.append(str(error))
     if problems:

@@ -21,7 +21,8 @@ from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.data.splits import holdout_split, holdout_test
 from cdzoo.data.tiles import TiledPairs
-from cdzoo.errors import ConfigError, InputError
+from cdzoo.errors import InputError
+from cdzoo.io.images import check_value_range
 from cdzoo.protocol import Protocol
 from cdzoo.validation import config_dataclass
 
@@ -53,8 +54,7 @@ class DataCfg:
 
     def __post_init__(self) -> None:
         """Validate the value range and the encoding."""
-        if self.value_range is not None and self.value_range[0] >= self.value_range[1]:
-            raise ConfigError(f"value_range must be (min, max) with min < max, got {self.value_range}")
+        check_value_range(self.value_range)
         _ = self.encoding
 
     @property

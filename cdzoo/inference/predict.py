@@ -21,7 +21,7 @@ from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array, ArraySource
 from cdzoo.inference.tta import check_mode
 from cdzoo.io.georeference import georeference_mismatch
-from cdzoo.io.images import image_format
+from cdzoo.io.images import check_value_range, image_format
 from cdzoo.io.values import values_mismatch
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
@@ -105,6 +105,7 @@ def predict_pair(
     model = resolve_model(model)
     threshold = resolve_threshold(model, threshold)
     check_mode(augment, model.bands)
+    check_value_range(value_range)
     labels = (_label(before, "the first image"), _label(after, "the second image"))
     if isinstance(before, str | Path) and isinstance(after, str | Path):
         _check_files(before, after)

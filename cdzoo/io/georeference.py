@@ -12,11 +12,12 @@ import numpy.typing as npt
 
 from cdzoo.errors import InputError, MissingDependencyError
 from cdzoo.io.files import PathLike
-from cdzoo.io.rasters import is_tiff, open_raster, reading, require_rasterio
+from cdzoo.io.rasters import has_tags, open_raster, reading, require_rasterio
 
 Points = npt.NDArray[np.float64]
 _TOLERANCE = 0.5  # pixels
 _CORNERS = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float64)
+_GEOREFERENCE = (33550, 33922, 34264, 50844)  # tags of TIFF: scale, tie points, matrix, RPC
 _WORLD_FILES = (".wld", ".tfw", ".pgw", ".jgw", ".bpw", ".gfw", ".wfw", ".j2w")
 
 
@@ -60,13 +61,22 @@ def _moved(points: Points, transform: Any) -> Points:
     return points @ matrix[:, :2].T + matrix[:, 2]
 
 
+def _stated_grid(path: PathLike, source: Any) -> Grid:
+    grid = Grid(source.crs, source.transform, source.height, source.width)
+    if not np.isfinite(grid.transform[:6]).all() or not grid.transform.determinant:
+        numbers = ", ".join(f"{number:g}" for number in grid.transform[:6])
+        raise InputError(f"{path}: its geotransform ({numbers}) maps all pixels to one line; repair it: gdal_edit.py -a_ullr")
+    return grid
+
+
 def grid_of(path: PathLike, source: Any) -> Grid:
     """Return the grid of an open raster.
 
     Raises:
-        InputError: The raster is placed by ground control points or rational polynomials alone.
+        InputError: The raster is placed by ground control points or rational polynomials alone, or its geotransform cannot be
+            inverted.
     """
-    grid = Grid(source.crs, source.transform, source.height, source.width)
+    grid = _stated_grid(path, source)
     if not grid.is_placed and (source.rpcs or source.gcps[0]):
         means, option = ("rational polynomials (RPC)", "-rpc") if source.rpcs else ("ground control points", "-tps")
         raise InputError(
@@ -193,11 +203,10 @@ def georeference_mismatch(first: PathLike, other: PathLike) -> str | None:
         return None
     try:
         with open_raster(first) as one, open_raster(other) as two:
-            places = [(Grid(file.crs, file.transform, file.height, file.width), file.gcps[0], file.rpcs) for file in (one, two)]
+            (grid, *means), (other_grid, *other_means) = _place(first, one), _place(other, two)
     except MissingDependencyError as error:
         warnings.warn(f"the georeference of TIFF files is not compared: {error}", stacklevel=2)
         return None
-    (grid, *means), (other_grid, *other_means) = places
     fix = "resample them to one grid, for example with gdalwarp, or remove the georeference if it is wrong"
     if not grid.is_placed and not other_grid.is_placed:
         same = str(means) == str(other_means) or not any(means) or not any(other_means)
@@ -217,7 +226,12 @@ def georeference_mismatch(first: PathLike, other: PathLike) -> str | None:
     return f"{other}: lies {x:+.1f} columns and {y:+.1f} rows from {first} according to its georeference; {fix}"
 
 
+def _place(path: PathLike, source: Any) -> tuple[Grid, Any, Any]:
+    with reading(path, "damaged or truncated"):
+        return _stated_grid(path, source), source.gcps[0], source.rpcs
+
+
 def _may_be_placed(path: Path) -> bool:
     """Return whether a file may have a georeference, without opening it as a raster."""
     others = [path.with_suffix(suffix) for suffix in _WORLD_FILES] + [path.with_name(f"{path.name}.aux.xml")]
-    return is_tiff(path) or path.suffix.lower() in (".jp2", ".vrt") or any(other.is_file() for other in others)
+    return has_tags(path, _GEOREFERENCE) or path.suffix.lower() in (".jp2", ".vrt") or any(other.is_file() for other in others)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,12 +14,17 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from cdzoo.errors import InputError
+from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.rasters import open_raster, raster_driver, read_deep, reading, size_of_deep, valid_pixels
 from cdzoo.names import natural_key
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".img")
+
+_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000")  # of Pillow; it would run programs for others, such as EPS
+
+# What Pillow raises for damaged files.
+_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, struct.error)
 
 UInt8 = npt.NDArray[np.uint8]
 Valid = npt.NDArray[np.bool_]
@@ -55,6 +61,18 @@ def image_format(path: str | Path) -> tuple[int, int, int, str]:
     return size_of_deep(path)
 
 
+def check_value_range(values: tuple[float, float] | None, name: str = "value_range") -> None:
+    """Check that a range of values, if one is given, is two ascending finite numbers, which differ in float32.
+
+    Raises:
+        ConfigError: It is not; the message has the name of the argument.
+    """
+    if values is not None and not (
+        len(values) == 2 and np.isfinite(values).all() and np.float32(values[0]) < np.float32(values[1])
+    ):
+        raise ConfigError(f"{name} must be (min, max) with min < max, got {values}")
+
+
 def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float] | None = None) -> npt.NDArray[Any]:
     """Read an image as (H, W, bands), see `read_image_and_valid`; a warning tells how many pixels have no data and are 0."""
     pixels, valid = read_image_and_valid(path, bands, value_range)
@@ -84,6 +102,7 @@ def read_image_and_valid(
             NaN or infinite values that are not declared as no data, or has more than 8 bits and `value_range` is None.
         MissingDependencyError: rasterio is needed and not installed.
     """
+    check_value_range(value_range)
     if files := _band_files(path):
         layers, valid = zip(*(read_image_and_valid(file, 1, value_range) for file in files), strict=True)
         if len({layer.shape for layer in layers}) > 1:
@@ -267,7 +286,7 @@ def _band_files(path: str | Path) -> list[Path]:
 def _opened(path: str | Path) -> Iterator[Any]:
     path = existing_file(path)
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
             if getattr(image, "n_frames", 1) > 1 and image.format == "TIFF":
                 _check_pages(path, image)
             if _is_deep(image):
@@ -284,8 +303,8 @@ def _opened(path: str | Path) -> Iterator[Any]:
         raise InputError(f"{path}: not a readable image; {reason}") from error
     except PermissionError as error:
         raise InputError(f"{path}: no permission to read the file ({error.strerror})") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        if isinstance(error, InputError):
+    except _DAMAGED as error:
+        if isinstance(error, CdzooError):
             raise
         raise InputError(f"{path}: the image is damaged or truncated ({error})") from error
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+import struct
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from cdzoo.errors import InputError, require
+from cdzoo.errors import CdzooError, InputError, require
 from cdzoo.io.files import PathLike
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.vrt import vrt_sources
 
 _CACHE_BYTES = 256 << 20  # rasterio passes bytes to GDAL, which interprets numbers below 100,000 as megabytes
 _MAX_BANDS = 4096
+_MAX_PIXELS = 10**12
+_PLACES = (273, 324)  # tags of TIFF: StripOffsets, TileOffsets
 _MAX_BLOCK = 1 << 30  # bytes
 _MAX_IMAGE = 4 << 30  # bytes of an image that is read at once
 _SIGNATURES = {
@@ -59,6 +63,26 @@ def is_tiff(path: Path) -> bool:
     return raster_driver(path) == "GTiff"
 
 
+def has_tags(path: Path, tags: Collection[int]) -> bool:
+    """Return whether a file is a TIFF that has one of these tags, or that Pillow cannot read, without opening it as a raster."""
+    found = _tags(path) if is_tiff(path) else {}
+    return found is None or any(tag in found for tag in tags)
+
+
+def _tags(path: PathLike) -> Mapping[int, Any] | None:
+    """Return the tags of the first image of a TIFF, whatever they declare; None if Pillow cannot read them."""
+    try:
+        with warnings.catch_warnings(), open(path, "rb") as file:
+            warnings.simplefilter("ignore")
+            start = file.read(16)
+            tags = ImageFileDirectory_v2(start if 43 in start[2:4] else start[:8])  # 43: BigTIFF
+            file.seek(tags.next)
+            tags.load(file)
+            return dict(tags)
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error):
+        return None
+
+
 @contextmanager
 def open_raster(path: PathLike, purpose: str = "reading rasters", depth: int = 0) -> Iterator[Any]:
     """Open a raster file of one of `FORMATS` for reading, as a rasterio dataset.
@@ -79,7 +103,10 @@ def open_raster(path: PathLike, purpose: str = "reading rasters", depth: int = 0
     if driver is None:
         raise InputError(f"{path}: not a raster, or in none of the formats that are read: {', '.join(FORMATS)}; convert it first")
     if driver == "VRT":
-        for source in vrt_sources(file, depth):
+        sources = vrt_sources(file, depth)
+        if not sources:
+            raise InputError(f"{path}: the VRT names no source; rebuild it with gdalbuildvrt")
+        for source in sources:
             try:
                 with open_raster(source, purpose, depth + 1):
                     pass
@@ -100,10 +127,11 @@ def open_raster(path: PathLike, purpose: str = "reading rasters", depth: int = 0
 def reading(path: PathLike, problem: str, hint: str = "check that the file is complete") -> Iterator[None]:
     """Convert errors of rasterio and GDAL to `InputError` with the path, the problem and a hint."""
     rasterio = require_rasterio("reading rasters")
-    failures = (rasterio.errors.RasterioError, rasterio.errors.CRSError, rasterio._err.CPLE_BaseError, MemoryError, UnicodeError)
     try:
         yield
-    except failures as error:
+    except CdzooError:
+        raise
+    except (rasterio.errors.RasterioError, rasterio._err.CPLE_BaseError, ValueError, MemoryError) as error:
         reason = error.__cause__ or error
         raise InputError(f"{path}: {problem} ({str(reason) or 'out of memory'}); {hint}") from error
 
@@ -115,8 +143,10 @@ def _check_header(path: PathLike, source: Any) -> None:
     if len(set(source.dtypes)) > 1 or np.dtype(source.dtypes[0]).kind not in "iuf":
         found = ", ".join(sorted(set(source.dtypes)))
         raise InputError(f"{path}: {found} values; bands of one integer or floating-point type are read, convert them first")
+    if source.width * source.height > _MAX_PIXELS:
+        raise InputError(f"{path}: declares {source.width:,}x{source.height:,} pixels; cut it into parts")
     rows, columns = source.block_shapes[-1]
-    together = source.count if source.profile.get("interleave") == "pixel" else 1
+    together = source.count if source.tags(ns="IMAGE_STRUCTURE").get("INTERLEAVE", "").upper() == "PIXEL" else 1
     size = rows * columns * together * np.dtype(source.dtypes[0]).itemsize
     if size > _MAX_BLOCK:
         raise InputError(
@@ -127,8 +157,13 @@ def _check_header(path: PathLike, source: Any) -> None:
         _check_companion(path, Path(name), source.driver)
     expected = 0  # bytes; a file that was cut off by an interrupted copy has fewer
     if source.driver == "GTiff":
-        last = f"{(source.width - 1) // columns}_{(source.height - 1) // rows}"
-        expected = sum(int(source.get_tag_item(f"BLOCK_{item}_{last}", "TIFF", source.count) or 0) for item in ("OFFSET", "SIZE"))
+        across, down = -(-source.width // columns), -(-source.height // rows)
+        ends = [source.get_tag_item(f"BLOCK_{item}_{across - 1}_{down - 1}", "TIFF", source.count) for item in ("OFFSET", "SIZE")]
+        if None not in ends:
+            expected = int(ends[0]) + int(ends[1])
+        elif (tags := _tags(path)) is not None and max(len(tags.get(tag, ())) for tag in _PLACES) < across * down:
+            # Unlike a sparse file, which has an empty place for each block.
+            raise InputError(f"{path}: damaged: declares {across * down:,} blocks of pixels, and has fewer; copy it again")
     elif source.driver == "ENVI":  # GDAL reads what is missing as zeros
         expected = source.height * source.width * source.count * np.dtype(source.dtypes[0]).itemsize
     if expected > (stored := os.stat(path).st_size):
@@ -235,6 +270,10 @@ def require_rasterio(purpose: str) -> Any:
     return require("rasterio", "geo", purpose)
 
 
-def limited_cache() -> Any:
-    """Return a context that limits the block cache of GDAL, which by default grows to 5% of the memory."""
-    return require_rasterio("reading scenes").Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_NUM_THREADS="ALL_CPUS")
+@contextmanager
+def limited_cache() -> Iterator[None]:
+    """Limit the block cache of GDAL, which by default grows to 5% of the memory; leave out notes on rasters without a place."""
+    rasterio = require_rasterio("reading scenes")
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_NUM_THREADS="ALL_CPUS"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        yield

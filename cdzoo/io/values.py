@@ -11,7 +11,9 @@ import numpy as np
 from cdzoo.errors import MissingDependencyError
 from cdzoo.io.files import PathLike
 from cdzoo.io.images import image_format
-from cdzoo.io.rasters import is_tiff, open_raster
+from cdzoo.io.rasters import has_tags, open_raster, reading
+
+_METADATA = 42112  # tag of TIFF in which GDAL stores scale and offset
 
 
 def stored_values(source: Any, indexes: Sequence[int]) -> str:
@@ -45,10 +47,10 @@ def values_mismatch(first: PathLike, other: PathLike) -> str | None:
 
 def _stored(path: Path) -> str:
     kind = image_format(path)[3]
-    if kind == "uint8" and not is_tiff(path):
+    if not has_tags(path, (_METADATA,)):
         return _depth(kind)
     try:
-        with open_raster(path, f"{path}: reading the scale of values") as source:
+        with open_raster(path, f"{path}: reading the scale of values") as source, reading(path, "damaged or truncated"):
             return stored_values(source, source.indexes)
     except MissingDependencyError:  # Pillow reads 8 bits without rasterio
         return _depth(kind)

@@ -21,13 +21,18 @@ def drop_path(rate: float) -> nn.Module:
     Raises:
         ConfigError: The rate is not in [0, 1).
     """
-    if not 0 <= rate < 1:
-        raise ConfigError(f"drop_path must be in [0, 1), got {rate}")
+    check_drop_path(rate)
     if rate == 0:
         return nn.Identity()
     from timm.layers import DropPath  # imported here because timm takes seconds to import
 
     return DropPath(rate)
+
+
+def check_drop_path(rate: float) -> None:
+    """Raise `ConfigError` unless a stochastic depth rate is in [0, 1)."""
+    if not 0 <= rate < 1:
+        raise ConfigError(f"drop_path must be in [0, 1), got {rate}")
 
 
 def drop_path_rates(rate: float, depths: Sequence[int]) -> list[list[float]]:

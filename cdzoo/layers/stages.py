@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
+from cdzoo.layers.drop_path import check_drop_path
 
 _MAX_STAGES = 8  # stride 512
 _MAX_DEPTH = 200
@@ -46,8 +47,7 @@ class StagedBackbone(Backbone):
                 f"backbone {name}: depths must be integers from 1 to {_MAX_DEPTH}, one per stage, for at most {_MAX_STAGES} "
                 f"stages, got {tuple(depths)}"
             )
-        if not 0 <= drop_path < 1:
-            raise ConfigError(f"backbone {name}: drop_path must be in [0, 1), got {drop_path}")
+        check_drop_path(drop_path)
         strides, stages = zip(*((4 * 2**i, f"stages.{i}") for i in range(len(depths))), strict=True)
         super().__init__(in_chans, channels, strides, pad_multiple, stages)
 

@@ -10,6 +10,7 @@ import math
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from cdzoo.errors import ConfigError
 from cdzoo.layers.drop_path import drop_path as drop_path_layer
 from cdzoo.layers.ss2d import SS2D
 
@@ -44,6 +45,8 @@ class VSSBlock(nn.Module):
     ) -> None:
         super().__init__()
         inner = int(expand * channels)
+        if inner < 1 or (mlp_ratio and int(mlp_ratio * channels) < 1):
+            raise ConfigError(f"VSS block of {channels} channels: expand={expand} or mlp_ratio={mlp_ratio} is too small")
         self.gated = gated
         self.norm = nn.LayerNorm(channels)
         self.in_proj = nn.Linear(channels, 2 * inner if gated else inner, bias=False)

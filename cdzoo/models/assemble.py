@@ -62,6 +62,8 @@ def override(config: ModelCfg, options: Mapping[str, Any]) -> tuple[ModelCfg, di
         elif chosen != DEFAULT and not (chosen is None and kind not in OPTIONAL_KINDS):
             current = _component_cfg(kind, chosen, current)
         kwargs = options.get(f"{kind}_kwargs")
+        if not isinstance(kwargs, Mapping | None):
+            raise ConfigError(f"{kind}_kwargs must map names of arguments to values, got {type(kwargs).__name__}")
         if kwargs:
             if current is None or kind in instances:
                 raise ConfigError(f"{kind}_kwargs was passed, but the {kind} is {'an instance' if current else 'None'}")
@@ -166,13 +168,13 @@ def _backbone_bands(config: ModelCfg, instances: Mapping[str, Any]) -> tuple[int
 
 
 def _build_backbone(config: ModelCfg, given: Any, bands: int) -> Backbone:
-    name, kwargs = config.backbone.name, config.backbone.kwargs
+    name = config.backbone.name
     if isinstance(given, nn.Module):
         return wrap_backbone(given, bands)
     if given is not None:
         return wrap_backbone(_call("backbone", config.backbone, given, {"in_chans": bands}), bands)
     if name.startswith(PREFIX):
-        return TimmBackbone(name.removeprefix(PREFIX), in_chans=bands, **kwargs)
+        return _call("backbone", config.backbone, TimmBackbone, {"name": name.removeprefix(PREFIX), "in_chans": bands})
     if name not in COMPONENTS["backbone"] and (hint := timm_hint(name)):
         raise ConfigError(f"unknown backbone '{name}'. Did you mean backbone=\"{hint}\"?")
     return _call("backbone", config.backbone, COMPONENTS["backbone"].get(name), {"in_chans": bands})

@@ -140,6 +140,7 @@ def _fake_forward(*values: Any) -> tuple[Tensor, Tensor]:
     """Return outputs of the right shapes for maps (B, H, W, Dm), with a scan order in `values`, or sequences (B, D, L)."""
     args, (_, *order, save) = ScanArgs(*values[:7]), values[7:]
     x = args.x
+    check_tensors(args)
     if order:
         check_map(args, num_directions(*order))
         directions, steps, channels = num_directions(*order), x.shape[1] * x.shape[2], x.shape[3]
@@ -151,7 +152,8 @@ def _fake_forward(*values: Any) -> tuple[Tensor, Tensor]:
 
 
 def _fake_backward(grad_y: Tensor, *values: Any) -> tuple[Tensor, ...]:
-    args = ScanArgs(*values[:7])
+    args, (*_, states) = ScanArgs(*values[:7]), values[7:]
+    check_tensors(args, grad_y=grad_y, states=states)
     return tuple(args.x.new_empty(0) if t is None else t.new_empty(t.shape) for t in args)
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from cdzoo.constants import WINDOW_BATCH
 from cdzoo.errors import ConfigError
+from cdzoo.io.images import check_value_range
 from cdzoo.validation import config_dataclass
 
 _NotNegative = Annotated[float, Field(ge=0)]
@@ -58,8 +59,7 @@ class SceneCfg:
             values = getattr(self, name)
             if values is not None and self.percentiles is not None:
                 raise ConfigError(f"pass {name} or percentiles, not both")
-            if values is not None and not values[0] < values[1]:
-                raise ConfigError(f"{name} must be (min, max) with min < max, got {values}")
+            check_value_range(values, name)
         if self.percentiles is not None and not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
             raise ConfigError(f"percentiles must be two ascending numbers from 0 to 100, got {self.percentiles}")
 

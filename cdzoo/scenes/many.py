@@ -15,6 +15,7 @@ from cdzoo.io.outputs import file_identity
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.inputs import input_files
+from cdzoo.scenes.outputs import writing
 from cdzoo.scenes.predict import predict_scene
 
 COLUMNS = ("before", "after", "output", "probability", "polygons", "report")
@@ -223,7 +224,8 @@ class Worker:
         for _ in range(MAX_TRIES):
             try:
                 for file in scene.outputs:
-                    file.parent.mkdir(parents=True, exist_ok=True)
+                    with writing(file.parent):
+                        file.parent.mkdir(parents=True, exist_ok=True)
                 options: dict[str, Any] = {**dataclasses.asdict(scene), "skip_finished": True}
                 result = predict_scene(self.model, cfg=self.cfg, polygon_cfg=self.polygon_cfg, **options)
             except CdzooError as reason:

@@ -68,16 +68,17 @@ class RasterSource(AbstractContextManager["RasterSource"]):
     ) -> None:
         with ExitStack() as stack:
             file = stack.enter_context(open_raster(path, "predicting scenes"))
-            own = grid_of(path, file)
+            with reading(path, "damaged or truncated"):
+                own = grid_of(path, file)
+                self.indexes = _selected(path, file, indexes, alpha)
+                self.dtype, self.storage = file.dtypes[0], stored_values(file, self.indexes)
             self.path, self.grid = path, grid or own
-            self.indexes = _selected(path, file, indexes, alpha)
             if bands is not None and len(self.indexes) != bands:
                 names = f" ({', '.join(band_names)})" if len(band_names) == bands else ""
                 raise InputError(
                     f"{path}: the raster has {len(self.indexes)} band(s), expected {bands}{names}; select them, for example with "
                     f"--bands '{[*range(1, bands + 1)]}', or build the model with in_chans={len(self.indexes)}"
                 )
-            self.dtype, self.storage = file.dtypes[0], stored_values(file, self.indexes)
             if set(self.indexes) & set(_alpha_bands(file)) or (alpha is False and _alpha_bands(file)):
                 file = stack.enter_context(_without_alpha(path, file))
             self._data = file if is_same(own, self.grid) else stack.enter_context(self._warped(file, own))

@@ -19,6 +19,7 @@ from cdzoo.errors import InputError, WeightsError
 from cdzoo.io.files import check_sha256, replace_atomically
 
 _SHOWN = 6
+_REAL = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _WRAPPERS = ("state_dict", "model_state_dict", "model_G_state_dict", "model", "net", "network")
 
 
@@ -104,18 +105,22 @@ def check_values(source: str, given: Mapping[str, Tensor], expected: Mapping[str
                 f"{source}: the tensor '{key}' is {_kind(value.dtype)} ({value.dtype}), expected {_kind(wanted)} ({wanted}); "
                 "save the state dict of the model again, in its own data types"
             )
-        check_finite(source, {key: value.to(wanted)})
+        check_finite(source, {key: value})
+        if value.dtype != wanted:
+            check_finite(source, {key: value.to(wanted)})
         if key.endswith("running_var") and not value.is_meta and bool((value < 0).any()):
             raise WeightsError(f"{source}: the variances in the tensor '{key}' are below 0; use another file of these weights")
 
 
 def check_finite(source: str, state: Mapping[str, Tensor]) -> None:
-    """Raise if a tensor has a NaN or an infinity; tensors on the meta device have no values.
+    """Raise if a tensor has a NaN or an infinity, or values of less than 16 bits; tensors on the meta device have no values.
 
     Raises:
         WeightsError: The message names the source and the tensor.
     """
     for key, value in state.items():
+        if value.is_floating_point() and value.dtype not in _REAL:
+            raise WeightsError(f"{source}: the tensor '{key}' is {value.dtype}; save it as torch.float16 or torch.float32")
         if not value.is_meta and not bool(torch.isfinite(value).all()):
             raise WeightsError(
                 f"{source}: the weights are not finite: NaN or infinity in the tensor '{key}', as a training that diverged "

@@ -17,8 +17,10 @@ import cdzoo
 from cdzoo.ablate import read_grid, run_grid, write_report
 from cdzoo.ablate.report import Row, summarize, table_markdown
 from cdzoo.ablate.runs import result_file
-from cdzoo.errors import CdzooError, ConfigError, InputError
-from cdzoo.metrics import SUMMARY_SCORES, Spread
+from cdzoo.errors import CdzooError, ConfigError, InputError, MissingDependencyError
+from cdzoo.metrics import SUMMARY_SCORES, ChangeCounts, Spread
+from cdzoo.protocol import Protocol
+from cdzoo.results import ProtocolRecord, Results
 
 ROOT = Path(__file__).parents[2]
 BACKBONE = {"backbone_kwargs": {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2}}
@@ -98,11 +100,78 @@ def test_equal_runs_have_equal_keys(write):
         ({"tables": {}}, "tables"),
         ({"tables": {"a": {"title": "A", "rowz": {}}}}, "tables: a: Table has no field 'rowz'.*'rows'"),
         ({"tables": {"a": []}}, "tables: a: expected a mapping, got list"),
+        ({"tables": ["a"]}, "tables: expected a mapping, got list"),
+        ({"tables": {"a": {"title": "A"}}}, r"grid\.yaml: tables: a: rows"),
+        ({"tables": {"a": {"title": "A", "rows": {"b": 3}}}}, "tables: a: rows"),
+        ({"tables": {"a": {"title": "A", "name": "b", "rows": {}}}}, r"grid\.yaml"),
+        ({"tables": {"a": {"title": "A", 1: 2, "rows": {}}}}, "tables: a: names must be text"),
+        ({"tables": {"../a": {"title": "A", "rows": {}}}}, "name"),
+        ({"tables": {"a": {"title": "A", "rows": {"b": {"model": [1]}}}}}, "a: b: "),
+        ({"train": {"epochs": "many"}}, "train: epochs"),
+        ({"train": {3: 1}}, "train: names must be text"),
+        ({"seeds": 3}, "seeds"),
+        ({"seeds": ["a"]}, "seeds"),
+        ({"model": 3}, "model"),
     ],
 )
 def test_invalid_grids(write, changes, message):
     with pytest.raises(ConfigError, match=message):
         read_grid(write(**changes))
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 20_000, b"a: &a [*a]", b"a: [", b""])
+def test_files_that_are_no_grid(tmp_path, content, capsys):
+    file = tmp_path / "odd.yaml"
+    file.write_bytes(content)
+    assert command()([str(file)]) == 2
+    assert "odd.yaml" in capsys.readouterr().err
+
+
+def test_the_code_of_components_is_part_of_a_run(write, tmp_path, capsys):
+    rows = {"own": {"fusion": "ablated", **BACKBONE}}
+    path, mine = write(tables={"t": {"title": "T", "rows": rows}}, seeds=[0]), tmp_path / "mine.py"
+    text = (
+        "from cdzoo import register_fusion\nfrom cdzoo.components import LevelFusion\n\n\n"
+        "@register_fusion('ablated')\nclass Ablated(LevelFusion):\n    def forward(self, x1, x2):\n        return x1\n"
+    )
+    assert command()([str(path), "--tables", "--import", str(tmp_path / "none.py")]) == 2
+    keys = []
+    for code in (text, text.replace("return x1", "return x2")):
+        mine.write_text(code)
+        assert command()([str(path), "--out", str(tmp_path / "o"), "--tables", "--import", str(mine)]) == 2
+        assert "no run of" in capsys.readouterr().err
+        keys += [job.key for job in read_grid(path).jobs()]
+    assert len(set(keys)) == 2
+
+
+def test_needs_are_checked_before_the_training(write, tmp_path, monkeypatch):
+    def missing(module, extra, purpose):
+        if module.startswith("matplotlib"):
+            raise MissingDependencyError("matplotlib")
+
+    monkeypatch.setattr("cdzoo.ablate.runs.require", missing)
+    with pytest.raises(MissingDependencyError):
+        run_grid(read_grid(write()), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "file").write_text("")
+    monkeypatch.undo()
+    with pytest.raises(InputError, match="is a file"):
+        run_grid(read_grid(write()), tmp_path / "file")
+
+
+def test_tables_are_written_before_pictures(write, tmp_path, monkeypatch):
+    grid = read_grid(write())
+    (tmp_path / "runs").mkdir()
+    record = ProtocolRecord.of(Protocol("folder"), {"test": ["a"]})
+    Results("glmamba_tiny", "test", ChangeCounts().summary(), record).write(result_file(tmp_path, grid.jobs()[0]))
+
+    def fail(*_):
+        raise MissingDependencyError("matplotlib")
+
+    monkeypatch.setattr("cdzoo.ablate.report._draw", fail)
+    with pytest.raises(MissingDependencyError):
+        write_report(grid, tmp_path)
+    assert "## Fusions" in (tmp_path / "tables.md").read_text()
 
 
 def test_missing_grid():

@@ -58,6 +58,22 @@ def test_a_file_of_several_runs(tmp_path):
     assert [(run.label, len(run.results)) for run in runs] == [("runs/x", 2), ("y", 1)]
 
 
+def test_other_models_are_no_seeds(tmp_path):
+    for seed, changes in enumerate(({}, {"training": {"epochs": 1, "seed": 1}}, {"model": "fc_ef"})):
+        (tmp_path / f"seed_{seed}").mkdir()
+        results = dataclasses.replace(result("x", training={"epochs": 2, "seed": seed}), **changes)
+        results.write(tmp_path / f"seed_{seed}" / "results.json")
+    (runs,) = read_runs([str(tmp_path)]).values()
+    assert [len(run.results) for run in runs] == [1, 1, 1] and runs[2].label.endswith("seed_2")
+
+
+def test_the_page_is_no_input(tmp_path, capsys):
+    result("a").write(tmp_path / "a.html")
+    before = (tmp_path / "a.html").read_bytes()
+    assert main(["compare", str(tmp_path / "a.html"), "--html", str(tmp_path / "a.html")]) == 2
+    assert "a.html" in capsys.readouterr().err and (tmp_path / "a.html").read_bytes() == before
+
+
 def test_worst_images_are_those_of_all_runs(tmp_path):
     result("a").write(tmp_path / "a.json")
     result("b", 4).write(tmp_path / "b.json")

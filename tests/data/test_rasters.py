@@ -18,6 +18,7 @@ from rasterio.transform import Affine, from_origin  # noqa: E402
 
 from cdzoo.io.georeference import georeference_mismatch  # noqa: E402
 from cdzoo.io.rasters import open_raster, raster_files, read_deep, read_valid  # noqa: E402
+from cdzoo.io.values import values_mismatch  # noqa: E402
 
 
 def write(path, pixels, driver="GTiff", **profile):
@@ -89,7 +90,10 @@ def test_what_a_vrt_may_not_name(tmp_path, source, element):
         opens(tmp_path / "self.vrt")
 
 
-@pytest.mark.parametrize("text", ["<VRTDataset", "no xml", "<GDAL_WMS/>", vrt("a")[:50]])
+EMPTY = "<VRTDataset rasterXSize='99999' rasterYSize='99999'><VRTRasterBand dataType='Byte' band='1'/></VRTDataset>"
+
+
+@pytest.mark.parametrize("text", ["<VRTDataset", "no xml", "<GDAL_WMS/>", vrt("a")[:50], EMPTY])
 def test_damaged_vrt(tmp_path, text):
     (tmp_path / "a.vrt").write_text(text)
     with pytest.raises(InputError, match=r"a\.vrt"):
@@ -144,9 +148,17 @@ def declares(path, width, height, bands, tile=0):
     return path
 
 
-@pytest.mark.parametrize(
-    "shape", [(64, 64, 65535), (100_000, 100_000, 3), (1_000_000, 1_000_000, 1), (60_000, 60_000, 1, 60_000)]
-)
+DECLARED = {
+    "bands": (64, 64, 65535),
+    "pixels": (100_000, 100_000, 3),
+    "more_pixels": (10**6, 10**6, 1),
+    "tile": (60_000, 60_000, 1, 60_000),
+    "tiles": (100_000, 100_000, 3, 256),
+    "few_tiles": (4000, 4000, 1, 256),
+}
+
+
+@pytest.mark.parametrize("shape", DECLARED.values(), ids=DECLARED)
 @pytest.mark.parametrize("read", [opens, read_deep, read_image, read_gray])
 def test_what_a_file_declares_is_checked_before_it_is_read(tmp_path, shape, read):
     with pytest.raises(InputError, match=r"a\.tif"):
@@ -240,3 +252,33 @@ def test_georeference_of_world_files(tmp_path, pixels):
     assert "+16.0 columns" in georeference_mismatch(tmp_path / "a.png", tmp_path / "b.png")
     (tmp_path / "b.pgw").unlink()
     assert georeference_mismatch(tmp_path / "a.png", tmp_path / "b.png") is None
+
+
+def test_pictures_that_run_programs_are_not_opened(tmp_path):
+    (tmp_path / "a.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 40\nshowpage\n")
+    for read in (read_image, read_gray, image_format):
+        with pytest.raises(InputError, match=r"a\.png: not a readable image"):
+            read(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "message"),
+    [
+        ("uint8", 1, None),
+        ("uint16", 1, "16-bit integer values, but"),
+        ("float32", 1, "float32 values"),
+        ("uint8", 0.5, "scale 0.5"),
+    ],
+)
+def test_stored_values_of_a_pair(tmp_path, pixels, dtype, scale, message):
+    paths = write(tmp_path / "a.tif", pixels), write(tmp_path / "b.tif", pixels.astype(dtype))
+    with rasterio.open(paths[1], "r+") as file:
+        file.scales = [scale] * 3
+    found = values_mismatch(*paths)
+    assert (found is None) if message is None else (str(paths[1]) in found and message in found)
+
+
+def test_sparse_files_are_read(tmp_path):
+    profile = {"driver": "GTiff", "width": 2000, "height": 2000, "count": 1, "dtype": "uint8", "tiled": True, "SPARSE_OK": True}
+    rasterio.open(tmp_path / "a.tif", "w", **profile).close()
+    assert opens(tmp_path / "a.tif") == ("GTiff", (2000, 2000))

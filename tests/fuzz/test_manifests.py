@@ -1,5 +1,7 @@
 """Malformed lists of scenes: each is refused or predicted as far as it can be, without a traceback."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from known_backbones import Pixels
@@ -57,21 +59,21 @@ def load():
 
 def bytes_of_list(rng):
     """Return a list with a few faults: of the header, of the lines, and of the bytes."""
-    names = list(COLUMNS[: rng.integers(3, 7)]) if rng.random() < 0.7 else list(rng.choice(NAMES, rng.integers(0, 7)))
+    names = list(COLUMNS[: rng.integers(3, 7)]) if rng.random() < 0.9 else list(rng.choice(NAMES, rng.integers(0, 7)))
     lines = [",".join(names)]
-    for _ in range(rng.integers(0, 5)):
-        count = len(names) if rng.random() < 0.7 else rng.integers(0, 9)
+    for _ in range(rng.integers(1, 6)):
+        count = len(names) if rng.random() < 0.8 else rng.integers(0, 9)
         plain = ["a.tif", "b.tif", f"m{rng.integers(3)}.tif", "", "", ""]
-        cells = [plain[index % 6] if rng.random() < 0.7 else str(rng.choice(WORDS)) for index in range(count)]
+        cells = [plain[index % 6] if rng.random() < 0.8 else str(rng.choice(WORDS)) for index in range(count)]
         lines.append((";" if rng.random() < 0.05 else ",").join(cells))
     data = (
-        str(rng.choice(["\n", "\r\n", "\r"]))
+        str(rng.choice(["\n", "\r\n", "\n", "\r"]))
         .join(lines)
-        .encode(str(rng.choice(["utf-8", "utf-8-sig", "utf-16", "latin-1"])), "replace")
+        .encode(str(rng.choice(["utf-8", "utf-8", "utf-8-sig", "latin-1", "utf-16"])), "replace")
     )
-    if rng.random() < 0.3:
+    if rng.random() < 0.15:
         data = data[: rng.integers(0, len(data) + 1)]
-    for _ in range(rng.integers(0, 3) if rng.random() < 0.3 and data else 0):
+    for _ in range(rng.integers(0, 3) if rng.random() < 0.15 and data else 0):
         place = rng.integers(len(data))
         data = data[:place] + bytes([rng.integers(256)]) + data[place + 1 :]
     return data
@@ -82,12 +84,12 @@ def one_list(rng, folder):
     for name in ("a.tif", "b.tif"):
         raster(folder / name, rng.integers(0, 256, (40, 40, 3), dtype=np.uint8))
     (folder / "c.tif").write_bytes((folder / "a.tif").read_bytes()[: rng.integers(0, 3000)])
-    kept = {name: (folder / name).read_bytes() for name in ("a.tif", "b.tif", "c.tif")}
     (folder / "list.csv").write_bytes(bytes_of_list(rng))
     scenes, problems = read_manifest(folder / "list.csv")
-    inside = [scene for scene in scenes if all(folder in (file, *file.resolve().parents) for file in scene.outputs)]
+    kept = {file: file.read_bytes() for scene in scenes for file in (Path(scene.before), Path(scene.after))}
+    inside = [scene for scene in scenes if all(folder in file.resolve().parents for file in scene.outputs)]
     outcomes = list(predict_scenes(load, inside, SceneCfg(tile=64, progress=False)))
-    assert len(outcomes) == len(inside) and all((folder / name).read_bytes() == data for name, data in kept.items())
+    assert len(outcomes) == len(inside) and all(file.read_bytes() == data for file, data in kept.items())
     unforeseen = [outcome.error for outcome in outcomes if "Error: " in outcome.error]
     assert not unforeseen, unforeseen
     return "partly" if problems or any(outcome.error for outcome in outcomes) else "predicted"

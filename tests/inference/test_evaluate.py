@@ -1,6 +1,7 @@
 """Evaluation: batches, windows, tiles, sizes and ignored pixels."""
 
 import dataclasses
+import weakref
 
 import numpy as np
 import pytest
@@ -48,6 +49,33 @@ def test_samples_may_differ_in_size(model, pair_folder):
     pooled = evaluate(model, mixed, WHOLE, batch_size=4)
     parts = [evaluate(model, part, WHOLE) for part in (small, large)]
     assert torch.equal(pooled.counts, parts[0].counts + parts[1].counts)
+
+
+class Sizes:
+    """Pairs of which no two have one size; counts how many are in memory."""
+
+    def __init__(self, count):
+        self.names, self.alive, self.most = [f"s{index}" for index in range(count)], 0, 0
+
+    def __len__(self):
+        return len(self.names)
+
+    def __getitem__(self, index):
+        image, mask = torch.zeros(3, 32, 32 + index, dtype=torch.uint8), torch.zeros(32, 32 + index, dtype=torch.int64)
+        self.alive += 1
+        self.most = max(self.most, self.alive)
+        weakref.finalize(mask, self.forget)
+        return Sample((image, image.clone()), {"mask": mask}, self.names[index])
+
+    def forget(self):
+        self.alive -= 1
+
+
+def test_samples_of_200_sizes_are_not_kept(model, monkeypatch):
+    monkeypatch.setattr("cdzoo.inference.evaluate.predict_windows", lambda model, images, *_: torch.zeros(images[0][:, 0].shape))
+    samples, seen = Sizes(200), []
+    evaluate(model, samples, WHOLE, batch_size=2, on_sample=seen.append)
+    assert sorted(score.index for score in seen) == list(range(200)) and samples.most <= 12 and samples.alive == 0
 
 
 def test_every_sample_is_reported(model, pair_folder):

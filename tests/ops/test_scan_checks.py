@@ -4,6 +4,7 @@ import pytest
 import torch
 from scan_cases import usable_backends
 
+from cdzoo import ops
 from cdzoo.ops import library, scan_cpu, scan_index
 from cdzoo.ops.args import ScanArgs, check_flat
 
@@ -72,6 +73,60 @@ def test_gradients_and_states_are_checked(operator):
         call(tensors[0][:1], *tensors, *rest, torch.empty(0))
     with pytest.raises(ValueError, match="states must have"):
         call(tensors[0], *tensors, *rest, torch.empty(6))
+
+
+@pytest.mark.parametrize("operator", ["ss2d_scan_backward", "selective_scan_backward"])
+def test_types_of_gradients_and_states_are_checked(operator):
+    maps = operator.startswith("ss2d")
+    tensors = map_args() if maps else sequence_args()
+    call = library.ss2d_scan_backward_op if maps else library.selective_scan_backward_op
+    rest = (True, "cross") if maps else (True,)
+    states = (library.ss2d_scan_op if maps else library.selective_scan_op)(*tensors, *rest, True)[1]
+    call(tensors[0], *tensors, *rest, states)
+    for grad_y in (tensors[0].long(), tensors[0].to(torch.complex64), tensors[0].to("meta")):
+        with pytest.raises(ValueError, match=r"grad_y|one device"):
+            call(grad_y, *tensors, *rest, states)
+    for wrong in (states.double(), states.int(), states[:-1]):
+        with pytest.raises(ValueError, match="states"):
+            call(tensors[0], *tensors, *rest, wrong)
+
+
+@pytest.mark.parametrize("place", range(7))
+@pytest.mark.parametrize("scan", ["ss2d_scan", "selective_scan"])
+def test_public_functions_refuse_what_is_no_dense_real_tensor(scan, place):
+    tensors = map_args() if scan == "ss2d_scan" else sequence_args()
+    name = "u" if place == 0 and scan == "selective_scan" else NAMES[place]
+
+    def call(value):
+        values = [*tensors[:place], value, *tensors[place + 1 :]]
+        return ops.ss2d_scan(*values) if scan == "ss2d_scan" else ops.selective_scan(*values[:6], None, values[6])
+
+    wrong = [tensors[place].tolist(), tensors[place].to_sparse(), tensors[place].to("meta"), tensors[place].bool()]
+    for value in wrong if place >= 5 else [*wrong, None]:
+        with pytest.raises(ValueError, match=rf"{name}|x must|one device"):
+            call(value)
+
+
+def test_gates_states_and_groups_are_checked():
+    u, delta, A, B, C, *_ = sequence_args()
+    for z in (u.long(), u[:1], u.to("meta"), [1.0]):
+        with pytest.raises(ValueError, match=r"z must|one device"):
+            ops.selective_scan(u, delta, A, B, C, z=z)
+    with pytest.raises(ValueError, match="B has 0 groups"):
+        ops.selective_scan(u, delta, A, B[:, :0], C[:, :0])
+    with pytest.raises(ValueError, match="at least one state"):
+        ops.selective_scan(u, delta, A[:, :0], B[:, :, :0], C[:, :, :0])
+    with pytest.raises(ValueError, match="unknown scan order"):
+        ops.ss2d_scan(*map_args(), order=["cross"])
+    with pytest.raises(ValueError, match="more than 2"):
+        scan_index("cross", 1 << 16, 1 << 15)
+
+
+def test_meta_tensors_are_checked_too():
+    tensors = [t.to("meta") for t in map_args()]
+    assert library.ss2d_scan_op(*tensors, True, "cross", True)[0].shape == (2, 5, 6, 8)
+    with pytest.raises(ValueError, match="D must be"):
+        library.ss2d_scan_op(*tensors[:5], tensors[5][:, :2], tensors[6], True, "cross", True)
 
 
 def test_backends_check_the_index():

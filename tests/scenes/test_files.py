@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import resource
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -98,8 +99,10 @@ def test_pictures_with_long_names_are_not_mixed_up(tmp_path, tiny, capsys):
 
 
 def test_a_scene_that_another_run_writes_is_refused(detector, pair, tmp_path):
-    with exclusive(tmp_path / "p.tif"), pytest.raises(InputError, match=r"p\.tif: another run writes here"):
-        predict_scene(detector(), *pair, tmp_path / "m.tif", SMALL, tmp_path / "p.tif")
+    words = (detector(), *pair, tmp_path / "m.tif", SMALL, tmp_path / "p.tif")
+    with exclusive(tmp_path / "p.tif"), ThreadPoolExecutor(1) as other:
+        with pytest.raises(InputError, match=r"p\.tif: another run writes here"):
+            other.submit(predict_scene, *words).result()
     assert sorted(file.name for file in tmp_path.iterdir()) == ["a.tif", "b.tif"]
 
 

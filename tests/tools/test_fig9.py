@@ -70,6 +70,9 @@ def test_pareto_front(tool):
     ("change", "message"),
     [
         ({"provenance": "guessed"}, "'provenance' must be measured or quoted, got 'guessed'"),
+        ({"points": [{"label": "x"}]}, "an entry is missing"),
+        ({"points": [3]}, "an entry is missing or of another type"),
+        ({"points": [{"label": "x", "f1": "high"}]}, "an entry is missing or of another type"),
         ({"points": [{"label": "x", "model": "fc_siam_diff", "f1": 1}]}, r"fc_siam_diff is not in costs\.json: run cdzoo flops"),
     ],
 )
