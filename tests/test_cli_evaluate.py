@@ -77,6 +77,7 @@ def test_outputs_are_refused_before_the_work_if_they_are_inputs(save, evaluate, 
         (("--pictures", tmp_path / "file"), "is a file"),
         (("--out", tmp_path / "s.json", "--per-image", tmp_path / "s.json"), "s.json"),
         (("--split", "validation"), "Known: train, val, test"),
+        (("--workers", "-1"), "--workers at least 0"),
     ):
         code, out, err = evaluate([model], *words)
         assert code == 2 and named in err and not out, (words, err)
@@ -106,7 +107,7 @@ ODD = {
     "splits of a list": lambda r: _changed(r, protocol=lambda d: {**d["protocol"], "splits": [1]}),
     "data without a folder": lambda r: _changed(r, data={"protocol": "x"}),
     "data of a list": lambda r: _changed(r, data=[1]),
-    "unknown split": lambda r: _changed(r, split="all"),
+    "unknown split": lambda r: _changed(r, split="everything"),
     "unknown option of the data": lambda r: _changed(r, data={"data": "x", "colour": 1}),
 }
 

@@ -58,8 +58,9 @@ def evaluate(
         device: auto, cpu, cuda or mps.
         random_weights: Score untrained models, for comparison.
     """
-    if worst < 1 or batch_size < 1:
-        raise ConfigError(f"--worst and --batch-size must be at least 1, got {worst} and {batch_size}")
+    if worst < 1 or batch_size < 1 or workers < 0:
+        given = f"{worst}, {batch_size} and {workers}"
+        raise ConfigError(f"--worst and --batch-size must be at least 1 and --workers at least 0, got {given}")
     names = [run for given in model for run in _runs(given)]
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise ConfigError(f"--model {repeated}: named twice; a model is scored once")
