@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import subprocess
 import sys
+import time
 from typing import Literal
 
 import pytest
@@ -147,3 +148,24 @@ def test_commands_reject_values_that_are_not_choices():
     values = parse(build_parser("test", command), ["--kind", "frist"])
     with pytest.raises(ConfigError, match=r"--kind: unknown value 'frist'. Did you mean 'first'\? Known: first, second"):
         call(command, values)
+
+
+BOMB = "a: &a [x, x]\nb: &b [*a, *a]\nmodel: *b\n"
+
+
+@pytest.mark.parametrize(
+    "text", [BOMB, "model: &m fc_ef", "[" * 200, "epochs: " + "9" * 5000, "a: {", "- x", "1: 2", "", "config: run.yaml", "\x00"]
+)
+def test_config_files_are_plain_yaml(tmp_path, capsys, text):
+    file = tmp_path / "run.yaml"
+    file.write_text(text)
+    start = time.process_time()
+    assert main(["train", "--config", str(file), "--data", "x"]) == 2
+    assert str(file) in capsys.readouterr().err and time.process_time() - start < 10
+
+
+def test_values_of_options_are_plain_yaml(capsys):
+    words = ["info", "glmamba_tiny", "--backbone-kwargs", "{a: &a [1, 1], b: [*a, *a]}"]
+    assert main(words) == 2 and "--backbone-kwargs" in capsys.readouterr().err
+    assert main(["info", "glmamba_tiny", "--mean", "[0.5, *a"]) == 2
+    assert "--mean: '[0.5, *a' is not a list" in capsys.readouterr().err

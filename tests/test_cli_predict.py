@@ -53,7 +53,7 @@ def broken(tmp_path, images, what):
         ("size", "size.png: 50x39 pixels"),
         ("missing", "missing.png: no such file"),
         ("truncated", "truncated.png: the image is damaged or truncated"),
-        ("16bit", "16bit.png: uint16 values from"),
+        ("16bit", "16bit.png: 16-bit integer values"),
         ("alpha", "alpha.png: the image is partly transparent"),
         ("small", "at least 32x32"),
     ],
@@ -111,5 +111,5 @@ def test_predict_prints_the_weights_and_uses_their_threshold(capsys, tmp_path, i
     assert code == 0, err
     assert (
         "weights glmamba_tiny.synthetic (sha256 934b38e1b130), trained on synthetic; zero-shot f1 38.09" in out
-        and "(threshold 0.5)" in out
+        and "(threshold 0.5, tiles of 512)" in out
     )

@@ -120,7 +120,7 @@ def run_job(job: Job, out: str) -> Results:
         "params_m": sum(model.parameter_counts().values()) / 1e6,
         "training_seconds": None if resume else round(seconds, 1),
     }
-    result = score_model(model, job.model, data, "test", device).with_entries(entries)
+    result = score_model(model, str(folder), data, "test", device).with_entries({"source": job.model, **entries})
     result.write(result_file(out, job))
     shutil.rmtree(folder)
     return result

@@ -127,7 +127,7 @@ class _Job:
         print(f"{text}; {result.seconds:.0f} s{resumed}")
         for path in (result.mask, result.probability, products["polygons"], products["report"]):
             if path is not None:
-                print(f"  {path}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
+                print(f"  {printable(path)}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
 
     def predict_pictures(self, before: str, after: str, target: Path) -> None:
         """Write mask, probability and overlay: all of them or none."""
@@ -165,7 +165,7 @@ class _Job:
         print_weights(model)
         height, width = change.mask.shape
         print(f"{change.mask.mean():.2%} of {width}x{height} pixels changed ({self.describe(model, threshold)})")
-        print("\n".join(f"  {file}" for file in files))
+        print("\n".join(f"  {printable(file)}" for file in files))
 
     def describe(self, model: ChangeDetector, threshold: float) -> str:
         from cdzoo.constants import WINDOW_SIDE

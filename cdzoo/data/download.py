@@ -49,7 +49,7 @@ def fetch(url: str, target: Path, sha256: str | None = None, progress: bool = Tr
 
     Raises:
         InputError: The address is invalid, the server reports a client error, five attempts fail, the server sends next to
-            nothing for 20 seconds, the file cannot be written, or the checksum is wrong, in which case the file is removed.
+            nothing for 15 seconds, the file cannot be written, or the checksum is wrong, in which case the file is removed.
     """
     shown = _check_address(url)
     if sha256 is not None and target.is_file() and file_sha256(target) == sha256.lower():

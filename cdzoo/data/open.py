@@ -7,8 +7,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from torch.utils.data import Dataset
 
 from cdzoo.data.datasets import DATASETS, DatasetInfo, known_layouts
@@ -45,7 +46,7 @@ class DataCfg:
             0/1/255, ...; threshold for noise around 0 and 255. Detected by default, if no pixels are without a label.
     """
 
-    data: str
+    data: Annotated[str, Field(min_length=1)]
     protocol: str | None = None
     exclude: tuple[str, ...] = ()
     val: str | None = None

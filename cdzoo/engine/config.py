@@ -18,10 +18,10 @@ _MACHINE = ("workers", "device", "devices", "nodes")
 FREE_ON_RESUME = frozenset(_LENGTH + _OUTPUT + _MACHINE)
 """Settings that a resumed run may change; the others determine its result."""
 
-_Count = Annotated[int, Field(ge=1)]
-_Index = Annotated[int, Field(ge=0)]
-_Positive = Annotated[float, Field(gt=0)]
-_NonNegative = Annotated[float, Field(ge=0)]
+_Count = Annotated[int, Field(ge=1, le=10**9)]
+_Index = Annotated[int, Field(ge=0, le=2**32 - 1)]
+_Positive = Annotated[float, Field(gt=0, le=1e6)]
+_NonNegative = Annotated[float, Field(ge=0, le=1e6)]
 _Probability = Annotated[float, Field(ge=0, le=1)]
 _Decay = Annotated[float, Field(ge=0, lt=1)]
 _Scale = Annotated[float, Field(ge=0.1, le=10)]

@@ -170,8 +170,9 @@ def _remembered(name: str) -> dict[str, list[str]]:
         results, _ = published_results(name)
     except CdzooError:
         return {}
-    pairs = results.extra.get("pairs", {})
-    return pairs if isinstance(pairs, dict) else {}
+    pairs = results.extra.get("pairs")
+    entries = pairs.items() if isinstance(pairs, dict) else ()
+    return {use: [str(one) for one in hashes] for use, hashes in entries if isinstance(hashes, list)}
 
 
 def _by_image(scored: Sequence[SampleScore], names: Sequence[str]) -> list[ImageScore]:

@@ -187,7 +187,8 @@ def _add_predictions(
             pair = []
             for image in (x1, x2):
                 windows = np.stack([_fill_invalid(image[:, slices[i]], valid[:, slices[i]], model) for i in batch])
-                pair.append(torch.from_numpy(windows).permute(0, 3, 1, 2).to(device))
+                # One layout, because convolutions of another one round differently.
+                pair.append(torch.from_numpy(windows).permute(0, 3, 1, 2).contiguous().to(device))
             predicted = probability_array(model, pair[0], pair[1], augment)
             for i, values in zip(batch, predicted, strict=True):
                 weight = grid.row_weights[row][:, None] * grid.column_weights[i][None]

@@ -26,7 +26,7 @@ def watched(request: Callable[[], T], cache: Path | None = None, patience: float
     Args:
         request: Makes requests.
         cache: Folder that files are downloaded to; that of `huggingface_hub` by default.
-        patience: Seconds to wait for a server that sends next to nothing; by default 20, or the time limits of
+        patience: Seconds to wait for a server that sends next to nothing; by default 15, or the time limits of
             `huggingface_hub` (`HF_HUB_ETAG_TIMEOUT`, `HF_HUB_DOWNLOAD_TIMEOUT`) if longer.
 
     Raises:

@@ -156,8 +156,8 @@ def read_gray(path: str | Path) -> UInt8:
             raise InputError(f"{path}: the mask is partly transparent; save what is meant as one band with values 0/1 or 0/255")
         pixels = pixels[..., :-1]
     if pixels.ndim == 3:
-        if (pixels[..., :1] != pixels).any():
-            colors = np.unique(pixels.reshape(-1, pixels.shape[2]), axis=0)[:4].tolist()
+        if (colored := (pixels[..., :1] != pixels).any(-1)).any():
+            colors = np.unique(np.concatenate([pixels[~colored][:100], pixels[colored][:100]]), axis=0)[:4].tolist()
             raise InputError(
                 f"{path}: the mask is a color image, with {', '.join(str(tuple(color)) for color in colors)}; expected one band "
                 "with values 0/1 or 0/255"

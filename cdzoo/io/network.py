@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-PATIENCE = 20.0
+PATIENCE = 15.0
 """Seconds in which a server must send `LEAST` bytes, or complete the answer."""
 LEAST = 16 * 1024
 

@@ -11,8 +11,8 @@ from cdzoo.errors import ConfigError
 from cdzoo.io.images import check_value_range
 from cdzoo.validation import config_dataclass
 
-_NotNegative = Annotated[float, Field(ge=0)]
-_Band = Annotated[int, Field(ge=1)]
+_NotNegative = Annotated[float, Field(ge=0, le=1e15)]
+_Band = Annotated[int, Field(ge=1, le=65_535)]
 
 
 @config_dataclass
@@ -39,9 +39,9 @@ class SceneCfg:
         progress: Show a progress bar.
     """
 
-    tile: Annotated[int, Field(ge=64)] | None = None
-    overlap: Annotated[int, Field(ge=0)] | None = None
-    batch_size: Annotated[int, Field(ge=1)] = WINDOW_BATCH
+    tile: Annotated[int, Field(ge=64, le=65_536)] | None = None
+    overlap: Annotated[int, Field(ge=0, le=65_536)] | None = None
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = WINDOW_BATCH
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     augment: Literal["none", "flips", "swap", "all"] = "none"
     value_range: tuple[float, float] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from cdzoo.constants import IGNORE_INDEX
-from cdzoo.errors import InputError
 from cdzoo.inference.blocks import Float32
 from cdzoo.inference.sources import Array, Mask
 from cdzoo.io.files import replace_atomically
@@ -41,7 +40,7 @@ def write_cog(path: Path, folder: Path, grid: Grid, dtype: str, blocks: Blocks, 
         tags: Metadata of the file.
 
     Raises:
-        InputError: The file has other values than the blocks, as on a full disk.
+        OSError: The file has other values than the blocks, as on a full disk.
     """
     import rasterio
     import rasterio.shutil
@@ -66,7 +65,7 @@ def write_cog(path: Path, folder: Path, grid: Grid, dtype: str, blocks: Blocks, 
                 for _, window in overview.block_windows(1):
                     overview.read(1, window=window)
     if not complete:
-        raise InputError(f"{path}: was not written as it should be")
+        raise OSError("the file is incomplete")
 
 
 @contextmanager
@@ -79,7 +78,8 @@ def replace_raster(path: Path) -> Iterator[Path]:
     with replace_atomically(path) as temporary:
         try:
             yield temporary
-            companion(path).unlink(missing_ok=True)  # of an earlier map
+            with suppress(OSError):  # the name may be too long
+                companion(path).unlink()  # of an earlier map
             if companion(temporary).exists():
                 companion(temporary).replace(companion(path))
         finally:

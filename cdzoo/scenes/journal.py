@@ -76,7 +76,7 @@ class Journal:
         """Return the arrays of a stored block unless they are damaged."""
         try:
             data = self._file(row, number).read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return None
         digest, data = data[:_HASH_BYTES], data[_HASH_BYTES:]
         return data if hashlib.sha256(data).digest() == digest else None

@@ -80,7 +80,8 @@ def read_manifest(path: str | Path) -> tuple[list[Scene], list[str]]:
     taken = {file_identity(file): "the list itself"}
     for number, line in lines:
         for name in ("before", "after"):
-            taken |= {file_identity(one): f"an image of line {number}" for one in input_files(line.get(name, ""))}
+            for image in input_files(line.get(name, "")):
+                taken.setdefault(file_identity(image), f"an image of line {number}")
     for number, line in lines:
         problem = _problem(line)
         outputs = {name: line[name] for name in COLUMNS[2:] if name in line}

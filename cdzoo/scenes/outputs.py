@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +83,8 @@ def scene_outputs(
             require(module, "geo", f"{vector}: writing polygons")
     if report is not None:
         page = output_path(report, suffixes=PAGES, purpose="a report is an HTML page")
+        for module in ("shapely", "pyproj"):
+            require(module, "geo", f"{page}: writing a report")
     check_outputs({"output": target, "probability": raster, "polygons": vector, "report": page}, inputs)
     outputs = Outputs(target, raster, vector, page)
     for file in outputs.files:
@@ -94,10 +97,13 @@ def scene_outputs(
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Convert errors of the libraries that write a file to `InputError`."""
+    """Convert errors of the libraries that write a file to `InputError`, which tells how much space is left."""
     try:
         yield
     except CdzooError:
         raise
     except Exception as error:
-        raise InputError(f"{path}: cannot be written ({error or type(error).__name__})") from error
+        reason = str(error) or type(error).__name__
+        with suppress(OSError):
+            reason += f"; {shutil.disk_usage(path.parent).free >> 20:,} MB are free on the disk"
+        raise InputError(f"{path}: cannot be written ({reason})") from error

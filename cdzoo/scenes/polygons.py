@@ -81,6 +81,9 @@ def write_polygons(target: Path, areas: ChangedAreas, crs: Any) -> None:
         target: `.gpkg`, `.geojson` (in longitude and latitude, as required by the standard) or `.parquet`.
         areas: Areas of a map.
         crs: Coordinate reference system of the map; None without coordinates.
+
+    Raises:
+        OSError: The file is incomplete, as on a full disk.
     """
     import geopandas
 
@@ -93,7 +96,11 @@ def write_polygons(target: Path, areas: ChangedAreas, crs: Any) -> None:
     if suffix == ".parquet":
         frame.to_parquet(target)
     else:
+        import pyogrio
+
         frame.to_file(target, driver=POLYGONS[suffix], layer="change", engine="pyogrio", geometry_type="Polygon")
+        if pyogrio.read_info(target, force_feature_count=True)["features"] != len(frame):
+            raise OSError("the file is incomplete")
 
 
 def traced_areas(masks: Any, probabilities: Any, cfg: PolygonCfg) -> ChangedAreas:

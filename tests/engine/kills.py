@@ -1,4 +1,4 @@
-"""Trainings that are killed at random moments and resumed: `python kills.py OUT KILLS SEED` prints what came of them as JSON.
+"""Trainings that are killed at random moments and resumed: `python kills.py OUT KILLS SEED` prints JSON, the last line counts.
 
 Each training is a forked process. Six in ten kills come at a random file operation of the writing of training states, the others
 at a random time. A run that ends is compared with one that was never killed, and the next one is started.
@@ -121,7 +121,7 @@ def main(place, kills, seed):
         else:
             found["errors"] += 1
             out = place / f"failed{found['errors']}"
-    print(json.dumps(found))
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

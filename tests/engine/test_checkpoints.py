@@ -215,6 +215,6 @@ def test_trainings_that_are_killed_at_random_moments_end_like_the_whole_one(tmp_
     command = [sys.executable, str(Path(__file__).with_name("kills.py")), str(tmp_path), kills, os.environ.get("CDZOO_SEED", "3")]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(done.stdout.splitlines()[-1])
     assert found["kills"] == int(kills) and found["ends"] >= 1, found
     assert found["errors"] == found["other ends"] == 0, found

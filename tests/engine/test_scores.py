@@ -54,5 +54,5 @@ def test_scores_on_training_data_are_marked(tiny, pair_folder, tmp_path, capsys)
     assert main([*evaluation, "--split", "all"]) == 0 and "OVERLAP: of the 6 pairs scored, 4 were" in capsys.readouterr().out
     assert main([*evaluation, "--split", "val"]) == 0 and "1 were used to select the weights" in capsys.readouterr().out
     assert any("OVERLAP" in note for note in Results.read(tmp_path / "r.json").notes)
-    other = str(pair_folder(2, 40, name="other"))
+    other = str(pair_folder(2, 44, name="other"))
     assert main([*evaluation, "--data", other]) == 0 and "OVERLAP" not in capsys.readouterr().out

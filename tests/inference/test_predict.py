@@ -13,11 +13,14 @@ from PIL import Image
 import cdzoo
 from cdzoo.components import PerLevelFusion
 from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.data.open import DataCfg
 from cdzoo.errors import ConfigError, InputError, UnknownNameError, WeightsError
 from cdzoo.fusion import AbsDiff
 from cdzoo.heads import Conv
+from cdzoo.io.images import read_image
 from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import normalize
+from cdzoo.scenes import SceneCfg
 
 RNG = np.random.default_rng(0)
 A, B = (RNG.integers(0, 256, (41, 50, 3), dtype=np.uint8) for _ in range(2))
@@ -200,3 +203,19 @@ def test_evaluating_restores_the_mode(training):
         assert not model.training and not model[0].training
         raise RuntimeError("stop")
     assert model.training is training and model[0].training is training
+
+
+@pytest.mark.parametrize("values", [(5, 5), (255, 0), (0, float("nan")), (0, float("inf")), (16777216, 16777217), (1,)])
+def test_ranges_without_values_are_refused_wherever_they_are_given(tmp_path, local_model, values):
+    path = tmp_path / "a.png"
+    Image.fromarray(A).save(path)
+    calls = (
+        lambda: cdzoo.predict_pair(local_model, A, B, value_range=values),
+        lambda: read_image(path, 3, values),
+        lambda: SceneCfg(value_range=values),
+        lambda: SceneCfg(value_range_after=values),
+        lambda: DataCfg("oscd", value_range=values),
+    )
+    for call in calls:
+        with pytest.raises(ConfigError, match="value_range"):
+            call()

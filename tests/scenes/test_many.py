@@ -114,7 +114,7 @@ def test_lines_with_problems_do_not_stop_the_others(manifest, weights, raster, t
     out = capsys.readouterr().out
     for text in ("line 2: ", "none.tif: no such file", "line 3: ", "a1.tif is an image of line 6", "line 7: ", "m2.tif: failed"):
         assert text in out
-    assert "7 scenes: 1 predicted, 0 finished before, 6 failed" in out and "m3.tif: 1" in out
+    assert "7 scenes: 1 predicted, 0 finished before, 6 failed" in out
     assert sorted(file.name for file in tmp_path.glob("m*.tif")) == ["m3.tif"] and (tmp_path / "a1.tif").read_bytes() == kept
 
 

@@ -1,16 +1,21 @@
 """Polygons and report of a scene with known changes."""
 
+import base64
+import hashlib
 import re
 
 import geopandas
 import numpy as np
+import pyogrio
 import pytest
+import shapely
 from affine import Affine
+from rasterio.features import shapes
 from rasterio.transform import from_origin
-from shapely.geometry import box
+from shapely.geometry import box, shape
 
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.scenes import PolygonCfg, SceneCfg, predict_scene
+from cdzoo.scenes import PolygonCfg, SceneCfg, cleaning, predict_scene
 
 SMALL = SceneCfg(tile=128, overlap=48, progress=False)
 
@@ -100,10 +105,50 @@ def test_without_coordinates_areas_are_pixels(predicted, tmp_path):
     assert list(frame["area_px"]) == [39_900, 600, 1]
 
 
-def test_without_changes_the_file_is_empty(detector, raster, squares, tmp_path):
-    path = raster("a.tif", squares[0])
-    assert predict_scene(detector(), path, path, tmp_path / "c.tif", SMALL, polygons=tmp_path / "p.gpkg").polygons == 0
-    assert len(geopandas.read_file(tmp_path / "p.gpkg")) == 0
+@pytest.mark.parametrize("suffix", [".gpkg", ".parquet"])
+def test_without_changes_the_file_is_empty_and_has_the_same_columns(detector, raster, squares, tmp_path, suffix):
+    paths = raster("a.tif", squares[0]), raster("b.tif", squares[1])
+    read = geopandas.read_parquet if suffix == ".parquet" else geopandas.read_file
+    frames = []
+    for number, after in enumerate(paths):
+        file = tmp_path / f"p{number}{suffix}"
+        predict_scene(
+            detector(),
+            paths[0],
+            after,
+            tmp_path / "c.tif",
+            SMALL,
+            polygons=file,
+            polygon_cfg=PolygonCfg(fill_holes=9, simplify=1),
+        )
+        frames.append(read(file))
+    assert len(frames[0]) == 0 < len(frames[1]) and list(frames[0].dtypes) == list(frames[1].dtypes)
+    if suffix == ".gpkg":
+        assert len({pyogrio.read_info(tmp_path / f"p{number}.gpkg")["geometry_type"] for number in range(2)}) == 1
+
+
+def test_polygons_in_filled_holes_become_part_of_the_one_around():
+    """Rings in rings, also around a hole that stays."""
+    ring = box(0, 0, 20, 20).difference(box(2, 2, 18, 18))
+    inner = box(4, 4, 12, 12).difference(box(5, 5, 11, 11))
+    polygons = np.array([ring, inner, box(7, 7, 8, 8), box(14, 14, 15, 15), box(30, 30, 31, 31)], dtype=object)
+    cleaned, part = cleaning.fill_holes(polygons, lambda holes: shapely.area(holes) < 1000)
+    assert [one.area for one in cleaned] == [400, 1] and part.tolist() == [0, 0, 0, 0, 1]
+    cleaned, part = cleaning.fill_holes(polygons, lambda holes: shapely.area(holes) < 100)
+    assert [one.area for one in cleaned] == [400 - 256, 64, 1, 1] and part.tolist() == [0, 1, 1, 2, 3]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_simplified_polygons_do_not_overlap(seed):
+    pixels = np.random.default_rng(seed).random((60, 60)) < 0.55
+    traced = [shape(outline) for outline, value in shapes(pixels.astype(np.uint8), connectivity=4) if value]
+    polygons = np.array(traced, dtype=object)
+    simplified = cleaning.simplify(polygons, 2.0)
+    assert (
+        shapely.is_valid(simplified).all()
+        and shapely.get_num_coordinates(simplified).sum() < shapely.get_num_coordinates(polygons).sum()
+    )
+    assert shapely.area(simplified).sum() == pytest.approx(shapely.union_all(simplified).area)
 
 
 def test_invalid_formats_and_sizes(detector, raster, squares, tmp_path):
@@ -125,6 +170,11 @@ def test_the_report_is_one_self_contained_file(detector, raster, squares, tmp_pa
     assert "first &lt;date&gt;.tif" in page and "<date>" not in page
     assert "40,501 of 160,000 pixels (25.31%)" in page and page.count("<tr><td>") == 3
     assert "<td>500035.0, 4999690.0</td>" in page  # the small square
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="(.*?)">', page)[1]
+    assert policy.startswith("default-src 'none'; img-src data:; ") and "unsafe" not in policy and " style=" not in page
+    for tag in ("style", "script"):
+        digest = hashlib.sha256(re.search(rf"<{tag}>(.*?)</{tag}>", page, re.DOTALL)[1].encode()).digest()
+        assert f"{tag}-src 'sha256-{base64.b64encode(digest).decode()}'" in policy
     assert "square meters" in page and "known" in page and page.count("<rect") == 20
     assert "$" not in page.split("<script>")[0].replace("base64", "")
     assert not list(tmp_path.glob(".c*"))
