@@ -1,5 +1,6 @@
 """Outputs that would overwrite something, and locks."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 from cdzoo.errors import InputError, printable
+from cdzoo.io.files import replace_atomically
 from cdzoo.io.outputs import check_outputs, exclusive
 
 
@@ -61,6 +63,16 @@ def test_only_one_process_holds_a_lock(tmp_path):
         with exclusive(output):  # the lock of a killed process is free
             pass
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("name", "code"), [("a" * 300, errno.ENAMETOOLONG), ("full", errno.ENOSPC)])
+def test_errors_while_writing_name_the_file(tmp_path, name, code):
+    with pytest.raises(OSError, match=name) as caught, replace_atomically(tmp_path / name) as temporary:
+        temporary.write_text("text")
+        if name == "full":
+            raise OSError(errno.ENOSPC, "No space left on device")
+    assert (caught.value.errno, caught.value.filename) == (code, str(tmp_path / name))
+    assert not list(tmp_path.iterdir())
 
 
 def test_printable():

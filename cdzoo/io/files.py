@@ -82,6 +82,10 @@ def replace_atomically(path: PathLike) -> Iterator[Path]:
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, final)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):  # the message is to name the file that was asked for
+            error.filename, error.filename2 = str(final), None
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
