@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 from collections.abc import Mapping
 from dataclasses import field
 from typing import Annotated, Any
@@ -227,6 +228,13 @@ class ModelOptions:
     def arguments(self) -> dict[str, Any]:
         """Return the options that differ from their defaults, as keyword arguments of `create_model`."""
         return {f.name: value for f in dataclasses.fields(self) if (value := getattr(self, f.name)) != f.default}
+
+
+def __getattr__(name: str) -> Any:
+    if name != "PartCfg":
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    warnings.warn("cdzoo.config.PartCfg is deprecated, use ComponentCfg", DeprecationWarning, stacklevel=2)
+    return ComponentCfg
 
 
 def _as_lists(value: Any) -> Any:

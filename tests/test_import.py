@@ -39,6 +39,8 @@ def test_unknown_attributes_raise():
 def test_documented_names_of_earlier_versions_warn_and_work():
     with pytest.warns(DeprecationWarning, match=r"cdzoo\.PartCfg is deprecated, use cdzoo\.ComponentCfg"):
         assert cdzoo.PartCfg is cdzoo.ComponentCfg
+    with pytest.warns(DeprecationWarning, match=r"cdzoo\.config\.PartCfg is deprecated, use ComponentCfg"):
+        assert cdzoo.config.PartCfg is cdzoo.ComponentCfg
     sys.modules.pop("cdzoo.part", None)
     with pytest.warns(DeprecationWarning, match=r"cdzoo\.part is deprecated, use cdzoo\.components"):
         from cdzoo.part import LevelFusion, PerLevelFusion

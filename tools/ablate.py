@@ -14,7 +14,7 @@ import yaml
 
 from cdzoo.ablate import read_grid, run_grid, write_report
 from cdzoo.cli.main import exit_code
-from cdzoo.errors import ConfigError, printable
+from cdzoo.errors import ConfigError
 from cdzoo.imports import import_file
 from cdzoo.io.plain_yaml import load_yaml
 
@@ -62,7 +62,7 @@ def ablate(chosen: argparse.Namespace) -> int:
     out = Path(chosen.out or f"runs/{Path(chosen.grid).stem}{'_smoke' if chosen.smoke else ''}")
     failures = [] if chosen.tables else run_grid(grid, out, chosen.processes, lambda line: print(line, flush=True))
     for failure in failures:
-        print(f"ablate: failed: {printable(failure)}", file=sys.stderr)
+        print(f"ablate: failed: {failure}", file=sys.stderr)
     for written in write_report(grid, out):
         print(f"written: {written}")
     return 1 if failures else 0

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cdzoo.cli.common import PICTURES
-from cdzoo.errors import ConfigError, InputError, mask_url, printable
+from cdzoo.errors import ConfigError, InputError, mask_url
 from cdzoo.io.files import check_new_folder, output_path, replace_atomically
 from cdzoo.io.outputs import check_outputs
 
@@ -41,27 +41,23 @@ def check(
     report = check_data(path, exclude, encoding=declared)
     for split in report.splits:
         sizes = ", ".join(f"{count} of {width}x{height}" for (height, width), count in split.sizes.most_common())
-        _say(f"{split.name}: {split.pairs} pairs ({sizes or 'none'})")
-        _say(f"  images   {split.described_formats or 'none'}")
+        print(f"{split.name}: {split.pairs} pairs ({sizes or 'none'})")
+        print(f"  images   {split.described_formats or 'none'}")
         encoding = split.encoding.value if split.encoding else "not detected"
         void = f", {split.unlabeled:.2%} without a label" if split.unlabeled else ""
         of = "labeled pixels" if split.unlabeled else "pixels"
-        _say(
+        print(
             f"  masks    {encoding}; {split.changed:.2%} of the {of} changed{void}, {split.unchanged_pairs} pairs without change"
         )
         if split.no_data:
-            _say(f"  no data  {split.no_data:.2%} of the pixels of the images, which are left out of training and scores")
+            print(f"  no data  {split.no_data:.2%} of the pixels of the images, which are left out of training and scores")
     for note in report.notes:
-        _say(f"note: {note}")
+        print(f"note: {note}")
     if report.sheet is not None:
         with replace_atomically(picture) as temporary:
             report.sheet.save(temporary)
-        _say(f"contact sheet: {picture}")
+        print(f"contact sheet: {picture}")
     return _print_problems(report.problems, "no problems")
-
-
-def _say(text: str) -> None:
-    print(printable(text))
 
 
 def show_datasets() -> None:
@@ -169,7 +165,7 @@ def prepare(
 def _print_problems(problems: Sequence[str], success: str) -> int:
     """Print problems, or `success` if there are none; return the exit code."""
     for problem in problems:
-        _say(f"problem: {problem}")
+        print(f"problem: {problem}")
     print(f"{len(problems)} problem(s)" if problems else success)
     return 1 if problems else 0
 

@@ -155,4 +155,4 @@ def _split_imports(words: list[str]) -> tuple[list[str], list[str]]:
 def _show_warning(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     deprecated = issubclass(category, DeprecationWarning | PendingDeprecationWarning | FutureWarning)
     if not deprecated or "cdzoo" in str(message):
-        print(f"cdzoo: note: {printable(mask_urls(message))}", file=sys.stderr)
+        print(f"cdzoo: note: {message}", file=sys.stderr)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS, load_trained, pick_device, print_weights
-from cdzoo.errors import InputError, printable
+from cdzoo.errors import InputError
 from cdzoo.io.files import output_path
 from cdzoo.io.images import image_format
 from cdzoo.io.inputs import existing_file
@@ -127,7 +127,7 @@ class _Job:
         print(f"{text}; {result.seconds:.0f} s{resumed}")
         for path in (result.mask, result.probability, products["polygons"], products["report"]):
             if path is not None:
-                print(f"  {printable(path)}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
+                print(f"  {path}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
 
     def predict_pictures(self, before: str, after: str, target: Path) -> None:
         """Write mask, probability and overlay: all of them or none."""
@@ -165,7 +165,7 @@ class _Job:
         print_weights(model)
         height, width = change.mask.shape
         print(f"{change.mask.mean():.2%} of {width}x{height} pixels changed ({self.describe(model, threshold)})")
-        print("\n".join(f"  {printable(file)}" for file in files))
+        print("\n".join(f"  {file}" for file in files))
 
     def describe(self, model: ChangeDetector, threshold: float) -> str:
         from cdzoo.constants import WINDOW_SIDE
@@ -179,7 +179,7 @@ class _Job:
         scenes, problems = read_manifest(manifest)
         count, finished = len(scenes) + len(problems), 0
         for number, problem in enumerate(problems, 1):
-            print(f"[{number}/{count}] failed: {printable(problem)}", flush=True)
+            print(f"[{number}/{count}] failed: {problem}", flush=True)
         if not ray:
             outcomes = predict_scenes(self.load_named, scenes, self.cfg, self.polygon_cfg)
         else:
@@ -193,7 +193,7 @@ class _Job:
             text = f"{outcome.changed / outcome.pixels:.2%} changed, {outcome.seconds:.0f} s" if outcome.pixels else "no data"
             if outcome.finished or outcome.error:
                 text = f"failed: {outcome.error}" if outcome.error else "finished before, with these inputs and settings"
-            print(f"[{number}/{count}] {printable(outcome.output)}: {printable(text)}", flush=True)
+            print(f"[{number}/{count}] {outcome.output}: {text}", flush=True)
         print(f"{count} scenes: {count - failed - finished} predicted, {finished} finished before, {failed} failed")
         if failed:
             print(f"{failed} of {count} scenes failed; run the same command again to retry them", file=sys.stderr)

@@ -16,7 +16,7 @@ import yaml
 
 from cdzoo.cli.common import model_source, pick_device
 from cdzoo.engine.config import FREE_ON_RESUME
-from cdzoo.errors import CdzooError, ConfigError, InputError, TrainingStopped, printable
+from cdzoo.errors import CdzooError, ConfigError, InputError, TrainingStopped
 from cdzoo.imports import import_kept, keep_imports
 from cdzoo.io.files import write_json, write_text
 from cdzoo.io.plain_yaml import load_yaml
@@ -97,7 +97,7 @@ def train(
                 scores.append(results.scores)
         except TrainingStopped as stopped:
             if leader:
-                print(f"cdzoo: {printable(stopped)}", file=sys.stderr)
+                print(f"cdzoo: {stopped}", file=sys.stderr)
             return STOPPED
         except CdzooError:
             if new and not any(folder.rglob("step_*")):  # no checkpoint to resume from: the same command can be run again
