@@ -30,8 +30,10 @@ TINY = {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2}
 
 
 @pytest.fixture(autouse=True)
-def _seeded():
+def _independent(monkeypatch):
+    """Tests have the same random numbers, and no files that other tests imported."""
     torch.manual_seed(0)
+    monkeypatch.setattr("cdzoo.imports._imported", {})
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_the_options_of_a_run_are_restored_from_its_file(monkeypatch, tmp_path):
 
     model = ModelOptions("bit", in_chans=(3, 4), siamese=False, neck_kwargs={"a": [1]}, mean=(0.5,), pretrained="tag")
     data, cfg = DataCfg("pairs", exclude=("x",), value_range=(0.0, 2.0), mask_encoding="0/1"), TrainCfg(epochs=3, flips=False)
-    _write_run(tmp_path / "run.yaml", model, data, cfg, recipe=None, seeds=[3, 4])
+    _write_run(tmp_path / "run.yaml", cfg, ({"model": model.model_name, "recipe": None, "seeds": [3, 4]}, model, data))
     found = train(monkeypatch, "--resume", tmp_path)
     assert (found["model"], found["data"], found["cfg"], found["seeds"]) == (model, data, cfg, [3, 4])
 

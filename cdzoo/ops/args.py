@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -55,11 +54,6 @@ _FLAT_MAP = ("B, L, Dm", "K, B, L, Dm", "K, Dm, N", "B, L, K, N", "B, L, K, N", 
 _SEQUENCE = ("B, D, L", "B, D, L", "D, N", "B, G, N, L", "B, G, N, L", "D", "D")
 
 
-@cache
-def _split(axes: str) -> tuple[str, ...]:
-    return tuple(axes.split(", "))
-
-
 def expect(name: str, tensor: Tensor | None, axes: str, sizes: dict[str, int]) -> None:
     """Check the shape of a tensor, unless it is None.
 
@@ -74,7 +68,7 @@ def expect(name: str, tensor: Tensor | None, axes: str, sizes: dict[str, int]) -
     """
     if tensor is None:
         return
-    names = _split(axes)
+    names = axes.split(", ")
     if tensor.dim() != len(names):
         raise ValueError(f"{name} must be ({axes}), got {tuple(tensor.shape)}")
     shape = tuple(sizes.setdefault(axis, size) for axis, size in zip(names, tensor.shape, strict=True))

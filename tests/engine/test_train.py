@@ -28,7 +28,7 @@ def test_learns_and_saves_the_best_weights(tiny, pair_folder, tmp_path):
     samples = FolderPairs(pair_folder(4, 48))
     model = tiny()
     cfg = dataclasses.replace(
-        QUICK, epochs=40, batch_size=4, lr=1e-2, crop=48, loss="bce+dice", seed=1, validate_every=10, pictures_every=40
+        QUICK, epochs=50, batch_size=4, lr=1e-2, crop=48, loss="bce+dice", seed=1, validate_every=10, pictures_every=50
     )
     trained = train(model, samples, samples, cfg, tmp_path / "out", facts={"data": "itself", "remark": 1})
     assert trained.scores.f1 == trained["f1"] > 0.8
@@ -39,10 +39,10 @@ def test_learns_and_saves_the_best_weights(tiny, pair_folder, tmp_path):
     assert results["weights_sha256"] == file_sha256(tmp_path / "out" / "model.safetensors")
     assert results["environment"]["versions"]["torch"] == torch.__version__.split("+")[0]
     assert results["environment"]["hardware"]["device"] == "cpu"
-    with Image.open(tmp_path / "out" / "pictures" / "epoch_0040.png") as picture:
+    with Image.open(tmp_path / "out" / "pictures" / "epoch_0050.png") as picture:
         assert picture.width > 5 * 48
     rows = list(csv.DictReader((tmp_path / "out" / "log.csv").open()))
-    assert [int(row["epoch"]) for row in rows] == list(range(1, 41))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, 51))
     assert [bool(row["f1"]) for row in rows[:10]] == [False] * 9 + [True]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) / 2
 
