@@ -215,7 +215,7 @@ def create_initialized(source: str, model_name: str = "", **options: Any) -> tup
         InputError: The folder or one of its files does not exist.
         WeightsError: The weights do not match, cannot be downloaded, or are not published.
     """
-    saved = Path(source).is_dir() or bool(parse_name(source)[0])
+    saved = os.path.isdir(source) or bool(parse_name(source)[0])
     if saved:
         files = find_files(source, cache_dir=options.get("cache_dir"))
     else:
@@ -227,7 +227,7 @@ def create_initialized(source: str, model_name: str = "", **options: Any) -> tup
     if others:
         raise ConfigError(f"the weights of '{source}' and {' and '.join(others)} each initialize the model: pass one of them")
     if model_name in ("", source):
-        name = f"local-dir:{source}" if Path(source).is_dir() else source
+        name = f"local-dir:{source}" if os.path.isdir(source) else source
         model = create_model(name, **options) if saved else create_model(name, pretrained=True, **options)
     else:
         model = create_model(model_name, **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def model_source(name: str) -> str:
         ConfigError: The name is that of a registered model or tag and of a model folder, too.
     """
     folder = Path(name)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return name
     if folder.name == name and name.partition(".")[0] in MODELS:
         if (folder / "config.json").is_file():

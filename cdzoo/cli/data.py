@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -134,7 +135,7 @@ def prepare(
     from cdzoo.data.layout import find_splits
     from cdzoo.data.open import DataCfg, data_root, split_files
 
-    described = None if Path(name).is_dir() else dataset_info(name)
+    described = None if os.path.isdir(name) else dataset_info(name)
     folder = Path(root) if root else Path(name) if described is None else data_root(name)
     if described is not None and described.generate is not None:
         raise InputError(f"{name} is generated when it is opened; there are no files to prepare")

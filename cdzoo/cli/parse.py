@@ -148,6 +148,8 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
         return dict(parser.parse_args(words).as_dict())
     except argparse.ArgumentError as error:
         raise ConfigError(_explain(str(error.message), actions)) from None
+    except OverflowError as error:  # an integer of hundreds of digits as a float
+        raise ConfigError(f"a value is out of range ({error})") from None
 
 
 def call(function: Callable[..., Any], values: Mapping[str, Any]) -> int | None:

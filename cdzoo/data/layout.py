@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -131,7 +132,7 @@ def list_split(
         InputError: The folder or the split does not exist, or no layout matches.
     """
     root = Path(root)
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise InputError(f"{root}: no such folder")
     if split is None:
         return _list_pairs(root, exclude, None, layouts)

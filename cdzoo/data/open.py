@@ -257,7 +257,7 @@ def data_root(name: str) -> Path:
 def _named(data: str) -> DatasetInfo | None:
     """Return the data set named by `data`, which may be `NAME:NUM_TRAIN` if it is generated; None for a folder."""
     name, colon, _ = data.partition(":")
-    info = None if Path(data).is_dir() else DATASETS.get(name)
+    info = None if os.path.isdir(data) else DATASETS.get(name)
     return info if info is None or not colon or info.generate is not None else None
 
 

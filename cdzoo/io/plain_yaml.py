@@ -28,7 +28,7 @@ def check_yaml(text: str) -> None:
     """Raise if a YAML document is too large to read.
 
     Raises:
-        yaml.YAMLError: The text is not YAML, has an anchor or an alias, or is too long or too deeply nested.
+        yaml.YAMLError: The text is not YAML, has an anchor, an alias or a null character, or is too long or too deeply nested.
     """
     if len(text) > _MAX_BYTES:
         raise yaml.YAMLError(f"{len(text):,} characters are too many")
@@ -37,6 +37,8 @@ def check_yaml(text: str) -> None:
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
             raise yaml.YAMLError(f"anchors (&) and aliases (*) are not supported, line {line}")
+        if isinstance(event, yaml.ScalarEvent) and "\0" in event.value:
+            raise yaml.YAMLError(f"a null character, line {line}")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > _MAX_DEPTH:
             raise yaml.YAMLError(f"nested more than {_MAX_DEPTH} levels deep, line {line}")

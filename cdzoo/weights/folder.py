@@ -67,7 +67,7 @@ def write_folder(
     """
     text = config.to_json()
     for extra in (results, picture):
-        if extra is not None and not Path(extra).is_file():
+        if extra is not None and not os.path.isfile(extra):
             raise InputError(f"{extra}: no such file")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def read_folder(folder: Path) -> ModelFiles:
         InputError: The folder or one of its files does not exist, or its code is not trusted.
         ConfigError: The config is invalid.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"local-dir:{folder}: no such folder; cdzoo train --out {folder} writes one")
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
@@ -132,8 +132,8 @@ def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.Pa
         WeightsError: The weights do not match; the modules are unchanged.
     """
     path = Path(source)
-    file = path / WEIGHTS_FILE if path.is_dir() else path
-    if not file.is_file():
+    file = path / WEIGHTS_FILE if os.path.isdir(path) else path
+    if not os.path.isfile(file):
         raise InputError(
             f"backbone_weights={source}: no such file; cdzoo convert --backbone NAME checkpoint.pth FOLDER writes one"
         )

@@ -47,7 +47,7 @@ def find_files(
         WeightsError: The files cannot be downloaded.
     """
     text = os.fspath(source)
-    scheme, location = ("local-dir", text) if Path(text).is_dir() else parse_name(text if ":" in text else f"hf-hub:{text}")
+    scheme, location = ("local-dir", text) if os.path.isdir(text) else parse_name(text if ":" in text else f"hf-hub:{text}")
     if scheme == "local-dir":
         return read_folder(Path(location))
     from cdzoo.weights.hub import download, split_source, stored_sha256

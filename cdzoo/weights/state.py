@@ -245,7 +245,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Mapping[str, Any]:
         WeightsError: The file is damaged, not a checkpoint, or contains other objects.
     """
     file = Path(path)
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise InputError(f"{file}: no such file")
     if file.suffix == ".safetensors":
         return read_tensors(file)

@@ -104,7 +104,7 @@ def test_options_of_models(fuzz):
 @pytest.mark.parametrize("cls", [TrainCfg, SceneCfg, PolygonCfg])
 def test_fields_of_settings(fuzz, cls):
     fields = list(cls.__dataclass_fields__)
-    fuzz(lambda rng, folder: cls(**{pick(rng, fields): pick(rng, VALUES) for _ in range(2)}) and None, 40)
+    fuzz(lambda rng, folder: cls(**{pick(rng, fields): pick(rng, VALUES) for _ in range(rng.integers(1, 3))}) and None, 60)
 
 
 def test_run_files(fuzz, monkeypatch):
