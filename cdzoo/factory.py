@@ -24,7 +24,8 @@ from cdzoo.weights.folder import ModelFiles, load_backbone
 from cdzoo.weights.origin import Origin
 from cdzoo.weights.pretrained import PretrainedCfg, get_pretrained, list_pretrained, weights_file
 from cdzoo.weights.source import find_files, parse_name
-from cdzoo.weights.state import check_finite, check_state, read_checkpoint, unwrap
+from cdzoo.weights.state import check_state, read_checkpoint, unwrap
+from cdzoo.weights.values import check_finite
 
 PathLike = str | os.PathLike[str]
 F = TypeVar("F", bound=Callable[..., Any])

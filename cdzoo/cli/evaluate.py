@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from cdzoo.cli.common import load_trained, pick_device, print_weights
 from cdzoo.errors import ConfigError, InputError, require
 from cdzoo.io.files import output_path, replace_atomically, write_json, write_text
-from cdzoo.io.images import SUFFIXES
 from cdzoo.io.outputs import check_outputs
+from cdzoo.io.pillow import SUFFIXES
 from cdzoo.tables import render
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from cdzoo.errors import InputError
 from cdzoo.io.georeference import georeference_mismatch
-from cdzoo.io.images import SUFFIXES, check_same_size
+from cdzoo.io.images import check_same_size
+from cdzoo.io.pillow import SUFFIXES
 from cdzoo.io.values import values_mismatch
 from cdzoo.names import natural_key
 

@@ -21,7 +21,7 @@ from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import normalize_images
 from cdzoo.protocol import Protocol
 from cdzoo.tiling import sliding_windows
-from cdzoo.weights.state import check_finite
+from cdzoo.weights.values import check_finite
 
 _BATCHES_IN_MEMORY = 4
 

@@ -7,7 +7,7 @@ from cdzoo.errors import ConfigError, InputError
 from cdzoo.factory import create_model
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.weights.source import parse_name
-from cdzoo.weights.state import check_finite
+from cdzoo.weights.values import check_finite
 
 
 def resolve_model(model: ChangeDetector | str) -> ChangeDetector:

@@ -3,37 +3,24 @@
 from __future__ import annotations
 
 import re
-import struct
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
-from cdzoo.errors import CdzooError, ConfigError, InputError
-from cdzoo.io.inputs import existing_file
-from cdzoo.io.rasters import open_raster, raster_driver, read_deep, reading, size_of_deep, valid_pixels
+from cdzoo.errors import ConfigError, InputError
+from cdzoo.io.pillow import SUFFIXES, UnsupportedByPillow, color_mode, decode, is_turned, open_image, orientation
+from cdzoo.io.rasters import open_raster, read_deep, reading, size_of_deep, valid_pixels
 from cdzoo.names import natural_key
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".img")
-
-_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "JPEG2000")  # of Pillow; it would run programs for others, such as EPS
-
-# What Pillow raises for damaged files.
-_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, MemoryError, struct.error)
 
 UInt8 = npt.NDArray[np.uint8]
 Valid = npt.NDArray[np.bool_]
 
-_SUBFILE, _BITS, _SAMPLES, _EXTRA, _KIND, _NODATA = 254, 258, 277, 338, 339, 42113  # tags of TIFF
-_OVERVIEW, _MASK, _PREMULTIPLIED = 1, 4, 1
-_ORIENTATION = ExifTags.Base.Orientation
-_COLORS = {"1": "RGB", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB", "CMYK": "RGB"}
-_TRANSPARENT = {"L": "LA", "RGB": "RGBA"}
+_NODATA = 42113  # tag of TIFF
 _BAND = re.compile(r"(?:.*[_-])?(B\d{1,2}A?)", re.IGNORECASE)
 
 
@@ -55,9 +42,9 @@ def image_format(path: str | Path) -> tuple[int, int, int, str]:
     if files := _band_files(path):
         height, width, _, kind = image_format(files[0])
         return height, width, len(files), kind
-    with suppress(_UnsupportedByPillow), _opened(path) as image:
-        width, height = image.size[::-1] if _is_turned(image) else image.size
-        return height, width, Image.getmodebands(_mode(path, image)), "uint8"
+    with suppress(UnsupportedByPillow), open_image(path) as image:
+        width, height = image.size[::-1] if is_turned(image) else image.size
+        return height, width, Image.getmodebands(color_mode(path, image)), "uint8"
     return size_of_deep(path)
 
 
@@ -112,7 +99,7 @@ def read_image_and_valid(
         return pixels, np.logical_and.reduce(where) if where else None
     try:
         pixels, has_alpha, may_lack_data = _read_pillow(path)
-    except _UnsupportedByPillow:
+    except UnsupportedByPillow:
         pixels, has_alpha, may_lack_data = read_deep(path), False, True
     valid = _declared_valid(path) if may_lack_data else None
     if pixels.dtype.kind == "f":
@@ -141,11 +128,11 @@ def read_gray(path: str | Path) -> UInt8:
         InputError: The file is missing, truncated or not an image, has colors or is partly transparent, or has more than 8 bits.
     """
     try:
-        with _opened(path) as image:
-            mode = _mode(path, image)
+        with open_image(path) as image:
+            mode = color_mode(path, image)
             gray = image.mode in ("1", "L") and "transparency" not in image.info
-            pixels = _decoded(image, "L" if gray else "RGB" if mode == "CMYK" else mode)
-    except _UnsupportedByPillow:
+            pixels = decode(image, "L" if gray else "RGB" if mode == "CMYK" else mode)
+    except UnsupportedByPillow:
         pixels = read_deep(path)
         if pixels.dtype != np.uint8:
             kind = "more than 8 bits per pixel" if pixels.itemsize > 1 else "signed values"
@@ -180,18 +167,14 @@ def check_same_size(path: str | Path, other: str | Path) -> None:
         )
 
 
-class _UnsupportedByPillow(Exception):
-    """Pillow cannot read the file, or not with all of its bands and bits."""
-
-
 def _read_pillow(path: str | Path) -> tuple[UInt8, bool, bool]:
     """Return pixels (H, W, bands), and whether the last band is alpha and whether the file may declare pixels without data."""
-    with _opened(path) as image:
-        mode, tags = _mode(path, image), getattr(image, "tag_v2", None)
+    with open_image(path) as image:
+        mode, tags = color_mode(path, image), getattr(image, "tag_v2", None)
         may_lack_data = _has_companion(path) or (tags is not None and (_NODATA in tags or image.n_frames > 1))
-        if may_lack_data and _orientation(image) != 1:
+        if may_lack_data and orientation(image) != 1:
             raise InputError(f"{path}: turned by its orientation, and may have pixels without data; save it upright")
-        pixels = _decoded(image, mode)
+        pixels = decode(image, mode)
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     return pixels, mode in ("RGBA", "LA"), may_lack_data
 
@@ -200,37 +183,6 @@ def _has_companion(path: str | Path) -> bool:
     """Return whether a file next to an image declares pixels without data."""
     notes = Path(f"{path}.aux.xml")
     return Path(f"{path}.msk").is_file() or (notes.is_file() and b"NoDataValue" in notes.read_bytes())
-
-
-def _mode(path: str | Path, image: Any) -> str:
-    """Return the mode of Pillow in which an image is read, whose bands are those of the image."""
-    mode: str = image.mode
-    if mode == "CMYK" and image.format == "TIFF":
-        return mode  # four inks, or four bands of data
-    mode = _COLORS.get(mode, mode)
-    if mode == "LAB":
-        raise InputError(f"{path}: stored in the color space LAB; convert it to RGB")
-    return _TRANSPARENT.get(mode, mode) if "transparency" in image.info else mode
-
-
-def _decoded(image: Any, mode: str) -> UInt8:
-    """Return the pixels of an image in a mode, upright."""
-    turned = _orientation(image) if image.format != "TIFF" else 1  # TIFF images are turned by Pillow
-    image = image if image.mode == mode else image.convert(mode)
-    if turned != 1:
-        image.getexif()[_ORIENTATION] = turned
-        image = ImageOps.exif_transpose(image)
-    return np.array(image)  # a copy: torch warns about Pillow's read-only memory
-
-
-def _orientation(image: Any) -> int:
-    # For a PNG without it, `getexif` would decode the image.
-    return image.getexif().get(_ORIENTATION, 1) if image.format != "PNG" or "exif" in image.info else 1
-
-
-def _is_turned(image: Any) -> bool:
-    """Return whether height and width of an upright image are exchanged in its header."""
-    return image.format != "TIFF" and _orientation(image) in (5, 6, 7, 8)
 
 
 def _declared_valid(path: str | Path) -> Valid | None:
@@ -280,59 +232,3 @@ def _band_files(path: str | Path) -> list[Path]:
     files = {file: _BAND.fullmatch(file.stem) for file in Path(path).iterdir() if file.suffix.lower() in SUFFIXES}
     names = {file: match[1] for file, match in files.items() if match}
     return sorted(names, key=lambda file: natural_key(names[file])) if len(names) == len(files) else []
-
-
-@contextmanager
-def _opened(path: str | Path) -> Iterator[Any]:
-    path = existing_file(path)
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            if getattr(image, "n_frames", 1) > 1 and image.format == "TIFF":
-                _check_pages(path, image)
-            if _is_deep(image):
-                if _orientation(image) != 1:
-                    raise InputError(
-                        f"{path}: more than 8 bits or other bands, and turned by its orientation tag; save it upright"
-                    )
-                raise _UnsupportedByPillow
-            yield image
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:  # a bomb has more than about 180 megapixels
-        if raster_driver(path) in ("GTiff", "JP2OpenJPEG", "ENVI", "HFA"):
-            raise _UnsupportedByPillow from error
-        reason = f"expected {', '.join(SUFFIXES)}" if isinstance(error, UnidentifiedImageError) else error
-        raise InputError(f"{path}: not a readable image; {reason}") from error
-    except PermissionError as error:
-        raise InputError(f"{path}: no permission to read the file ({error.strerror})") from error
-    except _DAMAGED as error:
-        if isinstance(error, CdzooError):
-            raise
-        raise InputError(f"{path}: the image is damaged or truncated ({error})") from error
-
-
-def _is_deep(image: Any) -> bool:
-    """Return whether Pillow would reduce the bits, drop bands or change values of an image."""
-    # Pillow silently reduces 16-bit RGB PNGs to 8 bits; the raw mode of the decoder has the original depth.
-    raw_mode = str(image.tile[0][3]) if getattr(image, "tile", None) else ""
-    if image.mode.startswith(("I", "F")) or ";16" in raw_mode:
-        return True
-    tags = getattr(image, "tag_v2", None)
-    if tags is None:
-        return False
-    return (
-        max(tags.get(_BITS, (1,))) > 8
-        or tags.get(_SAMPLES, 1) != len(image.getbands())
-        or set(tags.get(_KIND, (1,))) != {1}  # signed
-        or _PREMULTIPLIED in tags.get(_EXTRA, ())
-    )
-
-
-def _check_pages(path: str | Path, image: Any) -> None:
-    """Raise `InputError` for a TIFF with several pages that are neither overviews nor masks."""
-    pages = 0
-    for page in reversed(range(image.n_frames)):
-        image.seek(page)
-        pages += not image.tag_v2.get(_SUBFILE, 0) & (_OVERVIEW | _MASK)
-    if pages > 1:
-        raise InputError(
-            f"{path}: has {pages} pages, of which only the first would be read; save the one that is meant as a file"
-        )

@@ -12,7 +12,8 @@ import cdzoo
 from cdzoo.cli.main import main
 from cdzoo.convert import to_official
 from cdzoo.errors import WeightsError
-from cdzoo.weights.state import check_values, read_checkpoint
+from cdzoo.weights.state import read_checkpoint
+from cdzoo.weights.values import check_values
 
 KERNEL, COUNTER, VARIANCE = "fusion.x.weight", "n.num_batches_tracked", "n.running_var"
 
