@@ -68,7 +68,7 @@ class TestInterruption:
         target = tmp_path / "killed.tif"
         process = subprocess.Popen([*words, "-o", str(target)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         blocks = tmp_path / ".killed.tif.blocks"
-        while process.poll() is None and not list(blocks.glob("block_*.npz")):
+        while process.poll() is None and not list(blocks.glob("block_*")):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         process.wait()
