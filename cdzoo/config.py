@@ -13,7 +13,7 @@ from pydantic import Field
 
 from cdzoo.errors import ConfigError
 from cdzoo.names import suggest
-from cdzoo.validation import MAX_ITEMS, check_values, config_dataclass
+from cdzoo.validation import MAX_INTEGER, MAX_ITEMS, check_values, config_dataclass
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -26,7 +26,7 @@ OPTIONAL_KINDS = ("neck", "decoder")
 INSTANCE = "instance:"
 """Prefix of the name of a component that was passed as an instance; such a config cannot be rebuilt."""
 
-_Positive = Annotated[int, Field(ge=1, le=65_536)]
+_Positive = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
 _Bands = _Positive | Annotated[tuple[_Positive, ...], Field(max_length=MAX_ITEMS)]
 Mean = Annotated[float, Field(ge=-1000, le=1000)]
 Std = Annotated[float, Field(ge=1e-6, le=1000)]

@@ -176,7 +176,8 @@ def _counts(splits: Mapping[str, int]) -> str:
 
 
 def _get(url: str, sha256: str | None, folder: Path) -> None:
-    from cdzoo.data.download import fetch, unpack
+    from cdzoo.data.archives import unpack
+    from cdzoo.data.download import fetch
 
     name = re.sub(r"[^\w.-]", "_", re.split(r"[?#]", url)[0].rpartition("/")[2])[-80:].lstrip(".") or "archive"
     stem = name.split(".")[0]

@@ -16,7 +16,6 @@ from urllib.parse import unquote, urlsplit
 
 from tqdm import tqdm
 
-from cdzoo.data.archives import unpack as unpack
 from cdzoo.errors import InputError, mask_url
 from cdzoo.io.files import file_sha256, write_json
 from cdzoo.io.network import StalledError, Traffic, while_it_flows

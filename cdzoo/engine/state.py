@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import hashlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-import torch
 from pydantic import ConfigDict, Field, TypeAdapter
 from torch import Tensor
 
@@ -24,6 +22,7 @@ from cdzoo.metrics import Scores
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.weights.folder import WEIGHTS_FILE
 from cdzoo.weights.state import read_tensors
+from cdzoo.weights.values import state_hash
 
 _Index = Annotated[int, Field(ge=0)]
 
@@ -112,7 +111,7 @@ class TrainState:
         if self.best is None or scores[metric] > self.best.scores[metric]:
             self.stale = 0
             weights = _copy(model)
-            self.best = Best(self.step, self.epoch, scores, weights, _hash(weights))
+            self.best = Best(self.step, self.epoch, scores, weights, state_hash(weights))
         else:
             self.stale += 1
             if self.stale >= cfg.lr_decay_epochs:
@@ -168,7 +167,7 @@ def load(out: Path, new: TrainState, model: ChangeDetector, setup: Setup) -> Tra
             weights = read_tensors(file)
         except WeightsError as error:
             warnings.warn(str(error), stacklevel=2)
-    if _hash(weights) != state.best.sha256:
+    if state_hash(weights) != state.best.sha256:
         warnings.warn(f"{file} are not the best weights until step {state.step}: the selection starts again there", stacklevel=2)
         return dataclasses.replace(state, best=None)
     return dataclasses.replace(state, best=dataclasses.replace(state.best, weights=dict(weights)))
@@ -198,14 +197,6 @@ def _restore(path: Path, identity: Identity, model: ChangeDetector, setup: Setup
         if scaler:
             setup.fabric._precision.load_state_dict(scaler)
     return state
-
-
-def _hash(weights: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        digest.update(name.encode())
-        digest.update(weights[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _copy(model: ChangeDetector) -> dict[str, Tensor]:

@@ -7,7 +7,6 @@ from cdzoo.errors import ConfigError, InputError
 from cdzoo.factory import create_model
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.weights.source import parse_name
-from cdzoo.weights.values import check_finite
 
 
 def resolve_model(model: ChangeDetector | str) -> ChangeDetector:
@@ -19,7 +18,7 @@ def resolve_model(model: ChangeDetector | str) -> ChangeDetector:
     Raises:
         ConfigError: `model` is neither, or is not a model of two dates.
         UnknownNameError: The model or the tag does not exist.
-        WeightsError: No weights of the model are published, or they cannot be loaded, or are not finite.
+        WeightsError: No weights of the model are published, or they cannot be loaded.
     """
     if isinstance(model, str):
         model = create_model(model, pretrained=not parse_name(model)[0])
@@ -27,7 +26,6 @@ def resolve_model(model: ChangeDetector | str) -> ChangeDetector:
         raise ConfigError(f"model must be a ChangeDetector or the name of one, got {type(model).__name__}")
     if model.num_dates != 2:
         raise ConfigError(f"pairs need a model of two dates; {model.config.name} has {model.num_dates}")
-    check_finite(model.config.name, model.state_dict())
     return model
 
 

@@ -12,9 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from cdzoo._version import __version__
 from cdzoo.errors import printable
 from cdzoo.inference.blocks import WindowGrid
@@ -23,6 +20,7 @@ from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.config import SceneCfg
 from cdzoo.scenes.inputs import input_hashes
 from cdzoo.scenes.raster import RasterSource
+from cdzoo.weights.values import state_hash
 
 _VERSIONED = {"cdzoo", "torch", "torchvision", "timm"}  # packages whose code changes with their version only
 
@@ -86,15 +84,6 @@ def scene_job(
     tags = {name: printable(value) for name, value in tags.items()}
     files = (input_hashes(before.path), input_hashes(after.path))
     return SceneJob(tags, files, _model_hash(model), cfg, threshold, with_probability)
-
-
-def state_hash(state: Mapping[str, Tensor]) -> str:
-    """Return the sha256 of the names, types and values of a state dict."""
-    digest = hashlib.sha256()
-    for name, value in sorted(state.items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _model_hash(model: ChangeDetector) -> str:

@@ -1,7 +1,8 @@
-"""Values of weights: real numbers, finite, and of a precision that a model computes in."""
+"""Values of weights: real numbers, finite, and of a precision that a model computes in; and their hash."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import torch
@@ -58,3 +59,12 @@ def _kind(dtype: torch.dtype) -> str:
     return (
         "real" if dtype.is_floating_point else "complex" if dtype.is_complex else "boolean" if dtype is torch.bool else "integer"
     )
+
+
+def state_hash(state: Mapping[str, Tensor]) -> str:
+    """Return the sha256 of the names, types and values of a state dict."""
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 import cdzoo
 from cdzoo.cli.main import main
 from cdzoo.convert import to_official
-from cdzoo.errors import WeightsError
+from cdzoo.errors import InputError, WeightsError
 from cdzoo.weights.state import read_checkpoint
 from cdzoo.weights.values import check_values
 
@@ -131,7 +131,7 @@ def test_models_in_memory_are_refused_by_prediction_and_evaluation(tiny):
     model, image = tiny(), np.zeros((32, 32, 3), np.uint8)
     with torch.no_grad():
         next(model.head.parameters())[0] = float("nan")
-    with pytest.raises(WeightsError, match="not finite"):
+    with pytest.raises(InputError, match="predicts NaN; check its weights"):
         cdzoo.predict_pair(model, image, image)
     with pytest.raises(WeightsError, match="not finite"):
         evaluate(model, SyntheticScenes(1, size=32), get_protocol(None))
