@@ -1,4 +1,5 @@
 from .bit import BITResNet18 as BITResNet18
+from .cgnet import CGNetVGG as CGNetVGG
 from .changeformer import ChangeFormerEncoder as ChangeFormerEncoder
 from .features import FeatureBackbone as FeatureBackbone
 from .timm import TimmBackbone as TimmBackbone

@@ -1,3 +1,4 @@
+from .change_guide import ChangeGuide as ChangeGuide
 from .concat_up import ConcatUp as ConcatUp
 from .csie import CSIE as CSIE
 from .top_down import TopDown as TopDown
