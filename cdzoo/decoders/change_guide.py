@@ -22,7 +22,7 @@ _GUIDE_CHANNELS = 64
 
 @register_decoder("change_guide")
 class ChangeGuide(Decoder):
-    """From coarse to fine: guided attention, upsampling, concatenation with the next finer level, Conv3x3-BN-ReLU to its channels.
+    """From coarse to fine: guided attention, upsampling, concatenation with the next finer level, Conv3x3-BN-ReLU.
 
     The guide is one logit of change at the size of the finest level, computed from the coarsest level. The attention of a level
     is that of all positions, with queries, keys and values multiplied by 1 + sigmoid(guide). Its memory grows with the square of

@@ -13,3 +13,5 @@ from .plain import Diff as Diff
 from .plain import Sum as Sum
 from .skips import Skips as Skips
 from .spatio_temporal import SpatioTemporal as SpatioTemporal
+from .stanet import BAM as BAM
+from .stanet import PAM as PAM
