@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cdzoo.backbones.timm import TimmBackbone
 from cdzoo.registry import register_backbone
 
@@ -35,7 +37,7 @@ class STANetResNet18(TimmBackbone):
 
         super().__init__("resnet18", in_chans, pretrained, out_indices=(1, 2, 3, 4))
         self.pad_multiple = 1  # the strided convolutions round up
-        last = self.model.get_submodule("layer4")
+        last: Any = self.model.get_submodule("layer4")
         last.append(BasicBlock(_CHANNELS[-1], _CHANNELS[-1]))
         for block, dilation in zip(last, _DILATIONS, strict=True):
             block.conv1.dilation = block.conv1.padding = (dilation, dilation)
