@@ -66,7 +66,10 @@ class KeyMap:
         """Return the parameters, of the shapes of `like`, that an official tensor contains; the inverse of `join`."""
         if _matches(official_key, self.pointwise):
             value = value[..., 0, 0]
-        return [value] if len(like) == 1 else [part.clone() for part in value.split([len(part) for part in like])]
+        if len(like) == 1:
+            return [value]
+        parts: Sequence[Tensor] = torch.split(value, [len(part) for part in like])  # type: ignore[no-untyped-call]
+        return [part.clone() for part in parts]  # files store no two views of one tensor
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:
