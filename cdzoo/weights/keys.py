@@ -68,7 +68,7 @@ class KeyMap:
             value = value[..., 0, 0]
         if len(like) == 1:
             return [value]
-        parts: Sequence[Tensor] = torch.split(value, [len(part) for part in like])  # type: ignore[no-untyped-call]
+        parts: Sequence[Tensor] = torch.split(value, [len(part) for part in like])
         return [part.clone() for part in parts]  # files store no two views of one tensor
 
 
