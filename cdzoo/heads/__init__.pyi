@@ -4,5 +4,6 @@ from .deep_supervision import DeepSupervision as DeepSupervision
 from .distance import Distance as Distance
 from .fcn import FCN as FCN
 from .guided import Guided as Guided
+from .level_sum import LevelSum as LevelSum
 from .stepwise import Stepwise as Stepwise
 from .summation import Summation as Summation
