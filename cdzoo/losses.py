@@ -1,4 +1,4 @@
-"""Losses for the logits of change: cross-entropy, Dice, focal and Lovasz, alone or as a sum (`"bce+0.5*dice"`).
+"""Losses for the logits of change: cross-entropy, Dice, focal, Lovasz and contrastive, alone or as a sum (`"bce+0.5*dice"`).
 
 Each loss takes logits (B, K, H, W) and a target (B, H, W) int64 in {0..K-1} (for K = 1 in {0, 1}), computes in float32, and is 0
 if all pixels are ignored. Ignored pixels are masked by a product: an index would copy the maps and wait for the device.
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import ConfigError
 from cdzoo.names import check_known
+
+_LARGEST_LOGIT = 10.0  # a distance of 22,000, whose square does not overflow
 
 
 class PixelLoss(nn.Module):
@@ -122,8 +124,38 @@ class LovaszLoss(PixelLoss):
         return total / present.clamp_min(1)
 
 
+class ContrastiveLoss(PixelLoss):
+    """Batch-balanced contrastive loss of STANet (Chen and Shi, Remote Sensing 2020), for the logits of the head `distance`.
+
+    d is the exponential of the logit of change, that is, the distance of the head, or the odds of change for other heads. The
+    loss is the mean of d^2 over unchanged pixels plus the mean of max(0, m - d)^2 over changed pixels of the batch.
+
+    Args:
+        change_weight: Weight of changed pixels.
+        ignore_index: Value of the target for pixels that are left out.
+        margin: Distance m beyond which changed pixels add nothing.
+    """
+
+    def __init__(self, change_weight: float = 1.0, ignore_index: int = IGNORE_INDEX, margin: float = 2.0) -> None:
+        super().__init__(change_weight, ignore_index)
+        self.margin = margin
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Return the loss, see the module's docstring for the shapes."""
+        valid, target = self._mask(target)
+        logits = logits.float()
+        logit = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1:].logsumexp(1) - logits[:, 0]
+        distance = logit.clamp_max(_LARGEST_LOGIT).exp()
+        changed = valid * (target > 0)
+        same = valid - changed
+        attract = (same * distance.square()).sum() / (same.sum() + 1e-4)
+        repel = (changed * F.relu(self.margin - distance).square()).sum() / (changed.sum() + 1e-4)
+        return attract + self.change_weight * repel
+
+
 LOSSES: dict[str, type[PixelLoss]] = {
     "bce": BCELoss,
+    "bcl": ContrastiveLoss,
     "ce": BCELoss,
     "dice": DiceLoss,
     "focal": FocalLoss,
