@@ -2,3 +2,4 @@ from .concat_up import ConcatUp as ConcatUp
 from .csie import CSIE as CSIE
 from .top_down import TopDown as TopDown
 from .unet import UNetDecoder as UNetDecoder
+from .upernet import UPerNet as UPerNet
