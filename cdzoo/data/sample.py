@@ -16,7 +16,8 @@ class Sample(NamedTuple):
 
     Attributes:
         images: Image of each date, (bands, H, W): uint8, or float32 with the (min, max) of its value range mapped to [0, 1].
-        target: Targets by name; `target["mask"]` (H, W) int64 for binary change detection: 0 unchanged, 1 changed, 255 ignored.
+        target: Targets (H, W) int64 by name, as the task defines them; 255 is ignored. For binary change detection `target["mask"]`
+            with 0 unchanged and 1 changed.
         name: Name of the sample; a tuple of names in a batch.
     """
 
@@ -26,7 +27,7 @@ class Sample(NamedTuple):
 
 
 def as_sample(item: Any) -> Sample:
-    """Convert an item of a data set to a `Sample`, and an integer or Boolean mask to int64.
+    """Convert an item of a data set to a `Sample`, and integer or Boolean targets to int64.
 
     Args:
         item: A `Sample`, or a mapping with `image_a`, `image_b`, `mask` and optionally `name`.
@@ -35,15 +36,20 @@ def as_sample(item: Any) -> Sample:
         InputError: The item is neither.
     """
     if isinstance(item, Sample):
-        return _with_int64_mask(item)
+        return _with_int64(item)
     if isinstance(item, Mapping) and {"image_a", "image_b", "mask"} <= item.keys():
-        return _with_int64_mask(Sample((item["image_a"], item["image_b"]), {"mask": item["mask"]}, str(item.get("name", ""))))
+        return _with_int64(Sample((item["image_a"], item["image_b"]), {"mask": item["mask"]}, str(item.get("name", ""))))
     found = ", ".join(map(str, item)) if isinstance(item, Mapping) else type(item).__name__
     raise InputError(f"a sample must be a cdzoo.data.Sample, or a dict with image_a, image_b and mask; got {found}")
 
 
-def _with_int64_mask(sample: Sample) -> Sample:
-    mask = sample.target.get("mask")
-    if not isinstance(mask, Tensor) or mask.dtype == torch.int64 or mask.is_floating_point() or mask.is_complex():
+def _with_int64(sample: Sample) -> Sample:
+    if not any(map(_converted, sample.target.values())):
         return sample
-    return sample._replace(target={**sample.target, "mask": mask.long()})
+    target = {name: values.long() if _converted(values) else values for name, values in sample.target.items()}
+    return sample._replace(target=target)
+
+
+def _converted(values: Any) -> bool:
+    integers = isinstance(values, Tensor) and not values.is_floating_point() and not values.is_complex()
+    return integers and values.dtype != torch.int64

@@ -85,10 +85,10 @@ def train(
     require("lightning.fabric", "train", "training")
     if not len(train_set) or not len(val_set):
         raise InputError(f"no samples to train or validate on: {len(train_set)} training, {len(val_set)} validation samples")
-    classes = len(model.task.class_names)
-    check_samples(train_set, model.config.bands, "train", classes)
+    targets = {"mask": len(model.task.class_names)}
+    check_samples(train_set, model.config.bands, "train", targets)
     side = None if protocol is not None and protocol.window else model.fixed_input_size
-    check_samples(val_set, model.config.bands, "validation", classes, whole=True, fixed_size=side)
+    check_samples(val_set, model.config.bands, "validation", targets, whole=True, fixed_size=side)
     facts = {"pairs": memory({"train": train_set, "val": val_set}), **(facts or {})}
     if resume and out is None:
         raise InputError("resume requires the folder of the run: out=FOLDER")
