@@ -16,8 +16,8 @@ class Sample(NamedTuple):
 
     Attributes:
         images: Image of each date, (bands, H, W): uint8, or float32 with the (min, max) of its value range mapped to [0, 1].
-        target: Targets (H, W) int64 by name, as the task defines them; 255 is ignored. For binary change detection `target["mask"]`
-            with 0 unchanged and 1 changed.
+        target: Targets (H, W) int64 by name, as the task defines them, with 255 ignored; `target["mask"]` for binary change
+            detection: 0 unchanged, 1 changed.
         name: Name of the sample; a tuple of names in a batch.
     """
 
