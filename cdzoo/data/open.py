@@ -193,7 +193,9 @@ def split_files(cfg: DataCfg, split: str, root: Path | None = None) -> list[Pair
     Raises:
         InputError: The split does not exist or cannot be used.
     """
-    return FileSource(cfg if root is None or named(cfg.data) is None else dataclasses.replace(cfg, root=str(root))).read(split)
+    if root is not None:
+        cfg = dataclasses.replace(cfg, **{"data" if named(cfg.data) is None else "root": str(root)})
+    return FileSource(cfg).read(split)
 
 
 @functools.lru_cache(maxsize=4)
