@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,6 @@ from torchvision.transforms.v2 import functional as F
 from cdzoo.data.sample import Sample
 
 Transform = Callable[[Tensor, InterpolationMode], Tensor]
-SwapTarget = Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,7 @@ class PairAugment:
         rotate: Rotate by a random multiple of 90 degrees.
         scale: Smallest and largest magnification, drawn uniformly.
         swap_dates: Probability of reversing the order of the dates, in [0, 1]. Skipped if shapes differ.
-        swap_target: Returns the targets of a sample whose dates are swapped, as the task defines them; None keeps them, which is
-            right for masks of change.
+        swap_targets: Returns the targets of a sample whose dates are reversed; targets are kept by default.
     """
 
     crop: int
@@ -41,7 +39,7 @@ class PairAugment:
     rotate: bool = True
     scale: tuple[float, float] = (1.0, 1.0)
     swap_dates: float = 0.0
-    swap_target: SwapTarget | None = None
+    swap_targets: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
         """Return an augmented sample: images (bands, crop, crop), targets (..., crop, crop), the same name.
@@ -57,8 +55,7 @@ class PairAugment:
         images = tuple(transform(image, InterpolationMode.BILINEAR) for image in sample.images)
         target = {name: transform(values, InterpolationMode.NEAREST_EXACT) for name, values in sample.target.items()}
         if rng.random() < self.swap_dates and len({image.shape for image in images}) == 1:
-            images = images[::-1]
-            target = target if self.swap_target is None else self.swap_target(target)
+            images, target = images[::-1], self.swap_targets(target)
         return Sample(images, target, sample.name)
 
     def _draw(self, height: int, width: int, rng: random.Random) -> Transform:

@@ -15,7 +15,7 @@ from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.errors import InputError
 
-_BINARY = MappingProxyType({"mask": 2})
+_BINARY: Mapping[str, int] = MappingProxyType({"mask": 2})
 _LOOKED_AT = 8
 _LISTED = 8
 _BRIGHT, _DARK = 10.0, 0.005  # largest values of scaled images lie between them: reflectance, radar in dB, pictures
@@ -37,15 +37,14 @@ def check_samples(
         samples: Samples of the split.
         bands: Number of bands of each date that the model expects.
         split: Name of the split, for messages.
-        targets: Number of values of each target of the task, beside 255 for pixels without a label; the first one tells where
-            there is change.
+        targets: Number of values of each target, beside 255 for pixels without a label.
         whole: Whether samples are predicted whole, as in evaluation, and not in crops.
         fixed_size: Height and width that the model is built for, if it accepts no others.
 
     Raises:
-        InputError: A sample has another number of dates or bands, images or targets of different sizes, another shape or type,
-            values that are not finite, no target of the task, other values of a target, or a size that the model does not accept;
-            or masks have the values 0 and 255 only.
+        InputError: A sample has another number of dates or bands, lacks a target, has images or targets of different sizes,
+            another shape or type, values that are not finite, other target values, or a size that the model does not accept; or
+            masks have the values 0 and 255 only.
     """
     if not len(samples):
         raise InputError(f"the split '{split}' has no samples")
@@ -53,7 +52,7 @@ def check_samples(
         _check_sizes(samples, split, fixed_size)
     looked = min(len(samples), _LOOKED_AT)
     largest: dict[torch.dtype, float] = {}
-    values, main = set[int](), next(iter(targets))
+    values = set[int]()
     with torch.random.fork_rng(devices=[]):  # a data set may draw random numbers; the run must not depend on this check
         for index in range(looked):
             sample = as_sample(samples[index])
@@ -63,12 +62,12 @@ def check_samples(
                 raise InputError(f"{label}: its pixels, {tuple(sample.images[0].shape[-2:])}, {problem}")
             for image in sample.images:
                 largest[image.dtype] = max(largest.get(image.dtype, -torch.inf), float(image.max()))
-            for name, count in targets.items():
-                found = _target_values(sample, name, label, count)
-                values |= found if name == main else set()
+            for name, number in targets.items():
+                found = _target_values(sample, label, name, number)
+                values |= found if name == "mask" else set()
         # Data sets that know whether they have change were checked when they were opened.
         if IGNORE_INDEX in values and values <= {0, IGNORE_INDEX} and not hasattr(samples, "has_change"):
-            _check_change(samples, split, main, range(looked, len(samples)))
+            _check_change(samples, split, range(looked, len(samples)))
     for dtype, value in largest.items():
         if advice := _odd_range(dtype, value):
             warnings.warn(f"the images of the split '{split}' have {dtype} values of at most {value:g}; {advice}", stacklevel=2)
@@ -126,30 +125,30 @@ def _check_images(sample: Sample, bands: Sequence[int], label: str) -> None:
             raise InputError(f"{label}: date {date} has values that are NaN or infinite; fill them, with 255 in the mask")
 
 
-def _target_values(sample: Sample, name: str, label: str, count: int) -> set[int]:
+def _target_values(sample: Sample, label: str, name: str, number: int) -> set[int]:
     """Return the values of a target of a sample after checking it."""
     if name not in sample.target:
-        has = ", ".join(sample.target) or "none"
-        raise InputError(f"{label}: no target '{name}', which the task of the model needs; the sample has {has}")
-    mask, size = sample.target[name], tuple(sample.images[0].shape[-2:])
-    if not isinstance(mask, Tensor) or tuple(mask.shape) != size:
-        found = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
-        raise InputError(f"{label}: the {name} must be a tensor (H, W) of the size of the images, {size}; got {found}")
-    if mask.dtype != torch.int64:
-        raise InputError(f"{label}: the {name} has {mask.dtype} values; expected integers: {name}.long()")
-    values = set(torch.unique(mask).tolist())
-    if wrong := values - {*range(count), IGNORE_INDEX}:
-        allowed = "0, 1" if count == 2 else f"0 to {count - 1}"
+        others = ", ".join(sample.target) or "none"
+        raise InputError(f"{label}: there is no target '{name}', which the task of the model needs; its targets: {others}")
+    values, size = sample.target[name], tuple(sample.images[0].shape[-2:])
+    if not isinstance(values, Tensor) or tuple(values.shape) != size:
+        shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise InputError(f"{label}: the {name} must be a tensor (H, W) of the size of the images, {size}; got {shape}")
+    if values.dtype != torch.int64:
+        raise InputError(f"{label}: the {name} has {values.dtype} values; expected integers: {name}.long()")
+    found = set(torch.unique(values).tolist())
+    if wrong := found - {*range(number), IGNORE_INDEX}:
+        allowed = "0, 1" if number == 2 else f"0 to {number - 1}"
         raise InputError(
             f"{label}: the {name} has the value {min(wrong)}; expected {allowed}, and {IGNORE_INDEX} for pixels without a label"
         )
-    return values
+    return found
 
 
-def _check_change(samples: Samples, split: str, main: str, rest: range) -> None:
+def _check_change(samples: Samples, split: str, rest: range) -> None:
     """Raise if the masks have no other values than 0 and 255, as those of the first samples."""
     for index in rest:
-        mask = as_sample(samples[index]).target[main]
+        mask = as_sample(samples[index]).target["mask"]
         if ((mask != 0) & (mask != IGNORE_INDEX)).any():
             return
     raise InputError(
