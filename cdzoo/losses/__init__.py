@@ -1,7 +1,7 @@
 """Losses: alone, as a sum (`"bce+0.5*dice"`), and as a sum over several outputs of a model.
 
-Losses of pixels take logits (B, K, H, W) and a target (B, H, W) int64 in {0..K-1} (for K = 1 in {0, 1}), compute in float32, and are
-0 if all pixels are ignored. Ignored pixels are masked by a product: an index would copy the maps and wait for the device.
+Losses of pixels take logits (B, K, H, W) and a target (B, H, W) int64 in {0..K-1} (for K = 1 in {0, 1}), compute in float32, and
+are 0 if all pixels are ignored. Ignored pixels are masked by a product: an index would copy the maps and wait for the device.
 """
 
 from cdzoo.losses.lovasz import LovaszLoss

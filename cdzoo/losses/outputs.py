@@ -80,7 +80,11 @@ def create_outputs_loss(
     for term in parse_terms(text, (*LOSSES, *PAIR_LOSSES)):
         if term.name in PAIR_LOSSES:
             if not pair or term.output:
-                reason = f"compares two outputs: remove @{term.output}" if pair else "compares the land cover of two dates: task=semantic"
+                reason = (
+                    f"compares two outputs: remove @{term.output}"
+                    if pair
+                    else "compares the land cover of two dates: task=semantic"
+                )
                 raise ConfigError(f"loss '{text}': {term.name} {reason}")
             pairs.append(term)
             continue

@@ -43,10 +43,10 @@ class SimilarityLoss(PairLoss):
 
 
 class ConsistencyLoss(PairLoss):
-    """One minus the cosine of the probabilities of unchanged pixels, and the cosine of changed ones as far as it exceeds a margin.
+    """Mean over pixels: one minus the cosine of the probabilities if unchanged, the part of the cosine above a margin if changed.
 
-    The semantic consistency loss of Bi-SRNet (Ding et al., TGRS 2022; margin 0) and SCanNet (TGRS 2024; margin 0.1). Probabilities
-    are a softmax over the classes 1..K.
+    The semantic consistency loss of Bi-SRNet (Ding et al., TGRS 2022; margin 0) and SCanNet (TGRS 2024; margin 0.1). The
+    probabilities are a softmax over the classes 1..K.
 
     Args:
         ignore_index: Value of the mask for pixels that are left out.

@@ -201,7 +201,7 @@ class ChangeCounts:
             probability: (B, H, W) float32 in [0, 1].
             mask: (B, H, W): 0 unchanged, 255 ignored, any other value changed.
         """
-        level = torch.bucketize(probability, self.borders, right=True)
+        level = torch.bucketize(probability.contiguous(), self.borders, right=True)
         # Ignored pixels go to a third row; selecting pixels with a mask would synchronize the device for each image.
         row = torch.where(mask == IGNORE_INDEX, 2, (mask > 0).long())
         row += 3 * torch.arange(len(mask), device=row.device)[:, None, None]
@@ -259,4 +259,4 @@ def pooled(counts: Sequence[Tensor]) -> list[Tensor]:
         return list(counts)
     flat = torch.cat([tensor.flatten() for tensor in counts])
     torch.distributed.all_reduce(flat)
-    return [part.view_as(tensor) for part, tensor in zip(flat.split([t.numel() for t in counts]), counts, strict=True)]
+    return [part.view_as(tensor) for part, tensor in zip(torch.split(flat, [t.numel() for t in counts]), counts, strict=True)]

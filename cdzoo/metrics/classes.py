@@ -50,8 +50,9 @@ def multiclass_scores(matrix: Matrix) -> dict[str, float]:
     """Return scores of one map of several classes, whose class 0 is "no change".
 
     Returns:
-        `oa_classes`: share of pixels with the right class. `kappa_classes`: Cohen's kappa. `miou_classes`: mean IoU of the classes
-        that are predicted or true somewhere, "no change" among them. `f1_classes`: mean F1 of such classes without "no change".
+        `oa_classes`: share of pixels with the right class. `kappa_classes`: Cohen's kappa. `miou_classes`: mean IoU of the
+        classes that are predicted or true somewhere, "no change" among them. `f1_classes`: mean F1 of such classes without "no
+        change".
     """
     total, hits, chance = sum(map(sum, matrix)), 0, 0
     ious, f1s = [], []

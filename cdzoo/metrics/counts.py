@@ -38,9 +38,11 @@ class ClassCounts:
         self.matrices = {name: torch.zeros(size, size, dtype=torch.int64, device=device) for name, size in sizes.items()}
         self._further = further
 
-    def changed(self, probability: Tensor) -> Tensor:
-        """Return where a probability reaches the threshold, in its own precision."""
-        return probability >= torch.tensor(self.change.threshold, dtype=probability.dtype, device=probability.device)
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the scores of the task."""
+        empty = {name: [[0] * len(table)] * len(table) for name, table in self.matrices.items()}
+        return tuple(self._further(Confusion(0, 0, 0, 0), empty))
 
     def add(self, name: str, predicted: Tensor, truth: Tensor, valid: Tensor) -> None:
         """Count pixels in a matrix.

@@ -40,8 +40,8 @@ def bright_scores(matrix: Matrix) -> dict[str, float]:
     """Return `bright_miou`, the mean IoU of BRIGHT (Chen et al., ESSD 2025): a class that is absent counts as 0.
 
     Args:
-        matrix: Confusion matrix of background and grades over all pixels, for the arg max of the damage output alone, which is not
-            restricted to predicted buildings.
+        matrix: Confusion matrix of background and grades over all pixels, for the arg max of the damage output alone, which is
+            not restricted to predicted buildings.
     """
     return {"bright_miou": mean_iou(matrix)}
 

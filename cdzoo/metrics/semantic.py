@@ -18,12 +18,12 @@ def second_scores(matrix: Matrix) -> dict[str, float]:
     """Return the scores of SECOND (Yang et al., "Asymmetric Siamese networks for semantic change detection", TGRS 2022).
 
     Args:
-        matrix: ONE confusion matrix (K + 1, K + 1) of the maps of both dates, each of which has class 0 where it is unchanged: every
-            pixel counts twice.
+        matrix: ONE confusion matrix (K + 1, K + 1) of the maps of both dates, each of which has class 0 where it is unchanged:
+            every pixel counts twice.
 
     Returns:
-        `sek`: separated kappa, in [-1, 1]. `f_scd`: F1 of changed pixels with the right class (Ding et al., TGRS 2022). `miou_scd`:
-        mean of the IoU of unchanged and of changed pixels. `second_score`: 0.3 miou_scd + 0.7 sek.
+        `sek`: separated kappa, in [-1, 1]. `f_scd`: F1 of changed pixels with the right class (Ding et al., TGRS 2022).
+        `miou_scd`: mean of the IoU of unchanged and of changed pixels. `second_score`: 0.3 miou_scd + 0.7 sek.
     """
     kappa, iou_unchanged, iou_changed = _separated(matrix)
     size = range(1, len(matrix))
@@ -57,7 +57,12 @@ def from_to_codes(first: Tensor, second: Tensor, classes: int) -> Tensor:
 
 
 def transitions(matrix: Matrix, classes: int) -> tuple[list[list[int]], list[list[int]]]:
-    """Return the number of pixels from class a (row) to class b (column), predicted and true, from a matrix of `from_to_codes`."""
+    """Return the number of pixels from class a (row) to class b (column), predicted and true.
+
+    Args:
+        matrix: Confusion matrix of `from_to_codes`.
+        classes: Number of land-cover classes.
+    """
     predicted = [sum(row) for row in matrix[1:]]
     true = [sum(column) for column in zip(*matrix, strict=True)][1:]
     rows = range(0, classes * classes, classes)
