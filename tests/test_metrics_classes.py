@@ -15,6 +15,7 @@ from cdzoo.metrics import (
     from_to_scores,
     multiclass_scores,
     second_scores,
+    split_scores,
     transitions,
     xview2_scores,
 )
@@ -160,7 +161,7 @@ def test_scores_of_several_classes_agree_with_torchmetrics():
     assert scores["kappa_classes"] == pytest.approx(multiclass_cohen_kappa(predicted, truth, 5).item(), abs=1e-6)
     assert scores["miou_classes"] == pytest.approx(multiclass_jaccard_index(predicted, truth, 5).item(), abs=1e-6)
     f1 = multiclass_f1_score(predicted, truth, 5, average="none")
-    assert scores["f1_classes"] == pytest.approx(f1[1:].mean().item(), abs=1e-6)
+    assert scores["mf1_classes"] == pytest.approx(f1[1:].mean().item(), abs=1e-6)
     assert class_scores(matrix.tolist(), "abcde")["f1_d"] == pytest.approx(f1[3].item(), abs=1e-6)
 
 
@@ -174,7 +175,7 @@ def test_empty_matrices_have_defined_scores():
 
 def test_one_reduction_adds_the_counts_of_all_processes(monkeypatch):
     def counted(*maps):
-        counts = ClassCounts({"map": 3}, lambda view, matrices: {"hits": matrices["map"][1][1]})
+        counts = ClassCounts({"map": "abc"}, lambda scores: scores)
         for values in maps:
             counts.change.update(0.9 * (values > 0).float(), (values > 0).long())
             counts.add("map", values, values, values >= 0)
@@ -194,8 +195,16 @@ def test_one_reduction_adds_the_counts_of_all_processes(monkeypatch):
 
 
 def test_large_counts_stay_exact():
-    counts = ClassCounts({"map": 2}, lambda view, matrices: {"pixels": matrices["map"][0][0]})
+    counts = ClassCounts({"map": "ab"}, lambda scores: scores)
     counts.matrices["map"] += 2**60 + 1
     counts.add("map", torch.tensor([0]), torch.tensor([0]), torch.tensor([True]))
-    assert counts.summary().further["pixels"] == 2**60 + 2
+    assert counts.summary().matrices["map"][0][0] == 2**60 + 2
     assert second_scores([[2**60, 1], [1, 2**60]])["f_scd"] == 1.0
+
+
+def test_scores_of_classes_are_told_from_others():
+    names = ("Vegetation", "low vegetation", "damage")
+    further = {"xview2": 0.1, "xview2_damage": 0.2, **class_scores([[1] * 3] * 3, names)}
+    overall, rows = split_scores(further, names[:2])
+    assert list(overall) == ["xview2", "xview2_damage", "f1_damage", "iou_damage"]
+    assert [list(row) for row in rows] == [["class", "f1", "iou"]] * 2 and rows[1]["class"] == "low vegetation"

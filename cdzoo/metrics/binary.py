@@ -145,8 +145,11 @@ class Scores(Rates):
         best_threshold: Threshold of `sweep` with the highest F1.
         best_threshold_f1: F1 at `best_threshold`.
         sweep: Scores at the thresholds `SWEEP`.
+        positive: What the pixel counts and the scores above are of: `"change"`, or `"building"` for tasks about buildings.
         further: Scores of the task by name, such as `sek` or `iou_water`.
-        matrices: Confusion matrices of the task by name: rows are predictions, columns are targets.
+        matrices: Confusion matrices of the task by name, whose rows are predictions and whose columns are targets; and
+            `transitions_*`, the pixels of each class before (rows) and after (columns) a change.
+        labels: Name of each row and column of the matrices.
     """
 
     tp: int
@@ -159,16 +162,23 @@ class Scores(Rates):
     best_threshold: float | None = None
     best_threshold_f1: float | None = None
     sweep: list[ThresholdScores] = field(default_factory=list)
+    positive: str = "change"
     further: dict[str, float] = field(default_factory=dict)
     matrices: dict[str, list[list[int]]] = field(default_factory=dict)
+    labels: dict[str, list[str]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:
         return self.further[name] if name in self.further else self.to_dict()[name]
 
+    @property
+    def confusion(self) -> Confusion:
+        """The pixel counts."""
+        return Confusion(self.tp, self.fp, self.fn, self.tn)
+
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; those of a task without further scores have no entries for them."""
-        optional = ("further", "matrices")
-        return {key: value for key, value in asdict(self).items() if value or key not in optional}
+        """Return plain JSON values, without those that only tasks of several classes have for others."""
+        unset = {"positive": "change", "further": {}, "matrices": {}, "labels": {}}
+        return {key: value for key, value in asdict(self).items() if key not in unset or value != unset[key]}
 
 
 class ChangeCounts:

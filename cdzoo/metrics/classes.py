@@ -5,7 +5,8 @@ Rows of a matrix are predicted classes, columns are true ones. Scores are comput
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -51,7 +52,7 @@ def multiclass_scores(matrix: Matrix) -> dict[str, float]:
 
     Returns:
         `oa_classes`: share of pixels with the right class. `kappa_classes`: Cohen's kappa. `miou_classes`: mean IoU of the
-        classes that are predicted or true somewhere, "no change" among them. `f1_classes`: mean F1 of such classes without "no
+        classes that are predicted or true somewhere, "no change" among them. `mf1_classes`: mean F1 of such classes without "no
         change".
     """
     total, hits, chance = sum(map(sum, matrix)), 0, 0
@@ -66,8 +67,30 @@ def multiclass_scores(matrix: Matrix) -> dict[str, float]:
         "oa_classes": ratio(hits, total),
         "kappa_classes": ratio(hits * total - chance, total * total - chance),
         "miou_classes": ratio(sum(ious), len(ious)),
-        "f1_classes": ratio(sum(f1s), len(f1s)),
+        "mf1_classes": ratio(sum(f1s), len(f1s)),
     }
+
+
+def split_scores(further: Mapping[str, float], names: Sequence[str]) -> tuple[dict[str, float], list[dict[str, Any]]]:
+    """Return the scores that are not of one class, and a row for each class with its scores, such as `f1` and `iou`.
+
+    Args:
+        further: Scores of a task by name.
+        names: Name of each class.
+    """
+    overall, rows = dict(further), []
+    for name in names:
+        ending = f"_{score_key(name)}"
+        # Of classes whose names end alike, the longest name is meant: "f1_low_vegetation" is no score of "vegetation".
+        longer = [other for other in map(score_key, names) if other.endswith(ending)]
+        found = {
+            key.removesuffix(ending): overall.pop(key)
+            for key in list(overall)
+            if key.endswith(ending) and not any(key.endswith(f"_{other}") for other in longer)
+        }
+        if found:
+            rows.append({"class": name, **found})
+    return overall, rows
 
 
 def score_key(name: str) -> str:

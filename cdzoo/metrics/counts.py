@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from cdzoo.metrics.binary import ChangeCounts, Confusion, Scores, pooled
-from cdzoo.metrics.classes import Matrix, count_matrix
-
-Further = Callable[[Confusion, Mapping[str, Matrix]], Mapping[str, float]]
-"""Scores by name, from the pixels of the binary view at the threshold and the matrices by name."""
+from cdzoo.metrics.binary import ChangeCounts, Scores, pooled
+from cdzoo.metrics.classes import count_matrix
 
 
 class ClassCounts:
@@ -21,8 +18,8 @@ class ClassCounts:
     All counts are int64, so the scores are independent of batch order and number of processes.
 
     Args:
-        sizes: Number of classes of each confusion matrix.
-        further: Computes the scores of the task.
+        labels: Names of the classes of each confusion matrix.
+        finish: Adds the scores of the task to those of the binary view, given the matrices.
         threshold: Minimum probability for a pixel to count as changed, in (0, 1).
         device: Device of the probabilities and targets.
 
@@ -32,17 +29,21 @@ class ClassCounts:
     """
 
     def __init__(
-        self, sizes: Mapping[str, int], further: Further, threshold: float = 0.5, device: torch.device | str = "cpu"
+        self,
+        labels: Mapping[str, Sequence[str]],
+        finish: Callable[[Scores], Scores],
+        threshold: float = 0.5,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.change = ChangeCounts(threshold, device)
-        self.matrices = {name: torch.zeros(size, size, dtype=torch.int64, device=device) for name, size in sizes.items()}
-        self._further = further
+        self.matrices = {name: torch.zeros(len(of), len(of), dtype=torch.int64, device=device) for name, of in labels.items()}
+        self._labels = {name: list(of) for name, of in labels.items()}
+        self._finish = finish
 
     @property
     def score_names(self) -> tuple[str, ...]:
         """Names of the scores of the task."""
-        empty = {name: [[0] * len(table)] * len(table) for name, table in self.matrices.items()}
-        return tuple(self._further(Confusion(0, 0, 0, 0), empty))
+        return tuple(self._scores([torch.zeros_like(tensor) for tensor in self._state()]).further)
 
     def add(self, name: str, predicted: Tensor, truth: Tensor, valid: Tensor) -> None:
         """Count pixels in a matrix.
@@ -57,8 +58,12 @@ class ClassCounts:
 
     def summary(self) -> Scores:
         """Return the scores over all images and processes."""
-        counts, image_counts, *tables = pooled([*self.change.state(), *self.matrices.values()])
-        scores = self.change.scores(counts, image_counts)
+        return self._scores(pooled(self._state()))
+
+    def _state(self) -> list[Tensor]:
+        return [*self.change.state(), *self.matrices.values()]
+
+    def _scores(self, state: Sequence[Tensor]) -> Scores:
+        counts, image_counts, *tables = state
         matrices = {name: table.tolist() for name, table in zip(self.matrices, tables, strict=True)}
-        view = Confusion(scores.tp, scores.fp, scores.fn, scores.tn)
-        return dataclasses.replace(scores, further=dict(self._further(view, matrices)), matrices=matrices)
+        return self._finish(dataclasses.replace(self.change.scores(counts, image_counts), matrices=matrices, labels=self._labels))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import ConfigError
 from cdzoo.losses import OutputsLoss, change_probability, create_outputs_loss
-from cdzoo.metrics import ClassCounts, Confusion, Matrix, Scores, class_scores, damage_scores, xview2_scores
+from cdzoo.metrics import ClassCounts, Confusion, Scores, class_scores, damage_scores, xview2_scores
 from cdzoo.tasks.base import RGB, MapSpec, Output, OutputSpec, Target, Task
 from cdzoo.tasks.binary import nothing_predicted
 from cdzoo.tasks.classes import check_class_names, check_colors, on_array, reaches
@@ -102,8 +103,8 @@ class DamageTask(Task):
 
     def create_counter(self, threshold: float, device: torch.device | str = "cpu") -> ClassCounts:
         """Return pixel counts of buildings and the confusion matrices `"damage"` and `"damage_in_buildings"`."""
-        sizes = dict.fromkeys(("damage", "damage_in_buildings"), len(self.class_names) + 1)
-        return ClassCounts(sizes, self._further, threshold, device)
+        labels = dict.fromkeys(("damage", "damage_in_buildings"), self.maps["damage"].class_names)
+        return ClassCounts(labels, self._finish, threshold, device)
 
     def update(self, counter: ClassCounts, probabilities: Tensor, target: Target) -> list[Confusion]:
         """Count the pixels of a batch; return the confusion matrix of buildings of each sample."""
@@ -118,10 +119,11 @@ class DamageTask(Task):
         """Return a warning if no pixel is predicted as a building."""
         return nothing_predicted(scores, "a building")
 
-    def _further(self, view: Confusion, matrices: Mapping[str, Matrix]) -> dict[str, float]:
-        matrix = matrices["damage"]
-        scores = xview2_scores(view, matrix, matrices["damage_in_buildings"], self.class_names)
-        return scores | damage_scores(matrix) | class_scores(matrix, ("", *self.class_names))
+    def _finish(self, scores: Scores) -> Scores:
+        matrix, in_buildings = scores.matrices["damage"], scores.matrices["damage_in_buildings"]
+        further = xview2_scores(scores.confusion, matrix, in_buildings, self.class_names)
+        further |= damage_scores(matrix) | class_scores(matrix, ("", *self.class_names))
+        return dataclasses.replace(scores, further=further, positive="building")
 
 
 class DamageLoss(nn.Module):

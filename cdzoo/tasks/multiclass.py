@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import ConfigError
 from cdzoo.losses import create_loss
-from cdzoo.metrics import ClassCounts, Confusion, Matrix, Scores, class_scores, multiclass_scores
+from cdzoo.metrics import ClassCounts, Confusion, Scores, class_scores, multiclass_scores
 from cdzoo.tasks.base import RGB, Output, Target, Task
 from cdzoo.tasks.binary import MaskLoss, main_logits, nothing_predicted
 from cdzoo.tasks.classes import check_class_names, check_colors, on_array, reaches
@@ -66,7 +67,7 @@ class MulticlassTask(Task):
 
     def create_counter(self, threshold: float, device: torch.device | str = "cpu") -> ClassCounts:
         """Return pixel counts of change and a confusion matrix of the classes, `"classes"`."""
-        return ClassCounts({"classes": len(self.class_names)}, self._further, threshold, device)
+        return ClassCounts({"classes": self.class_names}, self._finish, threshold, device)
 
     def update(self, counter: ClassCounts, probabilities: Tensor, target: Target) -> list[Confusion]:
         """Count the pixels of a batch; return the confusion matrix of change of each sample."""
@@ -79,9 +80,9 @@ class MulticlassTask(Task):
         """Return a warning if no pixel is predicted as changed."""
         return nothing_predicted(scores, "changed")
 
-    def _further(self, view: Confusion, matrices: Mapping[str, Matrix]) -> dict[str, float]:
-        matrix = matrices["classes"]
-        return multiclass_scores(matrix) | class_scores(matrix, self.class_names)
+    def _finish(self, scores: Scores) -> Scores:
+        matrix = scores.matrices["classes"]
+        return dataclasses.replace(scores, further=multiclass_scores(matrix) | class_scores(matrix, self.class_names))
 
 
 def _compose(probabilities: Tensor, threshold: float) -> dict[str, Tensor]:

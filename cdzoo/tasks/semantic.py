@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +16,12 @@ from cdzoo.losses import OutputsLoss, change_probability, create_outputs_loss
 from cdzoo.metrics import (
     ClassCounts,
     Confusion,
-    Matrix,
     Scores,
     class_scores,
     from_to_codes,
     from_to_scores,
     second_scores,
+    transitions,
 )
 from cdzoo.tasks.base import RGB, MapSpec, Output, OutputSpec, Target, Task
 from cdzoo.tasks.binary import nothing_predicted
@@ -120,8 +121,9 @@ class SemanticTask(Task):
 
     def create_counter(self, threshold: float, device: torch.device | str = "cpu") -> ClassCounts:
         """Return pixel counts of change and the confusion matrices `"land_cover"` (of both dates) and `"from_to"`."""
-        classes = len(self.class_names)
-        return ClassCounts({"land_cover": classes + 1, "from_to": classes**2 + 1}, self._further, threshold, device)
+        maps = self.maps
+        labels = {"land_cover": maps[DATES[0]].class_names, "from_to": maps["from_to"].class_names}
+        return ClassCounts(labels, self._finish, threshold, device)
 
     def update(self, counter: ClassCounts, probabilities: Tensor, target: Target) -> list[Confusion]:
         """Count the pixels of a batch; return the confusion matrix of change of each sample."""
@@ -143,9 +145,12 @@ class SemanticTask(Task):
         codes = from_to_codes(first, second, len(self.class_names))
         return {"from_to": codes, **dict(zip(DATES, (first, second), strict=True))}
 
-    def _further(self, view: Confusion, matrices: Mapping[str, Matrix]) -> dict[str, float]:
-        both = matrices["land_cover"]
-        return second_scores(both) | from_to_scores(matrices["from_to"]) | class_scores(both, ("", *self.class_names))
+    def _finish(self, scores: Scores) -> Scores:
+        both, codes = scores.matrices["land_cover"], scores.matrices["from_to"]
+        further = second_scores(both) | from_to_scores(codes) | class_scores(both, ("", *self.class_names))
+        found = dict(zip(("transitions_predicted", "transitions_true"), transitions(codes, len(self.class_names)), strict=True))
+        labels = scores.labels | {name: list(self.class_names) for name in found}
+        return dataclasses.replace(scores, further=further, matrices=scores.matrices | found, labels=labels)
 
 
 class SemanticLoss(nn.Module):
