@@ -124,7 +124,7 @@ def score_model(
     opened = open_data(data, (split,), model.config.bands)
     samples = opened.splits[split]
     side = None if opened.protocol.window else model.fixed_input_size
-    check_samples(samples, model.config.bands, split, len(model.task.class_names), whole=True, fixed_size=side)
+    check_samples(samples, model.config.bands, split, model.task.targets, whole=True, fixed_size=side)
     hashes = sample_hashes(samples)
     found = overlap(hashes, _remembered(name))
     protocol = opened.protocol if threshold is None else dataclasses.replace(opened.protocol, threshold=threshold)

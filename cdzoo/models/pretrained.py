@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 from typing_extensions import Self
 
-from cdzoo.config import KINDS, ModelCfg
+from cdzoo.config import ROLES, ModelCfg
 from cdzoo.errors import WeightsError
 from cdzoo.io.files import file_sha256
 from cdzoo.models.assemble import assemble, override
@@ -162,14 +162,14 @@ def check_same_components(source: str, saved: ModelCfg, config: ModelCfg) -> Non
     Raises:
         WeightsError: A component has another name; the message names both, and what to do.
     """
-    for kind in KINDS:
+    for role, kind in ROLES.items():
         aliases = COMPONENTS[kind].aliases()
-        names = [cfg and aliases.get(cfg.name, cfg.name) for cfg in (getattr(saved, kind), getattr(config, kind))]
+        names = [cfg and aliases.get(cfg.name, cfg.name) for cfg in (getattr(saved, role), getattr(config, role))]
         if names[0] != names[1]:
             timm = "; backbone_pretrained=True loads those of a timm encoder" if str(names[1]).startswith("timm/") else ""
             raise WeightsError(
-                f"the weights of {source} were trained with another {kind}, '{names[0]}' instead of '{names[1]}': leave the "
-                f"{kind} as it is, or build the model without pretrained weights{timm}"
+                f"the weights of {source} were trained with another {role}, '{names[0]}' instead of '{names[1]}': leave the "
+                f"{role} as it is, or build the model without pretrained weights{timm}"
             )
 
 
