@@ -25,8 +25,8 @@ def add_damage(rand: Random, plan: Plan, size: tuple[int, int], spared: bool = F
     """Damage the buildings of the second date of a plan, in place.
 
     Damage is worse in one direction, along which grades of neighbors are similar but not equal. Buildings of minor damage have
-    few small holes or tarps, those of major damage lack much of their roof, and destroyed ones are heaps of rubble, or of ashes on
-    scorched ground where a scene burned.
+    few small holes or tarps, those of major damage lack much of their roof, and destroyed ones are heaps of rubble, or of ashes
+    on scorched ground where a scene burned.
 
     Args:
         rand: Random numbers.

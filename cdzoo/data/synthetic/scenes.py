@@ -21,7 +21,6 @@ from cdzoo.data.synthetic.shapes import Random
 from cdzoo.data.synthetic.surroundings import add_surroundings
 from cdzoo.data.synthetic.wide import make_wide_scene
 
-
 TASKS: dict[str, tuple[str, ...]] = {"binary": (), "semantic": LAND_COVER, "damage": GRADES}
 """Tasks that scenes can be made for, with their class names."""
 STYLES: dict[str, float] = {"default": 0.15, "wide": 0.3}
