@@ -19,8 +19,9 @@ Labels = npt.NDArray[np.uint8]
 LAND_COVER = ("building", "road", "tree", "low vegetation", "ground", "water")
 """Classes of land cover, 1 to 6 in targets."""
 BUILDING, ROAD, TREE, VEGETATION, GROUND, WATER = range(1, 7)
-GREENNESS = 20.0
-"""Smallest excess of green, 2G - R - B before light and texture, of low vegetation; other open ground is `GROUND`."""
+GREENNESS = 0.08
+"""Smallest relative excess of green, (2G - R - B) / (R + G + B) before light and texture, of low vegetation; other open ground is
+ground."""
 
 
 def footprints(buildings: Sequence[Building], values: Iterable[int], size: tuple[int, int]) -> Labels:
@@ -80,4 +81,4 @@ def land_cover(plan: Plan, date: int, conditions: Conditions, texture: Texture, 
 def open_ground(color: Sequence[float]) -> int:
     """Return the class of open ground of an RGB color."""
     r, g, b = color
-    return VEGETATION if 2 * g - r - b >= GREENNESS else GROUND
+    return VEGETATION if 2 * g - r - b >= GREENNESS * (r + g + b) else GROUND

@@ -89,8 +89,7 @@ def make_scene(
     height, width = _validate_size(size)
     _validate_style(style, resolution, task)
     if style == "wide":
-        before, after, mask = make_wide_scene(seed, (height, width), change, pseudo_changes, resolution)
-        return Scene(before, after, {"mask": mask})
+        return Scene(*make_wide_scene(seed, (height, width), change, pseudo_changes, resolution, semantic=task == "semantic"))
     rng = np.random.default_rng(seed)
     rand = Random(rng)
     canvas = height + 2 * MARGIN, width + 2 * MARGIN
