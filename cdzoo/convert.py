@@ -42,7 +42,8 @@ def from_official(model_name: str, state_dict: Mapping[str, Any], **options: Any
         WeightsError: Keys are missing or unexpected, or shapes differ. The message names them.
     """
     key_map = _key_map(model_name)
-    given = {key: value for key, value in unwrap(state_dict).items() if not key_map.ignores(key)}
+    current = {key_map.current_key(key): value for key, value in unwrap(state_dict).items()}
+    given = {key: value for key, value in current.items() if not key_map.ignores(key)}
     keys = _official_state(model_name, **options)
     check_state(f"the checkpoint of {key_map.source}", given, dict(keys.values()), model_name)
     return {ours: given[official] for ours, (official, _) in keys.items()}

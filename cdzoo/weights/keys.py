@@ -18,12 +18,15 @@ class KeyMap:
         official_key: Returns the official name of a parameter or buffer. Must be one-to-one.
         source: Repository of the official code (`owner/repository`), for messages.
         ignored: Wildcards of official keys without a counterpart: recomputed tables, unused heads.
+        current_key: Returns the current official name of a name from another version of the official code; `from_official`
+            accepts both.
     """
 
     models: tuple[str, ...]
     official_key: Callable[[str], str]
     source: str
     ignored: tuple[str, ...] = ()
+    current_key: Callable[[str], str] = str
 
     def covers(self, model_name: str) -> bool:
         """Return whether the key map applies to `model_name`."""
