@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -23,6 +25,16 @@ class BinaryTask(Task):
     name = "binary"
     class_names = ("no change", "change")
     colors = ((0, 0, 0), (255, 60, 60))
+
+    def __init__(self, class_names: Sequence[str] = ()) -> None:
+        if class_names and len(class_names) != 2:
+            raise ConfigError(f"the task 'binary' has two classes, class_names has {len(class_names)}: {tuple(class_names)}")
+        super().__init__(class_names)
+
+    @property
+    def default_num_classes(self) -> int:
+        """One logit."""
+        return 1
 
     def check(self, num_classes: int) -> None:
         """Raise `ConfigError` for more than two logits."""
