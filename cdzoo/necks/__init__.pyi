@@ -1,3 +1,4 @@
 from .csam import CSAM as CSAM
 from .linear import Linear as Linear
 from .upsample import Upsample as Upsample
+from .vit_pyramid import VitPyramidNeck as VitPyramidNeck
