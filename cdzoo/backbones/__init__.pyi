@@ -1,6 +1,8 @@
 from .bit import BITResNet18 as BITResNet18
 from .cgnet import CGNetVGG as CGNetVGG
 from .changeformer import ChangeFormerEncoder as ChangeFormerEncoder
+from .changevit import ChangeViTBackbone as ChangeViTBackbone
+from .elgcnet import ELGCNetEncoder as ELGCNetEncoder
 from .features import FeatureBackbone as FeatureBackbone
 from .stanet import STANetResNet18 as STANetResNet18
 from .swin import Swin as Swin

@@ -1,4 +1,5 @@
 from .csam import CSAM as CSAM
+from .feature_injector import FeatureInjector as FeatureInjector
 from .linear import Linear as Linear
 from .stanet import STANetNeck as STANetNeck
 from .upsample import Upsample as Upsample
