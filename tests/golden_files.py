@@ -87,14 +87,14 @@ class Tap:
     """Where a model computes an inner feature.
 
     Attributes:
-        module: Path of the submodule that returns it.
-        item: Index of the feature if the submodule returns several.
+        module: Path of the submodule that returns it; empty for an output of the model.
+        item: Index of the feature, or name of the output, if the submodule returns several.
         date: Which half of a batch of two dates it is; None if it is the whole batch.
         step: Stored entries along each axis: every `step`-th; all by default.
     """
 
     module: str
-    item: int | None = None
+    item: int | str | None = None
     date: int | None = None
     step: tuple[int, ...] = ()
 
