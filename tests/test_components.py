@@ -35,7 +35,10 @@ SMALL = {
     ("backbone", "changeformer"): {"channels": [4, 8, 12, 16], "depths": BLOCKS, "heads": [1, 2, 3, 4]},
     ("backbone", "vmamba"): {"channels": 8, "depths": BLOCKS},
     **{("backbone", f"vmamba_{size}"): {"depths": [1, 1, 1]} for size in ("tiny", "small", "base")},
+    ("backbone", "lightcdnet"): {"channels": 8, "width": 8, "depth": 1},
     ("neck", "linear"): {"channels": 8},
+    ("decoder", "shuffle_stages"): {"widths": [8, 12, 16], "depths": [1, 2, 3]},
+    ("head", "fpn"): {"channels": 8},
     ("fusion", "spatio_temporal"): {"width": 8},
 }
 # These heads expect a single level, so the model needs a decoder that merges the pyramid.
@@ -56,6 +59,7 @@ VARIANTS = [
     ("decoder", "top_down", {"channels": 6}),
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
     ("decoder", "mask_up", {"widths": [3, 5, 7]}),
+    ("decoder", "shuffle_stages", {"widths": [2, 4, 6, 8], "depths": [1, 2, 3, 4]}),
     ("decoder", "csie", {"interaction": "spatial"}),
     ("decoder", "csie", {"groups": 2}),
     ("head", "summation", {"channels": 6}),
@@ -69,7 +73,7 @@ def build(kind, name, **kwargs):
     options = {kind: (name, kwargs), **OPTIONS.get((kind, name), {})}
     if kind != "backbone":
         options["backbone"] = ("vss", SMALL["backbone", "vss"])
-    elif name == "bit_resnet18" or len(kwargs.get("depths", BLOCKS)) < 3:
+    elif name in ("bit_resnet18", "lightcdnet") or len(kwargs.get("depths", BLOCKS)) < 3:
         options["neck"] = None
     if kind == "head" and name in ONE_LEVEL_HEADS:
         options["decoder"] = "unet"
@@ -168,6 +172,12 @@ def test_base_class_docstring_and_signature(kind, name):
         ("decoder", ("top_down", {"channels": -1})),
         ("decoder", ("unet", {"widths": [8]})),
         ("decoder", ("mask_up", {"widths": [8]})),
+        ("decoder", ("shuffle_stages", {"widths": [8, 8]})),
+        ("decoder", ("shuffle_stages", {"depths": [4, 1, 4]})),
+        ("decoder", ("shuffle_stages", {"widths": [8, 8], "depths": [1, 2]})),
+        ("backbone", ("lightcdnet", {"width": 7})),
+        ("fusion", ("time_attention", {"hidden": 0})),
+        ("head", ("fpn", {"channels": 0})),
         ("backbone", ("tinycd", {"stages": 0})),
         ("backbone", ("tinycd", {"encoder": "convnext_atto"})),
         ("head", ("conv", {"kernel_size": 2})),
@@ -200,7 +210,7 @@ def test_single_level_is_rejected(kind, name):
         cdzoo.create_model("bit", **{kind: name})
 
 
-@pytest.mark.parametrize("decoder", ["unet", "concat_up", "mask_up"])
+@pytest.mark.parametrize("decoder", ["unet", "concat_up", "mask_up", "shuffle_stages"])
 def test_strides_that_do_not_double_are_rejected(decoder):
     with pytest.raises(ConfigError, match=f"decoder {decoder} requires strides that double"):
         COMPONENTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])
@@ -288,9 +298,10 @@ def test_drop_path_rates():
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in COMPONENTS["backbone"] if name != "unet"] + ["timm/resnet18", "timm/convnext_atto"]
+    "name",
+    [name for name in COMPONENTS["backbone"] if name not in ("lightcdnet", "unet")] + ["timm/resnet18", "timm/convnext_atto"],
 )
-def test_drop_path_is_an_option_of_backbones(name):  # except of unet, which has no residual branches
+def test_drop_path_is_an_option_of_backbones(name):  # except of those without residual branches to drop
     with torch.device("meta"):
         assert any(type(m).__name__ == "DropPath" for m in build("backbone", name, drop_path=0.3).modules())
     with pytest.raises(ConfigError, match="drop_path"):

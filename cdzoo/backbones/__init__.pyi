@@ -1,6 +1,7 @@
 from .bit import BITResNet18 as BITResNet18
 from .changeformer import ChangeFormerEncoder as ChangeFormerEncoder
 from .features import FeatureBackbone as FeatureBackbone
+from .lightcdnet import LightCDNetStem as LightCDNetStem
 from .timm import TimmBackbone as TimmBackbone
 from .tinycd import TinyCDBackbone as TinyCDBackbone
 from .unet import UNetEncoder as UNetEncoder

@@ -14,3 +14,4 @@ from .plain import Diff as Diff
 from .plain import Sum as Sum
 from .skips import Skips as Skips
 from .spatio_temporal import SpatioTemporal as SpatioTemporal
+from .time_attention import TimeAttention as TimeAttention
