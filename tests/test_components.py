@@ -88,7 +88,8 @@ def build(kind, name, **kwargs):
 class TestComponent:
     def test_training_step_at_odd_size(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs)
-        logits, auxiliary = model.forward_supervised(*pair)
+        logits, weighted = model.forward_supervised(*pair)
+        auxiliary = [values for _weight, values in weighted]
         assert logits.shape == (2, 1, 33, 47) and len(auxiliary) == len(model.head.auxiliary_weights)
         assert all(torch.isfinite(values).all() and values.shape[:2] == (2, 1) for values in (logits, *auxiliary))
         sum(values.square().mean() for values in (logits, *auxiliary)).backward()
