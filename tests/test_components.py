@@ -62,7 +62,7 @@ VARIANTS = [
     ("decoder", "top_down", {"channels": 6}),
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
     ("decoder", "mask_up", {"widths": [3, 5, 7]}),
-    ("decoder", "shuffle_stages", {"widths": [2, 4, 6, 8], "depths": [1, 2, 3, 4]}),
+    ("decoder", "shuffle_stages", {"widths": [2, 4, 6], "depths": [2, 3, 3]}),
     ("decoder", "csie", {"interaction": "spatial"}),
     ("decoder", "csie", {"groups": 2}),
     ("decoder", "upernet", {"bins": [2]}),
