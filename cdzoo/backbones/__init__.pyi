@@ -1,6 +1,9 @@
 from .bit import BITResNet18 as BITResNet18
 from .changeformer import ChangeFormerEncoder as ChangeFormerEncoder
+from .exchange import ChannelExchange as ChannelExchange
+from .exchange import SpatialExchange as SpatialExchange
 from .features import FeatureBackbone as FeatureBackbone
+from .mit import MiT as MiT
 from .timm import TimmBackbone as TimmBackbone
 from .unet import UNetEncoder as UNetEncoder
 from .vmamba import VMamba as VMamba

@@ -1,3 +1,4 @@
 from .csam import CSAM as CSAM
 from .linear import Linear as Linear
+from .segformer import SegFormerNeck as SegFormerNeck
 from .upsample import Upsample as Upsample
