@@ -22,7 +22,9 @@ OTHER_STD = (0.25,)
 """Mean and standard deviation of every band of images that are not RGB, unless a config sets others."""
 
 KINDS = ("backbone", "neck", "fusion", "decoder", "head")
-OPTIONAL_KINDS = ("neck", "decoder")
+ROLES = {**dict(zip(KINDS, KINDS, strict=True)), "branch_decoder": "decoder", "branch_head": "head"}
+"""Kind of each component of a model; those of branches compute the further outputs of tasks with several outputs."""
+OPTIONAL_ROLES = ("neck", "decoder", "branch_decoder")
 INSTANCE = "instance:"
 """Prefix of the name of a component that was passed as an instance; such a config cannot be rebuilt."""
 
@@ -72,7 +74,10 @@ class ModelCfg:
             early fusion.
         num_classes: Number of logits; 1 is change or no change through a sigmoid.
         task: Meaning of the outputs, see `cdzoo.tasks`.
-        class_names: Name of each class, "no change" first; those of the task by default.
+        class_names: Name of each class, see the task; those of the task by default.
+        branch_decoder: Refines the pyramid of one date for each further output of the task; None for no decoder.
+        branch_head: Maps it to the logits of that output, with weights shared between dates; None for tasks with one output.
+        branch_shared: Whether the dates share one branch decoder.
         siamese: Whether the dates share one backbone.
         mean: Mean of each band, subtracted from values in [0, 1]; a single value applies to all bands.
         std: Standard deviation of each band; a single value applies to all bands.
@@ -94,6 +99,9 @@ class ModelCfg:
     num_classes: _Positive = 1
     task: str = "binary"
     class_names: tuple[str, ...] = ()
+    branch_decoder: ComponentCfg | None = None
+    branch_head: ComponentCfg | None = None
+    branch_shared: bool = True
     siamese: bool = True
     mean: tuple[Mean, ...] = IMAGENET_MEAN
     std: tuple[Std, ...] = IMAGENET_STD
@@ -127,12 +135,12 @@ class ModelCfg:
         Raises:
             ConfigError: A component was passed as an instance, or an argument is not a JSON value.
         """
-        for kind in KINDS:
-            component = getattr(self, kind)
+        for role, kind in ROLES.items():
+            component = getattr(self, role)
             if component is not None and component.name.startswith(INSTANCE):
                 raise ConfigError(
-                    f"the {kind} was passed as an instance ({component.name.removeprefix(INSTANCE)}), which cannot be saved: "
-                    f'decorate its class with @cdzoo.register_{kind} and pass {kind}="its_name"'
+                    f"the {role} was passed as an instance ({component.name.removeprefix(INSTANCE)}), which cannot be saved: "
+                    f'decorate its class with @cdzoo.register_{kind} and pass {role}="its_name"'
                 )
         try:
             return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
@@ -147,12 +155,12 @@ class ModelCfg:
             ConfigError: A key is unknown or missing, or a value is invalid.
         """
         values = _checked(cls, "model config", data)
-        for kind in KINDS:
-            if values.get(kind) is not None:
+        for role in ROLES:
+            if values.get(role) is not None:
                 try:
-                    values[kind] = ComponentCfg.from_dict(values[kind])
+                    values[role] = ComponentCfg.from_dict(values[role])
                 except ConfigError as error:
-                    raise ConfigError(f"{kind}: {error}") from error
+                    raise ConfigError(f"{role}: {error}") from error
         return cls(**values)
 
     @classmethod
@@ -182,8 +190,8 @@ class ModelOptions:
         cache_dir: Cache folder of downloads.
         in_chans: Number of bands: 4, or one number per date: '[2, 3]'.
         num_classes: Number of logits; 1 is change or no change through a sigmoid.
-        task: Meaning of the outputs.
-        class_names: Name of each class, "no change" first.
+        task: Meaning of the outputs: binary, multiclass, semantic or damage.
+        class_names: Name of each class, as the task expects them.
         siamese: One backbone shared by the dates (true) or one for each (false).
         mean: Mean of each band of images in [0, 1].
         std: Standard deviation of each band.
@@ -192,11 +200,16 @@ class ModelOptions:
         fusion: Registered name.
         decoder: Registered name, or none.
         head: Registered name.
+        branch_decoder: Decoder of the further outputs of a task: registered name, or none.
+        branch_head: Head of the further outputs of a task: registered name.
+        branch_shared: Whether the dates share one branch decoder.
         backbone_kwargs: Arguments of the backbone, as JSON.
         neck_kwargs: Arguments of the neck, as JSON.
         fusion_kwargs: Arguments of the fusion, as JSON.
         decoder_kwargs: Arguments of the decoder, as JSON.
         head_kwargs: Arguments of the head, as JSON.
+        branch_decoder_kwargs: Arguments of the branch decoder, as JSON.
+        branch_head_kwargs: Arguments of the branch head, as JSON.
         backbone_pretrained: Load the weights of a timm encoder.
         backbone_weights: Weights of the backbone alone: a folder or file written by cdzoo convert.
     """
@@ -217,11 +230,16 @@ class ModelOptions:
     fusion: str | None = None
     decoder: str = "default"
     head: str | None = None
+    branch_decoder: str = "default"
+    branch_head: str | None = None
+    branch_shared: bool | None = None
     backbone_kwargs: dict[str, Any] | None = None
     neck_kwargs: dict[str, Any] | None = None
     fusion_kwargs: dict[str, Any] | None = None
     decoder_kwargs: dict[str, Any] | None = None
     head_kwargs: dict[str, Any] | None = None
+    branch_decoder_kwargs: dict[str, Any] | None = None
+    branch_head_kwargs: dict[str, Any] | None = None
     backbone_pretrained: bool = False
     backbone_weights: str | None = None
 

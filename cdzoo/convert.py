@@ -42,7 +42,8 @@ def from_official(model_name: str, state_dict: Mapping[str, Any], **options: Any
         WeightsError: Keys are missing or unexpected, or shapes differ. The message names them.
     """
     key_map, state = _key_map(model_name), _state(model_name, **options)
-    given = {key: value for key, value in unwrap(state_dict).items() if not key_map.ignores(key)}
+    current = {key_map.current_key(key): value for key, value in unwrap(state_dict).items()}
+    given = {key: value for key, value in current.items() if not key_map.ignores(key)}
     groups = key_map.group(state)
     expected = {official: key_map.join(official, [state[key] for key in keys]) for official, keys in groups.items()}
     check_state(f"the checkpoint of {key_map.source}", given, expected, model_name)

@@ -111,18 +111,23 @@ def create_model(
     fusion: Component | None = None,
     decoder: Component | None = DEFAULT,
     head: Component | None = None,
+    branch_decoder: Component | None = DEFAULT,
+    branch_head: Component | None = None,
+    branch_shared: bool | None = None,
     backbone_kwargs: Mapping[str, Any] | None = None,
     neck_kwargs: Mapping[str, Any] | None = None,
     fusion_kwargs: Mapping[str, Any] | None = None,
     decoder_kwargs: Mapping[str, Any] | None = None,
     head_kwargs: Mapping[str, Any] | None = None,
+    branch_decoder_kwargs: Mapping[str, Any] | None = None,
+    branch_head_kwargs: Mapping[str, Any] | None = None,
     backbone_pretrained: bool = False,
     backbone_weights: PathLike | None = None,
 ) -> ChangeDetector:
     """Create a change detection model.
 
-    With weights, all of them must match. `in_chans` and `num_classes` may differ from those of the weights: the kernels of the
-    first layer are then adapted to the bands, the classifier is reinitialized, and a warning is issued.
+    With weights, all of them must match. Bands, classes and task may differ from those of the weights: the kernels of the first
+    layer are then adapted to the bands, the classifier and the branches are reinitialized, and a warning is issued.
 
     Args:
         model_name: Registered model (`list_models()`); with a tag (`model.tag`), its weights are loaded. Also `local-dir:PATH`, a
@@ -131,9 +136,12 @@ def create_model(
         checkpoint_path: Weights of the whole model: a safetensors file, or a checkpoint of a state dict.
         cache_dir: Cache folder of downloads; that of `huggingface_hub` by default.
         in_chans: Number of bands of each date, or a tuple with one number per date.
-        num_classes: Number of logits: 1 for a sigmoid, 2 for a softmax whose class 0 is "no change".
-        task: Meaning of the outputs, see `cdzoo.tasks`.
-        class_names: Name of each class, "no change" first.
+        num_classes: Number of logits of the head. For `binary`, 1 for a sigmoid, 2 for a softmax whose class 0 is "no change"; by
+            default as many as the task needs.
+        task: Meaning of the outputs, see `cdzoo.tasks`: `"binary"`; `"multiclass"`, one map of kinds of change; `"semantic"`,
+            change and the land cover of each date; `"damage"`, buildings and the grade of their damage. The last two have several
+            outputs, computed by branches.
+        class_names: Name of each class: of the kinds of change with "no change" first, of land cover, or of the grades.
         siamese: Whether the dates share one backbone (True), or have one each (False).
         mean: Mean of each band of images in [0, 1]; a single value applies to all bands. With pretrained weights of a timm
             encoder, mean and standard deviation are those of its training by default.
@@ -144,11 +152,16 @@ def create_model(
         fusion: Fusion.
         decoder: Decoder; None or "none" for no decoder.
         head: Head.
+        branch_decoder: Decoder of the further outputs of a task; None or "none" for no decoder.
+        branch_head: Head of the further outputs of a task.
+        branch_shared: Whether the dates share one branch decoder; they share the branch head.
         backbone_kwargs: Arguments of the backbone.
         neck_kwargs: Arguments of the neck.
         fusion_kwargs: Arguments of the fusion.
         decoder_kwargs: Arguments of the decoder.
         head_kwargs: Arguments of the head.
+        branch_decoder_kwargs: Arguments of the branch decoder.
+        branch_head_kwargs: Arguments of the branch head.
         backbone_pretrained: Load the weights that timm publishes for its encoder, from the Hugging Face Hub or its cache.
         backbone_weights: Weights of the backbone alone: a folder or file written by `cdzoo convert --backbone`. With another
             `in_chans`, its first layer is adapted.
@@ -166,7 +179,8 @@ def create_model(
     _check_types(checkpoint_path=checkpoint_path, cache_dir=cache_dir, backbone_weights=backbone_weights)
     if not isinstance(backbone_pretrained, bool):
         raise ConfigError(f"backbone_pretrained must be True or False, got {backbone_pretrained!r}")
-    options["task"] = task.name if isinstance(task, Task) else task
+    if isinstance(task, Task):
+        options |= {"task": task.name, "class_names": class_names or task.class_names}
     if backbone_pretrained:
         options["backbone_kwargs"] = {**(backbone_kwargs or {}), "pretrained": True}
     scheme, _ = parse_name(model_name)
@@ -232,7 +246,8 @@ def create_initialized(source: str, model_name: str = "", **options: Any) -> tup
         model = create_model(name, **options) if saved else create_model(name, pretrained=True, **options)
     else:
         model = create_model(model_name, **options)
-        changed = {name: True for name in ("in_chans", "num_classes") if getattr(model, name) != getattr(files.config, name)}
+        fields = ("in_chans", "num_classes", "task", "class_names")
+        changed = {name: True for name in fields if getattr(model.config, name) != getattr(files.config, name)}
         check_same_components(source.removeprefix("local-dir:"), files.config, model.config)
         model.load_weights(files.weights, files.sha256, changed, source.removeprefix("local-dir:"))
         if "in_chans" not in changed:

@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 
-from cdzoo.config import KINDS
 from cdzoo.errors import ConfigError, MissingDependencyError, require
 from cdzoo.factory import create_model, list_models
 from cdzoo.models.detector import ChangeDetector
@@ -84,7 +83,8 @@ class Cost:
             "gflops": self.flops / 1e9,
             "activations_m": self.activations / 1e6,
             "parts": {
-                kind: {"params_m": self.component_params[kind] / 1e6, "gmacs": self.component_macs[kind] / 1e9} for kind in KINDS
+                kind: {"params_m": count / 1e6, "gmacs": self.component_macs[kind] / 1e9}
+                for kind, count in self.component_params.items()
             },
             "operators": {name: count / 1e9 for name, count in self.operators.items()},
             "uncounted": self.uncounted,
@@ -121,7 +121,8 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
             activations.set_op_handle(operator, _outputs)
         modules, operators = flops.by_module(), {key: int(value) for key, value in flops.by_operator().items()}
         # The backbone of the second date, if there is one, is a part of the component "backbone".
-        macs = {kind: int(sum(modules.get(module, 0) for module in (kind, f"{kind}2"))) for kind in KINDS}
+        params = model.parameter_counts()
+        macs = {kind: int(sum(modules.get(module, 0) for module in (kind, f"{kind}2"))) for kind in params}
         return Cost(
             model=name or model.config.name,
             registered=model.config.name,
@@ -132,7 +133,7 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
             macs=int(flops.total()),
             scan=operators.get(SCAN, 0),
             activations=int(activations.total()),
-            component_params=model.parameter_counts(),
+            component_params=params,
             component_macs=macs,
             operators=operators,
             uncounted=dict(sorted(flops.unsupported_ops().items())),

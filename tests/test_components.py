@@ -36,10 +36,12 @@ SMALL = {
     ("backbone", "mit"): {"channels": [4, 8, 12, 16], "depths": BLOCKS, "heads": [1, 2, 3, 4]},
     **{("backbone", f"mit_{size}"): {"depths": BLOCKS} for size in ("b0", "b1")},
     ("backbone", "vmamba"): {"channels": 8, "depths": BLOCKS},
+    ("backbone", "swin"): {"channels": 8, "depths": [2, 1, 1], "heads": [1, 2, 4], "window": 3},
     **{("backbone", f"vmamba_{size}"): {"depths": [1, 1, 1]} for size in ("tiny", "small", "base")},
     ("neck", "linear"): {"channels": 8},
     ("neck", "segformer"): {"channels": 8},
     ("fusion", "spatio_temporal"): {"width": 8},
+    ("decoder", "upernet"): {"channels": 8},
 }
 # These heads expect a single level, so the model needs a decoder that merges the pyramid.
 ONE_LEVEL_HEADS = ("conv", "fcn", "stepwise")
@@ -52,6 +54,7 @@ VARIANTS = [
     ("fusion", "bfa", {"norm": False, "reduction": 4}),
     ("fusion", "cross_attention", {"tokens": 4, "head_channels": 4}),
     ("backbone", "vmamba", {"scan": "omni", "gated": True, "conv_bias": True, "out_norm": False, "d_state": 2}),
+    ("fusion", "diff", {"reverse": True}),
     ("fusion", "skips", {"mode": "concat"}),
     ("fusion", "spatio_temporal", {"arrangements": ["cross"], "d_state": 2}),
     ("fusion", "changeformer", {"channels": 4}),
@@ -61,6 +64,7 @@ VARIANTS = [
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
     ("decoder", "csie", {"interaction": "spatial"}),
     ("decoder", "csie", {"groups": 2}),
+    ("decoder", "upernet", {"bins": [2]}),
     ("head", "summation", {"channels": 6}),
     ("head", "changeformer", {"channels": 6}),
     ("head", "conv", {"kernel_size": 3, "transposed": True}),
@@ -164,6 +168,9 @@ def test_base_class_docstring_and_signature(kind, name):
         ("backbone", ("changeformer", {"drop_path": 1.0})),
         ("backbone", ("vmamba_tiny", {"drop_path": -0.1})),
         ("backbone", ("mit", {"patch_sizes": [7]})),
+        ("backbone", ("swin", {"window": 1})),
+        ("backbone", ("swin", {"heads": [3, 6, 12]})),
+        ("backbone", ("swin", {"heads": [5, 6, 12, 24]})),
         ("neck", ("linear", {"channels": 0})),
         ("neck", ("segformer", {"channels": 1})),
         ("decoder", ("mix_ffn", {"mlp_ratio": 0.0})),
@@ -174,6 +181,8 @@ def test_base_class_docstring_and_signature(kind, name):
         ("fusion", ("spatio_temporal", {"arrangements": ["diagonal"]})),
         ("decoder", ("top_down", {"channels": -1})),
         ("decoder", ("unet", {"widths": [8]})),
+        ("decoder", ("upernet", {"channels": 0})),
+        ("decoder", ("upernet", {"bins": []})),
         ("head", ("conv", {"kernel_size": 2})),
     ],
 )

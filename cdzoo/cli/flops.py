@@ -48,7 +48,11 @@ def count(
     progress: Any = require("tqdm", "tools", "counting multiply-adds")
     costs = list(progress.tqdm(count_models(names, size, batch), total=len(names), unit="model", leave=False, disable=None))
     rows = [cost.to_dict() if format == "json" else _flat(cost.to_dict()) for cost in costs]
-    print_or_write(render(rows, _COLUMNS, format, _notes(costs, format)), output)
+    columns = {
+        **_COLUMNS,
+        **({"branches": "branches M / GMACs"} if any("branches" in cost.component_params for cost in costs) else {}),
+    }
+    print_or_write(render(rows, columns, format, _notes(costs, format)), output)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:

@@ -30,7 +30,8 @@ class PairAugment:
         flips: Flip horizontally and vertically, each with probability 0.5.
         rotate: Rotate by a random multiple of 90 degrees.
         scale: Smallest and largest magnification, drawn uniformly.
-        swap_dates: Probability of reversing the order of the dates, in [0, 1]; targets are kept. Skipped if shapes differ.
+        swap_dates: Probability of reversing the order of the dates, in [0, 1]. Skipped if shapes differ.
+        swap_targets: Returns the targets of a sample whose dates are reversed; targets are kept by default.
     """
 
     crop: int
@@ -38,6 +39,7 @@ class PairAugment:
     rotate: bool = True
     scale: tuple[float, float] = (1.0, 1.0)
     swap_dates: float = 0.0
+    swap_targets: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
 
     def __call__(self, sample: Sample, rng: random.Random) -> Sample:
         """Return an augmented sample: images (bands, crop, crop), targets (..., crop, crop), the same name.
@@ -53,7 +55,7 @@ class PairAugment:
         images = tuple(transform(image, InterpolationMode.BILINEAR) for image in sample.images)
         target = {name: transform(values, InterpolationMode.NEAREST_EXACT) for name, values in sample.target.items()}
         if rng.random() < self.swap_dates and len({image.shape for image in images}) == 1:
-            images = images[::-1]
+            images, target = images[::-1], self.swap_targets(target)
         return Sample(images, target, sample.name)
 
     def _draw(self, height: int, width: int, rng: random.Random) -> Transform:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.errors import InputError
 
+_BINARY: Mapping[str, int] = MappingProxyType({"mask": 2})
 _LOOKED_AT = 8
 _LISTED = 8
 _BRIGHT, _DARK = 10.0, 0.005  # largest values of scaled images lie between them: reflectance, radar in dB, pictures
@@ -23,7 +25,7 @@ def check_samples(
     samples: Samples,
     bands: Sequence[int],
     split: str,
-    num_classes: int = 2,
+    targets: Mapping[str, int] = _BINARY,
     whole: bool = False,
     fixed_size: int | None = None,
 ) -> None:
@@ -35,14 +37,14 @@ def check_samples(
         samples: Samples of the split.
         bands: Number of bands of each date that the model expects.
         split: Name of the split, for messages.
-        num_classes: Number of values of a mask, beside 255 for pixels without a label.
+        targets: Number of values of each target, beside 255 for pixels without a label.
         whole: Whether samples are predicted whole, as in evaluation, and not in crops.
         fixed_size: Height and width that the model is built for, if it accepts no others.
 
     Raises:
-        InputError: A sample has another number of dates or bands, images or masks of different sizes, another shape or type,
-            values that are not finite, other mask values, or a size that the model does not accept; or masks have the values 0
-            and 255 only.
+        InputError: A sample has another number of dates or bands, lacks a target, has images or targets of different sizes,
+            another shape or type, values that are not finite, other target values, or a size that the model does not accept; or
+            masks have the values 0 and 255 only.
     """
     if not len(samples):
         raise InputError(f"the split '{split}' has no samples")
@@ -60,8 +62,9 @@ def check_samples(
                 raise InputError(f"{label}: its pixels, {tuple(sample.images[0].shape[-2:])}, {problem}")
             for image in sample.images:
                 largest[image.dtype] = max(largest.get(image.dtype, -torch.inf), float(image.max()))
-            if "mask" in sample.target:
-                values |= _mask_values(sample, label, num_classes)
+            for name, number in targets.items():
+                found = _target_values(sample, label, name, number)
+                values |= found if name == "mask" else set()
         # Data sets that know whether they have change were checked when they were opened.
         if IGNORE_INDEX in values and values <= {0, IGNORE_INDEX} and not hasattr(samples, "has_change"):
             _check_change(samples, split, range(looked, len(samples)))
@@ -122,21 +125,24 @@ def _check_images(sample: Sample, bands: Sequence[int], label: str) -> None:
             raise InputError(f"{label}: date {date} has values that are NaN or infinite; fill them, with 255 in the mask")
 
 
-def _mask_values(sample: Sample, label: str, num_classes: int) -> set[int]:
-    """Return the values of the mask of a sample after checking it."""
-    mask, size = sample.target["mask"], tuple(sample.images[0].shape[-2:])
-    if not isinstance(mask, Tensor) or tuple(mask.shape) != size:
-        found = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
-        raise InputError(f"{label}: the mask must be a tensor (H, W) of the size of the images, {size}; got {found}")
-    if mask.dtype != torch.int64:
-        raise InputError(f"{label}: the mask has {mask.dtype} values; expected integers: mask.long()")
-    values = set(torch.unique(mask).tolist())
-    if wrong := values - {*range(num_classes), IGNORE_INDEX}:
-        allowed = "0, 1" if num_classes == 2 else f"0 to {num_classes - 1}"
+def _target_values(sample: Sample, label: str, name: str, number: int) -> set[int]:
+    """Return the values of a target of a sample after checking it."""
+    if name not in sample.target:
+        others = ", ".join(sample.target) or "none"
+        raise InputError(f"{label}: there is no target '{name}', which the task of the model needs; its targets: {others}")
+    values, size = sample.target[name], tuple(sample.images[0].shape[-2:])
+    if not isinstance(values, Tensor) or tuple(values.shape) != size:
+        shape = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise InputError(f"{label}: the {name} must be a tensor (H, W) of the size of the images, {size}; got {shape}")
+    if values.dtype != torch.int64:
+        raise InputError(f"{label}: the {name} has {values.dtype} values; expected integers: {name}.long()")
+    found = set(torch.unique(values).tolist())
+    if wrong := found - {*range(number), IGNORE_INDEX}:
+        allowed = "0, 1" if number == 2 else f"0 to {number - 1}"
         raise InputError(
-            f"{label}: the mask has the value {min(wrong)}; expected {allowed}, and {IGNORE_INDEX} for pixels without a label"
+            f"{label}: the {name} has the value {min(wrong)}; expected {allowed}, and {IGNORE_INDEX} for pixels without a label"
         )
-    return values
+    return found
 
 
 def _check_change(samples: Samples, split: str, rest: range) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from cdzoo.errors import InputError
@@ -16,7 +15,8 @@ class Sample(NamedTuple):
 
     Attributes:
         images: Image of each date, (bands, H, W): uint8, or float32 with the (min, max) of its value range mapped to [0, 1].
-        target: Targets by name; `target["mask"]` (H, W) int64 for binary change detection: 0 unchanged, 1 changed, 255 ignored.
+        target: Targets by name, (H, W) int64, as the task defines them. For binary change detection `target["mask"]`: 0
+            unchanged, 1 changed, 255 ignored.
         name: Name of the sample; a tuple of names in a batch.
     """
 
@@ -26,7 +26,7 @@ class Sample(NamedTuple):
 
 
 def as_sample(item: Any) -> Sample:
-    """Convert an item of a data set to a `Sample`, and an integer or Boolean mask to int64.
+    """Convert an item of a data set to a `Sample`, and integer or Boolean targets to int64.
 
     Args:
         item: A `Sample`, or a mapping with `image_a`, `image_b`, `mask` and optionally `name`.
@@ -35,15 +35,17 @@ def as_sample(item: Any) -> Sample:
         InputError: The item is neither.
     """
     if isinstance(item, Sample):
-        return _with_int64_mask(item)
+        return _with_int64_targets(item)
     if isinstance(item, Mapping) and {"image_a", "image_b", "mask"} <= item.keys():
-        return _with_int64_mask(Sample((item["image_a"], item["image_b"]), {"mask": item["mask"]}, str(item.get("name", ""))))
+        return _with_int64_targets(Sample((item["image_a"], item["image_b"]), {"mask": item["mask"]}, str(item.get("name", ""))))
     found = ", ".join(map(str, item)) if isinstance(item, Mapping) else type(item).__name__
     raise InputError(f"a sample must be a cdzoo.data.Sample, or a dict with image_a, image_b and mask; got {found}")
 
 
-def _with_int64_mask(sample: Sample) -> Sample:
-    mask = sample.target.get("mask")
-    if not isinstance(mask, Tensor) or mask.dtype == torch.int64 or mask.is_floating_point() or mask.is_complex():
-        return sample
-    return sample._replace(target={**sample.target, "mask": mask.long()})
+def _with_int64_targets(sample: Sample) -> Sample:
+    target = {name: values.long() if _is_integer(values) else values for name, values in sample.target.items()}
+    return sample._replace(target=target)
+
+
+def _is_integer(values: Any) -> bool:
+    return isinstance(values, Tensor) and not values.is_floating_point() and not values.is_complex()

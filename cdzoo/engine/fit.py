@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample
 from cdzoo.data.sampler import AugmentedSamples, Samples, StepSampler
 from cdzoo.engine.checkpoint import remove_checkpoints, writing
-from cdzoo.engine.checks import check_settings
+from cdzoo.engine.checks import check_metric, check_settings
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.identity import Identity, identify
 from cdzoo.engine.launch import is_leader
@@ -30,7 +30,7 @@ from cdzoo.engine.setup import Setup, any_process, broadcast_buffers, finish, pr
 from cdzoo.engine.shutdown import GracefulShutdown
 from cdzoo.engine.state import TrainState, load, save
 from cdzoo.engine.step import train_step
-from cdzoo.errors import InputError, require
+from cdzoo.errors import ConfigError, InputError, require
 from cdzoo.inference.evaluate import evaluate
 from cdzoo.io.files import file_sha256
 from cdzoo.io.outputs import exclusive
@@ -77,7 +77,8 @@ def train(
     Raises:
         MissingDependencyError: Lightning is not installed.
         InputError: There are no samples, nothing to resume from, another process trains in the folder, or it cannot be written.
-        ConfigError: The settings are inconsistent, or settings, model or data differ from those of the resumed run.
+        ConfigError: The settings are inconsistent or do not suit the task, or settings, model or data differ from those of the
+            resumed run.
         WeightsError: All training states are damaged, or were written by another version of cdzoo.
         TrainingStopped: A signal stopped the run after a step.
         TrainingError: Files could not be written, or the loss or the gradients were not finite for too many steps.
@@ -85,10 +86,14 @@ def train(
     require("lightning.fabric", "train", "training")
     if not len(train_set) or not len(val_set):
         raise InputError(f"no samples to train or validate on: {len(train_set)} training, {len(val_set)} validation samples")
-    classes = len(model.task.class_names)
-    check_samples(train_set, model.config.bands, "train", classes)
-    side = None if protocol is not None and protocol.window else model.fixed_input_size
-    check_samples(val_set, model.config.bands, "validation", classes, whole=True, fixed_size=side)
+    if cfg.swap_dates and not model.task.swappable:
+        raise ConfigError(f"the task '{model.task.name}' depends on the order of the dates: set swap_dates=0")
+    protocol = protocol or get_protocol(None)
+    check_metric(protocol, model.task)
+    targets = model.task.targets
+    check_samples(train_set, model.config.bands, "train", targets)
+    side = None if protocol.window else model.fixed_input_size
+    check_samples(val_set, model.config.bands, "validation", targets, whole=True, fixed_size=side)
     facts = {"pairs": memory({"train": train_set, "val": val_set}), **(facts or {})}
     if resume and out is None:
         raise InputError("resume requires the folder of the run: out=FOLDER")
@@ -99,7 +104,7 @@ def train(
     torch.use_deterministic_algorithms(cfg.deterministic or before)
     try:
         with run_lock(folder):
-            return fit(model, train_set, val_set, cfg, folder, protocol or get_protocol(None), facts, resume)
+            return fit(model, train_set, val_set, cfg, folder, protocol, facts, resume)
     finally:
         torch.use_deterministic_algorithms(before)
 
@@ -164,7 +169,7 @@ def fit(
     with (
         GracefulShutdown() as shutdown,
         loader_failures(),
-        closing(step_loader(train_set, cfg, fabric, state.step, last)) as loader,
+        closing(step_loader(train_set, cfg, fabric, state.step, last, model.task.swap_dates)) as loader,
         RunLog(out, cfg, state, model, total, sampler.batch_size, leader) as log,
     ):
         for micro_batches in log.timed(loader):
@@ -197,9 +202,11 @@ def fit(
     return _results(state, cfg, protocol, setup, {**facts, **stopped}, out)
 
 
-def step_loader(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> Generator[list[Sample], None, None]:
+def step_loader(
+    samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int, swap_targets: Callable[..., dict[str, Any]] = dict
+) -> Generator[list[Sample], None, None]:
     """Return an iterator over the micro-batches of each step of this process, from step `first` to `last`."""
-    augment = PairAugment(cfg.crop, cfg.flips, cfg.rotate, (cfg.scale_min, cfg.scale_max), cfg.swap_dates)
+    augment = PairAugment(cfg.crop, cfg.flips, cfg.rotate, (cfg.scale_min, cfg.scale_max), cfg.swap_dates, swap_targets)
     workers = worker_count(cfg, fabric.device)
     batches = load_samples(
         AugmentedSamples(samples, augment),

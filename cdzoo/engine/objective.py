@@ -40,8 +40,9 @@ class Objective(nn.Module):
         if auxiliary:
             down, right = self.model.padding(*images[0].shape[-2:])
             padded = {key: F.pad(value, (0, right, 0, down), value=IGNORE_INDEX) for key, value in target.items()}
-            for weight, coarse in zip(self.model.head.auxiliary_weights, auxiliary, strict=True):
-                loss = loss + weight * self.loss(coarse, _resize(padded, coarse.shape[-2:]))
+            for weight, coarse in auxiliary:
+                size = coarse.shape[-2:] if isinstance(coarse, Tensor) else next(iter(coarse.values())).shape[-2:]
+                loss = loss + weight * self.loss(coarse, _resize(padded, size))
         return loss
 
 

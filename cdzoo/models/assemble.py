@@ -14,20 +14,22 @@ from cdzoo.backbones.exchange import add_exchanges
 from cdzoo.backbones.features import wrap_backbone
 from cdzoo.backbones.timm import PREFIX, TimmBackbone
 from cdzoo.components import Backbone, LevelDecoder, LevelFusion, PerLevelDecoder, PerLevelFusion
-from cdzoo.config import INSTANCE, KINDS, OPTIONAL_KINDS, OTHER_MEAN, OTHER_STD, ComponentCfg, ModelCfg
+from cdzoo.config import INSTANCE, OPTIONAL_ROLES, OTHER_MEAN, OTHER_STD, ROLES, ComponentCfg, ModelCfg
 from cdzoo.errors import CdzooError, ConfigError
+from cdzoo.models.branch import Branch, fill_branches
 from cdzoo.names import check_known, suggest
 from cdzoo.registry import COMPONENTS, underlying
+from cdzoo.tasks import get_task
 from cdzoo.validation import check_argument
 
 Component = str | tuple[str, Mapping[str, Any]] | ComponentCfg | nn.Module | type[nn.Module]
 """A registered name, (name, kwargs), a config, an instance, or a class that is instantiated with the channels it receives."""
 
 DEFAULT = "default"
-"""Value of `neck` and `decoder` that keeps those of the model, since None removes them."""
-FIELDS = ("in_chans", "num_classes", "task", "class_names", "siamese", "mean", "std")
+"""Value of `neck`, `decoder` and `branch_decoder` that keeps those of the model, since None removes them."""
+FIELDS = ("in_chans", "num_classes", "task", "class_names", "branch_shared", "siamese", "mean", "std")
 """Options that replace a field of `ModelCfg`."""
-OPTIONS = (*KINDS, *(f"{kind}_kwargs" for kind in KINDS), *FIELDS)
+OPTIONS = (*ROLES, *(f"{role}_kwargs" for role in ROLES), *FIELDS)
 
 
 def override(config: ModelCfg, options: Mapping[str, Any]) -> tuple[ModelCfg, dict[str, Any]]:
@@ -53,14 +55,15 @@ def override(config: ModelCfg, options: Mapping[str, Any]) -> tuple[ModelCfg, di
         # The mean and std of the config apply to its own bands only.
         changes.setdefault("mean", OTHER_MEAN)
         changes.setdefault("std", OTHER_STD)
+    config = _with_task(config, changes)
     instances: dict[str, Any] = {}
-    for kind in KINDS:
+    for kind in ROLES:
         current: ComponentCfg | None = getattr(config, kind)
         chosen = options.get(kind, DEFAULT)
         if isinstance(chosen, nn.Module | type):
             instances[kind] = chosen
             current = ComponentCfg(f"{INSTANCE}{chosen.__name__ if isinstance(chosen, type) else type(chosen).__name__}")
-        elif chosen != DEFAULT and not (chosen is None and kind not in OPTIONAL_KINDS):
+        elif chosen != DEFAULT and not (chosen is None and kind not in OPTIONAL_ROLES):
             current = _component_cfg(kind, chosen, current)
         kwargs = options.get(f"{kind}_kwargs")
         if not isinstance(kwargs, Mapping | None):
@@ -81,7 +84,7 @@ def assemble(config: ModelCfg, instances: Mapping[str, Any] | None = None) -> di
         instances: Components by kind that replace those of the config: instances, or classes.
 
     Returns:
-        Keyword arguments of `ChangeDetector`: `backbone`, `neck`, `fusion`, `decoder`, `head`, `backbone2`.
+        Keyword arguments of `ChangeDetector`: `backbone`, `neck`, `fusion`, `decoder`, `head`, `backbone2`, `branches`.
 
     Raises:
         UnknownNameError: A component is not registered.
@@ -94,17 +97,25 @@ def assemble(config: ModelCfg, instances: Mapping[str, Any] | None = None) -> di
 
 
 def build_head(
-    config: ModelCfg, channels: Sequence[int], strides: Sequence[int] | None, num_classes: int, factory: Any = None
+    cfg: ComponentCfg, channels: Sequence[int], strides: Sequence[int] | None, num_classes: int, factory: Any = None
 ) -> Any:
-    """Build the head of a config, or that of a factory, for a pyramid of these channels and strides."""
+    """Build a head, or that of a factory, for a pyramid of these channels and strides."""
     if factory is None:
-        if config.head.name.startswith(INSTANCE):
-            raise ConfigError(
-                f"the head was passed as an instance ({config.head.name.removeprefix(INSTANCE)}): build another one"
-            )
-        factory = COMPONENTS["head"].get(config.head.name)
+        if cfg.name.startswith(INSTANCE):
+            raise ConfigError(f"the head was passed as an instance ({cfg.name.removeprefix(INSTANCE)}): build another one")
+        factory = COMPONENTS["head"].get(cfg.name)
     given = {"in_channels": tuple(channels), "in_strides": strides, "num_classes": num_classes}
-    return _call("head", config.head, factory, given)
+    return _call("head", cfg, factory, given)
+
+
+def _with_task(config: ModelCfg, changes: dict[str, Any]) -> ModelCfg:
+    """Add the logits that a new task or its classes need to `changes`; return the config with branches if the task needs some."""
+    task = get_task(changes.get("task", config.task), changes.get("class_names", config.class_names))
+    if not changes.keys() & {"task", "class_names"}:
+        return config
+    if task.name != config.task or task.default_num_classes != get_task(config.task, config.class_names).default_num_classes:
+        changes.setdefault("num_classes", task.default_num_classes)
+    return fill_branches(dataclasses.replace(config, num_classes=changes.get("num_classes", config.num_classes)), task)
 
 
 def _assemble(config: ModelCfg, instances: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,14 +138,52 @@ def _assemble(config: ModelCfg, instances: Mapping[str, Any]) -> dict[str, Any]:
         built[kind] = component
     head: Any = instances.get("head")
     if not isinstance(head, nn.Module):
-        head = build_head(config, channels, strides, config.num_classes, head)
-    return {**built, "head": head}
+        head = build_head(config.head, channels, strides, config.num_classes, head)
+    return {**built, "head": head, "branches": _build_branches(config, instances, built)}
+
+
+def _build_branches(config: ModelCfg, instances: Mapping[str, Any], built: Mapping[str, Any]) -> dict[str, Branch]:
+    """Build the branches that compute the further outputs of the task, each from the pyramid of one date."""
+    task = get_task(config.task, config.class_names)
+    outputs = [(name, spec) for name, spec in task.outputs(config.num_classes).items() if spec.dates is not None]
+    if not outputs:
+        return {}
+    if getattr(built["fusion"], "num_dates", 2) == 1:
+        raise ConfigError(
+            f"the task '{task.name}' needs the features of each date, but the fusion '{config.fusion.name}' concatenates the "
+            "dates before the backbone: choose another fusion, or the task 'multiclass'"
+        )
+    source = built["backbone"] if built["neck"] is None else built["neck"]
+    if config.branch_head is None:
+        raise ConfigError(f"the task '{task.name}' has the output '{outputs[0][0]}', which needs a branch_head")
+    branches: dict[str, Branch] = {}
+    for name, spec in outputs:
+        assert spec.dates is not None
+        like = next((other for other, known in outputs if other in branches and known.num_classes == spec.num_classes), "")
+        channels, strides = source.out_channels, source.out_strides or built["backbone"].out_strides
+        decoder = head = None
+        if config.branch_decoder is not None and not (like and config.branch_shared):
+            factory = _factory("branch_decoder", config.branch_decoder, instances)
+            decoder = _build_pyramid_component("decoder", config.branch_decoder, factory, channels, strides)
+            channels, strides = decoder.out_channels, decoder.out_strides or strides
+        if not like:
+            factory = _factory("branch_head", config.branch_head, instances)
+            head = build_head(config.branch_head, channels, strides, spec.num_classes, factory)
+        branches[name] = Branch(head, spec.dates, decoder=decoder, like=like)
+    return branches
+
+
+def _factory(role: str, cfg: ComponentCfg, instances: Mapping[str, Any]) -> Any:
+    given = instances.get(role)
+    if isinstance(given, nn.Module):
+        raise ConfigError(f"{role} may be needed several times: pass a name, (name, kwargs) or the class {type(given).__name__}")
+    return given or COMPONENTS[ROLES[role]].get(cfg.name)
 
 
 def _component_cfg(kind: str, chosen: Any, current: ComponentCfg | None) -> ComponentCfg | None:
     if chosen is None or chosen == "none":
-        if kind not in OPTIONAL_KINDS:
-            raise ConfigError(f"a model needs a {kind}; only {' and '.join(OPTIONAL_KINDS)} can be None")
+        if kind not in OPTIONAL_ROLES:
+            raise ConfigError(f"a model needs a {kind}; only {', '.join(OPTIONAL_ROLES)} can be None")
         return None
     if isinstance(chosen, ComponentCfg):
         return chosen
@@ -143,7 +192,7 @@ def _component_cfg(kind: str, chosen: Any, current: ComponentCfg | None) -> Comp
         return current if current is not None and current.name == chosen else ComponentCfg(chosen)
     if isinstance(chosen, Sequence) and len(chosen) == 2 and isinstance(chosen[0], str) and isinstance(chosen[1], Mapping):
         return ComponentCfg(chosen[0], dict(chosen[1]))
-    base = f"Level{kind.capitalize()}" if kind in ("fusion", "decoder") else kind.capitalize()
+    base = f"Level{ROLES[kind].capitalize()}" if ROLES[kind] in ("fusion", "decoder") else ROLES[kind].capitalize()
     raise ConfigError(
         f"{kind} must be a registered name, (name, kwargs), an instance or a subclass of cdzoo.components.{base}, got {chosen!r}"
     )
@@ -198,9 +247,7 @@ def timm_hint(name: str) -> str:
     return f"timm/{bare}" if timm.is_model(bare.split(".")[0]) else ""
 
 
-def _build_pyramid_component(
-    kind: str, cfg: ComponentCfg, factory: Any, channels: Sequence[int], strides: Sequence[int]
-) -> nn.Module:
+def _build_pyramid_component(kind: str, cfg: ComponentCfg, factory: Any, channels: Sequence[int], strides: Sequence[int]) -> Any:
     parameters = inspect.signature(factory).parameters
     if "channels" in parameters and "in_channels" not in parameters:  # a component of a single level
         pyramid: Any = PerLevelFusion if kind == "fusion" else PerLevelDecoder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,13 +13,14 @@ from torch import Tensor, nn
 
 from cdzoo.compatibility import describe
 from cdzoo.components import Backbone, Decoder, Fusion, Head, Identity, Neck, Pyramid, PyramidComponent
-from cdzoo.config import ModelCfg
+from cdzoo.config import KINDS, ModelCfg
 from cdzoo.errors import InputError
 from cdzoo.models.assemble import build_head
+from cdzoo.models.branch import Branch, check_branch, check_branches
 from cdzoo.models.checks import bands_of, check_chain, check_config, check_images, check_kinds, derive_config
 from cdzoo.models.preprocess import ImageLike, create_transform
 from cdzoo.models.pretrained import PretrainedMixin
-from cdzoo.tasks import get_task
+from cdzoo.tasks import Task, get_task
 from cdzoo.tasks.base import Output
 
 if TYPE_CHECKING:
@@ -38,14 +39,16 @@ class ChangeDetector(PretrainedMixin):
         head: Predicts the logits.
         backbone2: Encoder of the second date, for example for radar and optical images.
         config: Description of the model; derived from the components by default.
+        branches: Additional outputs by name.
+        task: Meaning of the outputs: a name or an instance; that of the config by default.
 
     Attributes:
         config: Description of the model.
         origin: File that the weights were loaded from; None for newly initialized weights.
         pretrained_cfg: Description of the loaded weights; None without published weights.
         task: Meaning of the outputs.
-        branches: Additional outputs by name, each a `Branch`. If there are any, `forward` returns a dict, with the logits of
-            change as `"change"`.
+        branches: Additional outputs by name, each a `Branch`. If there are any, `forward` returns a dict that starts with the
+            outputs of the task; that of the head is called `task.main_output`.
         fixed_input_size: Height and width that the network is built for; None if it accepts any size of at least 32 pixels.
         size_multiple: Height and width must be multiples of this.
         square: Whether height and width must be equal.
@@ -55,7 +58,7 @@ class ChangeDetector(PretrainedMixin):
 
     Raises:
         ChannelMismatchError: Two consecutive components disagree on channels or strides; the message names both.
-        ConfigError: A component is of the wrong kind, or the task does not support the number of logits.
+        ConfigError: A component is of the wrong kind, or the task does not support the number of logits or lacks a branch.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class ChangeDetector(PretrainedMixin):
         head: Head,
         backbone2: Backbone | None = None,
         config: ModelCfg | None = None,
+        branches: Mapping[str, Branch] | None = None,
+        task: str | Task | None = None,
     ) -> None:
         super().__init__()
         check_kinds(backbone=backbone, neck=neck, fusion=fusion, decoder=decoder, head=head, backbone2=backbone2)
@@ -76,15 +81,18 @@ class ChangeDetector(PretrainedMixin):
         self.fusion = fusion
         self.decoder: PyramidComponent = decoder or Identity(fusion.out_channels, fusion.out_strides)
         self.head = head
-        self.branches = nn.ModuleDict()
+        self.branches = nn.ModuleDict(branches)
         self.pretrained_cfg: PretrainedCfg | None = None
         check_chain(backbone, backbone2, self.neck, fusion, self.decoder, head)
         self.pad_multiple = math.lcm(*(component.pad_multiple for component in self._components()))
         self.bands = bands_of(backbone, backbone2, fusion, config)
-        self.config = check_config(config, derive_config(self))
+        self.config = check_config(config, derive_config(self, task))
         self.stacked_dates = self.num_dates if fusion.num_dates == 1 else 1
-        self.task = get_task(self.config.task)
+        self.task = task if isinstance(task, Task) else get_task(self.config.task, self.config.class_names)
         self.task.check(self.num_classes)
+        check_branches(self.task, self.num_classes, branches or {})
+        for name, branch in (branches or {}).items():
+            check_branch(name, describe(neck or backbone), self.neck.out_channels, self.neck.out_strides, branch)
 
     @property
     def num_classes(self) -> int:
@@ -126,8 +134,9 @@ class ChangeDetector(PretrainedMixin):
                 H and W are at least 32.
 
         Returns:
-            Logits (B, num_classes, H, W), or a dict of such tensors for tasks with several outputs. One class: the sigmoid is the
-            probability of change. Two: softmax, class 0 is "no change".
+            Logits (B, num_classes, H, W), or a dict of such tensors for tasks with several outputs. Their meaning is that of the
+            task; for `binary`: one logit, whose sigmoid is the probability of change, or two for a softmax whose class 0 is "no
+            change".
 
         Raises:
             InputError: The images do not match each other or the model.
@@ -138,8 +147,8 @@ class ChangeDetector(PretrainedMixin):
         """Return the input of the head: the decoded pyramid of the padded images, finest level first."""
         return self.decoder(self.fusion(*self._encode(images)))
 
-    def forward_head(self, features: Pyramid, size: Sequence[int] | None = None) -> Output:
-        """Return the logits of a decoded pyramid.
+    def forward_head(self, features: Pyramid, size: Sequence[int] | None = None) -> Tensor:
+        """Return the logits of a decoded pyramid: the main output of the task.
 
         Args:
             features: Output of `forward_features`.
@@ -153,10 +162,20 @@ class ChangeDetector(PretrainedMixin):
         down, right = self.padding(height, width)
         return self.head(features, (height + down, width + right))[..., :height, :width]
 
-    def forward_supervised(self, *images: Tensor) -> tuple[Output, list[Tensor]]:
-        """Return the output of `forward`, and the logits of the deep supervision of the head for the padded images."""
+    def forward_supervised(self, *images: Tensor) -> tuple[Output, list[tuple[float, Output]]]:
+        """Return the output of `forward`, and the deep supervision of the heads: weights and outputs of the padded images.
+
+        With several outputs, those of equal weight and size are in one dict, which lacks the outputs without deep supervision.
+        """
         output, features = self._predict(images)
-        return output, self.head.auxiliary(features)
+        if not self.branches:
+            return output, list(zip(self.head.auxiliary_weights, self.head.auxiliary(features[""]), strict=True))
+        grouped: dict[Any, dict[str, Tensor]] = {}
+        for name, pyramid in features.items():
+            head = self._head(name)
+            for level, (weight, logits) in enumerate(zip(head.auxiliary_weights, head.auxiliary(pyramid), strict=True)):
+                grouped.setdefault((level, weight, *logits.shape[-2:]), {})[name or self.task.main_output] = logits
+        return output, [(weight, outputs) for (_, weight, *_), outputs in grouped.items()]
 
     def preprocess(self, *images: ImageLike) -> tuple[Tensor, ...]:
         """Load and normalize one image per date; return tensors (1, bands, H, W) on the device of the model.
@@ -173,7 +192,7 @@ class ChangeDetector(PretrainedMixin):
         return tuple(create_transform(self, date)(image)[None].to(device) for date, image in enumerate(images))
 
     def probabilities(self, output: Output) -> Tensor:
-        """Return the probability of change (B, H, W) in [0, 1] of an output of the model."""
+        """Return the probabilities (B, ..., H, W) in [0, 1] of an output of the model; (B, H, W) of change for `binary`."""
         return self.task.probabilities(output)
 
     def reset_classifier(self, num_classes: int) -> None:
@@ -183,7 +202,7 @@ class ChangeDetector(PretrainedMixin):
             ConfigError: The head was passed as an instance, or the task does not support the number of logits.
         """
         self.task.check(num_classes)
-        self.head = build_head(self.config, self.head.in_channels, self.head.in_strides, num_classes)
+        self.head = build_head(self.config.head, self.head.in_channels, self.head.in_strides, num_classes)
         self.config = dataclasses.replace(self.config, num_classes=num_classes)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
@@ -208,7 +227,7 @@ class ChangeDetector(PretrainedMixin):
         """Return the number of parameters of each component; they add up to the size of the model."""
         counts = {name: sum(p.numel() for p in module.parameters()) for name, module in self.named_children()}
         counts["backbone"] += counts.pop("backbone2", 0)
-        return {name: counts[name] for name in ("backbone", "neck", "fusion", "decoder", "head")}
+        return {name: counts[name] for name in (*KINDS, *(["branches"] if self.branches else []))}
 
     def padding(self, height: int, width: int) -> tuple[int, int]:
         """Return the number of rows and columns that `forward` appends below and to the right of an image."""
@@ -222,28 +241,45 @@ class ChangeDetector(PretrainedMixin):
         lines = [f"{type(self).__name__}({self.config.name}, {sum(counts.values()) / 1e6:.2f} M parameters"]
         for kind, count in counts.items():
             component = getattr(self, kind)
+            if component is self.branches:
+                lines.append(f"  branches: {', '.join(self.branches)}, {count / 1e6:.2f} M")
+                continue
             channels = getattr(component, "out_channels", (self.num_classes,))
             lines.append(f"  {kind}: {describe(component)}, {count / 1e6:.2f} M, channels {tuple(channels)}")
         return "\n".join([*lines, ")"])
 
     def _components(self) -> list[Any]:
-        modules = (self.backbone, self.backbone2, self.neck, self.fusion, self.decoder, self.head)
+        modules: list[Any] = [self.backbone, self.backbone2, self.neck, self.fusion, self.decoder, self.head]
+        for branch in self.branches.values():
+            modules += [branch.fusion, branch.decoder, branch.head]
         return [module for module in modules if module is not None]
 
     def _all(self, flag: str) -> bool:
         return all(getattr(component, flag) for component in self._components())
 
-    def _predict(self, images: Sequence[Tensor]) -> tuple[Output, Pyramid]:
-        """Return the output and the input of the head."""
+    def _like(self, branch: Any) -> Any:
+        return self.branches[branch.like] if branch.like else None
+
+    def _head(self, name: str) -> Head:
+        branch: Any = self.branches[name] if name else None
+        return branch.head_of(self._like(branch)) if name else self.head
+
+    def _predict(self, images: Sequence[Tensor]) -> tuple[Output, dict[str, Pyramid]]:
+        """Return the output, and the inputs of the heads: of the branches by name, and of the main one as ""."""
         pyramids = self._encode(images)  # checks the images
         height, width = images[0].shape[-2:]
-        features = self.decoder(self.fusion(*pyramids))
-        change = self.forward_head(features, (height, width))
+        features = {"": self.decoder(self.fusion(*pyramids))}
+        main = self.forward_head(features[""], (height, width))
         if not self.branches:
-            return change, features
+            return main, features
         down, right = self.padding(height, width)
-        further = {name: branch(pyramids, (height + down, width + right)) for name, branch in self.branches.items()}
-        return {"change": change, **{name: logits[..., :height, :width] for name, logits in further.items()}}, features
+        outputs = {self.task.main_output: main}
+        for name, module in self.branches.items():
+            branch: Any = module
+            features[name] = branch.features(pyramids, self._like(branch))
+            outputs[name] = self._head(name)(features[name], (height + down, width + right))[..., :height, :width]
+        first = [name for name in self.task.outputs(self.num_classes) if name in outputs]
+        return {name: outputs[name] for name in (*first, *(name for name in outputs if name not in first))}, features
 
     def _encode(self, images: Sequence[Tensor]) -> list[Pyramid]:
         check_images(images, self.bands)

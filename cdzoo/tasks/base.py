@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,22 +20,81 @@ Target = Mapping[str, Tensor]
 RGB = tuple[int, int, int]
 
 
+class OutputSpec(NamedTuple):
+    """One output of a model.
+
+    Attributes:
+        num_classes: Number of logits.
+        dates: Dates that a branch computes the output from; None for the main output, from all dates through the fusion.
+    """
+
+    num_classes: int
+    dates: tuple[int, ...] | None = None
+
+
+class MapSpec(NamedTuple):
+    """Values of a predicted map.
+
+    Attributes:
+        class_names: Name of each value, starting with 0.
+        colors: RGB color of each value.
+    """
+
+    class_names: tuple[str, ...]
+    colors: tuple[RGB, ...]
+
+
 class Task(ABC):
     """Meaning of the outputs of a model: classes, loss, prediction and scores.
 
+    Args:
+        class_names: Replaces the names of the classes.
+
     Attributes:
         name: Name in configs and on the command line.
-        class_names: Name of each class, "no change" first.
+        class_names: Name of each class, "no change" first if it is one of them.
         colors: RGB color of each class in pictures and maps.
+        main_output: Name of the output of the fusion, decoder and head of a model that has several outputs.
+        swappable: Whether samples may be trained on with their dates reversed, see `swap_dates`.
     """
 
     name: str
     class_names: tuple[str, ...]
     colors: tuple[RGB, ...]
+    main_output: str = "change"
+    swappable: bool = True
+
+    def __init__(self, class_names: Sequence[str] = ()) -> None:
+        if class_names:
+            self.class_names = tuple(class_names)
+
+    @property
+    def default_num_classes(self) -> int:
+        """Number of logits of the main output of a model that is given this task."""
+        return len(self.class_names)
+
+    @property
+    def targets(self) -> dict[str, int]:
+        """Number of values of each target, starting with 0; any pixel may have the value 255 (ignored) instead."""
+        return {"mask": len(self.class_names)}
+
+    @property
+    def maps(self) -> dict[str, MapSpec]:
+        """Values of each map of `predict_maps`, the map of `predict` first."""
+        return {self.main_output: MapSpec(self.class_names, self.colors)}
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the scores beyond those of change, see `Scores.further`."""
+        return tuple(getattr(self.create_counter(0.5), "score_names", ()))
+
+    def outputs(self, num_classes: int) -> dict[str, OutputSpec]:
+        """Return the outputs of a model by name, in their order, given the number of logits of the main output."""
+        return {self.main_output: OutputSpec(num_classes)}
 
     @abstractmethod
     def check(self, num_classes: int) -> None:
-        """Raise `ConfigError` unless the task supports this number of logits."""
+        """Raise `ConfigError` unless the task supports this number of logits of the main output."""
 
     @abstractmethod
     def create_loss(self, loss: str = "bce", change_weight: float = 1.0) -> nn.Module:
@@ -58,11 +117,19 @@ class Task(ABC):
 
     @abstractmethod
     def predict(self, probability: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.uint8]:
-        """Return the class of each pixel given its probabilities."""
+        """Return the main map (H, W), the value of each pixel given its probabilities (..., H, W)."""
+
+    def predict_maps(self, probability: npt.NDArray[np.float32], threshold: float) -> dict[str, npt.NDArray[np.uint8]]:
+        """Return all maps (H, W) by name, see `maps`."""
+        return {next(iter(self.maps)): self.predict(probability, threshold)}
+
+    def swap_dates(self, target: Target) -> dict[str, Tensor]:
+        """Return the targets of a sample whose dates are reversed."""
+        return dict(target)
 
     @abstractmethod
     def classes(self, target: Target) -> Tensor:
-        """Return the true class of each pixel, 255 for ignored ones."""
+        """Return the true value of each pixel in the main map, 255 for ignored ones."""
 
     @abstractmethod
     def create_counter(self, threshold: float, device: torch.device | str = "cpu") -> Any:
@@ -73,7 +140,16 @@ class Task(ABC):
 
     @abstractmethod
     def update(self, counter: Any, probabilities: Tensor, target: Target) -> Sequence[Confusion]:
-        """Add the pixels of a batch to an accumulator, and return the pixel counts of each sample."""
+        """Add the pixels of a batch to an accumulator, and return the pixel counts of each sample.
+
+        Args:
+            counter: Accumulator.
+            probabilities: Output of `probabilities`.
+            target: Targets of the batch.
+
+        Returns:
+            Counts of changed and unchanged pixels of each sample; of buildings and background for tasks about buildings.
+        """
 
     def warning(self, scores: Scores) -> str:
         """Return a warning about validation scores, with advice; an empty string if there is none."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from cdzoo.config import KINDS, ModelCfg
+from cdzoo.config import ROLES, ModelCfg
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.imports import import_kept, imported_modules, keep_imports
 from cdzoo.io.files import replace_atomically, write_text
@@ -149,6 +149,6 @@ def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.Pa
 
 def _defining_modules(config: ModelCfg) -> set[str]:
     """Return the modules of the task and of the registered components of a model."""
-    named = [(COMPONENTS[kind], getattr(config, kind)) for kind in KINDS]
+    named = [(COMPONENTS[kind], getattr(config, role)) for role, kind in ROLES.items()]
     entries: list[Any] = [known.get(cfg.name) for known, cfg in named if cfg is not None and cfg.name in known]
-    return {underlying(entry).__module__ for entry in (*entries, type(get_task(config.task)))}
+    return {underlying(entry).__module__ for entry in (*entries, type(get_task(config.task, config.class_names)))}

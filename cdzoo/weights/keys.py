@@ -26,6 +26,8 @@ class KeyMap:
         joined: Wildcards of official tensors that contain several parameters of the model, concatenated along the first axis in
             the order of the model: packed projections of attention.
         pointwise: Wildcards of official 1x1 convolutions that are linear layers in the model.
+        current_key: Returns the current official name of a name from another version of the official code; `from_official`
+            accepts both.
     """
 
     models: tuple[str, ...]
@@ -34,6 +36,7 @@ class KeyMap:
     ignored: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
     pointwise: tuple[str, ...] = ()
+    current_key: Callable[[str], str] = str
 
     def covers(self, model_name: str) -> bool:
         """Return whether the key map applies to `model_name`."""
