@@ -35,6 +35,7 @@ SMALL = {
     ("backbone", "changeformer"): {"channels": [4, 8, 12, 16], "depths": BLOCKS, "heads": [1, 2, 3, 4]},
     ("backbone", "mit"): {"channels": [4, 8, 12, 16], "depths": BLOCKS, "heads": [1, 2, 3, 4]},
     **{("backbone", f"mit_{size}"): {"depths": BLOCKS} for size in ("b0", "b1")},
+    ("backbone", "snunet"): {"channels": 4},
     ("backbone", "vmamba"): {"channels": 8, "depths": BLOCKS},
     ("backbone", "swin"): {"channels": 8, "depths": [2, 1, 1], "heads": [1, 2, 4], "window": 3},
     **{("backbone", f"vmamba_{size}"): {"depths": [1, 1, 1]} for size in ("tiny", "small", "base")},
@@ -59,6 +60,9 @@ VARIANTS = [
     ("fusion", "spatio_temporal", {"arrangements": ["cross"], "d_state": 2}),
     ("fusion", "changeformer", {"channels": 4}),
     ("decoder", "mix_ffn", {"mlp_ratio": 0.5}),
+    ("backbone", "snunet", {"last_date": True}),
+    ("decoder", "nested_unet", {"widths": [3, 5, 7]}),
+    ("decoder", "nested_unet", {"last_date": True}),
     ("decoder", "concat_up", {"early_projection": True}),
     ("decoder", "top_down", {"channels": 6}),
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
@@ -171,9 +175,11 @@ def test_base_class_docstring_and_signature(kind, name):
         ("backbone", ("swin", {"window": 1})),
         ("backbone", ("swin", {"heads": [3, 6, 12]})),
         ("backbone", ("swin", {"heads": [5, 6, 12, 24]})),
+        ("backbone", ("snunet", {"stages": 1})),
         ("neck", ("linear", {"channels": 0})),
         ("neck", ("segformer", {"channels": 1})),
         ("decoder", ("mix_ffn", {"mlp_ratio": 0.0})),
+        ("decoder", ("nested_unet", {"widths": [8]})),
         ("head", ("conv", {"dropout": 1.0})),
         ("neck", ("upsample", {"channels": 0})),
         ("fusion", ("skips", {"mode": "both"})),
@@ -204,13 +210,16 @@ def test_single_level_heads_suggest_a_decoder(head):
         cdzoo.create_model("glmamba_tiny", head=head)
 
 
-@pytest.mark.parametrize(("kind", "name"), [("fusion", "skips"), ("decoder", "unet"), ("decoder", "concat_up"), ("neck", "csam")])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("fusion", "skips"), ("decoder", "unet"), ("decoder", "concat_up"), ("decoder", "nested_unet"), ("neck", "csam")],
+)
 def test_single_level_is_rejected(kind, name):
     with pytest.raises(ConfigError, match=rf"{kind} {name}.*levels"):
         cdzoo.create_model("bit", **{kind: name})
 
 
-@pytest.mark.parametrize("decoder", ["unet", "concat_up"])
+@pytest.mark.parametrize("decoder", ["unet", "concat_up", "nested_unet"])
 def test_strides_that_do_not_double_are_rejected(decoder):
     with pytest.raises(ConfigError, match=f"decoder {decoder} requires strides that double"):
         COMPONENTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])
@@ -298,9 +307,11 @@ def test_drop_path_rates():
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in COMPONENTS["backbone"] if name != "unet"] + ["timm/resnet18", "timm/convnext_atto"]
+    "name",
+    [name for name in COMPONENTS["backbone"] if "drop_path" in inspect.signature(COMPONENTS["backbone"].get(name)).parameters]
+    + ["timm/resnet18", "timm/convnext_atto"],
 )
-def test_drop_path_is_an_option_of_backbones(name):  # except of unet, which has no residual branches
+def test_drop_path_is_an_option_of_backbones(name):  # except of those without deep residual branches, such as unet
     with torch.device("meta"):
         assert any(type(m).__name__ == "DropPath" for m in build("backbone", name, drop_path=0.3).modules())
     with pytest.raises(ConfigError, match="drop_path"):

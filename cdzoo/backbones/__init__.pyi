@@ -5,6 +5,7 @@ from .exchange import ChannelExchange as ChannelExchange
 from .exchange import SpatialExchange as SpatialExchange
 from .features import FeatureBackbone as FeatureBackbone
 from .mit import MiT as MiT
+from .snunet import SNUNetEncoder as SNUNetEncoder
 from .stanet import STANetResNet18 as STANetResNet18
 from .swin import Swin as Swin
 from .timm import TimmBackbone as TimmBackbone

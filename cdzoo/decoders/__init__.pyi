@@ -1,8 +1,9 @@
 from .change_guide import ChangeGuide as ChangeGuide
 from .concat_up import ConcatUp as ConcatUp
 from .csie import CSIE as CSIE
-from .mix_ffn import MixFFN as MixFFN
 from .ifn import IFNDecoder as IFNDecoder
+from .mix_ffn import MixFFN as MixFFN
+from .nested_unet import NestedUNet as NestedUNet
 from .seifnet import SEIFNetDecoder as SEIFNetDecoder
 from .top_down import TopDown as TopDown
 from .unet import UNetDecoder as UNetDecoder

@@ -18,7 +18,10 @@ TOLERANCE = 1e-4
 # Shallow networks accumulate less rounding error; swapping the dates changes the output of FC-Siam-diff by only 1.5e-4.
 STRICTER = {"fc_ef": 1e-5, "fc_siam_conc": 1e-5, "fc_siam_diff": 1e-5}
 # They repeat the blocks of other networks.
-LARGER_SIZES = ("mambabcd_small", "mambabcd_base", "mfvmamba_altdec", "changer_ex_s50", "changer_ex_mit_b1")
+LARGER_SIZES = (
+    *("mambabcd_small", "mambabcd_base", "mfvmamba_altdec", "changer_ex_s50", "changer_ex_mit_b1"),
+    *("snunet_ecam32", "snunet_ecam48"),
+)
 OF_ONE_SIZE = [name for name in NAMES if name not in LARGER_SIZES]
 SMALL = [name for name in NAMES if name.startswith(("fc_", "bit_"))]
 
