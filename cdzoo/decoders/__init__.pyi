@@ -5,6 +5,7 @@ from .ifn import IFNDecoder as IFNDecoder
 from .mix_ffn import MixFFN as MixFFN
 from .nested_unet import NestedUNet as NestedUNet
 from .seifnet import SEIFNetDecoder as SEIFNetDecoder
+from .mask_up import MaskUp as MaskUp
 from .top_down import TopDown as TopDown
 from .unet import UNetDecoder as UNetDecoder
 from .upernet import UPerNet as UPerNet

@@ -3,3 +3,4 @@ from .linear import Linear as Linear
 from .segformer import SegFormerNeck as SegFormerNeck
 from .stanet import STANetNeck as STANetNeck
 from .upsample import Upsample as Upsample
+from .vit_pyramid import VitPyramidNeck as VitPyramidNeck
