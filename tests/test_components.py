@@ -94,7 +94,8 @@ def build(kind, name, **kwargs):
 class TestComponent:
     def test_training_step_at_odd_size(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs)
-        logits, auxiliary = model.forward_supervised(*pair)
+        logits, weighted = model.forward_supervised(*pair)
+        auxiliary = [values for _, values in weighted]
         assert logits.shape == (2, 1, 33, 47) and len(auxiliary) == len(model.head.auxiliary_weights)
         assert all(torch.isfinite(values).all() and values.shape[:2] == (2, 1) for values in (logits, *auxiliary))
         sum(values.square().mean() for values in (logits, *auxiliary)).backward()
@@ -218,7 +219,7 @@ def test_single_level_heads_suggest_a_decoder(head):
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("fusion", "skips"), ("decoder", "unet"), ("decoder", "concat_up"), ("decoder", "mask_up"), ("decoder", "nested_unet"), ("neck", "csam")],
+    [("fusion", "skips"), *(("decoder", name) for name in ("unet", "concat_up", "mask_up", "nested_unet")), ("neck", "csam")],
 )
 def test_single_level_is_rejected(kind, name):
     with pytest.raises(ConfigError, match=rf"{kind} {name}.*levels"):

@@ -48,7 +48,7 @@ def official_outputs(name, official, images):
     with torch.no_grad():
         logits, auxiliary = model.forward_supervised(*images)
     outputs |= {"logits": logits, "log_softmax": logits.log_softmax(1)}
-    outputs |= {f"out{index}": coarse for index, coarse in enumerate(auxiliary)}
+    outputs |= {f"out{index}": coarse for index, (_, coarse) in enumerate(auxiliary)}
     return outputs
 
 
