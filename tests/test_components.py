@@ -33,11 +33,15 @@ SMALL = {
     ("backbone", "vss"): {"channels": 8, "depths": BLOCKS, "d_state": 2},
     ("backbone", "unet"): {"channels": [4, 8, 16], "depths": [1, 1, 1]},
     ("backbone", "changeformer"): {"channels": [4, 8, 12, 16], "depths": BLOCKS, "heads": [1, 2, 3, 4]},
+    ("backbone", "mit"): {"channels": [4, 8, 12, 16], "depths": BLOCKS, "heads": [1, 2, 3, 4]},
+    **{("backbone", f"mit_{size}"): {"depths": BLOCKS} for size in ("b0", "b1")},
+    ("backbone", "snunet"): {"channels": 4},
     ("backbone", "vmamba"): {"channels": 8, "depths": BLOCKS},
     ("backbone", "swin"): {"channels": 8, "depths": [2, 1, 1], "heads": [1, 2, 4], "window": 3},
     **{("backbone", f"vmamba_{size}"): {"depths": [1, 1, 1]} for size in ("tiny", "small", "base")},
     ("backbone", "lightcdnet"): {"channels": 8, "width": 8, "depth": 1},
     ("neck", "linear"): {"channels": 8},
+    ("neck", "segformer"): {"channels": 8},
     ("decoder", "shuffle_stages"): {"widths": [8, 12, 16], "depths": [1, 2, 3]},
     ("head", "fpn"): {"channels": 8},
     ("fusion", "spatio_temporal"): {"width": 8},
@@ -50,6 +54,8 @@ OPTIONS = {("backbone", "tinycd"): {"decoder": None}}  # the groups of CSIE do n
 VARIANTS = [
     ("backbone", "vss", {"scan": "corners"}),
     ("backbone", "vss", {"depths": [1, 1], "drop_path": 0.1}),
+    ("backbone", "vss", {"exchange": [None, "spatial", "channel", "channel"]}),
+    ("backbone", "timm/resnet10t", {"exchange": ["channel", "spatial", None, "channel"]}),
     ("fusion", "cbam", {"norm": False}),
     ("fusion", "bfa", {"norm": False, "reduction": 4}),
     ("fusion", "cross_attention", {"tokens": 4, "head_channels": 4}),
@@ -58,6 +64,10 @@ VARIANTS = [
     ("fusion", "skips", {"mode": "concat"}),
     ("fusion", "spatio_temporal", {"arrangements": ["cross"], "d_state": 2}),
     ("fusion", "changeformer", {"channels": 4}),
+    ("decoder", "mix_ffn", {"mlp_ratio": 0.5}),
+    ("backbone", "snunet", {"last_date": True}),
+    ("decoder", "nested_unet", {"widths": [3, 5, 7]}),
+    ("decoder", "nested_unet", {"last_date": True}),
     ("decoder", "concat_up", {"early_projection": True}),
     ("decoder", "top_down", {"channels": 6}),
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
@@ -89,7 +99,7 @@ class TestComponent:
     def test_training_step_at_odd_size(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs)
         logits, weighted = model.forward_supervised(*pair)
-        auxiliary = [values for _weight, values in weighted]
+        auxiliary = [values for _, values in weighted]
         assert logits.shape == (2, 1, 33, 47) and len(auxiliary) == len(model.head.auxiliary_weights)
         assert all(torch.isfinite(values).all() and values.shape[:2] == (2, 1) for values in (logits, *auxiliary))
         sum(values.square().mean() for values in (logits, *auxiliary)).backward()
@@ -169,10 +179,16 @@ def test_base_class_docstring_and_signature(kind, name):
         ("backbone", ("changeformer", {"heads": []})),
         ("backbone", ("changeformer", {"drop_path": 1.0})),
         ("backbone", ("vmamba_tiny", {"drop_path": -0.1})),
+        ("backbone", ("mit", {"patch_sizes": [7]})),
         ("backbone", ("swin", {"window": 1})),
         ("backbone", ("swin", {"heads": [3, 6, 12]})),
         ("backbone", ("swin", {"heads": [5, 6, 12, 24]})),
+        ("backbone", ("snunet", {"stages": 1})),
         ("neck", ("linear", {"channels": 0})),
+        ("neck", ("segformer", {"channels": 1})),
+        ("decoder", ("mix_ffn", {"mlp_ratio": 0.0})),
+        ("decoder", ("nested_unet", {"widths": [8]})),
+        ("head", ("conv", {"dropout": 1.0})),
         ("neck", ("upsample", {"channels": 0})),
         ("fusion", ("skips", {"mode": "both"})),
         ("fusion", ("mf_mamba", {"reduction": 0})),
@@ -213,14 +229,14 @@ def test_single_level_heads_suggest_a_decoder(head):
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("fusion", "skips"), ("decoder", "unet"), ("decoder", "concat_up"), ("decoder", "mask_up"), ("neck", "csam")],
+    [("fusion", "skips"), *(("decoder", name) for name in ("unet", "concat_up", "mask_up", "nested_unet")), ("neck", "csam")],
 )
 def test_single_level_is_rejected(kind, name):
     with pytest.raises(ConfigError, match=rf"{kind} {name}.*levels"):
         cdzoo.create_model("bit", **{kind: name})
 
 
-@pytest.mark.parametrize("decoder", ["unet", "concat_up", "mask_up", "shuffle_stages"])
+@pytest.mark.parametrize("decoder", ["unet", "concat_up", "mask_up", "nested_unet", "shuffle_stages"])
 def test_strides_that_do_not_double_are_rejected(decoder):
     with pytest.raises(ConfigError, match=f"decoder {decoder} requires strides that double"):
         COMPONENTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])
@@ -309,9 +325,10 @@ def test_drop_path_rates():
 
 @pytest.mark.parametrize(
     "name",
-    [name for name in COMPONENTS["backbone"] if name not in ("lightcdnet", "unet")] + ["timm/resnet18", "timm/convnext_atto"],
+    [name for name in COMPONENTS["backbone"] if "drop_path" in inspect.signature(COMPONENTS["backbone"].get(name)).parameters]
+    + ["timm/resnet18", "timm/convnext_atto"],
 )
-def test_drop_path_is_an_option_of_backbones(name):  # except of those without residual branches to drop
+def test_drop_path_is_an_option_of_backbones(name):  # except of those without deep residual branches, such as unet
     with torch.device("meta"):
         assert any(type(m).__name__ == "DropPath" for m in build("backbone", name, drop_path=0.3).modules())
     with pytest.raises(ConfigError, match="drop_path"):

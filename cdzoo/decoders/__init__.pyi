@@ -2,8 +2,10 @@ from .change_guide import ChangeGuide as ChangeGuide
 from .concat_up import ConcatUp as ConcatUp
 from .csie import CSIE as CSIE
 from .ifn import IFNDecoder as IFNDecoder
-from .seifnet import SEIFNetDecoder as SEIFNetDecoder
 from .mask_up import MaskUp as MaskUp
+from .mix_ffn import MixFFN as MixFFN
+from .nested_unet import NestedUNet as NestedUNet
+from .seifnet import SEIFNetDecoder as SEIFNetDecoder
 from .shuffle_stages import ShuffleStages as ShuffleStages
 from .top_down import TopDown as TopDown
 from .unet import UNetDecoder as UNetDecoder

@@ -6,6 +6,7 @@ from .changeformer import ChangeFormerFusion as ChangeFormerFusion
 from .concat_conv import ConcatConv as ConcatConv
 from .cross_attention import CrossAttention as CrossAttention
 from .early import Early as Early
+from .fdaf import FDAF as FDAF
 from .mamb import MAMB as MAMB
 from .mf_mamba import MFMamba as MFMamba
 from .plain import AbsDiff as AbsDiff
@@ -15,6 +16,6 @@ from .plain import Sum as Sum
 from .seifnet import SEIFNetFusion as SEIFNetFusion
 from .skips import Skips as Skips
 from .spatio_temporal import SpatioTemporal as SpatioTemporal
-from .time_attention import TimeAttention as TimeAttention
 from .stanet import BAM as BAM
 from .stanet import PAM as PAM
+from .time_attention import TimeAttention as TimeAttention

@@ -17,7 +17,11 @@ NAMES = golden_names()
 TOLERANCE = 1e-4
 # Shallow networks accumulate less rounding error; swapping the dates changes the output of FC-Siam-diff by only 1.5e-4.
 STRICTER = {"fc_ef": 1e-5, "fc_siam_conc": 1e-5, "fc_siam_diff": 1e-5}
-LARGER_SIZES = ("mambabcd_small", "mambabcd_base", "mfvmamba_altdec", "lightcdnet_b", "lightcdnet_l")  # they repeat blocks
+# They repeat the blocks of other networks.
+LARGER_SIZES = (
+    *("mambabcd_small", "mambabcd_base", "mfvmamba_altdec", "changer_ex_s50", "changer_ex_mit_b1"),
+    *("snunet_ecam32", "snunet_ecam48", "lightcdnet_b", "lightcdnet_l"),
+)
 OF_ONE_SIZE = [name for name in NAMES if name not in LARGER_SIZES]
 SMALL = [name for name in NAMES if name.startswith(("fc_", "bit_"))]
 
@@ -44,7 +48,7 @@ def official_outputs(name, official, images):
     with torch.no_grad():
         logits, auxiliary = model.forward_supervised(*images)
     outputs |= {"logits": logits, "log_softmax": logits.log_softmax(1)}
-    outputs |= {f"out{index}": coarse for index, (_weight, coarse) in enumerate(auxiliary)}
+    outputs |= {f"out{index}": coarse for index, (_, coarse) in enumerate(auxiliary)}
     return outputs
 
 
@@ -122,7 +126,7 @@ def test_comparison_detects_swapped_dates_and_changed_weights(name):
 def test_multiply_adds_match_the_official_code(name):
     (cost,) = count_models([name], 256)
     golden = read_golden(name)
-    assert (cost.macs - cost.scan) / 1e9 == pytest.approx(golden.gmacs, rel=2e-3)
+    assert (cost.macs - cost.scan) / 1e9 == pytest.approx(golden.gmacs, rel=3e-3)  # Changer resizes a level to its own size
     assert cost.scan / 1e9 == pytest.approx(golden.scan_gflops, rel=1e-3)
 
 
