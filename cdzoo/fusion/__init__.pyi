@@ -9,6 +9,7 @@ from .early import Early as Early
 from .fdaf import FDAF as FDAF
 from .mamb import MAMB as MAMB
 from .mf_mamba import MFMamba as MFMamba
+from .pcim import PCIM as PCIM
 from .plain import AbsDiff as AbsDiff
 from .plain import Concat as Concat
 from .plain import Diff as Diff
