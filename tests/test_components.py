@@ -40,8 +40,9 @@ SMALL = {
     ("fusion", "spatio_temporal"): {"width": 8},
     ("decoder", "upernet"): {"channels": 8},
 }
+PLAIN = ("cgnet_vgg16_bn", "unet")  # no residual branches
 # These heads expect a single level, so the model needs a decoder that merges the pyramid.
-ONE_LEVEL_HEADS = ("conv", "fcn", "stepwise")
+ONE_LEVEL_HEADS = ("conv", "distance", "fcn", "stepwise")
 VARIANTS = [
     ("backbone", "vss", {"scan": "corners"}),
     ("backbone", "vss", {"depths": [1, 1], "drop_path": 0.1}),
@@ -53,9 +54,13 @@ VARIANTS = [
     ("fusion", "skips", {"mode": "concat"}),
     ("fusion", "spatio_temporal", {"arrangements": ["cross"], "d_state": 2}),
     ("fusion", "changeformer", {"channels": 4}),
+    ("fusion", "concat_conv", {"kernel_size": 3, "reverse": True}),
+    ("fusion", "pam", {"parts": [2, 3]}),
     ("decoder", "concat_up", {"early_projection": True}),
     ("decoder", "top_down", {"channels": 6}),
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
+    ("decoder", "change_guide", {"return_guide": True}),
+    ("decoder", "ifn", {"all_levels": True}),
     ("decoder", "csie", {"interaction": "spatial"}),
     ("decoder", "csie", {"groups": 2}),
     ("decoder", "upernet", {"bins": [2]}),
@@ -77,14 +82,19 @@ def build(kind, name, **kwargs):
     return cdzoo.create_model("glmamba_tiny", **options)
 
 
-@pytest.mark.parametrize(("kind", "name", "kwargs"), [(*entry, {}) for entry in ENTRIES] + VARIANTS)
+HEAVY = [("backbone", "cgnet_vgg16_bn")]
+EVERY = [pytest.param(*entry, {}, marks=pytest.mark.slow if entry in HEAVY else ()) for entry in ENTRIES]
+
+
+@pytest.mark.parametrize(("kind", "name", "kwargs"), EVERY + VARIANTS)
 class TestComponent:
     def test_training_step_at_odd_size(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs)
         logits, auxiliary = model.forward_supervised(*pair)
         assert logits.shape == (2, 1, 33, 47) and len(auxiliary) == len(model.head.auxiliary_weights)
-        assert all(torch.isfinite(values).all() and values.shape[:2] == (2, 1) for values in (logits, *auxiliary))
-        sum(values.square().mean() for values in (logits, *auxiliary)).backward()
+        outputs = [logits, *(coarse for _weight, coarse in auxiliary)]
+        assert all(torch.isfinite(values).all() and values.shape[:2] == (2, 1) for values in outputs)
+        sum(values.square().mean() for values in outputs).backward()
         missing = [n for n, p in getattr(model, kind).named_parameters() if p.requires_grad and p.grad is None]
         assert not missing, f"parameters without gradient: {missing}"
         before = [p.detach().clone() for p in model.parameters()]
@@ -166,6 +176,9 @@ def test_base_class_docstring_and_signature(kind, name):
         ("backbone", ("swin", {"heads": [5, 6, 12, 24]})),
         ("neck", ("linear", {"channels": 0})),
         ("neck", ("upsample", {"channels": 0})),
+        ("neck", ("stanet", {"channels": 0})),
+        ("fusion", ("concat_conv", {"kernel_size": 2})),
+        ("fusion", ("pam", {"parts": [0]})),
         ("fusion", ("skips", {"mode": "both"})),
         ("fusion", ("mf_mamba", {"reduction": 0})),
         ("fusion", ("spatio_temporal", {"arrangements": ["diagonal"]})),
@@ -173,7 +186,9 @@ def test_base_class_docstring_and_signature(kind, name):
         ("decoder", ("unet", {"widths": [8]})),
         ("decoder", ("upernet", {"channels": 0})),
         ("decoder", ("upernet", {"bins": []})),
+        ("decoder", ("ifn", {"dropout": 1.0})),
         ("head", ("conv", {"kernel_size": 2})),
+        ("head", ("guided", {"channels": 0})),
     ],
 )
 def test_arguments_out_of_range(kind, value):
@@ -288,9 +303,9 @@ def test_drop_path_rates():
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in COMPONENTS["backbone"] if name != "unet"] + ["timm/resnet18", "timm/convnext_atto"]
+    "name", [name for name in COMPONENTS["backbone"] if name not in PLAIN] + ["timm/resnet18", "timm/convnext_atto"]
 )
-def test_drop_path_is_an_option_of_backbones(name):  # except of unet, which has no residual branches
+def test_drop_path_is_an_option_of_backbones(name):
     with torch.device("meta"):
         assert any(type(m).__name__ == "DropPath" for m in build("backbone", name, drop_path=0.3).modules())
     with pytest.raises(ConfigError, match="drop_path"):
