@@ -23,8 +23,8 @@ from cdzoo.registry import register_neck
 class NeighborAggregation(nn.Module):
     """Aggregate a level and its neighbors, each after Conv3x3-BN-ReLU, with a shortcut from the level.
 
-    ReLU(BN(Conv3x3(ConvBNReLU3x3([finer; same; coarser]))) + Conv1x1(x)). The finer level is max-pooled before its convolution, the
-    coarser one is resized bilinearly after it.
+    ReLU(BN(Conv3x3(ConvBNReLU3x3([finer; same; coarser]))) + Conv1x1(x)). The finer level is max-pooled before its convolution,
+    the coarser one is resized bilinearly after it.
 
     Args:
         finer: Number of channels of the finer level, which has twice the size; None if there is none.
