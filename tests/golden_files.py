@@ -10,11 +10,11 @@ Each file describes one network:
   `conv{1-2}.{weight,bias}` stands for four keys. `num_batches_tracked` is int64, all others are float32.
 - `unused`: Parameters that the official forward pass never reads.
 - `outputs`: Arrays that the official code computes in evaluation mode on a CPU in float32, with the weights of
-  `official_fill.fill` and the images of `official_fill.images(64)`: the change `logits`, their `log_softmax`, the auxiliary
-  logits `out<i>` from coarse to fine, level i of the features of the first date (`feat<i>_t1`, every eighth channel), and the
-  `tokens` of both dates after the token encoder. An array is stored as its `shape`, `largest` magnitude, `mean`, root mean
-  square (`rms`), and `values`: the elements at `sampled_indices(size)` of the flattened array. `tap` says where the model of
-  cdzoo computes it, see `Tap`.
+  `official_fill.fill` and the images of `official_fill.images(64)`: the change `logits`, their `log_softmax`, the `distance` of
+  which a model returns the logarithm, the auxiliary logits `out<i>` from coarse to fine, level i of the features of the first
+  date (`feat<i>_t1`, every eighth channel), and the `tokens` of both dates after the token encoder. An array is stored as its
+  `shape`, `largest` magnitude, `mean`, root mean square (`rms`), and `values`: the elements at `sampled_indices(size)` of the
+  flattened array. `tap` says where the model of cdzoo computes it, see `Tap`.
 """
 
 from __future__ import annotations

@@ -5,6 +5,11 @@ from .ifn import IFNDecoder as IFNDecoder
 from .mask_up import MaskUp as MaskUp
 from .seifnet import SEIFNetDecoder as SEIFNetDecoder
 from .semantic import SemanticDecoder as SemanticDecoder
+from .mix_ffn import MixFFN as MixFFN
+from .nested_unet import NestedUNet as NestedUNet
+from .seifnet import SEIFNetDecoder as SEIFNetDecoder
+from .shuffle_stages import ShuffleStages as ShuffleStages
+from .supervised_attention import SupervisedAttentionDecoder as SupervisedAttentionDecoder
 from .top_down import TopDown as TopDown
 from .unet import UNetDecoder as UNetDecoder
 from .upernet import UPerNet as UPerNet
