@@ -8,6 +8,7 @@ from .cross_attention import CrossAttention as CrossAttention
 from .early import Early as Early
 from .fdaf import FDAF as FDAF
 from .mamb import MAMB as MAMB
+from .joint_attention import JointAttention as JointAttention
 from .mf_mamba import MFMamba as MFMamba
 from .plain import AbsDiff as AbsDiff
 from .plain import Concat as Concat
