@@ -40,7 +40,7 @@ def test_decode_cell_formula():
 def test_paths_do_not_mix():
     decoder, head = DecodeCells([4, 8, 12], [4, 8, 16], paths=2).eval(), PathSum([4, 8], [4, 8], paths=2).eval()
     features = [torch.randn(1, c, 16 // 2**i, 16 // 2**i) for i, c in enumerate((4, 8, 12))]
-    other = [torch.cat([level[:, : level.shape[1] // 2], torch.randn_like(level[:, level.shape[1] // 2 :])], 1) for level in features]
+    other = [torch.cat([first, torch.randn_like(second)], 1) for first, second in (level.chunk(2, 1) for level in features)]
     decoded, changed = decoder(features), decoder(other)
     assert [level.shape[1] for level in decoded] == [4, 8]
     for level, after in zip(decoded, changed, strict=True):

@@ -22,8 +22,8 @@ class DecodeCells(Decoder):
 
     Returns the result at every level except the coarsest.
 
-    Source: Y. Feng et al., "Change Detection on Remote Sensing Images Using Dual-Branch Multilevel Intertemporal Network", IEEE TGRS
-    61 (2023), doi 10.1109/TGRS.2023.3241257.
+    Source: Y. Feng et al., "Change Detection on Remote Sensing Images Using Dual-Branch Multilevel Intertemporal Network", IEEE
+    TGRS 61 (2023), doi 10.1109/TGRS.2023.3241257.
 
     Args:
         in_channels: Number of input channels per level, at least two levels.

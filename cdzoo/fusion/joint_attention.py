@@ -20,8 +20,8 @@ class JointAttention(LevelFusion):
     The queries are the concatenation of projections of both dates; gamma is learned and starts at 0. Each position attends to
     all, so memory and time grow with (h w)^2. The output has 2 C channels.
 
-    Source: Y. Feng et al., "Change Detection on Remote Sensing Images Using Dual-Branch Multilevel Intertemporal Network", IEEE TGRS
-    61 (2023), doi 10.1109/TGRS.2023.3241257.
+    Source: Y. Feng et al., "Change Detection on Remote Sensing Images Using Dual-Branch Multilevel Intertemporal Network", IEEE
+    TGRS 61 (2023), doi 10.1109/TGRS.2023.3241257.
 
     Args:
         channels: Number of channels C of each date.
@@ -51,5 +51,5 @@ class JointAttention(LevelFusion):
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Return the attention (B, C, h, w) of maps of queries, keys and values, without scaling."""
-    tokens = (x.flatten(2).transpose(1, 2) for x in (query, key, value))  # (B, h w, channels)
-    return F.scaled_dot_product_attention(*tokens, scale=1.0).transpose(1, 2).reshape(value.shape)
+    q, k, v = (x.flatten(2).transpose(1, 2) for x in (query, key, value))  # (B, h w, channels)
+    return F.scaled_dot_product_attention(q, k, v, scale=1.0).transpose(1, 2).reshape(value.shape)

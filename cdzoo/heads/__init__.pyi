@@ -7,7 +7,7 @@ from .fcn import FCN as FCN
 from .fused_sides import FusedSides as FusedSides
 from .guided import Guided as Guided
 from .level_sum import LevelSum as LevelSum
-from .pixel_mlp import PixelMLPHead as PixelMLPHead
 from .path_sum import PathSum as PathSum
+from .pixel_mlp import PixelMLPHead as PixelMLPHead
 from .stepwise import Stepwise as Stepwise
 from .summation import Summation as Summation

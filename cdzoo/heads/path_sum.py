@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from cdzoo.components import Head
@@ -23,8 +25,8 @@ class PathSum(Head):
     The output is the sum over the paths of the finest level. In training, every path is supervised, those of the finest level
     with weight 1 and the others with 0.5, in addition to the sum, whose loss the official code of DMINet does not have.
 
-    Source: Y. Feng et al., "Change Detection on Remote Sensing Images Using Dual-Branch Multilevel Intertemporal Network", IEEE TGRS
-    61 (2023), doi 10.1109/TGRS.2023.3241257.
+    Source: Y. Feng et al., "Change Detection on Remote Sensing Images Using Dual-Branch Multilevel Intertemporal Network", IEEE
+    TGRS 61 (2023), doi 10.1109/TGRS.2023.3241257.
 
     Args:
         in_channels: Number of input channels per level, finest first.
@@ -36,9 +38,7 @@ class PathSum(Head):
         ConfigError: `paths` does not divide the channels.
     """
 
-    def __init__(
-        self, in_channels: Sequence[int], in_strides: Sequence[int], num_classes: int = 2, paths: int = 1
-    ) -> None:
+    def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int], num_classes: int = 2, paths: int = 1) -> None:
         super().__init__(in_channels, in_strides, num_classes)
         if paths < 1 or any(c % paths for c in in_channels):
             raise ConfigError(f"head path_sum: paths must divide the channels {tuple(in_channels)}, got {paths}")
@@ -57,7 +57,7 @@ class PathSum(Head):
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
         """Return logits (B, num_classes, H, W) for an image of `size` (H, W)."""
-        return sum(self._classify(0, features[0], size))
+        return torch.stack(self._classify(0, features[0], size)).sum(0)
 
     def auxiliary(self, features: list[Tensor]) -> list[Tensor]:
         """Return logits of every path at image size, finest level first."""
@@ -66,5 +66,5 @@ class PathSum(Head):
         return [logits for i, level in enumerate(features) for logits in self._classify(i, level, size)]
 
     def _classify(self, index: int, level: Tensor, size: Sequence[int]) -> list[Tensor]:
-        paths = self.levels[index]
+        paths: Any = self.levels[index]
         return [path(resize(x, size)) for path, x in zip(paths, level.chunk(len(paths), dim=1), strict=True)]

@@ -15,8 +15,8 @@ class DecodeCell(nn.Module):
 
     Upsampling is bilinear. All convolutions have a bias.
 
-    Source: Y. Feng et al., "Change Detection on Remote Sensing Images Using Dual-Branch Multilevel Intertemporal Network", IEEE TGRS
-    61 (2023), doi 10.1109/TGRS.2023.3241257.
+    Source: Y. Feng et al., "Change Detection on Remote Sensing Images Using Dual-Branch Multilevel Intertemporal Network", IEEE
+    TGRS 61 (2023), doi 10.1109/TGRS.2023.3241257.
 
     Args:
         channels: Number of channels C of both maps and of the output.
