@@ -45,7 +45,7 @@ SMALL = {
     ("decoder", "upernet"): {"channels": 8},
 }
 # These heads expect a single level, so the model needs a decoder that merges the pyramid.
-ONE_LEVEL_HEADS = ("conv", "fcn", "pixel_mlp", "stepwise")
+ONE_LEVEL_HEADS = ("conv", "distance", "fcn", "pixel_mlp", "stepwise")
 # Options of the rest of the model that a component needs.
 OPTIONS = {("backbone", "tinycd"): {"decoder": None}}  # the groups of CSIE do not divide the three bands of the image
 VARIANTS = [
@@ -71,6 +71,10 @@ VARIANTS = [
     ("decoder", "top_down", {"channels": 6}),
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
     ("decoder", "mask_up", {"widths": [3, 5, 7]}),
+    ("fusion", "concat_conv", {"kernel_size": 3, "reverse": True}),
+    ("fusion", "pam", {"parts": [2, 3]}),
+    ("decoder", "change_guide", {"return_guide": True}),
+    ("decoder", "ifn", {"all_levels": True}),
     ("decoder", "csie", {"interaction": "spatial"}),
     ("decoder", "csie", {"groups": 2}),
     ("decoder", "upernet", {"bins": [2]}),
@@ -92,15 +96,19 @@ def build(kind, name, **kwargs):
     return cdzoo.create_model("glmamba_tiny", **options)
 
 
-@pytest.mark.parametrize(("kind", "name", "kwargs"), [(*entry, {}) for entry in ENTRIES] + VARIANTS)
+HEAVY = [("backbone", "cgnet_vgg16_bn")]
+EVERY = [pytest.param(*entry, {}, marks=pytest.mark.slow if entry in HEAVY else ()) for entry in ENTRIES]
+
+
+@pytest.mark.parametrize(("kind", "name", "kwargs"), EVERY + VARIANTS)
 class TestComponent:
     def test_training_step_at_odd_size(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs)
-        logits, weighted = model.forward_supervised(*pair)
-        auxiliary = [values for _, values in weighted]
+        logits, auxiliary = model.forward_supervised(*pair)
         assert logits.shape == (2, 1, 33, 47) and len(auxiliary) == len(model.head.auxiliary_weights)
-        assert all(torch.isfinite(values).all() and values.shape[:2] == (2, 1) for values in (logits, *auxiliary))
-        sum(values.square().mean() for values in (logits, *auxiliary)).backward()
+        outputs = [logits, *(coarse for _weight, coarse in auxiliary)]
+        assert all(torch.isfinite(values).all() and values.shape[:2] == (2, 1) for values in outputs)
+        sum(values.square().mean() for values in outputs).backward()
         missing = [n for n, p in getattr(model, kind).named_parameters() if p.requires_grad and p.grad is None]
         assert not missing, f"parameters without gradient: {missing}"
         before = [p.detach().clone() for p in model.parameters()]
@@ -190,6 +198,9 @@ def test_base_class_docstring_and_signature(kind, name):
         ("head", ("path_sum", {"paths": 3})),
         ("head", ("conv", {"dropout": 1.0})),
         ("neck", ("upsample", {"channels": 0})),
+        ("neck", ("stanet", {"channels": 0})),
+        ("fusion", ("concat_conv", {"kernel_size": 2})),
+        ("fusion", ("pam", {"parts": [0]})),
         ("fusion", ("skips", {"mode": "both"})),
         ("fusion", ("mf_mamba", {"reduction": 0})),
         ("fusion", ("spatio_temporal", {"arrangements": ["diagonal"]})),
@@ -200,7 +211,9 @@ def test_base_class_docstring_and_signature(kind, name):
         ("decoder", ("mask_up", {"widths": [8]})),
         ("backbone", ("tinycd", {"stages": 0})),
         ("backbone", ("tinycd", {"encoder": "convnext_atto"})),
+        ("decoder", ("ifn", {"dropout": 1.0})),
         ("head", ("conv", {"kernel_size": 2})),
+        ("head", ("guided", {"channels": 0})),
     ],
 )
 def test_arguments_out_of_range(kind, value):
