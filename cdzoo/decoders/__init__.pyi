@@ -1,6 +1,7 @@
 from .change_guide import ChangeGuide as ChangeGuide
 from .concat_up import ConcatUp as ConcatUp
 from .csie import CSIE as CSIE
+from .decode_cells import DecodeCells as DecodeCells
 from .ifn import IFNDecoder as IFNDecoder
 from .mask_up import MaskUp as MaskUp
 from .seifnet import SEIFNetDecoder as SEIFNetDecoder
