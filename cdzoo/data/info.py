@@ -40,6 +40,8 @@ class DatasetInfo:
         files: Files to download from there.
         layout: Description of the folder on disk.
         citation: BibTeX entry.
+        task: Task that the targets are made for, see `cdzoo.tasks`.
+        class_names: Name of each class, as the task expects them; empty for those of the task.
         folders: Folder names of the dates and masks, if they are not one of `LAYOUTS`.
         split_at_random: Whether to use `random_split` unless the data have split folders or list files.
         reader: Returns the files of a split of the data set in a folder, for other layouts: `reader(root, split)`.
@@ -60,6 +62,8 @@ class DatasetInfo:
     files: str = ""
     layout: str = "train/, val/ and test/, each with A/, B/ and label/"
     citation: str = ""
+    task: str = "binary"
+    class_names: tuple[str, ...] = ()
     folders: Layout | None = None
     split_at_random: bool = False
     reader: Reader | None = field(default=None, repr=False)

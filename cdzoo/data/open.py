@@ -233,6 +233,12 @@ class _Files:
         return found | self._held_out(rest) if {"train", "val"} & {*splits} else found
 
 
+def declared_task(cfg: DataCfg) -> tuple[str, tuple[str, ...]]:
+    """Return the task that data are made for, and the names of its classes (empty for those of the task)."""
+    info = _named(cfg.data)
+    return ("binary", ()) if info is None else (info.task, info.class_names)
+
+
 def split_files(cfg: DataCfg, split: str, root: Path | None = None) -> list[PairFiles]:
     """Return the files of one split on disk, without held-out validation pairs.
 

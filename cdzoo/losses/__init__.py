@@ -4,6 +4,7 @@ Losses of pixels take logits (B, K, H, W) and a target (B, H, W) int64 in {0..K-
 are 0 if all pixels are ignored. Ignored pixels are masked by a product: an index would copy the maps and wait for the device.
 """
 
+from cdzoo.losses.contrastive import ContrastiveLoss
 from cdzoo.losses.lovasz import LovaszLoss
 from cdzoo.losses.outputs import PAIR_LOSSES, OutputsLoss, create_outputs_loss
 from cdzoo.losses.pairs import ConsistencyLoss, PairLoss, SimilarityLoss
@@ -16,6 +17,7 @@ __all__ = [
     "BCELoss",
     "BalancedBCELoss",
     "ConsistencyLoss",
+    "ContrastiveLoss",
     "DiceLoss",
     "FocalLoss",
     "LovaszLoss",

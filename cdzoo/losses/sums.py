@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import ConfigError
+from cdzoo.losses.contrastive import ContrastiveLoss
 from cdzoo.losses.lovasz import LovaszLoss
 from cdzoo.losses.pixel import BalancedBCELoss, BCELoss, DiceLoss, FocalLoss, PixelLoss
 from cdzoo.names import check_known
@@ -18,6 +19,7 @@ from cdzoo.names import check_known
 LOSSES: dict[str, type[PixelLoss]] = {
     "balanced_bce": BalancedBCELoss,
     "bce": BCELoss,
+    "bcl": ContrastiveLoss,
     "ce": BCELoss,
     "dice": DiceLoss,
     "focal": FocalLoss,

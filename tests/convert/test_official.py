@@ -1,5 +1,7 @@
 """Key maps: strict conversion in both directions."""
 
+import functools
+
 import pytest
 import torch
 
@@ -65,6 +67,30 @@ def test_key_maps_must_be_one_to_one(monkeypatch, state):
     monkeypatch.setattr("cdzoo.convert.KEY_MAPS", [KeyMap(("glmamba_tiny",), lambda key: "same", "x/y")])
     with pytest.raises(ConfigError, match="not one-to-one"):
         to_official("glmamba_tiny", state)
+
+
+def test_joined_parameters_and_pointwise_convolutions():
+    class Attention(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.q, self.kv, self.out = torch.nn.Linear(4, 4), torch.nn.Linear(4, 8), torch.nn.Linear(4, 3)
+
+    names = {"q.": "in_", "kv.": "in_", "out.": "conv."}
+    rename = functools.partial(substitute, rules=tuple(names.items()))
+    key_map = KeyMap(("x",), rename, "a/b", joined=("in_*",), pointwise=("conv.weight",))
+    state = Attention().state_dict()
+    groups = key_map.group(state)
+    official = {name: key_map.join(name, [state[key] for key in keys]) for name, keys in groups.items()}
+    assert {name: tuple(value.shape) for name, value in official.items()} == {
+        "in_weight": (12, 4),
+        "in_bias": (12,),
+        "conv.weight": (3, 4, 1, 1),
+        "conv.bias": (3,),
+    }
+    assert torch.equal(official["in_weight"][:4], state["q.weight"])
+    for name, keys in groups.items():
+        for key, value in zip(keys, key_map.split(name, official[name], [state[key] for key in keys]), strict=True):
+            assert torch.equal(value, state[key])
 
 
 def test_models_without_official_code(state):
