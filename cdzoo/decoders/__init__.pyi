@@ -5,3 +5,4 @@ from .ifn import IFNDecoder as IFNDecoder
 from .seifnet import SEIFNetDecoder as SEIFNetDecoder
 from .top_down import TopDown as TopDown
 from .unet import UNetDecoder as UNetDecoder
+from .upernet import UPerNet as UPerNet

@@ -13,7 +13,7 @@ import torch
 from cdzoo.bootstrap import ImageScore, confidence_intervals
 from cdzoo.config import ModelOptions
 from cdzoo.data.contract import check_samples
-from cdzoo.data.open import DataCfg, declared_task, open_data
+from cdzoo.data.open import DataCfg, data_classes, open_data
 from cdzoo.data.overlap import describe_overlap, memory, overlap, sample_hashes
 from cdzoo.data.protocols import get_protocol
 from cdzoo.engine.config import TrainCfg
@@ -157,26 +157,29 @@ def score_model(
 
 
 def _options(model: ModelOptions, data: DataCfg) -> dict[str, Any]:
-    """Return the options of a model, with the task and classes that the data declare unless others are given."""
+    """Return the options of a model; a registered one is given the task, classes and bands of the data unless it has others."""
     options = model.arguments()
-    task, class_names = declared_task(data)
-    if model.model_name not in MODELS or (class_names and model.class_names is not None):
+    declared = data_classes(data)
+    if model.model_name not in MODELS:
         return options
-    own = model.task or MODELS.get(model.model_name)().task
-    if model.task is None and own == "binary" != task:
-        own = options["task"] = task
-    if own == task and class_names:
-        options["class_names"] = class_names
+    own = MODELS.get(model.model_name)()
+    task = model.task or (own.task if own.task != "binary" else declared.task)
+    if task != own.task:
+        options["task"] = task
+    if task == declared.task and declared.class_names and model.class_names is None:
+        options["class_names"] = declared.class_names
+    if declared.bands is not None and len(set(declared.bands)) > 1 and model.in_chans is model.siamese is None:
+        options |= {"in_chans": declared.bands, "siamese": False}
     return options
 
 
 def _check_classes(model: ChangeDetector, data: DataCfg) -> None:
     """Raise `ConfigError` if model and data have the same task but other classes."""
-    task, class_names = declared_task(data)
-    if model.task.name == task and class_names and model.task.class_names != class_names:
+    declared = data_classes(data)
+    if model.task.name == declared.task and declared.class_names and model.task.class_names != declared.class_names:
         raise ConfigError(
             f"the model '{model.config.name}' has the classes {', '.join(model.task.class_names)}, but the data '{data.data}' "
-            f"have {', '.join(class_names)}: pass --class-names, or choose other weights"
+            f"have {', '.join(declared.class_names)}: pass --class-names, or choose other weights"
         )
 
 

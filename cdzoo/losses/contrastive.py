@@ -1,4 +1,4 @@
-"""Contrastive loss."""
+"""Contrastive loss of distances between the features of two dates."""
 
 from __future__ import annotations
 
