@@ -13,7 +13,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from cdzoo.data.datasets import known_layouts
-from cdzoo.data.layout import Listing, PairFiles, find_splits, list_split
+from cdzoo.data.layout import find_splits, list_split
+from cdzoo.data.listing import Listing, PairFiles
 from cdzoo.data.masks import Counts, MaskEncoding, find_encoding, read_mask
 from cdzoo.errors import InputError
 from cdzoo.io.files import file_sha256

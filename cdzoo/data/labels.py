@@ -5,13 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from cdzoo.constants import IGNORE_INDEX
-from cdzoo.data.layout import PairFiles
+from cdzoo.data.listing import PairFiles
 from cdzoo.data.masks import Counts, MaskEncoding, read_mask
 from cdzoo.data.palette import RGB, UNDEFINED, Palette
 from cdzoo.errors import InputError
@@ -210,17 +210,21 @@ class LandCover(Labels):
 
 @dataclass(frozen=True)
 class TransitionMap(LandCover):
-    """One map of transitions between classes of land cover, read as two maps.
+    """Land cover whose label file may be one map of transitions between classes instead.
 
     Attributes:
-        transitions: Classes of both dates, from 1, of each value of the map from 1.
+        transitions: Classes of both dates, from 1, of each class of the map of transitions from 1.
+        transition_palette: Meaning of that map: 0 for no change, then the transitions, 255 for pixels without a label.
     """
 
     transitions: tuple[tuple[int, int], ...] = ()
+    transition_palette: Palette = field(default_factory=lambda: Palette("transitions"))
 
     def load(self, pair: PairFiles) -> Maps:
-        """Read the map as one of each date."""
-        found = self.palette.read(pair.mask)
+        """Read a map of each date, or one of transitions as one of each date."""
+        if pair.more:
+            return super().load(pair)
+        found = self.transition_palette.read(pair.mask)
         maps = {}
         for date in range(2):
             table = np.full(256, IGNORE_INDEX, np.uint8)

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from cdzoo.data.layout import PairFiles
+from cdzoo.data.listing import PairFiles
 from cdzoo.data.masks import MaskEncoding, find_encoding, read_mask
 from cdzoo.errors import InputError
 from cdzoo.io.files import check_new_folder
