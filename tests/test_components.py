@@ -34,9 +34,11 @@ SMALL = {
     ("backbone", "unet"): {"channels": [4, 8, 16], "depths": [1, 1, 1]},
     ("backbone", "changeformer"): {"channels": [4, 8, 12, 16], "depths": BLOCKS, "heads": [1, 2, 3, 4]},
     ("backbone", "vmamba"): {"channels": 8, "depths": BLOCKS},
+    ("backbone", "swin"): {"channels": 8, "depths": [2, 1, 1], "heads": [1, 2, 4], "window": 3},
     **{("backbone", f"vmamba_{size}"): {"depths": [1, 1, 1]} for size in ("tiny", "small", "base")},
     ("neck", "linear"): {"channels": 8},
     ("fusion", "spatio_temporal"): {"width": 8},
+    ("decoder", "upernet"): {"channels": 8},
 }
 # These heads expect a single level, so the model needs a decoder that merges the pyramid.
 ONE_LEVEL_HEADS = ("conv", "fcn", "stepwise")
@@ -47,6 +49,7 @@ VARIANTS = [
     ("fusion", "bfa", {"norm": False, "reduction": 4}),
     ("fusion", "cross_attention", {"tokens": 4, "head_channels": 4}),
     ("backbone", "vmamba", {"scan": "omni", "gated": True, "conv_bias": True, "out_norm": False, "d_state": 2}),
+    ("fusion", "diff", {"reverse": True}),
     ("fusion", "skips", {"mode": "concat"}),
     ("fusion", "spatio_temporal", {"arrangements": ["cross"], "d_state": 2}),
     ("fusion", "changeformer", {"channels": 4}),
@@ -55,6 +58,7 @@ VARIANTS = [
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
     ("decoder", "csie", {"interaction": "spatial"}),
     ("decoder", "csie", {"groups": 2}),
+    ("decoder", "upernet", {"bins": [2]}),
     ("head", "summation", {"channels": 6}),
     ("head", "changeformer", {"channels": 6}),
     ("head", "conv", {"kernel_size": 3, "transposed": True}),
@@ -157,6 +161,9 @@ def test_base_class_docstring_and_signature(kind, name):
         ("backbone", ("changeformer", {"heads": []})),
         ("backbone", ("changeformer", {"drop_path": 1.0})),
         ("backbone", ("vmamba_tiny", {"drop_path": -0.1})),
+        ("backbone", ("swin", {"window": 1})),
+        ("backbone", ("swin", {"heads": [3, 6, 12]})),
+        ("backbone", ("swin", {"heads": [5, 6, 12, 24]})),
         ("neck", ("linear", {"channels": 0})),
         ("neck", ("upsample", {"channels": 0})),
         ("fusion", ("skips", {"mode": "both"})),
@@ -164,6 +171,8 @@ def test_base_class_docstring_and_signature(kind, name):
         ("fusion", ("spatio_temporal", {"arrangements": ["diagonal"]})),
         ("decoder", ("top_down", {"channels": -1})),
         ("decoder", ("unet", {"widths": [8]})),
+        ("decoder", ("upernet", {"channels": 0})),
+        ("decoder", ("upernet", {"bins": []})),
         ("head", ("conv", {"kernel_size": 2})),
     ],
 )

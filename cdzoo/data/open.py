@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from cdzoo.data.config import DataCfg
 from cdzoo.data.datasets import DATASETS
 from cdzoo.data.folder import FilePairs
-from cdzoo.data.listing import PairFiles
+from cdzoo.data.layout import PairFiles
 from cdzoo.data.overlap import name_hash, pair_hashes
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample, as_sample
@@ -194,8 +194,8 @@ def split_files(cfg: DataCfg, split: str, root: Path | None = None) -> list[Pair
         InputError: The split does not exist or cannot be used.
     """
     if root is not None:
-        folder = named(cfg.data) is None
-        cfg = dataclasses.replace(cfg, data=str(root)) if folder else dataclasses.replace(cfg, root=str(root))
+        folder: Any = {"data" if named(cfg.data) is None else "root": str(root)}
+        cfg = dataclasses.replace(cfg, **folder)
     return FileSource(cfg).read(split)
 
 

@@ -11,5 +11,8 @@ from .plain import AbsDiff as AbsDiff
 from .plain import Concat as Concat
 from .plain import Diff as Diff
 from .plain import Sum as Sum
+from .seifnet import SEIFNetFusion as SEIFNetFusion
 from .skips import Skips as Skips
 from .spatio_temporal import SpatioTemporal as SpatioTemporal
+from .stanet import BAM as BAM
+from .stanet import PAM as PAM
