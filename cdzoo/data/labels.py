@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -20,6 +20,8 @@ from cdzoo.io.images import UInt8
 Maps = dict[str, UInt8]
 """Maps (H, W) by name."""
 
+_EQUAL = "changed in the mask, with equal classes"
+_UNGRADED, _UNBUILT = "a building before, without a grade after", "graded after, without a building before"
 _THREADS = 4  # that decode labels
 _LISTED = 8
 
@@ -32,12 +34,14 @@ class Labels(ABC):
         class_names: Names of the classes of the task.
         colors: Color of each of these classes; empty if none are declared.
         main: Target that tells where there is change.
+        tolerated: Contradictions that correct labels may have, see `disagreements`.
     """
 
     task: str
     class_names: tuple[str, ...]
     colors: tuple[RGB, ...] = ()
     main: str = "mask"
+    tolerated: frozenset[str] = frozenset()
 
     @abstractmethod
     def load(self, pair: PairFiles) -> Maps:
@@ -158,6 +162,7 @@ class LandCover(Labels):
     colors: tuple[RGB, ...] = ()
     everywhere: bool = False
     task = "semantic"
+    tolerated = frozenset((_EQUAL,))
 
     def load(self, pair: PairFiles) -> Maps:
         """Read the maps, and the mask if there is one."""
@@ -191,13 +196,13 @@ class LandCover(Labels):
         valid = (maps["t1"] != IGNORE_INDEX) & (maps["t2"] != IGNORE_INDEX)
         mask = maps.get("change")
         if mask is None:
-            return {"a class at one date only": int(np.count_nonzero((first != second) & valid))}
+            return {"changed, with a class at one date only": int(np.count_nonzero((first != second) & valid))}
         changed, unchanged = mask == 1, mask == 0
         found = {"changed in the mask, without a class at both dates": changed & valid & ~(first & second)}
         if self.everywhere:
             both = first & second
             found["unchanged in the mask, with different classes"] = unchanged & both & (maps["t1"] != maps["t2"])
-            found["changed in the mask, with equal classes"] = changed & both & (maps["t1"] == maps["t2"])
+            found[_EQUAL] = changed & both & (maps["t1"] == maps["t2"])
         else:
             found["unchanged in the mask, with a class"] = unchanged & (first | second)
         return {kind: int(np.count_nonzero(where)) for kind, where in found.items()}
@@ -250,6 +255,7 @@ class Grades(Labels):
     colors: tuple[RGB, ...] = ()
     task = "damage"
     main = "building"
+    tolerated = frozenset((_UNGRADED, _UNBUILT))
 
     def load(self, pair: PairFiles) -> Maps:
         """Read the grades, and the buildings if there are any."""
@@ -270,8 +276,8 @@ class Grades(Labels):
         building, graded = _known(maps["building"]), _known(maps["damage"])
         labeled = (maps["building"] != IGNORE_INDEX) & (maps["damage"] != IGNORE_INDEX)
         return {
-            "a building without a grade": int(np.count_nonzero(building & ~graded & labeled)),
-            "a grade without a building": int(np.count_nonzero(graded & ~building & labeled)),
+            _UNGRADED: int(np.count_nonzero(building & ~graded & labeled)),
+            _UNBUILT: int(np.count_nonzero(graded & ~building & labeled)),
         }
 
     def value_names(self) -> dict[str, tuple[str, ...]]:
@@ -281,22 +287,6 @@ class Grades(Labels):
 
 BUILDINGS = Palette("a map of buildings", {0: 0, 1: 1, 255: 1})
 """Buildings as 0/1 or 0/255."""
-
-
-def shares(counts: Mapping[str, npt.NDArray[np.int64]], names: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
-    """Return the fraction of the pixels of each value of each target, by names; `ignored` for 255 if there are any.
-
-    Args:
-        counts: Number of pixels of each of the 256 values of each target.
-        names: Names of the values of each target from 0.
-    """
-    found: dict[str, dict[str, float]] = {}
-    for target, histogram in counts.items():
-        total = max(1, int(histogram.sum()))
-        found[target] = {name: float(histogram[value] / total) for value, name in enumerate(names[target])}
-        if histogram[IGNORE_INDEX]:
-            found[target]["ignored"] = float(histogram[IGNORE_INDEX] / total)
-    return found
 
 
 def _known(classes: UInt8) -> npt.NDArray[np.bool_]:

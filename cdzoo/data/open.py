@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from cdzoo.data.config import DataCfg
 from cdzoo.data.datasets import DATASETS
 from cdzoo.data.folder import FilePairs
-from cdzoo.data.layout import PairFiles
+from cdzoo.data.listing import PairFiles
 from cdzoo.data.overlap import name_hash, pair_hashes
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample, as_sample

@@ -135,7 +135,7 @@ DATASET = DatasetInfo(
     resolution="0.3 to 1",
     splits={"train": 2918, "val": 450, "test": 878},
     image_size=1024,
-    protocols=(Protocol("bright_1024", "bright"),),
+    protocols=(Protocol("bright_1024", "bright", metric="miou_damage"),),
     paper="Chen et al., Earth System Science Data 17 (2025) 6217-6253, doi 10.5194/essd-17-6217-2025",
     homepage="https://github.com/ChenHongruixuan/BRIGHT",
     files="pre-event.zip, post-event.zip and target.zip from Zenodo, and the lists of the splits from the homepage",

@@ -107,7 +107,7 @@ DATASET = DatasetInfo(
     resolution="0.1",
     splits={"train": 12000, "val": 7200},
     image_size=512,
-    protocols=(Protocol("hi_ucd_512", "hi_ucd"),),
+    protocols=(Protocol("hi_ucd_512", "hi_ucd", metric="sek"),),
     paper="Tian et al., ISPRS J. 193 (2022) 164-186, doi 10.1016/j.isprsjprs.2022.08.012",
     homepage="https://github.com/Daisy-7/Hi-UCD-S",
     files="from the authors, see the homepage; the training images were replaced on 1 November 2025",

@@ -70,7 +70,7 @@ DATASET = DatasetInfo(
     resolution="0.5",
     splits={},
     image_size=10000,
-    protocols=(Protocol("hrscd_512", "hrscd", tile=512),),
+    protocols=(Protocol("hrscd_512", "hrscd", tile=512, metric="sek"),),
     paper="Daudt et al., Computer Vision and Image Understanding 187 (2019) 102783, doi 10.1016/j.cviu.2019.07.003",
     homepage="https://rcdaudt.github.io/hrscd/",
     files="images and labels of both dates and of change, from IEEE DataPort (requires an account)",

@@ -58,7 +58,7 @@ DATASET = DatasetInfo(
     resolution="30",
     splits={},
     image_size=416,
-    protocols=(Protocol("landsat_scd_416", "landsat_scd"),),
+    protocols=(Protocol("landsat_scd_416", "landsat_scd", metric="sek"),),
     paper="Yuan et al., International Journal of Digital Earth 15 (2022), doi 10.1080/17538947.2022.2111470",
     homepage="https://doi.org/10.6084/m9.figshare.19946135",
     files="Landsat-SCD_dataset.zip",

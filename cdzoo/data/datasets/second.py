@@ -58,7 +58,10 @@ DATASET = DatasetInfo(
     resolution="0.5 to 3",
     splits={"train": 2968, "test": 1694},
     image_size=512,
-    protocols=(Protocol("second_512", "second"),),
+    protocols=(
+        Protocol("second_512", "second", metric="sek"),
+        Protocol("second_512_from_to", "second", metric="sek_from_to"),
+    ),
     paper="Yang et al., IEEE TGRS 60 (2022), doi 10.1109/TGRS.2021.3113912",
     homepage="https://captain-whu.github.io/SCD/",
     files="SECOND_train_set.zip and SECOND_total_test.zip, from the file hosts linked on the homepage",

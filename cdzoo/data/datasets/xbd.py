@@ -82,7 +82,10 @@ DATASET = DatasetInfo(
     resolution="0.3 to 0.8",
     splits={"train": 2799, "val": 933, "test": 933},
     image_size=1024,
-    protocols=(Protocol("xbd_xview2", "xbd"),),
+    protocols=(
+        Protocol("xbd_xview2", "xbd", metric="xview2"),
+        Protocol("xbd_unmasked", "xbd", metric="xview2_unmasked"),
+    ),
     license="CC BY-NC-SA 4.0",
     paper="Gupta et al., arXiv:1911.09296, doi 10.48550/arXiv.1911.09296",
     homepage="https://xview2.org/",
