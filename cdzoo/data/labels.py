@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,8 @@ Maps = dict[str, UInt8]
 
 _EQUAL = "changed in the mask, with equal classes"
 _UNGRADED, _UNBUILT = "a building before, without a grade after", "graded after, without a building before"
+BINARY = Palette("a mask of 0 and 1, or 0 and 255,", {0: 0, 1: 1, 255: 1})
+"""Change or buildings as 0/1 or 0/255."""
 _THREADS = 4  # that decode labels
 _LISTED = 8
 
@@ -35,6 +38,7 @@ class Labels(ABC):
         colors: Color of each of these classes; empty if none are declared.
         main: Target that tells where there is change.
         tolerated: Contradictions that correct labels may have, see `disagreements`.
+        folders: Target in each folder of labels of a folder of one's own, see `cdzoo.data.classes`.
     """
 
     task: str
@@ -42,6 +46,7 @@ class Labels(ABC):
     colors: tuple[RGB, ...] = ()
     main: str = "mask"
     tolerated: frozenset[str] = frozenset()
+    folders: ClassVar[dict[str, str]] = {"label": "mask"}
 
     @abstractmethod
     def load(self, pair: PairFiles) -> Maps:
@@ -155,33 +160,34 @@ class LandCover(Labels):
         palette: Meaning of the maps: 0 for no class, 1 to K, 255 for pixels without a label.
         colors: Color of each class.
         everywhere: Whether unchanged pixels have classes, too; 0 is then a pixel without a label.
+        change: Meaning of the mask of change.
     """
 
     class_names: tuple[str, ...]
     palette: Palette
     colors: tuple[RGB, ...] = ()
     everywhere: bool = False
+    change: Palette = BINARY
     task = "semantic"
     tolerated = frozenset((_EQUAL,))
+    folders: ClassVar[dict[str, str]] = {"labels1": "semantic_t1", "labels2": "semantic_t2", "change": "mask"}
 
     def load(self, pair: PairFiles) -> Maps:
         """Read the maps, and the mask if there is one."""
         first, second, *masks = pair.labels
         maps = {"t1": self.palette.read(first), "t2": self.palette.read(second)}
-        return maps | ({"change": read_mask(masks[0])} if masks else {})
+        return maps | ({"change": self.change.read(masks[0])} if masks else {})
 
     def targets(self, maps: Maps) -> Maps:
         """Return the mask and the classes of each date."""
         dates = {name: maps[name] for name in ("t1", "t2")}
-        void = (dates["t1"] == IGNORE_INDEX) | (dates["t2"] == IGNORE_INDEX)
         if "change" in maps:
             mask = maps["change"].copy()
-            if not self.everywhere:
-                mask[void] = IGNORE_INDEX
         else:
             first, second = dates.values()
             changed = first != second if self.everywhere else (first > 0) | (second > 0)
-            void = ~(_known(first) & _known(second)) if self.everywhere else void
+            unlabeled = (first == IGNORE_INDEX) | (second == IGNORE_INDEX)
+            void = ~(_known(first) & _known(second)) if self.everywhere else unlabeled
             mask = np.where(void, np.uint8(IGNORE_INDEX), changed.astype(np.uint8))
         targets = {"mask": mask}
         for name, classes in dates.items():
@@ -248,20 +254,23 @@ class Grades(Labels):
         class_names: Grades, 1 to K in maps and targets.
         palette: Meaning of the map of grades: 0 for no building, 1 to K, 255 for pixels without a label.
         colors: Color of each grade.
+        buildings: Meaning of the map of buildings.
     """
 
     class_names: tuple[str, ...]
     palette: Palette
     colors: tuple[RGB, ...] = ()
+    buildings: Palette = BINARY
     task = "damage"
     main = "building"
     tolerated = frozenset((_UNGRADED, _UNBUILT))
+    folders: ClassVar[dict[str, str]] = {"label": "damage", "building": "building"}
 
     def load(self, pair: PairFiles) -> Maps:
         """Read the grades, and the buildings if there are any."""
         grades, *buildings = pair.labels
         maps = {"damage": self.palette.read(grades)}
-        return maps | ({"building": BUILDINGS.read(buildings[0])} if buildings else {})
+        return maps | ({"building": self.buildings.read(buildings[0])} if buildings else {})
 
     def targets(self, maps: Maps) -> Maps:
         """Return buildings and grades."""
@@ -283,10 +292,6 @@ class Grades(Labels):
     def value_names(self) -> dict[str, tuple[str, ...]]:
         """Return the names of the grades."""
         return {"building": ("no building", "building"), "damage": ("no building", *self.class_names)}
-
-
-BUILDINGS = Palette("a map of buildings", {0: 0, 1: 1, 255: 1})
-"""Buildings as 0/1 or 0/255."""
 
 
 def _known(classes: UInt8) -> npt.NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +41,7 @@ COLORS: dict[str, RGB] = {
 
 @dataclass(frozen=True)
 class ThreeBands(LandCover):
-    """Land cover of both dates and change in the three bands of one file.
-
-    Attributes:
-        change: Meaning of the third band.
-    """
-
-    change: Palette = field(default_factory=lambda: Palette("change", {0: IGNORE_INDEX, 1: 0, 2: 1}))
+    """Land cover of both dates and change in the three bands of one file."""
 
     def load(self, pair: PairFiles) -> Maps:
         """Read the bands."""
