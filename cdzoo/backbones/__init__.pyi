@@ -3,7 +3,12 @@ from .cgnet import CGNetVGG as CGNetVGG
 from .changeformer import ChangeFormerEncoder as ChangeFormerEncoder
 from .changevit import ChangeViTBackbone as ChangeViTBackbone
 from .elgcnet import ELGCNetEncoder as ELGCNetEncoder
+from .exchange import ChannelExchange as ChannelExchange
+from .exchange import SpatialExchange as SpatialExchange
 from .features import FeatureBackbone as FeatureBackbone
+from .lightcdnet import LightCDNetStem as LightCDNetStem
+from .mit import MiT as MiT
+from .snunet import SNUNetEncoder as SNUNetEncoder
 from .stanet import STANetResNet18 as STANetResNet18
 from .swin import Swin as Swin
 from .timm import TimmBackbone as TimmBackbone
