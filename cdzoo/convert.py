@@ -41,11 +41,16 @@ def from_official(model_name: str, state_dict: Mapping[str, Any], **options: Any
         ConfigError: The official code of this model is unknown.
         WeightsError: Keys are missing or unexpected, or shapes differ. The message names them.
     """
-    key_map = _key_map(model_name)
-    given = {key: value for key, value in unwrap(state_dict).items() if not key_map.ignores(key)}
-    keys = _official_state(model_name, **options)
-    check_state(f"the checkpoint of {key_map.source}", given, dict(keys.values()), model_name)
-    return {ours: given[official] for ours, (official, _) in keys.items()}
+    key_map, state = _key_map(model_name), _state(model_name, **options)
+    current = {key_map.current_key(key): value for key, value in unwrap(state_dict).items()}
+    given = {key: value for key, value in current.items() if not key_map.ignores(key)}
+    groups = key_map.group(state)
+    expected = {official: key_map.join(official, [state[key] for key in keys]) for official, keys in groups.items()}
+    check_state(f"the checkpoint of {key_map.source}", given, expected, model_name)
+    ours: dict[str, Tensor] = {}
+    for official, keys in groups.items():
+        ours.update(zip(keys, key_map.split(official, given[official], [state[key] for key in keys]), strict=True))
+    return {key: ours[key] for key in state}
 
 
 def to_official(model_name: str, state_dict: Mapping[str, Tensor], **options: Any) -> dict[str, Tensor]:
@@ -55,25 +60,23 @@ def to_official(model_name: str, state_dict: Mapping[str, Tensor], **options: An
         ConfigError: The official code of this model is unknown.
         WeightsError: The state dict is not that of `model_name`. The message names keys and shapes that differ.
     """
-    keys = _official_state(model_name, **options)
-    check_state("the state dict", state_dict, {ours: value for ours, (_, value) in keys.items()}, model_name)
-    return {official: state_dict[ours] for ours, (official, _) in keys.items()}
+    key_map, state = _key_map(model_name), _state(model_name, **options)
+    check_state("the state dict", state_dict, state, model_name)
+    groups = key_map.group(state)
+    return {official: key_map.join(official, [state_dict[key] for key in keys]) for official, keys in groups.items()}
 
 
 def official_keys(model_name: str, **options: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Return the official name and the shape of every parameter and buffer of a registered model, by its name in the zoo."""
-    return {ours: (key, tuple(value.shape)) for ours, (key, value) in _official_state(model_name, **options).items()}
+    """Return the official name and shape of every parameter and buffer of a registered model, by its name in the zoo."""
+    state = _state(model_name, **options)
+    official = to_official(model_name, state, **options)
+    return {key: (name, tuple(official[name].shape)) for name, keys in _key_map(model_name).group(state).items() for key in keys}
 
 
-def _official_state(model_name: str, **options: Any) -> dict[str, tuple[str, Tensor]]:
-    """Return `official_keys` with tensors on the meta device instead of shapes."""
-    key_map = _key_map(model_name)
+def _state(model_name: str, **options: Any) -> dict[str, Tensor]:
+    """Return the state dict of a registered model on the meta device."""
     with torch.device("meta"):
-        state = ChangeDetector.from_config(MODELS.get(model_name)(), **options).state_dict()
-    keys = {ours: (key_map.official_key(ours), value) for ours, value in state.items()}
-    if len({official for official, _ in keys.values()}) != len(keys):
-        raise ConfigError(f"the key map of '{model_name}' is not one-to-one")
-    return keys
+        return ChangeDetector.from_config(MODELS.get(model_name)(), **options).state_dict()
 
 
 def backbone_from_official(name: str, state_dict: Mapping[str, Any], **kwargs: Any) -> dict[str, Tensor]:

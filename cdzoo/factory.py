@@ -126,8 +126,8 @@ def create_model(
 ) -> ChangeDetector:
     """Create a change detection model.
 
-    With weights, all of them must match. `in_chans` and `num_classes` may differ from those of the weights: the kernels of the
-    first layer are then adapted to the bands, the classifier is reinitialized, and a warning is issued.
+    With weights, all of them must match. Bands, classes and task may differ from those of the weights: the kernels of the first
+    layer are then adapted to the bands, the classifier and the branches are reinitialized, and a warning is issued.
 
     Args:
         model_name: Registered model (`list_models()`); with a tag (`model.tag`), its weights are loaded. Also `local-dir:PATH`, a
@@ -246,7 +246,8 @@ def create_initialized(source: str, model_name: str = "", **options: Any) -> tup
         model = create_model(name, **options) if saved else create_model(name, pretrained=True, **options)
     else:
         model = create_model(model_name, **options)
-        changed = {name: True for name in ("in_chans", "num_classes") if getattr(model, name) != getattr(files.config, name)}
+        fields = ("in_chans", "num_classes", "task", "class_names")
+        changed = {name: True for name in fields if getattr(model.config, name) != getattr(files.config, name)}
         check_same_components(source.removeprefix("local-dir:"), files.config, model.config)
         model.load_weights(files.weights, files.sha256, changed, source.removeprefix("local-dir:"))
         if "in_chans" not in changed:

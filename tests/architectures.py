@@ -57,6 +57,10 @@ def shrunk(name: str) -> dict[str, Any]:
     elif backbone == "changeformer":
         overrides["backbone_kwargs"] = {"channels": [4, 8, 12, 16], "depths": [1, 1, 1, 1], "heads": [1, 2, 3, 4]}
         overrides["neck_kwargs"] = {"channels": 8}
+    elif backbone == "swin":
+        overrides["backbone_kwargs"] = {**blocks, "heads": [1, 2, 4, 8], "window": 3}
+    if config.decoder is not None and config.decoder.name == "upernet":
+        overrides["decoder_kwargs"] = {"channels": 8}
     if config.fusion.name == "spatio_temporal":
         overrides["fusion_kwargs"] = {"width": 8}
     return overrides

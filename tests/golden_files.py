@@ -4,8 +4,8 @@ Each file describes one network:
 
 - `source`, `commit`: Repository of the official code.
 - `params`: Number of parameters.
-- `gmacs`: Multiply-adds in 1e9 that fvcore counts for one pair of 256 x 256 images. The operations of the selective scan are not
-  included; `scan_gflops` gives them in 1e9, by the formula of VMamba's authors.
+- `gmacs`: Multiply-adds in 1e9 that fvcore counts for one pair of 256 x 256 images, without adaptive pooling. The operations of
+  the selective scan are not included; `scan_gflops` gives them in 1e9, by the formula of VMamba's authors.
 - `state`: Keys and shapes of the official state dict. Keys that differ in numbers or words only share a line:
   `conv{1-2}.{weight,bias}` stands for four keys. `num_batches_tracked` is int64, all others are float32.
 - `unused`: Parameters that the official forward pass never reads.
@@ -13,7 +13,8 @@ Each file describes one network:
   `official_fill.fill` and the images of `official_fill.images(64)`: the change `logits`, their `log_softmax`, the auxiliary
   logits `out<i>` from coarse to fine, level i of the features of the first date (`feat<i>_t1`, every eighth channel), and the
   `tokens` of both dates after the token encoder. An array is stored as its `shape`, `largest` magnitude, `mean`, root mean
-  square (`rms`), and `values`: the elements at `sampled_indices(size)` of the flattened array.
+  square (`rms`), and `values`: the elements at `sampled_indices(size)` of the flattened array. `tap` says where the model of
+  cdzoo computes it, see `Tap`.
 """
 
 from __future__ import annotations
@@ -82,6 +83,30 @@ class Summary:
 
 
 @dataclass(frozen=True)
+class Tap:
+    """Where a model computes an inner feature.
+
+    Attributes:
+        module: Path of the submodule that returns it.
+        item: Index of the feature if the submodule returns several.
+        date: Which half of a batch of two dates it is; None if it is the whole batch.
+        step: Stored entries along each axis: every `step`-th; all by default.
+    """
+
+    module: str
+    item: int | None = None
+    date: int | None = None
+    step: tuple[int, ...] = ()
+
+    def read(self, output: Any) -> Any:
+        """Return the feature, given the output of the submodule."""
+        feature = output if self.item is None else output[self.item]
+        if self.date is not None:
+            feature = feature.chunk(2)[self.date]
+        return feature[tuple(slice(None, None, step) for step in self.step)]
+
+
+@dataclass(frozen=True)
 class Golden:
     """The golden file of one network, patterns expanded."""
 
@@ -91,6 +116,7 @@ class Golden:
     state: dict[str, tuple[int, ...]]
     unused: frozenset[str]
     outputs: dict[str, Summary]
+    taps: dict[str, Tap]
 
 
 def read_golden(name: str) -> Golden:
@@ -98,11 +124,14 @@ def read_golden(name: str) -> Golden:
     fields: dict[str, Any] = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
     state = [(key, tuple(shape)) for pattern, shape in fields["state"].items() for key in expand(pattern)]
     assert len(dict(state)) == len(state), f"{name}.json lists a key twice"
+    outputs: dict[str, dict[str, Any]] = fields["outputs"]
+    taps = {key: Tap(**value.pop("tap")) for key, value in outputs.items() if "tap" in value}
     return Golden(
         fields["params"],
         fields["gmacs"],
         fields["scan_gflops"],
         dict(state),
         frozenset(key for pattern in fields["unused"] for key in expand(pattern)),
-        {key: Summary(tuple(v.pop("shape")), values=tuple(v.pop("values")), **v) for key, v in fields["outputs"].items()},
+        {key: Summary(tuple(v.pop("shape")), values=tuple(v.pop("values")), **v) for key, v in outputs.items()},
+        taps,
     )

@@ -34,12 +34,16 @@ SMALL = {
     ("backbone", "unet"): {"channels": [4, 8, 16], "depths": [1, 1, 1]},
     ("backbone", "changeformer"): {"channels": [4, 8, 12, 16], "depths": BLOCKS, "heads": [1, 2, 3, 4]},
     ("backbone", "vmamba"): {"channels": 8, "depths": BLOCKS},
+    ("backbone", "swin"): {"channels": 8, "depths": [2, 1, 1], "heads": [1, 2, 4], "window": 3},
     **{("backbone", f"vmamba_{size}"): {"depths": [1, 1, 1]} for size in ("tiny", "small", "base")},
     ("neck", "linear"): {"channels": 8},
     ("fusion", "spatio_temporal"): {"width": 8},
+    ("decoder", "upernet"): {"channels": 8},
 }
 # These heads expect a single level, so the model needs a decoder that merges the pyramid.
-ONE_LEVEL_HEADS = ("conv", "fcn", "stepwise")
+ONE_LEVEL_HEADS = ("conv", "fcn", "pixel_mlp", "stepwise")
+# Options of the rest of the model that a component needs.
+OPTIONS = {("backbone", "tinycd"): {"decoder": None}}  # the groups of CSIE do not divide the three bands of the image
 VARIANTS = [
     ("backbone", "vss", {"scan": "corners"}),
     ("backbone", "vss", {"depths": [1, 1], "drop_path": 0.1}),
@@ -47,14 +51,17 @@ VARIANTS = [
     ("fusion", "bfa", {"norm": False, "reduction": 4}),
     ("fusion", "cross_attention", {"tokens": 4, "head_channels": 4}),
     ("backbone", "vmamba", {"scan": "omni", "gated": True, "conv_bias": True, "out_norm": False, "d_state": 2}),
+    ("fusion", "diff", {"reverse": True}),
     ("fusion", "skips", {"mode": "concat"}),
     ("fusion", "spatio_temporal", {"arrangements": ["cross"], "d_state": 2}),
     ("fusion", "changeformer", {"channels": 4}),
     ("decoder", "concat_up", {"early_projection": True}),
     ("decoder", "top_down", {"channels": 6}),
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
+    ("decoder", "mask_up", {"widths": [3, 5, 7]}),
     ("decoder", "csie", {"interaction": "spatial"}),
     ("decoder", "csie", {"groups": 2}),
+    ("decoder", "upernet", {"bins": [2]}),
     ("head", "summation", {"channels": 6}),
     ("head", "changeformer", {"channels": 6}),
     ("head", "conv", {"kernel_size": 3, "transposed": True}),
@@ -63,7 +70,7 @@ VARIANTS = [
 
 def build(kind, name, **kwargs):
     kwargs = {**SMALL.get((kind, name), {}), **kwargs}
-    options = {kind: (name, kwargs)}
+    options = {kind: (name, kwargs), **OPTIONS.get((kind, name), {})}
     if kind != "backbone":
         options["backbone"] = ("vss", SMALL["backbone", "vss"])
     elif name == "bit_resnet18" or len(kwargs.get("depths", BLOCKS)) < 3:
@@ -157,6 +164,9 @@ def test_base_class_docstring_and_signature(kind, name):
         ("backbone", ("changeformer", {"heads": []})),
         ("backbone", ("changeformer", {"drop_path": 1.0})),
         ("backbone", ("vmamba_tiny", {"drop_path": -0.1})),
+        ("backbone", ("swin", {"window": 1})),
+        ("backbone", ("swin", {"heads": [3, 6, 12]})),
+        ("backbone", ("swin", {"heads": [5, 6, 12, 24]})),
         ("neck", ("linear", {"channels": 0})),
         ("neck", ("upsample", {"channels": 0})),
         ("fusion", ("skips", {"mode": "both"})),
@@ -164,6 +174,11 @@ def test_base_class_docstring_and_signature(kind, name):
         ("fusion", ("spatio_temporal", {"arrangements": ["diagonal"]})),
         ("decoder", ("top_down", {"channels": -1})),
         ("decoder", ("unet", {"widths": [8]})),
+        ("decoder", ("upernet", {"channels": 0})),
+        ("decoder", ("upernet", {"bins": []})),
+        ("decoder", ("mask_up", {"widths": [8]})),
+        ("backbone", ("tinycd", {"stages": 0})),
+        ("backbone", ("tinycd", {"encoder": "convnext_atto"})),
         ("head", ("conv", {"kernel_size": 2})),
     ],
 )
@@ -185,13 +200,16 @@ def test_single_level_heads_suggest_a_decoder(head):
         cdzoo.create_model("glmamba_tiny", head=head)
 
 
-@pytest.mark.parametrize(("kind", "name"), [("fusion", "skips"), ("decoder", "unet"), ("decoder", "concat_up"), ("neck", "csam")])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("fusion", "skips"), ("decoder", "unet"), ("decoder", "concat_up"), ("decoder", "mask_up"), ("neck", "csam")],
+)
 def test_single_level_is_rejected(kind, name):
     with pytest.raises(ConfigError, match=rf"{kind} {name}.*levels"):
         cdzoo.create_model("bit", **{kind: name})
 
 
-@pytest.mark.parametrize("decoder", ["unet", "concat_up"])
+@pytest.mark.parametrize("decoder", ["unet", "concat_up", "mask_up"])
 def test_strides_that_do_not_double_are_rejected(decoder):
     with pytest.raises(ConfigError, match=f"decoder {decoder} requires strides that double"):
         COMPONENTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])

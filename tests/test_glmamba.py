@@ -9,9 +9,8 @@ import torch.nn.functional as F
 from cdzoo.backbones.vss import PatchEmbed, PatchMerging, VSSBackbone
 from cdzoo.decoders.csie import CSIE
 from cdzoo.fusion.bfa import BFA
-from cdzoo.fusion.cbam import CBAM
 from cdzoo.heads.summation import Summation
-from cdzoo.layers import SS2D, VSSBlock
+from cdzoo.layers import CBAM, SS2D, VSSBlock
 from cdzoo.necks.csam import CSAM, CrossScaleAggregation
 
 PATHS = {

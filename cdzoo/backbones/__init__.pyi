@@ -1,7 +1,11 @@
 from .bit import BITResNet18 as BITResNet18
+from .cgnet import CGNetVGG as CGNetVGG
 from .changeformer import ChangeFormerEncoder as ChangeFormerEncoder
 from .features import FeatureBackbone as FeatureBackbone
+from .stanet import STANetResNet18 as STANetResNet18
+from .swin import Swin as Swin
 from .timm import TimmBackbone as TimmBackbone
+from .tinycd import TinyCDBackbone as TinyCDBackbone
 from .unet import UNetEncoder as UNetEncoder
 from .vmamba import VMamba as VMamba
 from .vss import VSSBackbone as VSSBackbone

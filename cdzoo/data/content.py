@@ -29,8 +29,9 @@ def content_hashes(samples: Any) -> dict[str, str]:
         samples: Samples of a split.
     """
     if files := getattr(samples, "files", None):
-        images, masks = zip(*files, strict=True)
+        images, labels = zip(*files, strict=True)
         flat = [file for paths in images for path in paths for file in image_files(path)]
+        masks = [path for paths in labels for path in paths]
         with ThreadPoolExecutor(8) as pool:
             digests = list(pool.map(file_digest, [*flat, *masks]))
         return {"image files": _joined(digests[: len(flat)]), "mask files": _joined(digests[len(flat) :])}

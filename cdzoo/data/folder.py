@@ -4,33 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import Dataset
 
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.datasets import known_layouts
+from cdzoo.data.labels import Labels, MaskLabels
 from cdzoo.data.layout import PairFiles, list_split, usable_pairs
-from cdzoo.data.masks import MaskEncoding, find_encoding, read_mask
+from cdzoo.data.masks import MaskEncoding, find_encoding
 from cdzoo.data.overlap import pair_hashes
 from cdzoo.data.sample import Sample
-from cdzoo.io.images import image_size, read_image_and_valid
+from cdzoo.io.images import Valid, image_size
+from cdzoo.io.scaling import Scaling
 
 
 class FilePairs(Dataset[Sample]):
-    """Samples read from files: images (bands, H, W), `target["mask"]` (H, W) int64 in {0, 1, 255}.
+    """Samples read from files: images (bands, H, W), targets (H, W) int64: `target["mask"]` in {0, 1, 255}, or those of `labels`.
 
-    Images are uint8, or float32 if `value_range` is given. Pixels without a label, or for which a date is declared to have no
-    data, are 255 in the mask. All masks are read first.
+    Images are uint8, or float32 if they are scaled. Pixels without a label, or for which a date is declared to have no data, are
+    255 in the targets. All masks are read first.
 
     Args:
         pairs: Files of the samples.
         bands: Number of bands of each date.
         value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
         encoding: Encoding of the masks; detected by default.
+        labels: Reads the targets of another task than change.
+        scalings: Scaling of each date, instead of `value_range`.
+        fill_value: 8-bit value that all bands of all dates have where there are no data.
 
     Attributes:
-        encoding: Encoding of the masks.
+        encoding: Encoding of the masks; None for other labels.
         unlabeled: Fraction of the pixels without a label, in [0, 1].
 
     Raises:
@@ -43,13 +51,23 @@ class FilePairs(Dataset[Sample]):
         bands: tuple[int, ...] = (3, 3),
         value_range: tuple[float, float] | None = None,
         encoding: MaskEncoding | None = None,
+        labels: Labels | None = None,
+        scalings: Sequence[Scaling] | None = None,
+        fill_value: int | None = None,
     ) -> None:
         self.pairs = list(pairs)
         self.bands = bands
-        self.value_range = value_range
-        self.encoding, self._labels = find_encoding([pair.mask for pair in self.pairs], encoding)
-        unlabeled, total = sum(counts[2] for counts in self._labels.values()), sum(map(sum, self._labels.values()))
-        self.unlabeled = unlabeled / max(1, total)
+        self.scalings = tuple(scalings) if scalings is not None else (Scaling(value_range),) * len(bands)
+        self.fill_value = fill_value
+        self.encoding: MaskEncoding | None = None
+        if labels is None:
+            self.encoding, found = find_encoding([pair.mask for pair in self.pairs], encoding)
+            self.labels: Labels = MaskLabels(self.encoding)
+            counts = list(found.values())
+        else:
+            self.labels, counts = labels, labels.count(self.pairs)
+        self._changed = any(changed for _, changed, _ in counts)
+        self.unlabeled = sum(count[2] for count in counts) / max(1, sum(map(sum, counts)))
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -58,17 +76,30 @@ class FilePairs(Dataset[Sample]):
         """Return one sample.
 
         Raises:
-            InputError: A file is damaged, or the mask has values that its encoding does not allow.
+            InputError: A file is damaged, or labels have values that are not declared.
         """
         pair = self.pairs[index]
-        mask = read_mask(pair.mask, self.encoding)
-        images = []
-        for path, bands in zip(pair.images, self.bands, strict=True):
-            pixels, valid = read_image_and_valid(path, bands, self.value_range)
-            images.append(torch.from_numpy(pixels).permute(2, 0, 1))
-            if valid is not None:
-                mask[~valid] = IGNORE_INDEX
-        return Sample(tuple(images), {"mask": torch.from_numpy(mask).long()}, pair.name)
+        targets = self.labels.read(pair)
+        images, masks = [], []
+        for path, bands, scaling in zip(pair.images, self.bands, self.scalings, strict=True):
+            pixels, valid = scaling.read(path, bands)
+            images.append(pixels)
+            masks += [] if valid is None else [valid]
+        masks += [] if self.fill_value is None else [self._filled(images)]
+        for values in targets.values():
+            for valid in masks:
+                values[~valid] = IGNORE_INDEX
+        target = {name: torch.from_numpy(values).long() for name, values in targets.items()}
+        return Sample(tuple(torch.from_numpy(pixels).permute(2, 0, 1) for pixels in images), target, pair.name)
+
+    def _filled(self, images: Sequence[npt.NDArray[Any]]) -> Valid:
+        """Return where a date has other values than the fill value."""
+        other = np.zeros(images[0].shape[:2], np.bool_)
+        for pixels, scaling in zip(images, self.scalings, strict=True):
+            low, high = scaling.value_range or (0.0, 1.0)
+            fill = pixels.dtype.type((np.float32(self.fill_value) - low) / (high - low))
+            other |= (pixels != fill).any(-1)
+        return other
 
     @property
     def names(self) -> list[str]:
@@ -76,9 +107,9 @@ class FilePairs(Dataset[Sample]):
         return [pair.name for pair in self.pairs]
 
     @property
-    def files(self) -> list[tuple[tuple[Path, ...], Path]]:
-        """Images and mask of each sample."""
-        return [(pair.images, pair.mask) for pair in self.pairs]
+    def files(self) -> list[tuple[tuple[Path, ...], tuple[Path, ...]]]:
+        """Images and label files of each sample."""
+        return [(pair.images, pair.labels) for pair in self.pairs]
 
     @property
     def sizes(self) -> list[tuple[str, tuple[int, int]]]:
@@ -91,7 +122,7 @@ class FilePairs(Dataset[Sample]):
 
     def has_change(self) -> bool:
         """Return whether any mask has changed pixels."""
-        return any(changed for _, changed, _ in self._labels.values())
+        return self._changed
 
 
 class FolderPairs(FilePairs):

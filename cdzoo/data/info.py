@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cdzoo.data.layout import LAYOUTS, Layout, PairFiles, find_splits, list_split, usable_pairs
+from cdzoo.data.layout import LAYOUTS, Layout, PairFiles, find_splits, list_split, matches, usable_pairs
 from cdzoo.data.splits import RANDOM_SPLITS, random_split
-from cdzoo.errors import InputError
+from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.images import image_size
+from cdzoo.names import check_known
 from cdzoo.protocol import Protocol
 
 if TYPE_CHECKING:
+    from cdzoo.data.labels import Labels
     from cdzoo.data.sampler import Samples
 
 Reader = Callable[[Path, str], list[PairFiles]]
+EventReader = Callable[[Path, str, str], list[PairFiles]]
 Generator = Callable[[str, "int | None"], "tuple[Samples, list[str]]"]
+RGB = tuple[int, int, int]
+
+_LISTED = 8
 
 FILE_HOSTS = "from the file hosts linked on the homepage (Google Drive, Baidu Disk; no scripted download)"
 
@@ -42,6 +49,17 @@ class DatasetInfo:
         citation: BibTeX entry.
         folders: Folder names of the dates and masks, if they are not one of `LAYOUTS`.
         split_at_random: Whether to use `random_split` unless the data have split folders or list files.
+        split_parts: Parts of that split.
+        task: Task of the labels, see `cdzoo.tasks`.
+        class_names: Names of the classes of the task; in the default order if there are several.
+        colors: Color of each class.
+        labels: Reads the targets of the task; None for masks of change.
+        class_orders: Readers of the targets for other orders of the classes, by name, see `DataCfg.class_order`.
+        bands: Number of bands of each date.
+        fill_value: 8-bit value that all bands of all dates have where there are no data; None if there is no such value.
+        copies: Wildcards of the names of augmented copies, which are left out.
+        events: Names of the events that may be the test split, see `DataCfg.test_event`.
+        event_reader: Returns the files of a split if an event is the test split: `event_reader(root, split, event)`.
         reader: Returns the files of a split of the data set in a folder, for other layouts: `reader(root, split)`.
         readers: Readers for other numbers of bands than `reader` returns, by number of bands.
         generate: Returns samples and their names, for data sets without files: `generate(split, num_train)`.
@@ -62,6 +80,17 @@ class DatasetInfo:
     citation: str = ""
     folders: Layout | None = None
     split_at_random: bool = False
+    split_parts: tuple[str, ...] = RANDOM_SPLITS
+    task: str = "binary"
+    class_names: tuple[str, ...] = ()
+    colors: tuple[RGB, ...] = ()
+    labels: Labels | None = field(default=None, repr=False)
+    class_orders: Mapping[str, Labels] = field(default_factory=dict, repr=False)
+    bands: tuple[int, ...] = (3, 3)
+    fill_value: int | None = None
+    copies: tuple[str, ...] = ()
+    events: tuple[str, ...] = ()
+    event_reader: EventReader | None = field(default=None, repr=False)
     reader: Reader | None = field(default=None, repr=False)
     readers: Mapping[int, Reader] = field(default_factory=dict, repr=False)
     generate: Generator | None = field(default=None, repr=False)
@@ -69,27 +98,63 @@ class DatasetInfo:
     @property
     def split_names(self) -> set[str]:
         """Names of the splits, official or random."""
-        return set(RANDOM_SPLITS if self.split_at_random else self.splits)
+        return set(self.split_parts if self.split_at_random else self.splits)
 
-    def pairs(self, root: Path, split: str, bands: tuple[int, ...] = (3, 3)) -> list[PairFiles]:
-        """Return the files of one split.
+    def labels_of(self, class_order: str | None) -> Labels | None:
+        """Return what reads the targets, for an order of the classes; None for masks of change.
+
+        Raises:
+            ConfigError: There is no such order.
+        """
+        if class_order is None:
+            return self.labels
+        if class_order not in self.class_orders:
+            known = f"it has {', '.join(self.class_orders)}" if self.class_orders else "its classes have one order"
+            raise ConfigError(f"{self.title} has no class order '{class_order}'; {known}")
+        return self.class_orders[class_order]
+
+    def pairs(self, root: Path, split: str, bands: tuple[int, ...] = (3, 3), test_event: str | None = None) -> list[PairFiles]:
+        """Return the files of one split, without augmented copies.
 
         Args:
             root: Folder of the data set.
             split: `"train"`, `"val"` or `"test"`.
             bands: Number of bands of each date that are wanted.
+            test_event: Event that is the test split; by default the splits are the official ones.
 
         Raises:
             InputError: The folder does not exist or has another layout, or files are missing.
+            ConfigError: There is no such event.
         """
         if not root.is_dir():
             raise InputError(f"{root}: no such folder; cdzoo data info {self.name} says how to get {self.title}")
+        if test_event is not None:
+            return self._event_pairs(root, split, test_event)
         if self.reader is not None:
-            return self.readers.get(bands[0], self.reader)(root, split)
+            return self.without_copies(root, self.readers.get(bands[0], self.reader)(root, split))
         layouts = (self.folders,) if self.folders else LAYOUTS
         if self.split_at_random and not find_splits(root, layouts):
-            return [pair for pair in usable_pairs(list_split(root, layouts=layouts)) if random_split(pair.name) == split]
-        return usable_pairs(list_split(root, split, layouts=layouts))
+            return self.random_part(root, usable_pairs(list_split(root, layouts=layouts)), split)
+        return self.without_copies(root, usable_pairs(list_split(root, split, layouts=layouts)))
+
+    def random_part(self, root: Path, pairs: Sequence[PairFiles], split: str) -> list[PairFiles]:
+        """Return the pairs of a split chosen by a hash of the names, without augmented copies."""
+        return [pair for pair in self.without_copies(root, pairs) if random_split(pair.name, self.split_parts) == split]
+
+    def without_copies(self, root: Path, pairs: Sequence[PairFiles]) -> list[PairFiles]:
+        """Return pairs without augmented copies, which a warning names."""
+        kept = [pair for pair in pairs if not matches(pair.name, self.copies)]
+        if len(kept) < len(pairs):
+            names = [pair.name for pair in pairs if matches(pair.name, self.copies)]
+            shown = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+            warnings.warn(f"{root}: {len(names)} augmented copies of other pairs are left out: {shown}", stacklevel=3)
+        return kept
+
+    def _event_pairs(self, root: Path, split: str, event: str) -> list[PairFiles]:
+        if self.event_reader is None:
+            raise ConfigError(f"{self.title} has no splits by event; remove test_event")
+        check_known("unknown event", event, self.events)
+        return self.event_reader(root, split, event)
 
     def verify(self, root: Path) -> list[str]:
         """Compare a folder with the official number of samples and image size; return one line per difference."""

@@ -30,6 +30,8 @@ LAYOUTS: tuple[Layout, ...] = (
 )
 """Layouts shared by several data sets. The layout of a single data set is in its file in `cdzoo.data.datasets`."""
 
+_COUNTS = {3: "three", 4: "four", 5: "five"}
+
 SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 """Names of the folders and list files of each split."""
 
@@ -46,12 +48,19 @@ class PairFiles:
     Attributes:
         name: Name of the sample.
         images: Image of each date.
-        mask: Mask of the change between the dates.
+        mask: Mask of the change between the dates, or the first of several label files.
+        more: Further label files, in the order that the `Labels` of the data set expect.
     """
 
     name: str
     images: tuple[Path, ...]
     mask: Path
+    more: tuple[Path, ...] = ()
+
+    @property
+    def labels(self) -> tuple[Path, ...]:
+        """All label files."""
+        return (self.mask, *self.more)
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ class Listing:
     @property
     def files(self) -> list[Path]:
         """All images and masks."""
-        paired = [file for pair in self.pairs for file in (*pair.images, pair.mask)]
+        paired = [file for pair in self.pairs for file in (*pair.images, *pair.labels)]
         return [*paired, *(image for images in self.unlabeled.values() for image in images), *self.left_out]
 
     @property
@@ -119,7 +128,11 @@ def find_splits(root: str | Path, layouts: Sequence[Layout] = LAYOUTS) -> dict[s
 
 
 def list_split(
-    root: str | Path, split: str | None = None, exclude: Sequence[str] = (), layouts: Sequence[Layout] = LAYOUTS
+    root: str | Path,
+    split: str | None = None,
+    exclude: Sequence[str] = (),
+    layouts: Sequence[Layout] = LAYOUTS,
+    dates: int | None = None,
 ) -> Listing:
     """List the samples of one split, or all samples of a folder without splits.
 
@@ -128,6 +141,7 @@ def list_split(
         split: `"train"`, `"val"` or `"test"`; None for `root` itself.
         exclude: Wildcards (fnmatch) of sample names to leave out.
         layouts: Layouts to look for.
+        dates: Number of folders of dates in a layout, before those of labels; by default all but one.
 
     Raises:
         InputError: The folder or the split does not exist, or no layout matches.
@@ -136,15 +150,15 @@ def list_split(
     if not os.path.isdir(root):
         raise InputError(f"{root}: no such folder")
     if split is None:
-        return _list_pairs(root, exclude, None, layouts)
+        return _list_pairs(root, exclude, None, layouts, dates)
     splits = find_splits(root, layouts)
     if split not in splits:
         found = f"it has {', '.join(splits)}" if splits else f"it has no splits; found {contents(root)}"
         raise InputError(f"{root}: no split '{split}' (expected a folder {split}/ or a list file list/{split}.txt); {found}")
     source = splits[split]
     if source.is_dir():
-        return _list_pairs(source, exclude, None, layouts)
-    return _list_pairs(root, exclude, source, layouts)
+        return _list_pairs(source, exclude, None, layouts, dates)
+    return _list_pairs(root, exclude, source, layouts, dates)
 
 
 def read_names(file: Path) -> list[str]:
@@ -165,19 +179,23 @@ def read_names(file: Path) -> list[str]:
     return names
 
 
-def _list_pairs(root: Path, exclude: Sequence[str], names: Path | None, layouts: Sequence[Layout]) -> Listing:
+def _list_pairs(
+    root: Path, exclude: Sequence[str], names: Path | None, layouts: Sequence[Layout], dates: int | None = None
+) -> Listing:
     """List the samples of a folder, matched by file name without suffix; with a file of `names`, only these."""
     folders = find_layout(root, layouts)
     if folders is None:
         expected = "; ".join("/".join(layout) for layout in layouts)
-        raise InputError(f"{root}: expected three folders (one of {expected}), found {contents(root)}")
+        count = _COUNTS.get(len(layouts[0]), len(layouts[0]))
+        raise InputError(f"{root}: expected {count} folders (one of {expected}), found {contents(root)}")
     listing = Listing(root)
-    *dates, masks = (_by_stem(folder, listing) for folder in folders)
-    found = set(masks).union(*dates)
+    files = [_by_stem(folder, listing) for folder in folders]
+    images, labels = files[: dates or -1], files[dates or -1 :]
+    found = set[str]().union(*files)
     wanted = found if names is None else set(_stems(names, found))
     listing.excluded.extend(sorted((name for name in wanted if matches(name, exclude)), key=natural_key))
     for name in sorted(wanted.difference(listing.excluded), key=natural_key):
-        _add(listing, name, [date.get(name) for date in dates], masks.get(name), folders)
+        _add(listing, name, [each.get(name) for each in images], [each.get(name) for each in labels], folders)
     return listing
 
 
@@ -191,10 +209,14 @@ def _stems(file: Path, found: set[str]) -> list[str]:
     return stems
 
 
-def usable_pairs(listing: Listing) -> list[PairFiles]:
+def usable_pairs(listing: Listing, equal_values: bool = True) -> list[PairFiles]:
     """Return the samples of a listing after checking that all of them are complete, of matching sizes and of one place.
 
     Samples without a mask, and files that are not read, are left out with a warning that names them.
+
+    Args:
+        listing: Samples found.
+        equal_values: Whether the values of all dates must mean the same, see `cdzoo.io.values`.
 
     Raises:
         InputError: A file is missing, sizes or georeferences differ, or no sample is left; all affected files are listed.
@@ -202,11 +224,11 @@ def usable_pairs(listing: Listing) -> list[PairFiles]:
     problems = list(listing.problems)
     for pair in listing.pairs:
         try:
-            for path in (*pair.images[1:], pair.mask):
+            for path in (*pair.images[1:], *pair.labels):
                 check_same_size(pair.images[0], path)
                 if mismatch := georeference_mismatch(pair.images[0], path):
                     problems.append(mismatch)
-            for path in pair.images[1:]:
+            for path in pair.images[1:] if equal_values else ():
                 if mismatch := values_mismatch(pair.images[0], path):
                     problems.append(f"{mismatch}; bring them to one")
         except InputError as error:
@@ -227,17 +249,21 @@ def contents(root: Path) -> str:
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
 
 
-def _add(listing: Listing, name: str, images: Sequence[Path | None], mask: Path | None, folders: Sequence[Path]) -> None:
+def _add(
+    listing: Listing, name: str, images: Sequence[Path | None], labels: Sequence[Path | None], folders: Sequence[Path]
+) -> None:
     """Add a sample to the pairs, the unlabeled samples or the problems of a listing."""
-    found = tuple(image for image in images if image)
-    if len(found) == len(images) and mask:
-        listing.pairs.append(PairFiles(name, found, mask))
+    found, given = (tuple(file for file in files if file) for files in (images, labels))
+    if len(found) == len(images) and len(given) == len(labels):
+        listing.pairs.append(PairFiles(name, found, given[0], given[1:]))
+    elif len(found) == len(images) and given:
+        listing.problems.append(f"{folders[len(images) + labels.index(None)] / name}.*: missing, but there is {given[0]}")
     elif len(found) == len(images):
         listing.unlabeled[name] = found
     elif found:
         listing.problems.append(f"{folders[images.index(None)] / name}.*: missing, but there is {found[0]}")
-    elif mask:
-        listing.problems.append(f"{mask}: a mask without images")
+    elif given:
+        listing.problems.append(f"{given[0]}: a mask without images")
     else:
         listing.problems.append(f"{name}: listed, but there is no such pair in {listing.root}")
 

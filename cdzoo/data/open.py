@@ -2,66 +2,74 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
 from torch.utils.data import Dataset
 
-from cdzoo.data.datasets import DATASETS, DatasetInfo, known_layouts
+from cdzoo.data.config import DataCfg
+from cdzoo.data.datasets import DATASETS
 from cdzoo.data.folder import FilePairs
-from cdzoo.data.layout import PairFiles, find_splits, list_split, matches, usable_pairs
-from cdzoo.data.masks import MaskEncoding
+from cdzoo.data.layout import PairFiles
 from cdzoo.data.overlap import name_hash, pair_hashes
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
-from cdzoo.data.splits import holdout_split, holdout_test
+from cdzoo.data.source import ALL, ROOT_VARIABLE, FileSource, data_root, named
 from cdzoo.data.tiles import TiledPairs
-from cdzoo.errors import InputError
-from cdzoo.io.images import check_value_range
+from cdzoo.errors import ConfigError, InputError
 from cdzoo.protocol import Protocol
-from cdzoo.validation import config_dataclass
 
-ROOT_VARIABLE = "CDZOO_DATA"
-ALL = "all"
-"""In place of a split: all pairs of a folder without splits."""
+__all__ = [
+    "ALL",
+    "ROOT_VARIABLE",
+    "CachedDataset",
+    "DataCfg",
+    "DataClasses",
+    "Opened",
+    "data_classes",
+    "data_root",
+    "open_data",
+    "split_files",
+]
 
 
-@config_dataclass
-class DataCfg:
-    """Data set and reading options.
+@dataclass(frozen=True)
+class DataClasses:
+    """What a data set declares about its labels and images.
 
     Attributes:
-        data: Folder of pairs, or name of a data set (cdzoo data list); synthetic:N generates N training pairs.
-        protocol: Name of the protocol (cdzoo data list); the default protocol of the data set by default.
-        exclude: Wildcards of sample names to leave out.
-        val: Folder of validation pairs, instead of the validation split.
-        value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
-        mask_encoding: Values of the masks for no change, change and, if there are any, pixels without a label: 0/1, 0/255,
-            0/1/255, ...; threshold for noise around 0 and 255. Detected by default, if no pixels are without a label.
+        task: Task of the labels, see `cdzoo.tasks`.
+        class_names: Names of the classes of the task; empty for masks of change.
+        colors: Color of each class; empty if none are declared.
+        bands: Number of bands of each date; None for a folder, whose images may have any.
     """
 
-    data: Annotated[str, Field(min_length=1)]
-    protocol: str | None = None
-    exclude: tuple[str, ...] = ()
-    val: str | None = None
-    value_range: tuple[float, float] | None = None
-    mask_encoding: str | None = None
+    task: str = "binary"
+    class_names: tuple[str, ...] = ()
+    colors: tuple[tuple[int, int, int], ...] = ()
+    bands: tuple[int, ...] | None = None
 
-    def __post_init__(self) -> None:
-        """Validate the value range and the encoding."""
-        check_value_range(self.value_range)
-        _ = self.encoding
 
-    @property
-    def encoding(self) -> MaskEncoding | None:
-        """Declared encoding of the masks."""
-        return None if self.mask_encoding is None else MaskEncoding(self.mask_encoding)
+def data_classes(cfg: DataCfg) -> DataClasses:
+    """Return the task and the classes of data without reading images or labels.
+
+    Raises:
+        ConfigError: An option does not belong to these data.
+        InputError: The file of classes of a folder is wrong or missing.
+    """
+    info = named(cfg.data)
+    if info is not None and info.generate is not None:
+        return DataClasses(info.task, info.class_names, info.colors, info.bands)
+    source = FileSource(cfg)
+    bands = info.bands if info else None
+    if source.labels is None:
+        return DataClasses(bands=bands)
+    return DataClasses(source.labels.task, source.labels.class_names, source.labels.colors, bands)
 
 
 @dataclass
@@ -72,11 +80,13 @@ class Opened:
         protocol: Protocol of the data.
         splits: Samples of each split, with `names` and `has_change()`.
         notes: Messages about the origin of the splits, one line each.
+        classes: Task and classes of the labels.
     """
 
     protocol: Protocol
     splits: dict[str, Any]
     notes: list[str] = field(default_factory=list)
+    classes: DataClasses = DataClasses()
 
     @property
     def names(self) -> dict[str, list[str]]:
@@ -104,26 +114,31 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
         InputError: The data do not exist or cannot be used, the training split has no change, or splits share images.
         ConfigError: The protocol does not exist or belongs to another data set.
     """
-    info = _named(cfg.data)
+    info = named(cfg.data)
     if info is not None and info.generate is not None:
         generated = {split: _generated(cfg.data, split) for split in splits}
         notes = ["synthetic scenes", *(f"{split}: {len(samples)} generated pairs" for split, samples in generated.items())]
-        return Opened(get_protocol(cfg.protocol, info.name), generated, notes)
-    source = _Files(cfg, info, bands)
-    opened = Opened(source.protocol, {}, source.notes)
+        return Opened(get_protocol(cfg.protocol, info.name), generated, notes, data_classes(cfg))
+    source = FileSource(cfg, bands)
+    opened = Opened(source.protocol, {}, source.notes, data_classes(cfg))
+    scalings = [cfg.scalings[min(date, 1)] for date in range(len(bands))]
+    fill_value = info.fill_value if info else None
+    if fill_value is not None and any(scaling.percentiles or scaling.decibels for scaling in scalings):
+        raise ConfigError(f"{cfg.data} marks pixels without data by the value {fill_value}: scale it with value_range only")
     pairs = source.pairs(splits)
     if cfg.val is not None and Path(cfg.val).resolve() == source.root.resolve():
         opened.notes.append("the validation pairs are the training pairs: scores do not measure generalization")
     elif len(splits) > 1:
         _check_disjoint(pairs)
     for split in splits:
-        samples = FilePairs(pairs[split], bands, cfg.value_range, cfg.encoding)
+        samples = FilePairs(pairs[split], bands, None, cfg.encoding, source.labels, scalings, fill_value)
         opened.splits[split] = TiledPairs(samples, source.protocol.tile) if source.protocol.tile else samples
         tiles = f" in {len(opened.splits[split])} tiles" if len(opened.splits[split]) != len(samples) else ""
         void = f", {samples.unlabeled:.2%} of the pixels without a label" if samples.unlabeled else ""
-        masks = f"masks {samples.encoding.value}{void}"
+        kind = f"masks {samples.encoding.value}" if samples.encoding else f"{len(samples.labels.class_names)} classes"
+        masks = f"{kind}{void}"
         opened.notes.append(f"{split}: {len(samples)} pairs{tiles}, {masks}, from {source.origin(split)}")
-        official = info.splits.get(split) if info else None
+        official = info.splits.get(split) if info and not cfg.test_event else None
         if official is not None and official != len(samples) and split == "test":
             opened.notes.append(f"not the official test split, which has {official} pairs: this one has {len(samples)}")
         if not samples.has_change() and split != "train":
@@ -167,72 +182,6 @@ class CachedDataset(Dataset[Sample]):
         return True
 
 
-class _Files:
-    """Files of each split of a folder or a named data set."""
-
-    def __init__(self, cfg: DataCfg, info: DatasetInfo | None, bands: tuple[int, ...] = (3, 3)) -> None:
-        self.cfg, self.info, self.bands = cfg, info, bands
-        self.notes: list[str] = []
-        self.root = Path(cfg.data) if info is None else data_root(info.name)
-        self.protocol = get_protocol(cfg.protocol, info.name if info else "")
-
-    def pairs(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
-        """Return the files of at least the requested splits.
-
-        Validation pairs are those of `val`, of the validation split, or held out; a folder without splits is carved.
-        """
-        existing = set(find_splits(self.root, known_layouts())) | (self.info.split_names if self.info else set())
-        found: dict[str, list[PairFiles]] = {}
-        if self.cfg.val is not None and "val" in splits:
-            found["val"] = usable_pairs(list_split(self.cfg.val, None, self.cfg.exclude, known_layouts()))
-        if not existing:
-            return self._carved(self.read(None), splits) | found
-        if ALL in splits:
-            raise InputError(f"{self.root}: has splits; choose one of {', '.join(sorted(existing))} instead of '{ALL}'")
-        if {"train", "val"} & {*splits} - {*found} and "val" not in existing and "train" in existing:
-            whole = self.read("train")
-            found |= self._held_out(whole) if self.cfg.val is None else {"train": whole}
-        return found | {split: self.read(split) for split in splits if split not in found}
-
-    def read(self, split: str | None) -> list[PairFiles]:
-        """Return the files of a split on disk; None for a folder without splits."""
-        if self.info is None or split is None:
-            return usable_pairs(list_split(self.root, split, self.cfg.exclude, known_layouts()))
-        return [pair for pair in self.info.pairs(self.root, split, self.bands) if not matches(pair.name, self.cfg.exclude)]
-
-    def origin(self, split: str) -> str:
-        """Return where the pairs of a split are from, for messages."""
-        return self.cfg.val if split == "val" and self.cfg.val is not None else str(self.root)
-
-    def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
-        chosen = holdout_split([pair.name for pair in pairs], self.protocol.carved)
-        self.notes.append(
-            f"no validation split: {len(chosen)} of {len(pairs)} training pairs are held out, the same ones in every run"
-        )
-        return {
-            "train": [pair for pair in pairs if pair.name not in chosen],
-            "val": [pair for pair in pairs if pair.name in chosen],
-        }
-
-    def _carved(self, pairs: list[PairFiles], splits: Sequence[str]) -> dict[str, list[PairFiles]]:
-        """Split the pairs of a folder without splits. The test split is always returned, to be compared with the others."""
-        if ALL in splits:
-            self.notes.append(f"{self.root} has no splits: all of its {len(pairs)} pairs are used")
-            return {ALL: pairs}
-        tested = holdout_test([pair.name for pair in pairs], self.protocol.carved)
-        rest = [pair for pair in pairs if pair.name not in tested]
-        found = {"test": [pair for pair in pairs if pair.name in tested]} if tested else {}
-        if tested:
-            how = f"{len(tested)} of its {len(pairs)} pairs are the test split, chosen by a hash of their names in every command"
-            self.notes.append(f"{self.root} has no splits: {how}; --split {ALL} scores all of them")
-        elif "test" in splits:
-            self.notes.append(f"{self.root} has no splits and too few pairs to set some aside: all {len(pairs)} are tested")
-            found["test"] = pairs
-        if self.cfg.val is not None:
-            return found | {"train": rest}
-        return found | self._held_out(rest) if {"train", "val"} & {*splits} else found
-
-
 def split_files(cfg: DataCfg, split: str, root: Path | None = None) -> list[PairFiles]:
     """Return the files of one split on disk, without held-out validation pairs.
 
@@ -244,21 +193,10 @@ def split_files(cfg: DataCfg, split: str, root: Path | None = None) -> list[Pair
     Raises:
         InputError: The split does not exist or cannot be used.
     """
-    source = _Files(cfg, _named(cfg.data))
-    source.root = root or source.root
-    return source.read(split)
-
-
-def data_root(name: str) -> Path:
-    """Return the folder of a named data set: `$CDZOO_DATA/NAME`, `data/NAME` by default."""
-    return Path(os.environ.get(ROOT_VARIABLE, "data")) / name
-
-
-def _named(data: str) -> DatasetInfo | None:
-    """Return the data set named by `data`, which may be `NAME:NUM_TRAIN` if it is generated; None for a folder."""
-    name, colon, _ = data.partition(":")
-    info = None if os.path.isdir(data) else DATASETS.get(name)
-    return info if info is None or not colon or info.generate is not None else None
+    if root is not None:
+        folder: Any = {"data" if named(cfg.data) is None else "root": str(root)}
+        cfg = dataclasses.replace(cfg, **folder)
+    return FileSource(cfg).read(split)
 
 
 @functools.lru_cache(maxsize=4)

@@ -68,7 +68,13 @@ def _choose(names: Sequence[str], fraction: float, purpose: str, left: int) -> s
     return chosen
 
 
-def random_split(name: str) -> str:
-    """Return the split of a sample in an 8:1:1 split by a hash of the name of its scene."""
-    digest = hashlib.sha256(f"cdzoo 8:1:1 {scene_of(name)}".encode()).digest()
-    return RANDOM_SPLITS[int.from_bytes(digest[:8], "big") % len(RANDOM_SPLITS)]
+def random_split(name: str, parts: Sequence[str] = RANDOM_SPLITS) -> str:
+    """Return the split of a sample by a hash of the name of its scene; by default in an 8:1:1 split.
+
+    Args:
+        name: Name of the sample.
+        parts: Split of each of some equal parts of the data, with `"train"` first.
+    """
+    ratio = ":".join(str(parts.count(split)) for split in dict.fromkeys(parts))
+    digest = hashlib.sha256(f"cdzoo {ratio} {scene_of(name)}".encode()).digest()
+    return parts[int.from_bytes(digest[:8], "big") % len(parts)]

@@ -54,8 +54,8 @@ class TiledPairs(Dataset[Sample]):
         return [self.whole.names[image] for image, _ in self.windows]
 
     @property
-    def files(self) -> list[tuple[tuple[Path, ...], Path]]:
-        """Images and mask of each whole image."""
+    def files(self) -> list[tuple[tuple[Path, ...], tuple[Path, ...]]]:
+        """Images and label files of each whole image."""
         return self.whole.files
 
     @property

@@ -13,18 +13,19 @@ import torch
 from cdzoo.bootstrap import ImageScore, confidence_intervals
 from cdzoo.config import ModelOptions
 from cdzoo.data.contract import check_samples
-from cdzoo.data.open import DataCfg, open_data
+from cdzoo.data.open import DataCfg, data_classes, open_data
 from cdzoo.data.overlap import describe_overlap, memory, overlap, sample_hashes
 from cdzoo.data.protocols import get_protocol
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.pictures import sample_picture
 from cdzoo.engine.robustness import measure_robustness
-from cdzoo.errors import CdzooError, InputError
+from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.factory import create_initialized, create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
 from cdzoo.io.files import file_sha256, replace_atomically
 from cdzoo.metrics import SUMMARY_SCORES, Confusion
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.registry import MODELS
 from cdzoo.results import RESULTS_FILE, Environment, ProtocolRecord, Results
 from cdzoo.weights.folder import WEIGHTS_FILE
 from cdzoo.weights.hub import download
@@ -66,10 +67,11 @@ def run_training(
     if isinstance(model, ChangeDetector):
         detector = model
     elif init is None:
-        detector = create_model(**model.arguments())
+        detector = create_model(**_options(model, data))
     else:
-        detector, sha256 = create_initialized(init, **model.arguments())
+        detector, sha256 = create_initialized(init, **_options(model, data))
         start_from = {"init": {"source": init, "sha256": sha256}}
+    _check_classes(detector, data)
     selection = get_protocol(data.protocol, data.data.partition(":")[0]).selection_split
     opened = open_data(data, ("train", selection), detector.config.bands)
     record = ProtocolRecord.of(opened.protocol, opened.names)
@@ -121,6 +123,7 @@ def score_model(
     device = torch.device(device)
     folder = Path(name.removeprefix("local-dir:"))
     trained = Results.read(folder / RESULTS_FILE) if (folder / RESULTS_FILE).is_file() else None
+    _check_classes(model, data)
     opened = open_data(data, (split,), model.config.bands)
     samples = opened.splits[split]
     side = None if opened.protocol.window else model.fixed_input_size
@@ -150,6 +153,33 @@ def score_model(
         per_image=images,
         extra={"overlap": found, **({"robustness": [dataclasses.asdict(point) for point in points]} if points else {})},
     ).with_entries(_weights_entries(folder / WEIGHTS_FILE, trained))
+
+
+def _options(model: ModelOptions, data: DataCfg) -> dict[str, Any]:
+    """Return the options of a model; a registered one is given the task, classes and bands of the data unless it has others."""
+    options = model.arguments()
+    declared = data_classes(data)
+    if model.model_name not in MODELS:
+        return options
+    own = MODELS.get(model.model_name)()
+    task = model.task or (own.task if own.task != "binary" else declared.task)
+    if task != own.task:
+        options["task"] = task
+    if task == declared.task and declared.class_names and model.class_names is None:
+        options["class_names"] = declared.class_names
+    if declared.bands is not None and len(set(declared.bands)) > 1 and model.in_chans is model.siamese is None:
+        options |= {"in_chans": declared.bands, "siamese": False}
+    return options
+
+
+def _check_classes(model: ChangeDetector, data: DataCfg) -> None:
+    """Raise `ConfigError` if model and data have the same task but other classes."""
+    declared = data_classes(data)
+    if model.task.name == declared.task and declared.class_names and model.task.class_names != declared.class_names:
+        raise ConfigError(
+            f"the model '{model.config.name}' has the classes {', '.join(model.task.class_names)}, but the data '{data.data}' "
+            f"have {', '.join(declared.class_names)}: pass --class-names, or choose other weights"
+        )
 
 
 def _weights_entries(file: Path, results: Results | None) -> dict[str, Any]:

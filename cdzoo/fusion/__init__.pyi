@@ -6,10 +6,14 @@ from .changeformer import ChangeFormerFusion as ChangeFormerFusion
 from .concat_conv import ConcatConv as ConcatConv
 from .cross_attention import CrossAttention as CrossAttention
 from .early import Early as Early
+from .mamb import MAMB as MAMB
 from .mf_mamba import MFMamba as MFMamba
 from .plain import AbsDiff as AbsDiff
 from .plain import Concat as Concat
 from .plain import Diff as Diff
 from .plain import Sum as Sum
+from .seifnet import SEIFNetFusion as SEIFNetFusion
 from .skips import Skips as Skips
 from .spatio_temporal import SpatioTemporal as SpatioTemporal
+from .stanet import BAM as BAM
+from .stanet import PAM as PAM

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cdzoo.components import LevelFusion
-from cdzoo.fusion.cbam import CBAM
-from cdzoo.layers import ConvBNReLU, kaiming_init_
+from cdzoo.layers import CBAM, ConvBNReLU, kaiming_init_
 from cdzoo.registry import register_fusion
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from cdzoo.components import LevelFusion
 from cdzoo.errors import ConfigError
 from cdzoo.layers import ConvBNReLU
+from cdzoo.layers.cbam import channel_mlp, channel_scores
 from cdzoo.registry import register_fusion
 
 
@@ -24,18 +25,14 @@ class JointAttention(nn.Module):
 
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
-        hidden = max(1, channels // reduction)
         self.conv = nn.Conv2d(2 * channels, channels, 3, padding=1)
         self.norm = nn.BatchNorm2d(channels)
-        self.mlp = nn.Sequential(
-            nn.Conv2d(channels, hidden, 1, bias=False), nn.SiLU(), nn.Conv2d(hidden, channels, 1, bias=False)
-        )
+        self.mlp = channel_mlp(channels, reduction, nn.SiLU(), bias=False)
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Combine two maps (B, C, h, w) into one of the same shape."""
         y = F.silu(self.norm(self.conv(torch.cat([x1, x2], dim=1))))
-        weight = self.mlp(y.mean((2, 3), keepdim=True)) + self.mlp(y.amax((2, 3), keepdim=True))
-        return y + y * weight.sigmoid()
+        return y + y * channel_scores(self.mlp, y).sigmoid()
 
 
 @register_fusion("mf_mamba")

@@ -11,11 +11,20 @@ from cdzoo.registry import register_fusion
 
 @register_fusion("diff")
 class Diff(LevelFusion):
-    """Signed difference of the dates, x2 - x1."""
+    """Signed difference of the dates, x2 - x1.
+
+    Args:
+        channels: Number of channels C of each date.
+        reverse: Subtract the second date from the first instead, as in BTC.
+    """
+
+    def __init__(self, channels: int, reverse: bool = False) -> None:
+        super().__init__(channels)
+        self.reverse = reverse
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Return the difference of two maps (B, C, h, w)."""
-        return x2 - x1
+        return x1 - x2 if self.reverse else x2 - x1
 
 
 @register_fusion("abs_diff")

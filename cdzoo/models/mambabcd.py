@@ -13,7 +13,7 @@ from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
 from cdzoo.models.aliases import alias_dataset
-from cdzoo.models.vmamba_keys import BLOCK, vmamba_key
+from cdzoo.models.vmamba_keys import BLOCK, first_generation, vmamba_key
 from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
@@ -73,7 +73,7 @@ for _size in ("tiny", "small", "base"):
 
 
 def _official_key(key: str) -> str:
-    """Official levels and arrangements (parallel, cross, sequential) are counted from 1."""
+    """In the first generation of the official code, levels and arrangements (parallel, cross, sequential) are counted from 1."""
     if key.startswith("backbone."):
         return "encoder." + vmamba_key(key.removeprefix("backbone."))
     if match := re.fullmatch(r"fusion\.levels\.(\d)\.arrangements\.(\d)\.(project|scan)\.(.+)", key):
@@ -86,4 +86,4 @@ def _official_key(key: str) -> str:
     return key.replace("head.classify.", "main_clf.")
 
 
-register_key_map(KeyMap(("mambabcd*",), _official_key, "ChenHongruixuan/MambaCD"))
+register_key_map(KeyMap(("mambabcd*",), _official_key, "ChenHongruixuan/MambaCD", current_key=first_generation))

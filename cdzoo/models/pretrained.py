@@ -142,7 +142,7 @@ class PretrainedMixin(nn.Module):
     def load_weights(
         self, file: Path, sha256: str | None = None, options: Mapping[str, Any] | None = None, name: str = ""
     ) -> LoadReport:
-        """Load a weights file, adapting the first and last layers if `options` change the bands or classes.
+        """Load a weights file, adapting the first and last layers if `options` change the bands, classes or task.
 
         Args:
             file: Safetensors file.
@@ -150,8 +150,8 @@ class PretrainedMixin(nn.Module):
             options: Options of `create_model` that the model was built with.
             name: Name of the weights in `origin`; the path of the file by default.
         """
-        changed = {name for name in ("in_chans", "num_classes") if (options or {}).get(name) is not None}
-        report = load_weights(self, file, True, sha256, "in_chans" in changed, "num_classes" in changed, self.stacked_dates)
+        changed = {name for name in ("in_chans", "num_classes", "task", "class_names") if (options or {}).get(name) is not None}
+        report = load_weights(self, file, True, sha256, "in_chans" in changed, bool(changed - {"in_chans"}), self.stacked_dates)
         self.origin = Origin(name or str(file), sha256 or file_sha256(file))
         return report
 
@@ -165,7 +165,8 @@ def check_same_components(source: str, saved: ModelCfg, config: ModelCfg) -> Non
     for role, kind in ROLES.items():
         aliases = COMPONENTS[kind].aliases()
         names = [cfg and aliases.get(cfg.name, cfg.name) for cfg in (getattr(saved, role), getattr(config, role))]
-        if names[0] != names[1]:
+        new_branches = role.startswith("branch_") and None in (saved.branch_head, config.branch_head)  # another task
+        if names[0] != names[1] and not new_branches:
             timm = "; backbone_pretrained=True loads those of a timm encoder" if str(names[1]).startswith("timm/") else ""
             raise WeightsError(
                 f"the weights of {source} were trained with another {role}, '{names[0]}' instead of '{names[1]}': leave the "

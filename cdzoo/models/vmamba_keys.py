@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from cdzoo.weights.keys import substitute
 
@@ -12,6 +13,17 @@ BLOCK = (
     ("ss2d.", "op."),
     ("out_norm.", "op.out_norm."),
     ("out_proj.", "op.out_proj."),
+)
+# Names in newer code of ChangeMamba, which counts from the coarsest level, and in its first code.
+_ARRANGEMENTS = {"cat": 1, "interleave": 2, "split": 3}
+_SEMANTIC = r"^(decoder_(?:T1|T2|building))"
+_GENERATIONS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+    (rf"{_SEMANTIC}\.stage_blocks\.(\d)\.", lambda m: f"{m[1]}.st_block_{4 - int(m[2])}_semantic."),
+    (rf"{_SEMANTIC}\.transition_layers\.(\d)\.", lambda m: f"{m[1]}.trans_layer_{3 - int(m[2])}."),
+    (rf"{_SEMANTIC}\.smooth_layers\.(\d)\.", lambda m: f"{m[1]}.smooth_layer_{3 - int(m[2])}_semantic."),
+    (r"\.stage_blocks\.(\d)\.(cat|interleave|split)\.", lambda m: f".st_block_{4 - int(m[1])}{_ARRANGEMENTS[m[2]]}."),
+    (r"\.fuse_layers\.(\d)\.", lambda m: f".fuse_layer_{4 - int(m[1])}."),
+    (r"\.smooth_layers\.(\d)\.", lambda m: f".smooth_layer_{3 - int(m[1])}."),
 )
 CONV_NORM = {"conv": 0, "norm": 2}
 STEPWISE = (
@@ -32,3 +44,15 @@ def vmamba_key(key: str) -> str:
     if match := re.fullmatch(r"stages\.(\d)\.blocks\.(\d+)\.(.+)", key):
         return f"layers.{match[1]}.blocks.{match[2]}.{substitute(match[3], BLOCK)}"
     return re.sub(r"^norms\.", "outnorm", key)
+
+
+def first_generation(key: str) -> str:
+    """Return the name of a parameter of ChangeMamba in the first generation of its code (2024).
+
+    Decoders have `.stage_blocks.` in the second generation (2026) where they have `.st_block_` in the first. Names of the first
+    generation, of the encoder and of heads are returned unchanged, except that a prefix `model.` of a wrapper is removed.
+    """
+    key = key.removeprefix("model.")
+    for pattern, rename in _GENERATIONS:
+        key = re.sub(pattern, rename, key)
+    return key

@@ -94,6 +94,11 @@ class Task(ABC):
         """Name of each channel of `probabilities`; empty if they have none, (B, H, W)."""
         return ()
 
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the scores beyond those of change, see `Scores.further`."""
+        return tuple(getattr(self.create_counter(0.5), "score_names", ()))
+
     def outputs(self, num_classes: int) -> dict[str, OutputSpec]:
         """Return the outputs of a model by name, in their order, given the number of logits of the main output."""
         return {self.main_output: OutputSpec(num_classes)}

@@ -23,6 +23,9 @@ _SHOWN = 6
 _WRAPPERS = ("state_dict", "model_state_dict", "model_G_state_dict", "model", "net", "network")
 
 
+_CLASSIFIERS = ("head.", "branches.")
+
+
 @dataclass(frozen=True)
 class LoadReport:
     """Outcome of loading a state dict, by key.
@@ -104,7 +107,7 @@ def load_weights(
         sha256: Expected hash of the file.
         adapt_bands: Adapt the kernels of first layers to another number of bands: they are repeated and scaled so that the
             response to gray images stays the same.
-        adapt_classes: Keep the initial values of the classifier for another number of classes.
+        adapt_classes: Keep the initial values of the classifier and of the branches for other classes or another task.
         num_concatenated: Number of dates whose bands are concatenated in the first layer (early fusion); their kernels are
             adapted separately.
 
@@ -126,9 +129,14 @@ def load_weights(
         if adapt_bands and _is_first_layer(key, state[key], initial[key]):
             adapted.append(key)
             state[key] = _adapt_bands(state[key].float(), initial[key].shape[1], num_concatenated)
-        elif adapt_classes and key.startswith("head."):
+        elif adapt_classes and key.startswith(_CLASSIFIERS):
             reinitialized.append(key)
             state[key] = initial[key]
+    if adapt_classes:  # a task with other outputs has other branches
+        state = {key: value for key, value in state.items() if key in initial or not key.startswith("branches.")}
+        new = {key: value for key, value in initial.items() if key not in state and key.startswith("branches.")}
+        reinitialized += new
+        state |= new
     report = compare(state, shapes(initial))
     changed = {*adapted, *reinitialized}
     matched = [key for key in report.matched if key not in changed]

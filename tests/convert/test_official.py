@@ -1,11 +1,14 @@
 """Key maps: strict conversion in both directions."""
 
+import functools
+
 import pytest
 import torch
 
 import cdzoo
 from cdzoo.convert import convertible, from_official, to_official
 from cdzoo.errors import ConfigError, WeightsError
+from cdzoo.models.vmamba_keys import first_generation
 from cdzoo.weights.keys import KEY_MAPS, KeyMap, substitute
 from cdzoo.weights.state import unwrap
 
@@ -67,7 +70,73 @@ def test_key_maps_must_be_one_to_one(monkeypatch, state):
         to_official("glmamba_tiny", state)
 
 
+def test_joined_parameters_and_pointwise_convolutions():
+    class Attention(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.q, self.kv, self.out = torch.nn.Linear(4, 4), torch.nn.Linear(4, 8), torch.nn.Linear(4, 3)
+
+    names = {"q.": "in_", "kv.": "in_", "out.": "conv."}
+    rename = functools.partial(substitute, rules=tuple(names.items()))
+    key_map = KeyMap(("x",), rename, "a/b", joined=("in_*",), pointwise=("conv.weight",))
+    state = Attention().state_dict()
+    groups = key_map.group(state)
+    official = {name: key_map.join(name, [state[key] for key in keys]) for name, keys in groups.items()}
+    assert {name: tuple(value.shape) for name, value in official.items()} == {
+        "in_weight": (12, 4),
+        "in_bias": (12,),
+        "conv.weight": (3, 4, 1, 1),
+        "conv.bias": (3,),
+    }
+    assert torch.equal(official["in_weight"][:4], state["q.weight"])
+    for name, keys in groups.items():
+        for key, value in zip(keys, key_map.split(name, official[name], [state[key] for key in keys]), strict=True):
+            assert torch.equal(value, state[key])
+
+
 def test_models_without_official_code(state):
     assert not convertible("glmamba_levir")
     with pytest.raises(ConfigError, match="no official checkpoint format is known for 'glmamba_levir'"):
         from_official("glmamba_levir", state)
+
+
+SECOND_GENERATION = {
+    "decoder.st_block_41.": "decoder.stage_blocks.0.cat.",
+    "decoder.st_block_22.": "decoder.stage_blocks.2.interleave.",
+    "decoder.st_block_13.": "decoder.stage_blocks.3.split.",
+    "decoder.fuse_layer_4.": "decoder.fuse_layers.0.",
+    "decoder.fuse_layer_1.": "decoder.fuse_layers.3.",
+    "decoder.smooth_layer_3.": "decoder.smooth_layers.0.",
+    "decoder.smooth_layer_1.": "decoder.smooth_layers.2.",
+}
+
+
+def _second_generation(key):
+    """Rename a parameter by counting its level from the coarsest, independently of the rules in the package."""
+    part, _, rest = key.removeprefix("decoder.").partition(".")
+    kind, _, number = part.rpartition("_")
+    if not key.startswith("decoder."):
+        return key
+    if kind == "st_block":
+        return f"decoder.stage_blocks.{4 - int(number[0])}.{('cat', 'interleave', 'split')[int(number[1]) - 1]}.{rest}"
+    return f"decoder.{kind}s.{(4 if kind == 'fuse_layer' else 3) - int(number)}.{rest}"
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "module."])
+def test_both_generations_of_names_of_changemamba(prefix):
+    with torch.device("meta"):
+        state = cdzoo.create_model("mambabcd_tiny").state_dict()
+    first = to_official("mambabcd_tiny", state)
+    for old, new in SECOND_GENERATION.items():
+        assert any(key.startswith(old) for key in first) and _second_generation(old) == new
+    second = {f"{prefix}{_second_generation(key)}": value for key, value in first.items()}
+    assert len(second) == len(first) and sum(".stage_blocks." in key for key in second) > 100
+    back = from_official("mambabcd_tiny", {"model": second, "optimizer": {"lr": 1.0}, "iteration": 3, "task_name": "bcd"})
+    assert back.keys() == state.keys() and all(back[key] is state[key] for key in state)
+
+
+def test_semantic_decoders_of_changemamba_are_renamed():
+    assert first_generation("decoder_T1.stage_blocks.1.0.op.Ds") == "decoder_T1.st_block_3_semantic.0.op.Ds"
+    assert first_generation("decoder_building.transition_layers.0.0.weight") == "decoder_building.trans_layer_3.0.weight"
+    assert first_generation("decoder_T2.smooth_layers.3.conv1.weight") == "decoder_T2.smooth_layer_0_semantic.conv1.weight"
+    assert first_generation("decoder_damage.stage_blocks.3.split.0.bias") == "decoder_damage.st_block_13.0.bias"

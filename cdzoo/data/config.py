@@ -1,0 +1,79 @@
+"""`DataCfg`: data set and reading options, stored with every run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cdzoo.data.masks import MaskEncoding
+from cdzoo.errors import ConfigError
+from cdzoo.io.images import check_value_range
+from cdzoo.io.scaling import Scaling
+from cdzoo.validation import config_dataclass
+
+
+@config_dataclass
+class DataCfg:
+    """Data set and reading options.
+
+    Attributes:
+        data: Folder of pairs, or name of a data set (cdzoo data list); synthetic:N generates N training pairs.
+        protocol: Name of the protocol (cdzoo data list); the default protocol of the data set by default.
+        exclude: Wildcards of sample names to leave out.
+        val: Folder of validation pairs, instead of the validation split.
+        value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
+        mask_encoding: Values of the masks for no change, change and, if there are any, pixels without a label: 0/1, 0/255,
+            0/1/255, ...; threshold for noise around 0 and 255. Detected by default, if no pixels are without a label.
+        root: Folder of a named data set; $CDZOO_DATA/NAME or data/NAME by default.
+        class_order: Order of the classes of a named data set that has several (cdzoo data info NAME).
+        test_event: Event of a named data set that is the test split, none of whose pairs is trained on (cdzoo data info NAME).
+        value_range_after: (min, max) of the second date mapped to [0, 1]; by default as for the first one.
+        percentiles: Percentiles of each band of an image mapped to 0 and 1, instead of value_range.
+        percentiles_after: Percentiles of the second date; by default as for the first one.
+        decibels: Dates of radar intensities, which are converted by 10 log10(x) before value_range, then in decibels, or
+            percentiles apply.
+    """
+
+    data: Annotated[str, Field(min_length=1)]
+    protocol: str | None = None
+    exclude: tuple[str, ...] = ()
+    val: str | None = None
+    value_range: tuple[float, float] | None = None
+    mask_encoding: str | None = None
+    root: str | None = None
+    class_order: str | None = None
+    test_event: str | None = None
+    value_range_after: tuple[float, float] | None = None
+    percentiles: tuple[float, float] | None = None
+    percentiles_after: tuple[float, float] | None = None
+    decibels: Literal["before", "after", "both"] | None = None
+
+    def __post_init__(self) -> None:
+        """Validate the ranges and the encoding."""
+        check_value_range(self.value_range)
+        check_value_range(self.value_range_after, "value_range_after")
+        _ = self.encoding, self.scalings
+
+    @property
+    def encoding(self) -> MaskEncoding | None:
+        """Declared encoding of the masks."""
+        return None if self.mask_encoding is None else MaskEncoding(self.mask_encoding)
+
+    @property
+    def scalings(self) -> tuple[Scaling, Scaling]:
+        """Scaling of the first date, and of the later ones."""
+        if self.value_range_after is not None and self.percentiles_after is not None:
+            raise ConfigError("pass value_range_after or percentiles_after, not both")
+        own = self.value_range_after is not None or self.percentiles_after is not None
+        ranges = self.value_range_after if own else self.value_range, self.percentiles_after if own else self.percentiles
+        return (
+            Scaling(self.value_range, self.percentiles, self.decibels in ("before", "both")),
+            Scaling(*ranges, self.decibels in ("after", "both")),
+        )
+
+    @property
+    def equal_values(self) -> bool:
+        """Whether one range of values must fit all dates."""
+        first, second = self.scalings
+        return first == second and first.percentiles is None

@@ -1,0 +1,135 @@
+"""`FileSource`: files and labels of each split of a folder or a named data set."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from cdzoo.data.classes import find_classes
+from cdzoo.data.config import DataCfg
+from cdzoo.data.datasets import DATASETS, DatasetInfo, known_layouts
+from cdzoo.data.labels import Labels
+from cdzoo.data.layout import Layout, PairFiles, find_splits, list_split, matches, usable_pairs
+from cdzoo.data.protocols import get_protocol
+from cdzoo.data.splits import holdout_split, holdout_test
+from cdzoo.errors import ConfigError, InputError
+
+ROOT_VARIABLE = "CDZOO_DATA"
+ALL = "all"
+"""In place of a split: all pairs of a folder without splits."""
+
+
+class FileSource:
+    """Files of each split of a folder or a named data set.
+
+    Args:
+        cfg: Data set and reading options.
+        bands: Number of bands of each date.
+
+    Attributes:
+        info: The named data set; None for a folder.
+        root: Folder of the data.
+        protocol: Protocol of the data.
+        labels: Reads the targets; None for masks of change.
+        layouts: Folders to look for, if the data set has no reader.
+        notes: Messages about the origin of the splits, one line each.
+
+    Raises:
+        ConfigError: An option belongs to another kind of data.
+        InputError: The file of classes of a folder is wrong or missing.
+    """
+
+    def __init__(self, cfg: DataCfg, bands: tuple[int, ...] = (3, 3)) -> None:
+        self.cfg, self.info, self.bands = cfg, named(cfg.data), bands
+        self.notes: list[str] = []
+        self.layouts: tuple[Layout, ...] = known_layouts()
+        self.dates: int | None = None
+        self.labels: Labels | None
+        if self.info is not None:
+            self.root = data_root(self.info.name) if cfg.root is None else Path(cfg.root)
+            self.labels = self.info.labels_of(cfg.class_order)
+        else:
+            if wrong := [name for name in ("root", "class_order", "test_event") if getattr(cfg, name) is not None]:
+                raise ConfigError(
+                    f"{wrong[0]} is for named data sets, and {cfg.data} is a folder; name the data set: --data NAME"
+                )
+            self.root = Path(cfg.data)
+            own = find_classes(self.root)
+            self.labels = own.labels if own else None
+            self.layouts, self.dates = (own.layouts, 2) if own else (self.layouts, None)
+        if self.labels is not None and cfg.mask_encoding is not None:
+            raise ConfigError(f"mask_encoding is for masks of change; the classes of {cfg.data} are declared already")
+        self.protocol = get_protocol(cfg.protocol, self.info.name if self.info else "")
+
+    def pairs(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
+        """Return the files of at least the requested splits.
+
+        Validation pairs are those of `val`, of the validation split, or held out; a folder without splits is carved.
+        """
+        existing = set(find_splits(self.root, self.layouts)) | (self.info.split_names if self.info else set())
+        found: dict[str, list[PairFiles]] = {}
+        if self.cfg.val is not None and "val" in splits:
+            found["val"] = self._listed(self.cfg.val, None)
+        if not existing:
+            return self._carved(self.read(None), splits) | found
+        if ALL in splits:
+            raise InputError(f"{self.root}: has splits; choose one of {', '.join(sorted(existing))} instead of '{ALL}'")
+        if {"train", "val"} & {*splits} - {*found} and "val" not in existing and "train" in existing:
+            whole = self.read("train")
+            found |= self._held_out(whole) if self.cfg.val is None else {"train": whole}
+        return found | {split: self.read(split) for split in splits if split not in found}
+
+    def read(self, split: str | None) -> list[PairFiles]:
+        """Return the files of a split on disk; None for a folder without splits."""
+        if self.info is None or split is None:
+            return self._listed(self.root, split)
+        pairs = self.info.pairs(self.root, split, self.bands, self.cfg.test_event)
+        return [pair for pair in pairs if not matches(pair.name, self.cfg.exclude)]
+
+    def origin(self, split: str) -> str:
+        """Return where the pairs of a split are from, for messages."""
+        return self.cfg.val if split == "val" and self.cfg.val is not None else str(self.root)
+
+    def _listed(self, root: str | Path, split: str | None) -> list[PairFiles]:
+        return usable_pairs(list_split(root, split, self.cfg.exclude, self.layouts, self.dates), self.cfg.equal_values)
+
+    def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
+        chosen = holdout_split([pair.name for pair in pairs], self.protocol.carved)
+        self.notes.append(
+            f"no validation split: {len(chosen)} of {len(pairs)} training pairs are held out, the same ones in every run"
+        )
+        return {
+            "train": [pair for pair in pairs if pair.name not in chosen],
+            "val": [pair for pair in pairs if pair.name in chosen],
+        }
+
+    def _carved(self, pairs: list[PairFiles], splits: Sequence[str]) -> dict[str, list[PairFiles]]:
+        """Split the pairs of a folder without splits. The test split is always returned, to be compared with the others."""
+        if ALL in splits:
+            self.notes.append(f"{self.root} has no splits: all of its {len(pairs)} pairs are used")
+            return {ALL: pairs}
+        tested = holdout_test([pair.name for pair in pairs], self.protocol.carved)
+        rest = [pair for pair in pairs if pair.name not in tested]
+        found = {"test": [pair for pair in pairs if pair.name in tested]} if tested else {}
+        if tested:
+            how = f"{len(tested)} of its {len(pairs)} pairs are the test split, chosen by a hash of their names in every command"
+            self.notes.append(f"{self.root} has no splits: {how}; --split {ALL} scores all of them")
+        elif "test" in splits:
+            self.notes.append(f"{self.root} has no splits and too few pairs to set some aside: all {len(pairs)} are tested")
+            found["test"] = pairs
+        if self.cfg.val is not None:
+            return found | {"train": rest}
+        return found | self._held_out(rest) if {"train", "val"} & {*splits} else found
+
+
+def data_root(name: str) -> Path:
+    """Return the folder of a named data set: `$CDZOO_DATA/NAME`, `data/NAME` by default."""
+    return Path(os.environ.get(ROOT_VARIABLE, "data")) / name
+
+
+def named(data: str) -> DatasetInfo | None:
+    """Return the data set named by `data`, which may be `NAME:NUM_TRAIN` if it is generated; None for a folder."""
+    name, colon, _ = data.partition(":")
+    info = None if os.path.isdir(data) else DATASETS.get(name)
+    return info if info is None or not colon or info.generate is not None else None
