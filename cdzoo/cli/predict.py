@@ -109,7 +109,8 @@ class _Job:
 
     def of_scenes(self) -> dict[str, Any]:
         """Return the settings that pictures do not have."""
-        return {name: getattr(self.cfg, name) for name in ("percentiles", "value_range_after", "bands", "bands_after", "alpha")}
+        names = ("value_range_after", "percentiles", "percentiles_after", "decibels", "bands", "bands_after", "alpha")
+        return {name: getattr(self.cfg, name) for name in names}
 
     def load(self) -> ChangeDetector:
         return load_trained(self.model, self.random_weights).to(pick_device(self.device))
