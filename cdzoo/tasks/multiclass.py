@@ -24,8 +24,8 @@ class MulticlassTask(Task):
     """One map of K classes, "no change" (0) and K - 1 kinds of change, from K logits.
 
     A pixel is changed if 1 - p(no change) reaches the threshold, and has then the kind with the highest probability. The target
-    is `target["mask"]` (B, H, W) in {0..K-1}. The scores of change treat all kinds as one class; further scores are those of
-    `multiclass_scores` and `class_scores`.
+    is `target["mask"]` (B, H, W) in {0..K-1}. The dates must not be swapped, because kinds may have a direction. The scores of
+    change treat all kinds as one class; further scores are those of `multiclass_scores` and `class_scores`.
 
     Args:
         class_names: Name of each class, "no change" first.
@@ -36,6 +36,7 @@ class MulticlassTask(Task):
     """
 
     name = "multiclass"
+    swappable = False
 
     def __init__(self, class_names: Sequence[str] = (), colors: Sequence[RGB] | None = None) -> None:
         check_class_names(self.name, class_names, "the first of which is no change", 2, IGNORE_INDEX)
