@@ -80,9 +80,11 @@ def test_windows_equal_the_whole_image_and_channels_keep_their_date(raster, tmp_
     model = known_model("semantic", Convolutions())
     rng = np.random.default_rng(1)
     before, after = (rng.integers(0, 255, (152, 304, 3), dtype=np.uint8) for _ in range(2))
+    level = float(np.median(whole(model, before, after)[0]))
     views = [((), False), ((0,), False), ((1,), False), ((0, 1), False)]
     for mode, chosen in (("none", views[:1]), ("all", views + [(axes, True) for axes, _ in views])):
-        cfg = SceneCfg(tile=128, overlap=64, batch_size=3, probability="float32", augment=mode, progress=False)
+        options = {"tile": 128, "overlap": 64, "batch_size": 3, "augment": mode, "threshold": level}
+        cfg = SceneCfg(**options, probability="float32", progress=False)
         predict_scene(model, raster("a.tif", before), raster("b.tif", after), tmp_path / "c.tif", cfg, tmp_path / "p.tif")
         expected = []
         for axes, swap in chosen:
@@ -90,7 +92,7 @@ def test_windows_equal_the_whole_image_and_channels_keep_their_date(raster, tmp_
             expected.append(np.concatenate([change, second, first] if swap else [change, first, second]))
         found = read(tmp_path / "p.tif")
         assert np.abs(found - np.mean(expected, 0)).max() < 1e-5
-        maps = model.task.predict_maps(found, 0.5)
+        maps = model.task.predict_maps(found, level)
         for key, file in (("from_to", "c.tif"), ("semantic_t1", "c_semantic_t1.tif"), ("semantic_t2", "c_semantic_t2.tif")):
             np.testing.assert_array_equal(read(tmp_path / file), maps[key])
     assert len(np.unique(maps["from_to"])) > 2
