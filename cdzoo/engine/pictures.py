@@ -20,7 +20,7 @@ from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import to_unit
 from cdzoo.protocol import Protocol
 from cdzoo.tasks import Task
-from cdzoo.visualize import NO_LABEL_COLOR, class_picture, errors, mask_picture, strip, to_rgb, with_legend
+from cdzoo.visualize import IGNORED_COLOR, class_picture, errors, mask_picture, strip, to_rgb, with_legend
 
 SHOWN = 4
 """Number of samples in the picture of a validation."""
@@ -55,7 +55,7 @@ def sample_picture(
     errors_title = f"{_ERRORS}, class yellow" if specs else _ERRORS
     sheet = strip([[_pad(panel, height, width) for panel in row] for row in rows], [*titles, errors_title])
     for spec in specs:
-        sheet = with_legend(sheet, [*spec.class_names, "no label"], [*spec.colors, NO_LABEL_COLOR])
+        sheet = with_legend(sheet, [*zip(spec.class_names, spec.colors, strict=True), ("no label", IGNORED_COLOR)])
     return sheet
 
 
