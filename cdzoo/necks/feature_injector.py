@@ -98,5 +98,5 @@ class FeatureInjector(Neck):
         *finer, coarse = features
         tokens = coarse.flatten(2).transpose(1, 2)
         injected = [block(tokens, level.flatten(2).transpose(1, 2)) for block, level in zip(self.blocks, finer, strict=True)]
-        maps = torch.cat(injected, dim=-1).transpose(1, 2).unflatten(2, tuple(coarse.shape[-2:]))
+        maps = torch.cat(injected, dim=-1).transpose(1, 2).reshape(coarse.shape[0], -1, *coarse.shape[-2:])
         return [*finer, self.fuse(maps)]
