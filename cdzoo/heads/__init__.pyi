@@ -8,6 +8,7 @@ from .fpn import FPNHead as FPNHead
 from .fused_sides import FusedSides as FusedSides
 from .guided import Guided as Guided
 from .level_sum import LevelSum as LevelSum
+from .path_sum import PathSum as PathSum
 from .pixel_mlp import PixelMLPHead as PixelMLPHead
 from .stepwise import Stepwise as Stepwise
 from .summation import Summation as Summation
