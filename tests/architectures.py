@@ -33,7 +33,7 @@ def fill(model: ChangeDetector) -> ChangeDetector:
             noise = noise / np.sqrt(np.prod(value.shape[1:]), dtype=np.float32)
         else:
             noise = 0.1 * noise
-        value.copy_(torch.from_numpy(noise))
+        value.copy_(torch.from_numpy(np.asarray(noise, np.float32)))
     return model
 
 
