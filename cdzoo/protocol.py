@@ -32,7 +32,7 @@ class Protocol:
         overlap: Overlap of neighboring windows in pixels; probabilities are averaged there.
         threshold: Minimum probability for a pixel to count as changed, in (0, 1).
         selection_split: Split on which weights are selected; never the test split.
-        metric: Score by which weights are selected.
+        metric: Score by which weights are selected: `f1`, `iou`, `kappa`, `mean_image_f1`, or one of the task, such as `sek`.
         carved: Fraction of the training samples held out for validation if the data set has no validation split, in (0, 1).
     """
 
@@ -43,7 +43,7 @@ class Protocol:
     overlap: Annotated[int, Field(ge=0)] = 0
     threshold: Fraction = 0.5
     selection_split: Literal["val", "train"] = "val"
-    metric: Literal["f1", "iou", "kappa", "mean_image_f1"] = "f1"
+    metric: Annotated[str, Field(pattern=r"^\w+$")] = "f1"
     carved: Fraction = 0.1
 
     def __post_init__(self) -> None:

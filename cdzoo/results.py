@@ -187,7 +187,7 @@ class Results:
     extra: dict[str, Any] = field(default_factory=dict)
 
     def __getitem__(self, key: str) -> Any:
-        return {**self.scores.to_dict(), **self.to_dict()}[key]
+        return {**self.scores.to_dict(), **self.scores.further, **self.to_dict()}[key]
 
     def with_entries(self, entries: Mapping[str, Any]) -> Results:
         """Return a copy with other values of fields; keys that are not fields go to `extra`."""

@@ -4,8 +4,8 @@ Each file describes one network:
 
 - `source`, `commit`: Repository of the official code.
 - `params`: Number of parameters.
-- `gmacs`: Multiply-adds in 1e9 that fvcore counts for one pair of 256 x 256 images. The operations of the selective scan are not
-  included; `scan_gflops` gives them in 1e9, by the formula of VMamba's authors.
+- `gmacs`: Multiply-adds in 1e9 that fvcore counts for one pair of 256 x 256 images, without adaptive pooling. The operations of
+  the selective scan are not included; `scan_gflops` gives them in 1e9, by the formula of VMamba's authors.
 - `state`: Keys and shapes of the official state dict. Keys that differ in numbers or words only share a line:
   `conv{1-2}.{weight,bias}` stands for four keys. `num_batches_tracked` is int64, all others are float32.
 - `unused`: Parameters that the official forward pass never reads.

@@ -42,7 +42,9 @@ SMALL = {
 }
 PLAIN = ("cgnet_vgg16_bn", "unet")  # no residual branches
 # These heads expect a single level, so the model needs a decoder that merges the pyramid.
-ONE_LEVEL_HEADS = ("conv", "distance", "fcn", "stepwise")
+ONE_LEVEL_HEADS = ("conv", "distance", "fcn", "pixel_mlp", "stepwise")
+# Options of the rest of the model that a component needs.
+OPTIONS = {("backbone", "tinycd"): {"decoder": None}}  # the groups of CSIE do not divide the three bands of the image
 VARIANTS = [
     ("backbone", "vss", {"scan": "corners"}),
     ("backbone", "vss", {"depths": [1, 1], "drop_path": 0.1}),
@@ -61,6 +63,7 @@ VARIANTS = [
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
     ("decoder", "change_guide", {"return_guide": True}),
     ("decoder", "ifn", {"all_levels": True}),
+    ("decoder", "mask_up", {"widths": [3, 5, 7]}),
     ("decoder", "csie", {"interaction": "spatial"}),
     ("decoder", "csie", {"groups": 2}),
     ("decoder", "upernet", {"bins": [2]}),
@@ -72,7 +75,7 @@ VARIANTS = [
 
 def build(kind, name, **kwargs):
     kwargs = {**SMALL.get((kind, name), {}), **kwargs}
-    options = {kind: (name, kwargs)}
+    options = {kind: (name, kwargs), **OPTIONS.get((kind, name), {})}
     if kind != "backbone":
         options["backbone"] = ("vss", SMALL["backbone", "vss"])
     elif name == "bit_resnet18" or len(kwargs.get("depths", BLOCKS)) < 3:
@@ -187,6 +190,9 @@ def test_base_class_docstring_and_signature(kind, name):
         ("decoder", ("upernet", {"channels": 0})),
         ("decoder", ("upernet", {"bins": []})),
         ("decoder", ("ifn", {"dropout": 1.0})),
+        ("decoder", ("mask_up", {"widths": [8]})),
+        ("backbone", ("tinycd", {"stages": 0})),
+        ("backbone", ("tinycd", {"encoder": "convnext_atto"})),
         ("head", ("conv", {"kernel_size": 2})),
         ("head", ("guided", {"channels": 0})),
     ],
@@ -209,13 +215,16 @@ def test_single_level_heads_suggest_a_decoder(head):
         cdzoo.create_model("glmamba_tiny", head=head)
 
 
-@pytest.mark.parametrize(("kind", "name"), [("fusion", "skips"), ("decoder", "unet"), ("decoder", "concat_up"), ("neck", "csam")])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("fusion", "skips"), ("decoder", "unet"), ("decoder", "concat_up"), ("decoder", "mask_up"), ("neck", "csam")],
+)
 def test_single_level_is_rejected(kind, name):
     with pytest.raises(ConfigError, match=rf"{kind} {name}.*levels"):
         cdzoo.create_model("bit", **{kind: name})
 
 
-@pytest.mark.parametrize("decoder", ["unet", "concat_up"])
+@pytest.mark.parametrize("decoder", ["unet", "concat_up", "mask_up"])
 def test_strides_that_do_not_double_are_rejected(decoder):
     with pytest.raises(ConfigError, match=f"decoder {decoder} requires strides that double"):
         COMPONENTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])

@@ -67,7 +67,7 @@ def test_protocols_of_other_data_sets_raise():
         {"threshold": 1.0},
         {"threshold": float("nan")},
         {"selection_split": "test"},
-        {"metric": "oa2"},
+        {"metric": "f1 score"},
         {"tiles": 256},
     ],
 )

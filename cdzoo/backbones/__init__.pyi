@@ -5,6 +5,7 @@ from .features import FeatureBackbone as FeatureBackbone
 from .stanet import STANetResNet18 as STANetResNet18
 from .swin import Swin as Swin
 from .timm import TimmBackbone as TimmBackbone
+from .tinycd import TinyCDBackbone as TinyCDBackbone
 from .unet import UNetEncoder as UNetEncoder
 from .vmamba import VMamba as VMamba
 from .vss import VSSBackbone as VSSBackbone

@@ -106,8 +106,8 @@ class Swin(StagedBackbone):
 
     Accepts images of any size: the patch embedding and the windows pad with zeros, downsampling rounds sizes up. Windows do not
     shrink on maps that are smaller. `timm/swin_*` are the same networks, but pad after they shift, so that their outputs are
-    equal only on maps of whole windows. Linear layers are initialized from a truncated normal distribution with standard deviation
-    0.02. The transformers library, which the authors of BTC use, applies stochastic depth to the attention only.
+    equal only on maps of whole windows. Linear layers are initialized from a truncated normal distribution with standard
+    deviation 0.02. The transformers library, which the authors of BTC use, applies stochastic depth to the attention only.
 
     Args:
         in_chans: Number of input channels.

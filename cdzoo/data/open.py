@@ -194,7 +194,8 @@ def split_files(cfg: DataCfg, split: str, root: Path | None = None) -> list[Pair
         InputError: The split does not exist or cannot be used.
     """
     if root is not None:
-        cfg = dataclasses.replace(cfg, **{"data" if named(cfg.data) is None else "root": str(root)})
+        folder: Any = {"data" if named(cfg.data) is None else "root": str(root)}
+        cfg = dataclasses.replace(cfg, **folder)
     return FileSource(cfg).read(split)
 
 

@@ -11,9 +11,22 @@ from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.setup import uses_momentum
 from cdzoo.errors import ConfigError
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.names import check_known
+from cdzoo.protocol import Protocol
+from cdzoo.tasks import Task
 
 _LARGEST_START = 0.5
-_UNWEIGHTED = {"dice", "lovasz"}
+_UNWEIGHTED = {"balanced_bce", "consistency", "dice", "lovasz", "similarity"}
+
+
+SELECTION_SCORES = ("f1", "iou", "kappa", "mean_image_f1")
+"""Scores by which weights can be selected for any task."""
+
+
+def check_metric(protocol: Protocol, task: Task) -> None:
+    """Raise `ConfigError` unless the score by which a protocol selects weights is one of the task."""
+    known = (*SELECTION_SCORES, *task.score_names)
+    check_known(f"the protocol '{protocol.name}' selects by a score that the task '{task.name}' lacks:", protocol.metric, known)
 
 
 def check_settings(cfg: TrainCfg, model: ChangeDetector, sampler: StepSampler) -> list[str]:
@@ -46,7 +59,7 @@ def _idle(cfg: TrainCfg) -> Iterator[str]:
         "lr_decay": (decays, f"schedule={cfg.schedule}"),
         "lr_decay_epochs": (decays, f"schedule={cfg.schedule}"),
         "momentum": (uses_momentum(cfg), f"optimizer={cfg.optimizer}"),
-        "change_weight": (bool(set(re.findall(r"[a-z]+", cfg.loss)) - _UNWEIGHTED), f"loss={cfg.loss}"),
+        "change_weight": (bool(set(re.findall(r"[a-z_]+", re.sub(r"@\w+", "", cfg.loss))) - _UNWEIGHTED), f"loss={cfg.loss}"),
         "decay_all": (cfg.weight_decay > 0, "weight_decay=0"),
     }
     defaults = {field.name: field.default for field in dataclasses.fields(cfg)}

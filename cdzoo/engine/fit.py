@@ -19,7 +19,7 @@ from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample
 from cdzoo.data.sampler import AugmentedSamples, Samples, StepSampler
 from cdzoo.engine.checkpoint import remove_checkpoints, writing
-from cdzoo.engine.checks import check_settings
+from cdzoo.engine.checks import check_metric, check_settings
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.identity import Identity, identify
 from cdzoo.engine.launch import is_leader
@@ -88,9 +88,11 @@ def train(
         raise InputError(f"no samples to train or validate on: {len(train_set)} training, {len(val_set)} validation samples")
     if cfg.swap_dates and not model.task.swappable:
         raise ConfigError(f"the task '{model.task.name}' depends on the order of the dates: set swap_dates=0")
+    protocol = protocol or get_protocol(None)
+    check_metric(protocol, model.task)
     targets = model.task.targets
     check_samples(train_set, model.config.bands, "train", targets)
-    side = None if protocol is not None and protocol.window else model.fixed_input_size
+    side = None if protocol.window else model.fixed_input_size
     check_samples(val_set, model.config.bands, "validation", targets, whole=True, fixed_size=side)
     facts = {"pairs": memory({"train": train_set, "val": val_set}), **(facts or {})}
     if resume and out is None:
@@ -102,7 +104,7 @@ def train(
     torch.use_deterministic_algorithms(cfg.deterministic or before)
     try:
         with run_lock(folder):
-            return fit(model, train_set, val_set, cfg, folder, protocol or get_protocol(None), facts, resume)
+            return fit(model, train_set, val_set, cfg, folder, protocol, facts, resume)
     finally:
         torch.use_deterministic_algorithms(before)
 

@@ -156,7 +156,7 @@ def score_model(
 
 
 def _options(model: ModelOptions, data: DataCfg) -> dict[str, Any]:
-    """Return the options of a registered model, with the task, classes and bands that the data declare unless others are given."""
+    """Return the options of a model; a registered one is given the task, classes and bands of the data unless it has others."""
     options = model.arguments()
     declared = data_classes(data)
     if model.model_name not in MODELS:

@@ -6,6 +6,7 @@ from .changeformer import ChangeFormerFusion as ChangeFormerFusion
 from .concat_conv import ConcatConv as ConcatConv
 from .cross_attention import CrossAttention as CrossAttention
 from .early import Early as Early
+from .mamb import MAMB as MAMB
 from .mf_mamba import MFMamba as MFMamba
 from .plain import AbsDiff as AbsDiff
 from .plain import Concat as Concat

@@ -5,5 +5,6 @@ from .distance import Distance as Distance
 from .fcn import FCN as FCN
 from .guided import Guided as Guided
 from .level_sum import LevelSum as LevelSum
+from .pixel_mlp import PixelMLPHead as PixelMLPHead
 from .stepwise import Stepwise as Stepwise
 from .summation import Summation as Summation

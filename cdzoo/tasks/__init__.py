@@ -10,8 +10,20 @@ from cdzoo.errors import UnknownNameError
 from cdzoo.names import check_known
 from cdzoo.tasks.base import MapSpec, OutputSpec, Task
 from cdzoo.tasks.binary import BinaryTask
+from cdzoo.tasks.damage import DamageTask
+from cdzoo.tasks.multiclass import MulticlassTask
+from cdzoo.tasks.semantic import SemanticTask
 
-__all__ = ["BinaryTask", "MapSpec", "OutputSpec", "Task", "get_task"]
+__all__ = [
+    "BinaryTask",
+    "DamageTask",
+    "MapSpec",
+    "MulticlassTask",
+    "OutputSpec",
+    "SemanticTask",
+    "Task",
+    "get_task",
+]
 
 
 def get_task(name: str, class_names: Sequence[str] = ()) -> Task:

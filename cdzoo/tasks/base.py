@@ -83,6 +83,11 @@ class Task(ABC):
         """Values of each map of `predict_maps`, the map of `predict` first."""
         return {self.main_output: MapSpec(self.class_names, self.colors)}
 
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the scores beyond those of change, see `Scores.further`."""
+        return tuple(getattr(self.create_counter(0.5), "score_names", ()))
+
     def outputs(self, num_classes: int) -> dict[str, OutputSpec]:
         """Return the outputs of a model by name, in their order, given the number of logits of the main output."""
         return {self.main_output: OutputSpec(num_classes)}

@@ -46,11 +46,11 @@ class BinaryTask(Task):
 
     def create_loss(self, loss: str = "bce", change_weight: float = 1.0) -> nn.Module:
         """Return the sum of losses named by `loss`, see `cdzoo.losses`."""
-        return BinaryLoss(create_loss(loss, change_weight))
+        return MaskLoss(create_loss(loss, change_weight))
 
     def probabilities(self, output: Output) -> Tensor:
         """Return the probability of change (B, H, W) in [0, 1], float32."""
-        return change_probability(_logits(output))
+        return change_probability(main_logits(output))
 
     def predict(self, probability: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.uint8]:
         """Return 1 where the probability reaches the threshold, else 0."""
@@ -70,16 +70,10 @@ class BinaryTask(Task):
 
     def warning(self, scores: Scores) -> str:
         """Return a warning if no pixel is predicted as changed."""
-        if scores.tp + scores.fp:
-            return ""
-        return (
-            f"no pixel of the validation samples is predicted as changed (all probabilities are below {scores.threshold:g}). "
-            "This is common early in training; if it persists, the learning rate is too high or too low, change is too rare for "
-            "the loss (try loss=bce+dice or change_weight=5), or the masks are empty (see cdzoo data check)"
-        )
+        return nothing_predicted(scores, "changed")
 
 
-class BinaryLoss(nn.Module):
+class MaskLoss(nn.Module):
     """Applies a loss to the logits of change and `target["mask"]`."""
 
     def __init__(self, loss: nn.Module) -> None:
@@ -88,8 +82,20 @@ class BinaryLoss(nn.Module):
 
     def forward(self, output: Output, target: Target) -> Tensor:
         """Return the loss of an output of the model."""
-        return self.loss(_logits(output), target["mask"])
+        return self.loss(main_logits(output), target["mask"])
 
 
-def _logits(output: Output) -> Tensor:
+def main_logits(output: Output) -> Tensor:
+    """Return the logits of change of a model, which may have further outputs of its own."""
     return output if isinstance(output, Tensor) else output["change"]
+
+
+def nothing_predicted(scores: Scores, what: str) -> str:
+    """Return a warning if no pixel is predicted as changed, or as what else the binary view counts; else an empty string."""
+    if scores.tp + scores.fp:
+        return ""
+    return (
+        f"no pixel of the validation samples is predicted as {what} (all probabilities are below {scores.threshold:g}). "
+        "This is common early in training; if it persists, the learning rate is too high or too low, such pixels are too rare "
+        "for the loss (try loss=bce+dice or change_weight=5), or the masks are empty (see cdzoo data check)"
+    )

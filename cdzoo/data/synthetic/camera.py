@@ -53,10 +53,10 @@ class Conditions:
         length = height / METERS_PER_PIXEL / math.tan(self.elevation)
         return -math.cos(self.azimuth) * length, -math.sin(self.azimuth) * length
 
-    def roof_light(self, towards: float) -> float:
-        """Return the brightness of a roof with a slope of 27 degrees (0.47 rad) facing `towards`: ambient plus direct light."""
-        level = math.cos(0.47) * math.sin(self.elevation)
-        slope = math.sin(0.47) * math.cos(self.elevation) * math.cos(towards - self.azimuth)
+    def roof_light(self, towards: float, pitch: float = 0.47) -> float:
+        """Return the brightness of a roof with a slope of `pitch` radians facing `towards`: ambient plus direct light."""
+        level = math.cos(pitch) * math.sin(self.elevation)
+        slope = math.sin(pitch) * math.cos(self.elevation) * math.cos(towards - self.azimuth)
         return 0.34 + 0.80 * max(0.0, level + slope)
 
 

@@ -31,6 +31,12 @@ def seasonal_color(color: Iterable[float], season: float) -> RGB:
     return int(r), int(g), int(b)
 
 
+def lawn_color(yard: Yard, season: float) -> RGB:
+    """Return the color of the lawn of a yard, greener with less wear."""
+    wear = yard.wear
+    return seasonal_color((58 + 50 * wear, 74 + 26 * wear, 46 + 38 * wear), season)
+
+
 def draw_disc(draw: Draw, x: float, y: float, r: float, fill: int | Color) -> None:
     """Draw a filled disc of center (x, y) and radius `r`."""
     draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)
@@ -38,9 +44,8 @@ def draw_disc(draw: Draw, x: float, y: float, r: float, fill: int | Color) -> No
 
 def draw_yard(draw: Draw, dark: Draw, yard: Yard, conditions: Conditions) -> None:
     """Draw a lawn, the fence of its backyard, the shadow of the fence on `dark`, and the pool."""
-    wear, rect = yard.wear, yard.rect
-    lawn = seasonal_color((58 + 50 * wear, 74 + 26 * wear, 46 + 38 * wear), conditions.season)
-    draw.polygon(rect.corners(), fill=(*lawn, 140))
+    rect = yard.rect
+    draw.polygon(rect.corners(), fill=(*lawn_color(yard, conditions.season), 140))
     back, front, side = yard.side * rect.width / 2, -0.05 * yard.side * rect.width, rect.length / 2
     fence = [rect.at(-side, front), rect.at(-side, back), rect.at(side, back), rect.at(side, front)]
     draw.line(fence, fill=(98, 88, 74, 120))

@@ -92,6 +92,7 @@ class Plan:
         cars: Cars with their colors.
         fields: Patches of crops or bare soil with their colors and whether they have furrows.
         paths: Unpaved paths.
+        debris: Outlines of holes, debris and scorched ground with their colors, drawn over the buildings of the second date.
     """
 
     industrial: bool
@@ -108,6 +109,7 @@ class Plan:
     cars: tuple[list[tuple[Rect, RGB]], list[tuple[Rect, RGB]]] = field(default_factory=lambda: ([], []))
     fields: tuple[list[tuple[Rect, RGB, bool]], list[tuple[Rect, RGB, bool]]] = field(default_factory=lambda: ([], []))
     paths: tuple[list[list[Point]], list[list[Point]]] = field(default_factory=lambda: ([], []))
+    debris: list[tuple[list[Point], RGB]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

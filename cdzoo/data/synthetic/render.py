@@ -43,8 +43,10 @@ class Texture:
         self.wood = noise_sum(rng, height, width, {80: 0.7, 20: 0.45}) + np.float32(0.35) * self.clumps
 
 
-def render(rng: np.random.Generator, plan: Plan, date: int, conditions: Conditions, texture: Texture) -> npt.NDArray[np.uint8]:
-    """Render one date of a plan as an image (H, W, 3) uint8, without the margin of the canvas.
+def render(
+    rng: np.random.Generator, plan: Plan, date: int, conditions: Conditions, texture: Texture
+) -> tuple[npt.NDArray[np.uint8], Array]:
+    """Render one date of a plan.
 
     Args:
         rng: Random generator of the sensor noise.
@@ -52,6 +54,9 @@ def render(rng: np.random.Generator, plan: Plan, date: int, conditions: Conditio
         date: Index of the date, 0 or 1.
         conditions: Acquisition conditions.
         texture: Noise maps of the size of the canvas.
+
+    Returns:
+        The image (H, W, 3), without the margin of the canvas, and the cover of trees (height, width) of the canvas, in [0, 1].
     """
     canvas = height, width = texture.fine.shape
     ground, shade = _soil(texture, conditions.season), Image.new("L", (width, height))
@@ -69,17 +74,25 @@ def render(rng: np.random.Generator, plan: Plan, date: int, conditions: Conditio
         dark.polygon(wing.corners(), fill=0)
     for building in plan.buildings[date]:
         objects.draw_building(draw, building, conditions, canvas)
+    for outline, color in plan.debris if date else ():
+        draw.polygon(outline, fill=objects.lit_color(color, conditions.roof_light(0.0, pitch=0.0), objects.SHINGLES))
     crowns = Image.new("L", (width, height))
     _draw_crowns(ImageDraw.Draw(crowns), plan.trees[date])
     canopy = _canopy(built, crowns, plan, date, texture)
-    scene = _apply_light(ground, shade, canopy, conditions, texture)
-    return capture(rng, scene, conditions)
+    cover = ((canopy - 0.34) * 5).clip(0, 1)
+    scene = _apply_light(ground, shade, canopy, cover, conditions, texture)
+    return capture(rng, scene, conditions), cover
+
+
+def soil_colors(season: float) -> list[list[int]]:
+    """Return red, green and blue of open ground, each for 256 values of `Texture.green`."""
+    green = (np.arange(256) / 255 - 0.35 * season + 0.1).clip(0, 1)
+    return [np.interp(green, GREEN, values).astype(int).tolist() for values in SOIL]
 
 
 def _soil(texture: Texture, season: float) -> Image.Image:
     """Return open ground as RGB with full texture strength in the fourth band."""
-    green = (np.arange(256) / 255 - 0.35 * season + 0.1).clip(0, 1)
-    bands = [texture.green.point(np.interp(green, GREEN, values).astype(int).tolist()) for values in SOIL]
+    bands = [texture.green.point(values) for values in soil_colors(season)]
     return Image.merge("RGBA", [*bands, Image.new("L", texture.green.size, 255)])
 
 
@@ -128,10 +141,11 @@ def _draw_crowns(draw: Draw, trees: npt.NDArray[np.float64]) -> None:
             objects.draw_disc(draw, x, y, r * share, height)
 
 
-def _apply_light(ground: Image.Image, shade: Image.Image, canopy: Array, conditions: Conditions, texture: Texture) -> Image.Image:
-    """Apply texture and shadows to the ground and draw the canopy (H, W) of trees over it."""
+def _apply_light(
+    ground: Image.Image, shade: Image.Image, canopy: Array, cover: Array, conditions: Conditions, texture: Texture
+) -> Image.Image:
+    """Apply texture and shadows to the ground and draw trees of the heights `canopy` (H, W) over it where `cover` is positive."""
     *bands, rough = (np.asarray(band) for band in ground.split())
-    cover = ((canopy - 0.34) * 5).clip(0, 1)
     dx, dy = (round(d) for d in conditions.shadow_offset(2.2))
     dark = np.maximum(np.asarray(shade) * np.float32(1 / 255), np.float32(0.92) * shifted(cover, dx, dy))
     light = rough * ((0.14 / 255) * texture.fine + (0.1 / 255) * texture.clumps)

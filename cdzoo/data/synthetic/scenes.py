@@ -8,36 +8,43 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageDraw
 from torch.utils.data import Dataset
 
 from cdzoo.data.sample import Sample
 from cdzoo.data.synthetic.buildings import add_buildings
 from cdzoo.data.synthetic.camera import MARGIN, draw_conditions
-from cdzoo.data.synthetic.plan import Plan, lay_out
+from cdzoo.data.synthetic.damage import GRADES, add_damage
+from cdzoo.data.synthetic.labels import LAND_COVER, building_mask, footprints, land_cover
+from cdzoo.data.synthetic.plan import lay_out
 from cdzoo.data.synthetic.render import Texture, render
 from cdzoo.data.synthetic.shapes import Random
 from cdzoo.data.synthetic.surroundings import add_surroundings
 from cdzoo.data.synthetic.wide import make_wide_scene
 
+TASKS: dict[str, tuple[str, ...]] = {"binary": (), "semantic": LAND_COVER, "damage": GRADES}
+"""Tasks that scenes can be made for, with their class names."""
+STYLES: dict[str, float] = {"default": 0.15, "wide": 0.3}
+"""Styles of scenes, with the default fraction of pairs without change."""
+
 
 @dataclass(frozen=True)
 class Scene:
-    """Pair of images with its change mask.
+    """Pair of images with its targets.
 
     Attributes:
         before: Image of the first date, (H, W, 3) uint8.
         after: Image of the second date, (H, W, 3) uint8.
-        mask: Change mask (H, W) uint8, 1 where a building exists at one date only; aligned with `before`.
+        targets: Targets (H, W) uint8 by name, aligned with `before`; see `make_scene`.
     """
 
     before: npt.NDArray[np.uint8]
     after: npt.NDArray[np.uint8]
-    mask: npt.NDArray[np.uint8]
+    targets: dict[str, npt.NDArray[np.uint8]]
 
-
-STYLES: dict[str, float] = {"default": 0.15, "wide": 0.3}
-"""Styles of scenes, with the default fraction of pairs without change."""
+    @property
+    def mask(self) -> npt.NDArray[np.uint8]:
+        """Change mask, 1 where a building exists at one date only; the task `"damage"` has none."""
+        return self.targets["mask"]
 
 
 def make_scene(
@@ -48,8 +55,9 @@ def make_scene(
     pseudo_changes: bool = True,
     style: str = "default",
     resolution: float | None = None,
+    task: str = "binary",
 ) -> Scene:
-    """Generate a pair of aerial images and its change mask.
+    """Generate a pair of aerial images and its targets.
 
     Buildings that appear, disappear or are extended (the extension only) are labeled. Changes of shadows, sun, season, light,
     haze, blur, noise, cars, trees, fields, and the displacement of the second date by up to 2 pixels are not labeled; the mask
@@ -60,52 +68,54 @@ def make_scene(
     views, and other colors, sharpness and compression at each date. Its second date is displaced by up to 6 pixels, and its mask
     marks the roof of a building where the image of the date at which it exists shows it.
 
+    Task `"binary"` has the target `mask`. Task `"semantic"` has the same images and mask, and in `semantic_t1` and `semantic_t2`
+    the land cover of all pixels, changed or not: 1 to 6 are the classes `LAND_COVER`. Exactly one date is a building where the
+    mask is 1. Task `"damage"` has buildings at the first date that are damaged or not at the second: `building` is 1 at their
+    footprints, `damage` their grade, 1 to 4 as in `GRADES`, or 0 elsewhere.
+
     Args:
         seed: Non-negative integer or a list of them. The same seed returns the same bytes.
         size: Side length or (height, width) in pixels, 32 to 2048.
-        change: Whether buildings change.
-        pseudo_changes: Whether unlabeled objects and conditions change; if not, the dates differ only at changed buildings and
-            their shadows.
-        style: `"default"` or `"wide"`.
+        change: Whether buildings change, or are damaged.
+        pseudo_changes: Whether unlabeled objects and conditions change; if not, the dates differ only at changed or damaged
+            buildings and their shadows.
+        style: `"default"` or `"wide"`; the latter has no damage.
         resolution: Meters per pixel, 0.1 to 1, for style `"wide"`; by default drawn for each pair, most often near 0.5.
+        task: `"binary"`, `"semantic"` or `"damage"`.
 
     Raises:
         ValueError: An argument is out of range.
     """
     height, width = _validate_size(size)
-    _validate_style(style, resolution)
+    _validate_style(style, resolution, task)
     if style == "wide":
-        return Scene(*make_wide_scene(seed, (height, width), change, pseudo_changes, resolution))
+        return Scene(*make_wide_scene(seed, (height, width), change, pseudo_changes, resolution, semantic=task == "semantic"))
     rng = np.random.default_rng(seed)
     rand = Random(rng)
     canvas = height + 2 * MARGIN, width + 2 * MARGIN
-    plan, lots, scenario = lay_out(rand, *canvas, change=change, pseudo_changes=pseudo_changes)
+    damaged = task == "damage"
+    plan, lots, scenario = lay_out(rand, *canvas, change=change and not damaged, pseudo_changes=pseudo_changes)
     add_buildings(rand, plan, lots, scenario)
     add_surroundings(rng, rand, plan, lots, scenario, canvas, pseudo_changes)
+    grades = add_damage(rand, plan, canvas, spared=not change) if damaged else []
     texture = Texture(rng, *canvas)
     first = draw_conditions(rng, shifted=False)
     second = draw_conditions(rng, shifted=True) if pseudo_changes else first
     grain = int(rng.integers(2**31))
-    before, after = (
+    (before, trees), (after, later_trees) = (
         render(np.random.default_rng([grain, date * pseudo_changes]), plan, date, conditions, texture)
         for date, conditions in enumerate((first, second))
     )
-    mask = _change_mask(plan, *canvas)[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
-    return Scene(before, after, np.ascontiguousarray(mask))
-
-
-def _change_mask(plan: Plan, height: int, width: int) -> npt.NDArray[np.uint8]:
-    """Return the change mask (height, width) of the canvas, 1 where a building exists at one date only."""
-    roofs = []
-    for buildings in plan.buildings:
-        image = Image.new("L", (width, height))
-        draw = ImageDraw.Draw(image)
-        for building in buildings:
-            for wing in building.wings:
-                if wing.near(width, height, 0):
-                    draw.polygon(wing.corners(), fill=1)
-        roofs.append(np.asarray(image))
-    return np.asarray(roofs[0] ^ roofs[1])
+    if damaged:
+        buildings = plan.buildings[0]
+        targets = {"building": building_mask(plan, 0, canvas), "damage": footprints(buildings, grades, canvas)}
+    else:
+        targets = {"mask": building_mask(plan, 0, canvas) ^ building_mask(plan, 1, canvas)}
+    if task == "semantic":
+        targets["semantic_t1"] = land_cover(plan, 0, first, texture, trees)
+        targets["semantic_t2"] = land_cover(plan, 1, second, texture, later_trees)
+    inner = slice(MARGIN, MARGIN + height), slice(MARGIN, MARGIN + width)
+    return Scene(before, after, {name: np.ascontiguousarray(target[inner]) for name, target in targets.items()})
 
 
 def _validate_size(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -119,10 +129,14 @@ def _validate_size(size: int | tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def _validate_style(style: str, resolution: float | None) -> None:
-    """Raise if the style is unknown or does not have this resolution."""
+def _validate_style(style: str, resolution: float | None, task: str) -> None:
+    """Raise if the style or task is unknown, or the style does not have this resolution or task."""
     if style not in STYLES:
         raise ValueError(f"style must be one of {', '.join(STYLES)}, got {style!r}")
+    if task not in TASKS:
+        raise ValueError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
+    if task == "damage" and style == "wide":
+        raise ValueError("style 'wide' has no damage; use style 'default'")
     if resolution is not None and not (style == "wide" and 0.1 <= resolution <= 1):
         raise ValueError(f"resolution must be 0.1 to 1 meters per pixel and needs style 'wide', got {resolution} for {style!r}")
 
@@ -136,9 +150,10 @@ class SyntheticScenes(Dataset[Sample]):
         size: Side length or (height, width) in pixels, 32 to 2048.
         seed: Seed of the data set. Data sets of different seeds have different pairs.
         pseudo_changes: Whether unlabeled objects and conditions change.
-        unchanged: Fraction of pairs without building change, in [0, 1]; by default 0.15, and 0.3 for style `"wide"`.
+        unchanged: Fraction of pairs without building change or damage, in [0, 1]; by default 0.15, and 0.3 for style `"wide"`.
         style: `"default"` or `"wide"`, see `make_scene`.
         resolution: Meters per pixel, 0.1 to 1, for style `"wide"`; drawn for each pair by default.
+        task: `"binary"`, `"semantic"` or `"damage"`, see `make_scene`.
 
     Raises:
         ValueError: An argument is out of range.
@@ -151,6 +166,7 @@ class SyntheticScenes(Dataset[Sample]):
     unchanged: float | None = None
     style: str = "default"
     resolution: float | None = None
+    task: str = "binary"
 
     def __post_init__(self) -> None:
         """Validate the arguments."""
@@ -158,18 +174,23 @@ class SyntheticScenes(Dataset[Sample]):
             raise ValueError(f"length must be at least 1, got {self.length}")
         if self.seed < 0:
             raise ValueError(f"seed must be non-negative, got {self.seed}")
-        _validate_style(self.style, self.resolution)
+        _validate_style(self.style, self.resolution, self.task)
         if self.unchanged is None:
             self.unchanged = STYLES[self.style]
         if not 0 <= self.unchanged <= 1:
             raise ValueError(f"unchanged must be in [0, 1], got {self.unchanged}")
         self.size = _validate_size(self.size)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Classes of land cover, or grades of damage; empty for the task `"binary"`."""
+        return TASKS[self.task]
+
     def __len__(self) -> int:
         return self.length
 
     def __getitem__(self, index: int) -> Sample:
-        """Return pair `index`: uint8 images (3, H, W), an int64 mask (H, W) in {0, 1}, and a name.
+        """Return pair `index`: uint8 images (3, H, W), int64 targets (H, W) by name, see `make_scene`, and a name.
 
         Raises:
             IndexError: `index` is not in [0, length).
@@ -179,6 +200,7 @@ class SyntheticScenes(Dataset[Sample]):
         assert self.unchanged is not None  # set in __post_init__
         change = np.random.default_rng([self.seed, index, 1]).random() >= self.unchanged
         options: dict[str, Any] = {"pseudo_changes": self.pseudo_changes, "style": self.style, "resolution": self.resolution}
-        scene = make_scene([self.seed, index], self.size, change=change, **options)
+        scene = make_scene([self.seed, index], self.size, change=change, task=self.task, **options)
         images = tuple(torch.from_numpy(x).permute(2, 0, 1).contiguous() for x in (scene.before, scene.after))
-        return Sample(images, {"mask": torch.from_numpy(scene.mask).long()}, f"scene_{self.seed}_{index:05d}")
+        target = {name: torch.from_numpy(values).long() for name, values in scene.targets.items()}
+        return Sample(images, target, f"scene_{self.seed}_{index:05d}")

@@ -128,8 +128,8 @@ def _crop(rng: np.random.Generator, height: int, width: int, scale: float) -> Ar
     return np.asarray(part.resize((width, height), Image.Resampling.BILINEAR, box=(0, 0, width * zoom, height * zoom)))
 
 
-def paint(site: Site, date: int, view: View, palette: Palette, ground: Ground) -> Image.Image:
-    """Render one date of a site with its margin, before the sensor."""
+def paint(site: Site, date: int, view: View, palette: Palette, ground: Ground) -> tuple[Image.Image, Array]:
+    """Render one date of a site with its margin, before the sensor; return the image and the cover of trees (H, W) in [0, 1]."""
     height, width = ground.size
     image = _soil(ground, palette, view.season)
     layers = [Image.new("L", (width, height), value) for value in (0, 255, 0, 0)]
@@ -153,7 +153,7 @@ def paint(site: Site, date: int, view: View, palette: Palette, ground: Ground) -
         if plowed:
             furrows.draw.polygon(points, fill=255 * patch.furrows)
     _draw_cars(pen, dark, site, date, view)
-    houses = [house for house in site.houses[date] if any(_near(w, site) for w in house.wings)]
+    houses = [house for house in site.houses[date] if any(near_site(w, site) for w in house.wings)]
     _draw_houses(pen, dark, clear, houses, view, ground.scale)
     _draw_crowns(Pen(crowns, ground.scale), site.trees[date].tolist())
     crowns = crowns.filter(ImageFilter.BoxBlur(0.7))
@@ -171,15 +171,26 @@ def _draw_crowns(pen: Pen, trees: list[list[float]]) -> None:
                 pen.draw.ellipse((u - s, v - s, u + s, v + s), fill=level)
 
 
-def _near(wing: Rect, site: Site) -> bool:
+def near_site(wing: Rect, site: Site) -> bool:
+    """Return whether a wing may be visible on the canvas of a site."""
     return wing.near(int(site.size[0]), int(site.size[1]), 14)
+
+
+def vegetation(ground: Ground, season: float) -> Image.Image:
+    """Return the vegetation of open ground in a season, from 0 (bare) to 255 (lush)."""
+    return Image.fromarray(((ground.green + np.float32(0.6 * season)) * 255).clip(0, 255).astype(np.uint8))
+
+
+def soil_colors(palette: Palette) -> list[list[int]]:
+    """Return red, green and blue of open ground, each for the 256 values of `vegetation`."""
+    steps = np.arange(256) / 255
+    return [np.interp(steps, STOPS, [c[i] for c in palette.ramp]).astype(int).tolist() for i in range(3)]
 
 
 def _soil(ground: Ground, palette: Palette, season: float) -> Image.Image:
     """Return open ground as RGB with the texture strength in the fourth band."""
-    level = Image.fromarray(((ground.green + np.float32(0.6 * season)) * 255).clip(0, 255).astype(np.uint8))
-    steps = np.arange(256) / 255
-    bands = [level.point(np.interp(steps, STOPS, [c[i] for c in palette.ramp]).astype(int).tolist()) for i in range(3)]
+    level = vegetation(ground, season)
+    bands = [level.point(values) for values in soil_colors(palette)]
     return Image.merge("RGBA", [*bands, Image.new("L", level.size, 220)])
 
 
@@ -200,8 +211,7 @@ def _draw_houses(pen: Pen, dark: Pen, clear: Pen, houses: Sequence[House], view:
         for wing in house.wings:
             dark.polygon(swept_outline(wing.corners(), *view.shadow(house.height * (1.0 if house.roof == "flat" else 1.25))), 255)
     for house in houses:  # walls and roofs are shaded separately
-        leaning = math.hypot(dx, dy) * house.height * scale > 0.7
-        offset = dx * house.height, dy * house.height
+        leaning, offset = leans(house, view, scale), roof_offset(house, view)
         for wing in house.wings:
             outline = swept_outline(wing.corners(), *offset) if leaning else wing.corners()
             dark.polygon(outline, 0)
@@ -213,9 +223,19 @@ def _draw_houses(pen: Pen, dark: Pen, clear: Pen, houses: Sequence[House], view:
         draw_roof(pen, dark, house, offset, view)
 
 
+def roof_offset(house: House, view: View) -> Point:
+    """Return the displacement of a roof by an oblique view, in meters."""
+    return view.lean[0] * house.height, view.lean[1] * house.height
+
+
+def leans(house: House, view: View, scale: float) -> bool:
+    """Return whether the walls of a house are visible."""
+    return math.hypot(*view.lean) * house.height * scale > 0.7
+
+
 def _apply_light(
     image: Image.Image, layers: tuple[Image.Image, ...], plowed: bool, woods: float, view: View, palette: Palette, ground: Ground
-) -> Image.Image:
+) -> tuple[Image.Image, Array]:
     """Apply texture, rows and shadows to the ground and draw the canopy of trees over it."""
     *bands, rough = (np.asarray(band) for band in image.split())
     shade, free, rows, crowns = layers
@@ -231,11 +251,11 @@ def _apply_light(
     light += 1 + ground.mottle * (ground.green - np.float32(0.5))
     if plowed:
         light += np.asarray(rows) * (ground.rows * np.float32(1 / 255))
-    leaves = _leaves(canopy, cover, view, ground)
+    leaves, trees = _leaves(canopy, cover, view, ground), cover
     bare = None
     if view.leafless:
         bare = ((ground.mixed + np.float32(3 * view.leafless - 1.6)) * 2).clip(0, 1)
-        cover *= 1 - np.float32(0.4) * bare
+        cover = cover * (1 - np.float32(0.4) * bare)
     light *= 1 - cover
     result = []
     for band, share, leaf, twig in zip(bands, SUNLIT, palette.tree, palette.wood, strict=True):
@@ -245,7 +265,7 @@ def _apply_light(
         value *= band
         value += leaves * leaf if bare is None else leaves * (bare * np.float32(twig * 0.7 - leaf) + leaf)
         result.append(Image.fromarray(np.clip(value, 0, 255, out=value).astype(np.uint8)))
-    return Image.merge("RGB", result)
+    return Image.merge("RGB", result), trees
 
 
 def _leaves(canopy: Array, cover: Array, view: View, ground: Ground) -> Array:
@@ -265,8 +285,8 @@ def changed_roofs(site: Site, date: int, view: View, canvas: tuple[int, int], sc
     image = Image.new("L", (canvas[1], canvas[0]))
     pen, others = Pen(image, scale), set(site.houses[1 - date])
     for house in site.houses[date]:
-        offset = view.lean[0] * house.height, view.lean[1] * house.height
+        offset = roof_offset(house, view)
         for wing in house.wings:
-            if _near(wing, site):
+            if near_site(wing, site):
                 pen.polygon(wing.corners(offset=offset), int(house not in others))
     return image

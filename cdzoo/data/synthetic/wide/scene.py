@@ -8,6 +8,7 @@ import numpy.typing as npt
 from cdzoo.data.synthetic.plan import Lot, Scenario
 from cdzoo.data.synthetic.shapes import Random, Rect
 from cdzoo.data.synthetic.wide import land, layout
+from cdzoo.data.synthetic.wide.cover import land_cover
 from cdzoo.data.synthetic.wide.paint import Ground, changed_roofs, paint
 from cdzoo.data.synthetic.wide.palette import BARES, draw_palette
 from cdzoo.data.synthetic.wide.site import NEIGHBORHOODS, Site
@@ -20,9 +21,14 @@ BuiltLot = tuple[Lot, str, Rect | None]
 
 
 def make_wide_scene(
-    seed: int | list[int], size: tuple[int, int], change: bool, pseudo_changes: bool, resolution: float | None = None
-) -> tuple[Image, Image, Image]:
-    """Generate a pair of images (H, W, 3) and its mask (H, W); see `cdzoo.data.synthetic.make_scene`.
+    seed: int | list[int],
+    size: tuple[int, int],
+    change: bool,
+    pseudo_changes: bool,
+    resolution: float | None = None,
+    semantic: bool = False,
+) -> tuple[Image, Image, dict[str, Image]]:
+    """Generate a pair of images (H, W, 3) and its targets (H, W) by name; see `cdzoo.data.synthetic.make_scene`.
 
     Args:
         seed: Non-negative integer or a list of them.
@@ -30,6 +36,7 @@ def make_wide_scene(
         change: Let buildings change.
         pseudo_changes: Let unlabeled objects and conditions change.
         resolution: Meters per pixel; drawn from 0.1 to 1 by default, most often near 0.5.
+        semantic: Return `semantic_t1` and `semantic_t2` beside `mask`.
     """
     height, width = size
     rng = np.random.default_rng([*np.atleast_1d(seed).tolist(), 24])
@@ -44,12 +51,14 @@ def make_wide_scene(
     palettes = [draw_palette(rand, soil, view.season) for view in (first, second)]
     if not pseudo_changes:
         second, palettes = first, palettes[:1] * 2
-    images, masks = [], []
+    images, masks, covers = [], [], {}
     for date, (view, palette) in enumerate(zip((first, second), palettes, strict=True)):
-        scene = paint(site, date, view, palette, ground)
+        scene, trees = paint(site, date, view, palette, ground)
         images.append(capture(np.random.default_rng([grain, date * pseudo_changes]), scene, view))
         masks.append(displace(changed_roofs(site, date, view, canvas, scale), view))
-    return images[0], images[1], masks[0] | masks[1]
+        if semantic:
+            covers[f"semantic_t{date + 1}"] = displace(land_cover(site, date, view, palette, ground, trees), view)
+    return images[0], images[1], {"mask": masks[0] | masks[1], **covers}
 
 
 def lay_out(rng: np.random.Generator, rand: Random, size: tuple[float, float], change: bool, pseudo: bool) -> Site:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -146,6 +145,11 @@ class Scores(Rates):
         best_threshold: Threshold of `sweep` with the highest F1.
         best_threshold_f1: F1 at `best_threshold`.
         sweep: Scores at the thresholds `SWEEP`.
+        positive: What the pixel counts and the scores above are of: `"change"`, or `"building"` for tasks about buildings.
+        further: Scores of the task by name, such as `sek` or `iou_water`.
+        matrices: Confusion matrices of the task by name, whose rows are predictions and whose columns are targets; and
+            `transitions_*`, the pixels of each class before (rows) and after (columns) a change.
+        labels: Name of each row and column of the matrices.
     """
 
     tp: int
@@ -158,13 +162,23 @@ class Scores(Rates):
     best_threshold: float | None = None
     best_threshold_f1: float | None = None
     sweep: list[ThresholdScores] = field(default_factory=list)
+    positive: str = "change"
+    further: dict[str, float] = field(default_factory=dict)
+    matrices: dict[str, list[list[int]]] = field(default_factory=dict)
+    labels: dict[str, list[str]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:
-        return self.to_dict()[name]
+        return self.further[name] if name in self.further else self.to_dict()[name]
+
+    @property
+    def confusion(self) -> Confusion:
+        """The pixel counts."""
+        return Confusion(self.tp, self.fp, self.fn, self.tn)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
+        """Return plain JSON values, without those that only tasks of several classes have for others."""
+        unset = {"positive": "change", "further": {}, "matrices": {}, "labels": {}}
+        return {key: value for key, value in asdict(self).items() if key not in unset or value != unset[key]}
 
 
 class ChangeCounts:
@@ -197,7 +211,7 @@ class ChangeCounts:
             probability: (B, H, W) float32 in [0, 1].
             mask: (B, H, W): 0 unchanged, 255 ignored, any other value changed.
         """
-        level = torch.bucketize(probability, self.borders, right=True)
+        level = torch.bucketize(probability.contiguous(), self.borders, right=True)
         # Ignored pixels go to a third row; selecting pixels with a mask would synchronize the device for each image.
         row = torch.where(mask == IGNORE_INDEX, 2, (mask > 0).long())
         row += 3 * torch.arange(len(mask), device=row.device)[:, None, None]
@@ -212,11 +226,19 @@ class ChangeCounts:
 
     def confusion(self) -> Confusion:
         """Return the confusion matrix at the threshold, over all images and processes."""
-        return self._confusion(self._pooled()[0], self.threshold)
+        return self._confusion(pooled([self.counts])[0].tolist(), self.threshold)
 
     def summary(self) -> Scores:
         """Return the scores over all images and processes."""
-        table, image_f1, images = self._pooled()
+        return self.scores(*pooled(self.state()))
+
+    def state(self) -> list[Tensor]:
+        """Return all counts as int64 tensors, which can be added to those of other processes."""
+        return [self.counts, self.counts.new_tensor([self._image_f1, self.images])]
+
+    def scores(self, counts: Tensor, image_counts: Tensor) -> Scores:
+        """Return the scores of a `state()`."""
+        table, (image_f1, images) = counts.tolist(), image_counts.tolist()
         confusion = self._confusion(table, self.threshold)
         sweep = [ThresholdScores(**self._confusion(table, level).scores(), threshold=level) for level in SWEEP]
         best = max(sweep, key=lambda point: point.f1)
@@ -230,13 +252,6 @@ class ChangeCounts:
             sweep=sweep,
         )
 
-    def _pooled(self) -> tuple[list[list[int]], int, int]:
-        """Return table, sum of the F1 of the images and number of images, summed over all processes."""
-        state = torch.cat([self.counts.flatten(), self.counts.new_tensor([self._image_f1, self.images])])
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(state)
-        return state[:-2].view_as(self.counts).tolist(), int(state[-2]), int(state[-1])
-
     def _confusion(self, table: Sequence[Sequence[int]], threshold: float) -> Confusion:
         first = self.levels.index(threshold) + 1
         unchanged, changed = table
@@ -248,34 +263,10 @@ def image_f1(confusion: Confusion) -> float:
     return 1.0 if confusion.tp + confusion.errors == 0 else confusion.f1
 
 
-class HasScores(Protocol):
-    """Scores by name: `Scores`, `Results`, or a mapping."""
-
-    def __getitem__(self, name: str, /) -> Any: ...
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Mean, sample standard deviation (None for a single run) and values of a score over several runs."""
-
-    mean: float
-    std: float | None
-    values: list[float]
-
-
-def spread(runs: Iterable[HasScores]) -> dict[str, Spread]:
-    """Return the mean and standard deviation of each of `SUMMARY_SCORES` over several runs."""
-    result, runs = {}, list(runs)
-    for name in SUMMARY_SCORES:
-        values = [float(run[name]) for run in runs]
-        result[name] = Spread(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, values)
-    return result
-
-
-def spread_table(title: str, runs: Sequence[HasScores]) -> str:
-    """Return a text table with one line per score: mean and standard deviation in percent."""
-    lines = [f"{title}: mean and standard deviation of {len(runs)} runs, in percent"]
-    for name, score in spread(runs).items():
-        deviation = "" if score.std is None else f" +- {100 * score.std:.2f}"
-        lines.append(f"  {name:<14}{100 * score.mean:6.2f}{deviation}")
-    return "\n".join(lines)
+def pooled(counts: Sequence[Tensor]) -> list[Tensor]:
+    """Return int64 tensors added over all processes, by one reduction."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return list(counts)
+    flat = torch.cat([tensor.flatten() for tensor in counts])
+    torch.distributed.all_reduce(flat)
+    return [part.view_as(tensor) for part, tensor in zip(torch.split(flat, [t.numel() for t in counts]), counts, strict=True)]
