@@ -4,8 +4,9 @@ Each file describes one network:
 
 - `source`, `commit`: Repository of the official code.
 - `params`: Number of parameters.
-- `gmacs`: Multiply-adds in 1e9 that fvcore counts for one pair of 256 x 256 images, without adaptive pooling. The operations of
-  the selective scan are not included; `scan_gflops` gives them in 1e9, by the formula of VMamba's authors.
+- `gmacs`: Multiply-adds in 1e9 that fvcore counts for one pair of 256 x 256 images, without adaptive pooling and without
+  classifiers that serve training only. The operations of the selective scan are not included; `scan_gflops` gives them in 1e9, by
+  the formula of VMamba's authors.
 - `state`: Keys and shapes of the official state dict. Keys that differ in numbers or words only share a line:
   `conv{1-2}.{weight,bias}` stands for four keys. `num_batches_tracked` is int64, all others are float32.
 - `unused`: Parameters that the official forward pass never reads.
@@ -87,14 +88,14 @@ class Tap:
     """Where a model computes an inner feature.
 
     Attributes:
-        module: Path of the submodule that returns it.
-        item: Index of the feature if the submodule returns several.
+        module: Path of the submodule that returns it; empty for an output of the model.
+        item: Index of the feature, or name of the output, if the submodule returns several.
         date: Which half of a batch of two dates it is; None if it is the whole batch.
         step: Stored entries along each axis: every `step`-th; all by default.
     """
 
     module: str
-    item: int | None = None
+    item: int | str | None = None
     date: int | None = None
     step: tuple[int, ...] = ()
 

@@ -47,7 +47,7 @@ class TestEveryArchitecture:
     def test_gradients_reach_every_trained_parameter(self, name):
         model = fill(cdzoo.create_model(name)).eval()  # stochastic depth would drop whole blocks
         logits, auxiliary = model.forward_supervised(*images(64, 64, bands=model.config.bands[0]))
-        sum(values.square().mean() for values in (logits, *(coarse for _weight, coarse in auxiliary))).backward()
+        sum(values.square().mean() for values in (logits, *(values for _, values in auxiliary))).backward()
         idle = [key for key, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
         assert not idle, f"no gradient reaches {idle}"
 

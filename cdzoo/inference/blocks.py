@@ -39,7 +39,7 @@ class Block:
         row: Index of the row of windows, from the top.
         number: Index of the block in its row, from the left.
         window: Location in the scene.
-        probability: Probability of change (height, width) in [0, 1].
+        probability: Probabilities (..., height, width) in [0, 1], see `Task.probabilities`.
         valid: Whether both dates have data (height, width).
     """
 
@@ -141,24 +141,31 @@ def predict_blocks(
     order = [block for block in grid.order if block[0] in rows]
     below: dict[tuple[int, int], Float32] = {}
     right = np.zeros((0, 0), np.float32)
+    channels = probability_channels(model)
     with ThreadPoolExecutor(1) as reader:
         pending = [reader.submit(_read, before, after, grid.covered(*block)) for block in order[:1]]
         for index, (row, number) in enumerate(order):
             pixels = pending.pop().result()
             pending.extend(reader.submit(_read, before, after, grid.covered(*block)) for block in order[index + 1 : index + 2])
-            total = np.zeros(pixels[2].shape, np.float32)
+            total = np.zeros((*channels, *pixels[2].shape), np.float32)
             if number > 0:
-                total[:, : right.shape[1]] = right
+                total[..., : right.shape[-1]] = right
             _add_predictions(model, pixels, grid, row, number, total, augment)
             window = grid.completed(row, number)
-            own = total[:, : window.width]
+            own = total[..., : window.width]
             above = below.pop((row - 1, number), None)
             if above is not None:
-                own[: len(above)] += above
-            below[row, number], right = own[window.height :].copy(), total[:, window.width :].copy()
+                own[..., : above.shape[-2], :] += above
+            below[row, number], right = own[..., window.height :, :].copy(), total[..., window.width :].copy()
             if (row, number) in wanted:
                 valid = pixels[2][: window.height, : window.width]
-                yield Block(row, number, window, own[: window.height].clip(0, 1), valid)
+                yield Block(row, number, window, own[..., : window.height, :].clip(0, 1), valid)
+
+
+def probability_channels(model: ChangeDetector) -> tuple[int, ...]:
+    """Return the shape of the probabilities of a pixel: () for one probability, else (number of channels,)."""
+    names = model.task.probability_names
+    return (len(names),) if names else ()
 
 
 def _completed(spans: list[range], first: int, following: int) -> range:
@@ -192,7 +199,7 @@ def _add_predictions(
             predicted = probability_array(model, pair[0], pair[1], augment)
             for i, values in zip(batch, predicted, strict=True):
                 weight = grid.row_weights[row][:, None] * grid.column_weights[i][None]
-                total[:, slices[i]] += weight * values
+                total[..., slices[i]] += weight * values
 
 
 def _fill_invalid(image: Array, valid: Mask, model: ChangeDetector) -> Array:

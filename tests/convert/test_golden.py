@@ -19,7 +19,12 @@ NAMES = golden_names()
 TOLERANCE = 1e-4
 # Shallow networks accumulate less rounding error; swapping the dates changes the output of FC-Siam-diff by only 1.5e-4.
 STRICTER = {"fc_ef": 1e-5, "fc_siam_conc": 1e-5, "fc_siam_diff": 1e-5}
-LARGER_SIZES = ("mambabcd_small", "mambabcd_base", "mfvmamba_altdec")  # they repeat the blocks of mambabcd_tiny
+# They repeat the blocks of other networks.
+LARGER_SIZES = (
+    *("mambabcd_small", "mambabcd_base", "mfvmamba_altdec", "changer_ex_s50", "changer_ex_mit_b1"),
+    *("snunet_ecam32", "snunet_ecam48", "lightcdnet_b", "lightcdnet_l"),
+    *("mambascd_small", "mambascd_base", "mambabda_small", "mambabda_base"),
+)
 HEAVY = ("cgnet", "ifn", "stanet_base", "stanet_bam")
 OF_ONE_SIZE = [name for name in NAMES if name not in LARGER_SIZES]
 SMALL = [name for name in NAMES if name.startswith(("fc_", "bit_"))]
@@ -43,15 +48,17 @@ def official_outputs(name, official, images):
     model.load_state_dict(from_official(name, official), strict=True)
     outputs = {}
     _watch(model, outputs)
-    for key, tap in read_golden(name).taps.items():
+    taps = read_golden(name).taps
+    for key, tap in taps.items():
         model.get_submodule(tap.module).register_forward_hook(
             lambda _module, _args, output, key=key, tap=tap: outputs.__setitem__(key, tap.read(output))
         )
     with torch.no_grad():
-        logits, auxiliary = model.forward_supervised(*images)
-    outputs |= {"logits": logits, "log_softmax": logits.log_softmax(1), "distance": logits.exp()}
+        found, auxiliary = model.forward_supervised(*images)
     outputs |= {f"out{index}": coarse for index, (_weight, coarse) in enumerate(auxiliary)}
-    return outputs
+    if isinstance(found, dict):
+        return outputs | {key: tap.read(found) for key, tap in taps.items() if not tap.module}
+    return outputs | {"logits": found, "log_softmax": found.log_softmax(1), "distance": found.exp()}
 
 
 def _watch(model, outputs):
@@ -114,7 +121,7 @@ def test_unused_parameters_are_frozen_or_dropped(name):
 def test_outputs_and_features_match_the_official_code(name):
     official = official_fill.fill(read_golden(name).state)
     found = errors(name, official_outputs(name, official, official_fill.images(64)))
-    assert "logits" in found or "distance" in found
+    assert found.keys() & {"logits", "distance", "change", "damage"}
     for key, error in found.items():
         assert error < STRICTER.get(name, TOLERANCE), f"{key} of {name} differs by {error:.1e} of its largest magnitude"
 
@@ -135,7 +142,7 @@ def test_comparison_detects_swapped_dates_and_changed_weights(name):
 def test_multiply_adds_match_the_official_code(name):
     (cost,) = count_models([name], 256)
     golden = read_golden(name)
-    assert (cost.macs - cost.scan) / 1e9 == pytest.approx(golden.gmacs, rel=2e-3)
+    assert (cost.macs - cost.scan) / 1e9 == pytest.approx(golden.gmacs, rel=3e-3)  # Changer resizes a level to its own size
     assert cost.scan / 1e9 == pytest.approx(golden.scan_gflops, rel=1e-3)
 
 
