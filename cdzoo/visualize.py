@@ -20,6 +20,7 @@ Classes = tuple[Sequence[str], Sequence[RGB]]
 TP_COLOR = (255, 255, 255)
 FP_COLOR = (230, 60, 40)
 FN_COLOR = (40, 110, 240)
+WRONG_COLOR = (250, 190, 40)
 CHANGE_COLOR = (255, 60, 60)
 IGNORED_COLOR = (128, 128, 128)
 _MAX_SIDE = 1024  # of a panel of `map_sheet`, in pixels
@@ -73,13 +74,16 @@ def overlay(image: UInt8, mask: UInt8, opacity: float = 0.45, colors: Sequence[R
 def errors(predicted: UInt8, truth: UInt8) -> UInt8:
     """Return an error map (H, W, 3): true positives white, false positives red, false negatives blue, true negatives black.
 
+    Positives with another class than that of the reference are yellow.
+
     Args:
-        predicted: Predicted change map (H, W) in {0, 1}.
-        truth: Reference mask (H, W) in {0, 1}.
+        predicted: Predicted map (H, W): 0 for no change.
+        truth: Reference of the same shape.
     """
     output = np.zeros((*truth.shape, 3), np.uint8)
     positive, changed = predicted.astype(bool), truth.astype(bool)
-    output[positive & changed] = TP_COLOR
+    output[positive & changed] = WRONG_COLOR
+    output[positive & (predicted == truth)] = TP_COLOR
     output[positive & ~changed] = FP_COLOR
     output[~positive & changed] = FN_COLOR
     return output
@@ -135,8 +139,13 @@ def map_sheet(before: UInt8, after: UInt8, maps: Mapping[str, UInt8], legends: M
         groups.setdefault((tuple(legends[name][0]), tuple(legends[name][1])), []).append(name)
     for (names, colors), group in groups.items():
         entries = occurring_classes([shown[name] for name in group], (names, colors))
-        sheet = _stacked(sheet, _legend(", ".join(titles[name] for name in group), entries, sheet.width))
+        sheet = with_legend(sheet, entries, ", ".join(titles[name] for name in group))
     return sheet
+
+
+def with_legend(picture: Image.Image, entries: Sequence[tuple[str, RGB]], title: str = "") -> Image.Image:
+    """Return a picture with a legend below it: a title, and a colored box for each name, in as many lines as needed."""
+    return _stacked(picture, _legend(title, entries, picture.width))
 
 
 def occurring_classes(maps: Sequence[UInt8], classes: Classes) -> list[tuple[str, RGB]]:
@@ -161,7 +170,7 @@ def _legend(title: str, entries: Sequence[tuple[str, RGB]], width: int, font_siz
     """Return a title and one box and name per entry, in lines of at most `width` pixels."""
     font = ImageFont.load_default(size=font_size)
     line, box, margin = int(font_size * 1.7), font_size, 8
-    places, x, y = [], margin, line
+    places, x, y = [], margin, line if title else 0
     for name, _ in entries:
         size = box + 6 + int(font.getlength(name)) + 16
         if x > margin and x + size > width:

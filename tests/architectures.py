@@ -54,8 +54,9 @@ def shrunk(name: str) -> dict[str, Any]:
         overrides["backbone_kwargs"] = {**blocks, "d_state": 2}
     elif backbone.startswith("vmamba"):
         overrides["backbone"] = ("vmamba", {**config.backbone.kwargs, **blocks})
-    elif backbone == "changeformer":
-        overrides["backbone_kwargs"] = {"channels": [4, 8, 12, 16], "depths": [1, 1, 1, 1], "heads": [1, 2, 3, 4]}
+    elif backbone == "changeformer" or backbone.startswith("mit"):
+        kwargs = {**config.backbone.kwargs, "channels": [4, 8, 12, 16], "depths": [1, 1, 1, 1], "heads": [1, 2, 3, 4]}
+        overrides["backbone"] = (backbone.split("_")[0], kwargs)
         overrides["neck_kwargs"] = {"channels": 8}
     elif backbone == "swin":
         overrides["backbone_kwargs"] = {**blocks, "heads": [1, 2, 4, 8], "window": 3}

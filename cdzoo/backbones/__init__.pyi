@@ -1,7 +1,12 @@
 from .bit import BITResNet18 as BITResNet18
 from .cgnet import CGNetVGG as CGNetVGG
 from .changeformer import ChangeFormerEncoder as ChangeFormerEncoder
+from .exchange import ChannelExchange as ChannelExchange
+from .exchange import SpatialExchange as SpatialExchange
 from .features import FeatureBackbone as FeatureBackbone
+from .lightcdnet import LightCDNetStem as LightCDNetStem
+from .mit import MiT as MiT
+from .snunet import SNUNetEncoder as SNUNetEncoder
 from .stanet import STANetResNet18 as STANetResNet18
 from .swin import Swin as Swin
 from .timm import TimmBackbone as TimmBackbone

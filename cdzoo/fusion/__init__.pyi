@@ -6,8 +6,11 @@ from .changeformer import ChangeFormerFusion as ChangeFormerFusion
 from .concat_conv import ConcatConv as ConcatConv
 from .cross_attention import CrossAttention as CrossAttention
 from .early import Early as Early
+from .fdaf import FDAF as FDAF
+from .joint_attention import JointAttention as JointAttention
 from .mamb import MAMB as MAMB
 from .mf_mamba import MFMamba as MFMamba
+from .pcim import PCIM as PCIM
 from .plain import AbsDiff as AbsDiff
 from .plain import Concat as Concat
 from .plain import Diff as Diff
@@ -17,3 +20,4 @@ from .skips import Skips as Skips
 from .spatio_temporal import SpatioTemporal as SpatioTemporal
 from .stanet import BAM as BAM
 from .stanet import PAM as PAM
+from .time_attention import TimeAttention as TimeAttention

@@ -141,6 +141,15 @@ class Task(ABC):
         """Return all maps (H, W) by name, see `maps`."""
         return {next(iter(self.maps)): self.predict(probability, threshold)}
 
+    @property
+    def shown_maps(self) -> tuple[str, ...]:
+        """Names of the maps that pictures show."""
+        return tuple(self.maps)[:1]
+
+    def true_maps(self, target: Target) -> dict[str, Tensor]:
+        """Return the true values of maps by name, 255 for ignored pixels; those of `shown_maps` among them."""
+        return {next(iter(self.maps)): self.classes(target)}
+
     def swap_dates(self, target: Target) -> dict[str, Tensor]:
         """Return the targets of a sample whose dates are reversed."""
         return dict(target)
