@@ -48,7 +48,8 @@ def predict(
     """Map the change between two images of any size, or of a list of scenes.
 
     A .png output writes pictures of the mask, the probability and an overlay. A .tif output writes a georeferenced map, with
-    options for windows, polygons and a report.
+    options for windows, polygons and a report. Models of several classes write each of their maps, and to a .png output also a
+    figure of all of them with a legend.
 
     Args:
         before: First date: an image (PNG, JPEG), or any raster that GDAL reads.
@@ -59,7 +60,7 @@ def predict(
         device: auto, cpu, cuda or mps.
         cfg: Prediction.
         polygon_cfg: Polygons.
-        probability: GeoTIFF to write the probability to, in addition.
+        probability: GeoTIFF to write the probability to, in addition, with one band per class.
         polygons: File to write the changed areas to, in addition: .gpkg, .geojson or .parquet.
         report: HTML page to write, in addition, with both dates, the map and the largest changes.
         manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
