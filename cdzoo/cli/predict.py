@@ -132,11 +132,9 @@ class _Job:
         result = predict_scene(model, before, after, target, self.cfg, **files, polygon_cfg=self.polygon_cfg)
         share = result.changed / result.pixels if result.pixels else 0.0
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
-        text = (
-            f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)} ({self.describe(model, result.threshold)})"
-        )
+        text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
         print(f"{text} ({self.describe(model, result.threshold)}); {result.seconds:.0f} s{resumed}")
-        if model.task.has_legend:
+        if model.task.has_legend and result.classes:
             shares = sorted(result.classes.items(), key=lambda item: -item[1])[:_MAX_CLASSES]
             print("  " + ", ".join(f"{name} {count / result.pixels:.2%}" for name, count in shares))
         for path in (result.mask, *result.further.values(), result.probability, products["polygons"], products["report"]):

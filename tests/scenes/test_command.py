@@ -39,7 +39,7 @@ def test_classes_are_printed_and_all_maps_are_written(pair, tiny, tmp_path, caps
     words = ["predict", *pair, "-o", str(tmp_path / "c.tif"), "--model", str(model), "--tile", "192"]
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert "pixels with data have another class than 'background'" in out and "background " in out
+    assert "pixels with data have another class than 'background' (threshold 0.5, tiles of 192); " in out and "background " in out
     assert f"  {tmp_path / 'c.tif'}\n  {tmp_path / 'c_building.tif'}\n" in out
 
 
