@@ -67,7 +67,7 @@ class Branch(nn.Module):
 
 
 def fill_branches(config: ModelCfg, task: Task) -> ModelCfg:
-    """Return a config with the default decoder and head of branches if its task needs some and it names no head, else with none."""
+    """Return a config without branches if its task needs none, else with the default decoder and head if it names no head."""
     if len(task.outputs(config.num_classes)) == 1:
         return dataclasses.replace(config, branch_decoder=None, branch_head=None)
     if config.branch_head is not None:
