@@ -5,7 +5,6 @@ from .decode_cells import DecodeCells as DecodeCells
 from .deconv_up import DeconvUp as DeconvUp
 from .ifn import IFNDecoder as IFNDecoder
 from .mask_up import MaskUp as MaskUp
-from .seifnet import SEIFNetDecoder as SEIFNetDecoder
 from .mix_ffn import MixFFN as MixFFN
 from .nested_unet import NestedUNet as NestedUNet
 from .seifnet import SEIFNetDecoder as SEIFNetDecoder
