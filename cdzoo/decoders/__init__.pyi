@@ -5,6 +5,7 @@ from .decode_cells import DecodeCells as DecodeCells
 from .ifn import IFNDecoder as IFNDecoder
 from .mask_up import MaskUp as MaskUp
 from .mix_ffn import MixFFN as MixFFN
+from .msd_unet import MSDUNet as MSDUNet
 from .nested_unet import NestedUNet as NestedUNet
 from .seifnet import SEIFNetDecoder as SEIFNetDecoder
 from .semantic import SemanticDecoder as SemanticDecoder
