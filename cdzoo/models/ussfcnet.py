@@ -1,8 +1,8 @@
 """USSFC-Net: U-Net of multiscale decoupled convolutions on differences, with one encoder per date.
 
 Source: T. Lei, X. Geng, H. Ning, Z. Lv, M. Gong, Y. Jin, A. K. Nandi, "Ultralightweight Spatial-Spectral Feature Cooperation
-Network for Change Detection in Remote Sensing Images", IEEE TGRS 61 (2023), doi 10.1109/TGRS.2023.3261273. One logit; the official
-network ends in a sigmoid, which is left out here.
+Network for Change Detection in Remote Sensing Images", IEEE TGRS 61 (2023), doi 10.1109/TGRS.2023.3261273. One logit; the
+official network ends in a sigmoid, which is left out here.
 """
 
 from __future__ import annotations
