@@ -13,7 +13,6 @@ from cdzoo.factory import list_architectures
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.registry import MODELS
 
-
 OF_ONE_WIDTH = ("cgnet_vgg16_bn", "stanet_resnet18", "timm/vgg16", "timm/resnet18")
 
 

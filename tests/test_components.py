@@ -74,19 +74,13 @@ VARIANTS = [
     ("decoder", "concat_up", {"early_projection": True}),
     ("decoder", "top_down", {"channels": 6}),
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
-<<<<<<< HEAD
     ("decoder", "change_guide", {"return_guide": True}),
     ("decoder", "ifn", {"all_levels": True}),
-    ("decoder", "mask_up", {"widths": [3, 5, 7]}),
-=======
     ("decoder", "mask_up", {"widths": [3, 5, 7]}),
     ("decoder", "supervised_attention", {"channels": 6, "return_masks": True}),
     ("decoder", "shuffle_stages", {"widths": [2, 4, 6], "depths": [2, 3, 3]}),
     ("fusion", "concat_conv", {"kernel_size": 3, "reverse": True}),
     ("fusion", "pam", {"parts": [2, 3]}),
-    ("decoder", "change_guide", {"return_guide": True}),
-    ("decoder", "ifn", {"all_levels": True}),
->>>>>>> main
     ("decoder", "csie", {"interaction": "spatial"}),
     ("decoder", "csie", {"groups": 2}),
     ("decoder", "upernet", {"bins": [2]}),
@@ -220,10 +214,7 @@ def test_base_class_docstring_and_signature(kind, name):
         ("decoder", ("unet", {"widths": [8]})),
         ("decoder", ("upernet", {"channels": 0})),
         ("decoder", ("upernet", {"bins": []})),
-<<<<<<< HEAD
         ("decoder", ("ifn", {"dropout": 1.0})),
-=======
->>>>>>> main
         ("decoder", ("mask_up", {"widths": [8]})),
         ("decoder", ("supervised_attention", {"channels": 0})),
         ("head", ("deep_supervision", {"side_logits": True})),
@@ -236,10 +227,6 @@ def test_base_class_docstring_and_signature(kind, name):
         ("head", ("fpn", {"channels": 0})),
         ("backbone", ("tinycd", {"stages": 0})),
         ("backbone", ("tinycd", {"encoder": "convnext_atto"})),
-<<<<<<< HEAD
-=======
-        ("decoder", ("ifn", {"dropout": 1.0})),
->>>>>>> main
         ("head", ("conv", {"kernel_size": 2})),
         ("head", ("guided", {"channels": 0})),
     ],

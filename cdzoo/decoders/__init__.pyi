@@ -4,7 +4,6 @@ from .csie import CSIE as CSIE
 from .decode_cells import DecodeCells as DecodeCells
 from .ifn import IFNDecoder as IFNDecoder
 from .mask_up import MaskUp as MaskUp
-from .seifnet import SEIFNetDecoder as SEIFNetDecoder
 from .mix_ffn import MixFFN as MixFFN
 from .nested_unet import NestedUNet as NestedUNet
 from .seifnet import SEIFNetDecoder as SEIFNetDecoder
