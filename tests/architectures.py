@@ -35,7 +35,7 @@ def fill(model: ChangeDetector) -> ChangeDetector:
             noise = noise / np.sqrt(np.prod(value.shape[1:]), dtype=np.float32)
         else:
             noise = 0.1 * noise
-        value.copy_(torch.from_numpy(noise))
+        value.copy_(torch.from_numpy(np.asarray(noise, np.float32)))
     return model
 
 
@@ -44,6 +44,14 @@ def images(height: int, width: int, bands: int = 3, batch: int = 2) -> tuple[Ten
     rng = np.random.default_rng(7)
     t1, t2 = (torch.from_numpy(rng.standard_normal((batch, bands, height, width), np.float32)) for _ in range(2))
     return t1, t2
+
+
+def accepted_size(model: ChangeDetector, height: int, width: int) -> tuple[int, int]:
+    """Return the size, or the nearest square that a model takes if it does not take this one."""
+    if not model.input_sizes.problem(height, width):
+        return height, width
+    side = model.fixed_input_size or -(-max(height, width) // model.size_multiple) * model.size_multiple
+    return side, side
 
 
 def shrunk(name: str) -> dict[str, Any]:
@@ -62,6 +70,11 @@ def shrunk(name: str) -> dict[str, Any]:
     elif backbone == "changeformer" or backbone.startswith("mit"):
         kwargs = {**config.backbone.kwargs, "channels": [4, 8, 12, 16], "depths": [1, 1, 1, 1], "heads": [1, 2, 3, 4]}
         overrides["backbone"] = (backbone.split("_")[0], kwargs)
+        overrides["neck_kwargs"] = {"channels": 8}
+    elif backbone == "changevit":
+        overrides["backbone_kwargs"] = {"channels": 12, "depth": 2, "heads": 2, "img_size": 64}
+    elif backbone == "elgcnet":
+        overrides["backbone_kwargs"] = {"channels": [4, 8, 12, 16], "depths": [1, 1, 1, 1]}
         overrides["neck_kwargs"] = {"channels": 8}
     elif backbone == "swin":
         overrides["backbone_kwargs"] = {**blocks, "heads": [1, 2, 4, 8], "window": 3}

@@ -38,6 +38,8 @@ SMALL = {
     ("backbone", "snunet"): {"channels": 4},
     ("backbone", "vmamba"): {"channels": 8, "depths": BLOCKS},
     ("backbone", "swin"): {"channels": 8, "depths": [2, 1, 1], "heads": [1, 2, 4], "window": 3},
+    ("backbone", "changevit"): {"channels": 12, "depth": 2, "heads": 2, "img_size": 64},
+    ("backbone", "elgcnet"): {"channels": [4, 8, 12, 16], "depths": BLOCKS},
     **{("backbone", f"vmamba_{size}"): {"depths": [1, 1, 1]} for size in ("tiny", "small", "base")},
     ("backbone", "lightcdnet"): {"channels": 8, "width": 8, "depth": 1},
     ("neck", "linear"): {"channels": 8},
@@ -49,7 +51,7 @@ SMALL = {
     ("decoder", "upernet"): {"channels": 8},
 }
 # These heads expect a single level, so the model needs a decoder that merges the pyramid.
-ONE_LEVEL_HEADS = ("conv", "distance", "fcn", "pixel_mlp", "stepwise")
+ONE_LEVEL_HEADS = ("conv", "deconv", "distance", "fcn", "pixel_mlp", "stepwise")
 # Options of the rest of the model that a component needs.
 OPTIONS = {("backbone", "tinycd"): {"decoder": None}}  # the groups of CSIE do not divide the three bands of the image
 VARIANTS = [
@@ -86,6 +88,7 @@ VARIANTS = [
     ("decoder", "upernet", {"bins": [2]}),
     ("head", "summation", {"channels": 6}),
     ("head", "changeformer", {"channels": 6}),
+    ("head", "changeformer", {"supervised": False}),
     ("head", "conv", {"kernel_size": 3, "transposed": True}),
 ]
 
@@ -102,6 +105,11 @@ def build(kind, name, **kwargs):
     return cdzoo.create_model("glmamba_tiny", **options)
 
 
+def accepted(model, pair):
+    """Return the pair, or one of 64 x 64 pixels for models that do not take its size."""
+    return pair if model.input_sizes.free else tuple(torch.randn(2, 2, 3, 64, 64))
+
+
 HEAVY = [("backbone", "cgnet_vgg16_bn")]
 EVERY = [pytest.param(*entry, {}, marks=pytest.mark.slow if entry in HEAVY else ()) for entry in ENTRIES]
 
@@ -110,8 +118,9 @@ EVERY = [pytest.param(*entry, {}, marks=pytest.mark.slow if entry in HEAVY else 
 class TestComponent:
     def test_training_step_at_odd_size(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs)
+        pair = accepted(model, pair)
         logits, weighted = model.forward_supervised(*pair)
-        assert logits.shape == (2, 1, 33, 47) and len(weighted) == len(model.head.auxiliary_weights)
+        assert logits.shape == (2, 1, *pair[0].shape[-2:]) and len(weighted) == len(model.head.auxiliary_weights)
         outputs = [logits, *(coarse for _, coarse in weighted)]
         assert all(torch.isfinite(values).all() and values.shape[:2] == (2, 1) for values in outputs)
         sum(values.square().mean() for values in outputs).backward()
@@ -123,6 +132,7 @@ class TestComponent:
 
     def test_inference_is_deterministic_and_independent_of_the_batch(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs).eval()
+        pair = accepted(model, pair)
         with torch.no_grad():
             batched = model(*pair)
             assert torch.equal(batched, model(*pair))
@@ -134,6 +144,7 @@ class TestComponent:
         copy = cdzoo.ChangeDetector.from_config(cdzoo.ModelCfg.from_json(model.config.to_json())).eval()
         assert copy.config == model.config
         copy.load_state_dict(model.state_dict(), strict=True)
+        pair = accepted(model, pair)
         with torch.no_grad():
             assert torch.equal(copy(*pair), model(*pair))
 
@@ -145,12 +156,12 @@ class TestComponent:
             return
         outputs = []
         component.register_forward_hook(lambda _m, _i, out: outputs.append(out))
-        t1, t2 = (t[:, :, :32, :32] for t in pair)
+        side = 32 if model.input_sizes.free else 64
         with torch.no_grad():
-            model(t1, t2)
+            model(*torch.randn(2, 2, 3, side, side))
         assert tuple(f.shape[1] for f in outputs[0]) == component.out_channels
         strides = component.out_strides or model.backbone.out_strides
-        assert tuple(32 // f.shape[2] for f in outputs[0]) == tuple(strides)
+        assert tuple(side // f.shape[2] for f in outputs[0]) == tuple(strides)
 
 
 @pytest.mark.parametrize(("kind", "name"), ENTRIES)
@@ -193,6 +204,10 @@ def test_base_class_docstring_and_signature(kind, name):
         ("backbone", ("vmamba_tiny", {"drop_path": -0.1})),
         ("backbone", ("mit", {"patch_sizes": [7]})),
         ("backbone", ("swin", {"window": 1})),
+        ("backbone", ("changevit", {"heads": 5})),
+        ("backbone", ("changevit", {"img_size": 100})),
+        ("backbone", ("elgcnet", {"channels": [6, 8, 8, 8]})),
+        ("neck", ("feature_injector", {"heads": 0})),
         ("backbone", ("swin", {"heads": [3, 6, 12]})),
         ("backbone", ("swin", {"heads": [5, 6, 12, 24]})),
         ("backbone", ("snunet", {"stages": 1})),
@@ -258,7 +273,7 @@ def test_single_level_is_rejected(kind, name):
         cdzoo.create_model("bit", **{kind: name})
 
 
-@pytest.mark.parametrize("decoder", ["unet", "concat_up", "mask_up", "nested_unet", "shuffle_stages"])
+@pytest.mark.parametrize("decoder", ["unet", "concat_up", "deconv_up", "mask_up", "nested_unet", "shuffle_stages"])
 def test_strides_that_do_not_double_are_rejected(decoder):
     with pytest.raises(ConfigError, match=f"decoder {decoder} requires strides that double"):
         COMPONENTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])

@@ -2,6 +2,7 @@ from .change_guide import ChangeGuide as ChangeGuide
 from .concat_up import ConcatUp as ConcatUp
 from .csie import CSIE as CSIE
 from .decode_cells import DecodeCells as DecodeCells
+from .deconv_up import DeconvUp as DeconvUp
 from .ifn import IFNDecoder as IFNDecoder
 from .mask_up import MaskUp as MaskUp
 from .mix_ffn import MixFFN as MixFFN

@@ -3,7 +3,9 @@ from .bit import BIT as BIT
 from .cbam import CBAM as CBAM
 from .cbam import CBAMFusion as CBAMFusion
 from .changeformer import ChangeFormerFusion as ChangeFormerFusion
+from .changevit import ChangeViTFusion as ChangeViTFusion
 from .concat_conv import ConcatConv as ConcatConv
+from .concat_gelu import ConcatGELU as ConcatGELU
 from .cross_attention import CrossAttention as CrossAttention
 from .early import Early as Early
 from .fdaf import FDAF as FDAF

@@ -1,5 +1,6 @@
 from .changeformer import ChangeFormerHead as ChangeFormerHead
 from .conv import Conv as Conv
+from .deconv import Deconv as Deconv
 from .deep_supervision import DeepSupervision as DeepSupervision
 from .distance import Distance as Distance
 from .ecam import ECAM as ECAM

@@ -57,7 +57,8 @@ class WindowGrid:
         model: Its strides determine where windows may start.
         height: Height of the scene in pixels.
         width: Width of the scene.
-        tile: Side of a window; by default `WINDOW_SIDE`, or the fixed input size of the model.
+        tile: Side of a window; by default `WINDOW_SIDE`, or the fixed input size of the model. Models that take squares or
+            multiples of a size only have smaller windows in smaller scenes.
         overlap: Pixels that neighboring windows share; a quarter of `tile` by default.
         batch_size: Number of windows predicted at once. All blocks but the last one of a row hold whole batches.
 
@@ -69,7 +70,7 @@ class WindowGrid:
         blocks: Columns of windows of each block of a row.
 
     Raises:
-        ConfigError: The overlap does not match the tile, or the model has a fixed input size other than the tile.
+        ConfigError: The overlap does not match the tile, or the model does not take images of the size of the tile.
         InputError: The scene is smaller than the smallest or the fixed input size of the model.
     """
 
@@ -82,12 +83,17 @@ class WindowGrid:
         overlap: int | None = None,
         batch_size: int = WINDOW_BATCH,
     ) -> None:
-        multiple, smallest, side = math.lcm(model.pad_multiple, max(model.backbone.out_strides)), MIN_SIZE, model.fixed_input_size
-        tile = tile or side or WINDOW_SIDE
-        if side is not None:
-            multiple, smallest = 1, side  # so that the last window is not smaller than the others
-            if tile != side:
-                raise ConfigError(f"{model.config.name} accepts images of one size: use tile={side}, got {tile}")
+        multiple, smallest, sizes = math.lcm(model.pad_multiple, max(model.backbone.out_strides)), MIN_SIZE, model.input_sizes
+        tile = tile or sizes.fixed or WINDOW_SIDE
+        if sizes.fixed is not None and tile != sizes.fixed:
+            raise ConfigError(f"{model.config.name} accepts images of one size: use tile={sizes.fixed}, got {tile}")
+        if not sizes.free:
+            if tile % sizes.multiple:
+                raise ConfigError(f"{model.config.name} accepts multiples of {sizes.multiple} pixels only: tile={tile} is none")
+            # All windows are squares of one size, the last ones of a row or column too.
+            smallest = sizes.fixed or max(sizes.multiple, MIN_SIZE)
+            side = min(tile, max(smallest, sizes.largest_window(height, width)))
+            multiple, tile, overlap = 1, side, overlap if side == tile else None
         if min(height, width) < smallest:
             raise InputError(f"{model.config.name} needs images of at least {smallest}x{smallest} pixels, got {width}x{height}")
         self.tile, self.overlap = tile, tile // 4 if overlap is None else overlap

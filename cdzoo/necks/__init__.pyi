@@ -1,4 +1,5 @@
 from .csam import CSAM as CSAM
+from .feature_injector import FeatureInjector as FeatureInjector
 from .linear import Linear as Linear
 from .nam import NAM as NAM
 from .segformer import SegFormerNeck as SegFormerNeck
