@@ -56,6 +56,7 @@ class Backbone(Component):
         size_multiple: Height and width must be multiples of this; `ChangeDetector` does not pad to it.
         square: Whether height and width must be equal.
         stages_channels_last: Whether the stages return (B, H, W, C) instead of (B, C, H, W).
+        added: Prefixes of the parameters that weights of the encoder alone do not contain.
     """
 
     fixed_input_size: int | None = None
@@ -63,6 +64,7 @@ class Backbone(Component):
     square: bool = False
     is_local: bool = False
     stages_channels_last: bool = False
+    added: tuple[str, ...] = ()
 
     def __init__(
         self,

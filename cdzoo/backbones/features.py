@@ -34,7 +34,7 @@ class FeatureBackbone(Backbone):
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Enable the checkpointing of the wrapped module."""
-        setter = getattr(self.model, "set_grad_checkpointing", None)
+        setter = getattr(getattr(self.model, "model", self.model), "set_grad_checkpointing", None)
         if setter is None:
             raise ConfigError(f"{type(self.model).__name__} does not support gradient checkpointing")
         setter(enable)
@@ -43,7 +43,8 @@ class FeatureBackbone(Backbone):
 def stage_names(model: nn.Module, info: Any) -> list[str]:
     """Return the path of the submodule that computes each level below `model`; empty if a level has none."""
     paths = {path for path, _ in model.named_modules(remove_duplicate=False)}
-    names = [next((path for path in (name, name.replace(".", "_")) if path in paths), None) for name in info.module_name()]
+    forms = [(name, name.replace(".", "_"), f"model.{name}") for name in info.module_name()]
+    names = [next((path for path in form if path in paths), None) for form in forms]
     return [] if None in names else [f"model.{name}" for name in names]
 
 

@@ -2,38 +2,62 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from torch import Tensor
 
 from cdzoo.backbones.features import FeatureBackbone
 from cdzoo.errors import CdzooError, ConfigError, UnknownNameError, WeightsError
 from cdzoo.io.hub_client import guard_client
 from cdzoo.layers.drop_path import check_drop_path
+from cdzoo.layers.resize import resize
+from cdzoo.layers.vit_pyramid import STRIDES, VitPyramid
 
 PREFIX = "timm/"
 _WINDOWS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16)
 """Sizes of attention windows, in pixels of the coarsest level, that encoders have."""
-_MULTIPLES: dict[str, int] = {}
-"""Multiples that were found, by encoder and arguments."""
+
+
+class Sizes(NamedTuple):
+    """Heights and widths that an encoder takes.
+
+    Attributes:
+        multiple: Multiples of this number of pixels.
+        fixed: The only size; None if it takes all multiples.
+    """
+
+    multiple: int
+    fixed: int | None = None
+
+
+_SIZES: dict[str, Sizes] = {}
+"""Sizes that were found, by encoder and arguments."""
 
 
 class TimmBackbone(FeatureBackbone):
     """timm model that returns its intermediate feature maps (`features_only=True`).
 
+    Vision transformers, whose maps all have one stride, return four of them, a quarter of the blocks apart, as a pyramid of
+    strides 4, 8, 16 and 32 (`cdzoo.layers.vit_pyramid`), which is trained from scratch. For patches of 14 pixels (DINOv2) the
+    image is scaled by 14 / 16, so that there is one patch for every 16 pixels. Encoders that take images of one size only
+    declare it (`fixed_input_size`); some of them accept another one as `img_size`.
+
     Args:
         name: Name of the timm model, optionally with a pretrained tag.
         in_chans: Number of input channels.
         pretrained: Load timm's pretrained weights, from the Hugging Face Hub or its cache.
-        out_indices: Indices of the timm levels to return. Default: all levels of stride 4 or more, or all levels if there
-            are none.
+        out_indices: Indices of the timm levels to return as they are. Default: all levels of stride 4 or more, or all levels if
+            there are none; a pyramid for vision transformers.
         drop_path: Stochastic depth rate (`drop_path_rate` of timm); that of the encoder by default.
         **kwargs: Further arguments of `timm.create_model`.
 
     Raises:
         UnknownNameError: timm has no model of this name; similar names are listed.
-        ConfigError: The encoder does not support `features_only`, rejects an argument, or takes images of one size only.
+        ConfigError: The encoder does not support `features_only`, or rejects an argument.
         WeightsError: The pretrained weights could not be loaded.
     """
 
@@ -55,14 +79,17 @@ class TimmBackbone(FeatureBackbone):
             raise UnknownNameError(f"timm {timm.__version__} has no model '{name}'.{hint} timm.list_models() lists all models.")
         if pretrained:
             guard_client()
+        options = {**kwargs, "in_chans": in_chans, "features_only": True}
+        if drop_path is not None:
+            check_drop_path(drop_path)
+            options["drop_path_rate"] = drop_path
         try:
-            options = {**_dynamic_size_option(timm, name), **kwargs, "in_chans": in_chans, "features_only": True}
-            if drop_path is not None:
-                check_drop_path(drop_path)
-                options["drop_path_rate"] = drop_path
-            if out_indices is None:
-                with torch.device("meta"):  # to read the strides without memory and without advancing the random state
-                    strides = timm.create_model(name, **options).feature_info.reduction()
+            dynamic, strides, blocks = _describe(name, options)
+            options = {**dynamic, **options}
+            plain = out_indices is None and len(set(strides)) == 1 and blocks >= len(STRIDES)
+            if plain:
+                out_indices = [blocks * quarter // len(STRIDES) - 1 for quarter in range(1, len(STRIDES) + 1)]
+            elif out_indices is None:
                 out_indices = [i for i, stride in enumerate(strides) if stride >= 4] or range(len(strides))
             model = timm.create_model(name, pretrained=pretrained, out_indices=tuple(out_indices), **options)
         except OSError as error:
@@ -72,13 +99,31 @@ class TimmBackbone(FeatureBackbone):
         except Exception as error:  # timm raises many kinds for arguments that an encoder does not take
             raise ConfigError(f"timm/{name} cannot be used as a backbone: {error}") from error
         key = f"{name} {in_chans} {out_indices} {sorted(options.items())}"
-        if key not in _MULTIPLES:
-            _MULTIPLES[key] = size_multiple(model, name, in_chans)
-        super().__init__(model, in_chans, _MULTIPLES[key])
+        if key not in _SIZES:
+            _SIZES[key] = find_sizes(model, name, in_chans, kwargs.get("img_size"))
+        multiple, fixed = _SIZES[key]
+        super().__init__(model, in_chans, multiple)
+        self.patch = self.nominal = self.out_strides[0]
+        self.pyramid: VitPyramid | None = None
+        if plain:
+            self.nominal = 1 << round(math.log2(self.patch))
+            self.pyramid = VitPyramid(self.out_channels, [self.nominal] * len(STRIDES))
+            self.out_channels, self.out_strides = self.pyramid.out_channels, STRIDES
+            self.pad_multiple = math.lcm(multiple * self.nominal // self.patch, max(STRIDES))
+            self.stages_of_levels = ()  # blocks return tokens, which an exchange cannot take
+            self.added = ("pyramid.",)
+        if fixed is not None:
+            self.fixed_input_size, self.pad_multiple = fixed * self.nominal // self.patch, 1
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Encode (B, in_chans, H, W) into one feature map (B, C_i, H / s_i, W / s_i) per level."""
+        if self.pyramid is None:
+            return super().forward(x)
+        return self.pyramid(super().forward(resize(x, [side * self.patch // self.nominal for side in x.shape[-2:]])))
 
 
-def size_multiple(model: Any, name: str, in_chans: int) -> int:
-    """Return the number of pixels whose multiples an encoder takes as height and width: its coarsest stride, or that of windows.
+def find_sizes(model: Any, name: str, in_chans: int, img_size: int | None = None) -> Sizes:
+    """Return the sizes that an encoder takes: multiples of its coarsest stride, or of its windows, or one size.
 
     The encoder is run on the meta device, without arithmetic, or on images of zeros if it cannot be.
 
@@ -86,13 +131,14 @@ def size_multiple(model: Any, name: str, in_chans: int) -> int:
         model: Module built by `timm.create_model(..., features_only=True)`.
         name: Name of the encoder, for the message.
         in_chans: Number of input bands.
+        img_size: Size that the encoder was built for, if it is not that of its weights.
 
     Raises:
-        ConfigError: It takes no such sizes.
+        ConfigError: It takes none of these.
     """
     stride = max(model.feature_info.reduction())
     cfg = getattr(model, "pretrained_cfg", None) or {}
-    native = (cfg.get("input_size") or (3, 224, 224))[-1]
+    native = img_size or (cfg.get("input_size") or (3, 224, 224))[-1]
     model.eval()
     try:
         device = torch.device("meta")
@@ -101,13 +147,12 @@ def size_multiple(model: Any, name: str, in_chans: int) -> int:
         for windows in _WINDOWS:
             side = windows * stride
             if all(_runs(model, in_chans, device, *size) for size in ((side, side), (side, 2 * side), (3 * side, side))):
-                return side
+                return Sizes(side)
+        if _runs(model, in_chans, device, native, native):
+            return Sizes(1, native)
     finally:
         model.train()
-    raise ConfigError(
-        f"timm/{name} cannot be used as a backbone: it takes images of {native}x{native} pixels only, not of any size; choose "
-        "another encoder"
-    )
+    raise ConfigError(f"timm/{name} cannot be used as a backbone: it does not run on images of {native}x{native} pixels")
 
 
 def _runs(model: Any, in_chans: int, device: torch.device, height: int, width: int) -> bool:
@@ -130,17 +175,22 @@ def encoder_statistics(name: str, bands: Sequence[int]) -> tuple[tuple[float, ..
     return None if cfg is None else (tuple(cfg.mean), tuple(cfg.std))
 
 
-def _dynamic_size_option(timm: Any, name: str) -> dict[str, bool]:
-    """Return the keyword argument that lets a model of fixed input size accept any size; empty for other models."""
+def _describe(name: str, options: dict[str, Any]) -> tuple[dict[str, bool], list[int], int]:
+    """Build an encoder on the meta device, without memory and without advancing the random state, and describe it.
+
+    Returns:
+        The argument that lets an encoder of fixed input size accept any size, if there is one; the strides of its default levels;
+        the number of all levels.
+    """
+    import timm
+
     cfg = timm.get_pretrained_cfg(name)
-    if cfg is None or not cfg.fixed_input_size:
-        return {}
-    # timm has two such arguments and no way to query which of them a model accepts, so both are tried on the meta device.
-    for candidate in ({"dynamic_img_size": True}, {"strict_img_size": False}):
-        try:
-            with torch.device("meta"):
-                timm.create_model(name, features_only=True, **candidate)
-        except (TypeError, RuntimeError, AttributeError):
-            continue
-        return candidate
-    return {}
+    # timm has two such arguments and no way to query which of them a model accepts, so both are tried.
+    candidates = [{"dynamic_img_size": True}, {"strict_img_size": False}] if cfg is not None and cfg.fixed_input_size else []
+    with torch.device("meta"):
+        for candidate in candidates:
+            with contextlib.suppress(TypeError, RuntimeError, AttributeError):
+                info = timm.create_model(name, **{**candidate, **options}).feature_info
+                return candidate, info.reduction(), len(info.info)
+        info = timm.create_model(name, **options).feature_info
+    return {}, info.reduction(), len(info.info)

@@ -92,8 +92,8 @@ def train(
     check_metric(protocol, model.task)
     targets = model.task.targets
     check_samples(train_set, model.config.bands, "train", targets)
-    side = None if protocol.window else model.fixed_input_size
-    check_samples(val_set, model.config.bands, "validation", targets, whole=True, fixed_size=side)
+    sizes = model.input_sizes
+    check_samples(val_set, model.config.bands, "validation", targets, whole=True, accepted=sizes, window=protocol.window)
     facts = {"pairs": memory({"train": train_set, "val": val_set}), **(facts or {})}
     if resume and out is None:
         raise InputError("resume requires the folder of the run: out=FOLDER")

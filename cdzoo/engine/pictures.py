@@ -23,7 +23,7 @@ from cdzoo.tasks import Task
 from cdzoo.visualize import (
     FN_COLOR,
     FP_COLOR,
-    NO_LABEL_COLOR,
+    IGNORED_COLOR,
     TP_COLOR,
     WRONG_COLOR,
     class_picture,
@@ -67,8 +67,8 @@ def sample_picture(
     titles = [*dates, *(f"target{name}" for name in names), *(f"prediction{name}" for name in names)]
     sheet = strip([[_pad(panel, height, width) for panel in row] for row in rows], [*titles, "errors" if specs else _ERRORS])
     for spec in specs:
-        sheet = with_legend(sheet, [*spec.class_names, "no label"], [*spec.colors, NO_LABEL_COLOR])
-    return with_legend(sheet, [*_ERROR_COLORS], [*_ERROR_COLORS.values()]) if specs else sheet
+        sheet = with_legend(sheet, [*zip(spec.class_names, spec.colors, strict=True), ("no label", IGNORED_COLOR)])
+    return with_legend(sheet, [*_ERROR_COLORS.items()]) if specs else sheet
 
 
 def matrix_pictures(scores: Scores) -> dict[str, Image.Image]:

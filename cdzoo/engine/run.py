@@ -127,8 +127,8 @@ def score_model(
     _check_classes(model, data)
     opened = open_data(data, (split,), model.config.bands)
     samples = opened.splits[split]
-    side = None if opened.protocol.window else model.fixed_input_size
-    check_samples(samples, model.config.bands, split, model.task.targets, whole=True, fixed_size=side)
+    sizes, window = model.input_sizes, opened.protocol.window
+    check_samples(samples, model.config.bands, split, model.task.targets, whole=True, accepted=sizes, window=window)
     hashes = sample_hashes(samples)
     found = overlap(hashes, _remembered(name))
     protocol = opened.protocol if threshold is None else dataclasses.replace(opened.protocol, threshold=threshold)

@@ -3,10 +3,16 @@ from .bit import BIT as BIT
 from .cbam import CBAM as CBAM
 from .cbam import CBAMFusion as CBAMFusion
 from .changeformer import ChangeFormerFusion as ChangeFormerFusion
+from .changevit import ChangeViTFusion as ChangeViTFusion
 from .concat_conv import ConcatConv as ConcatConv
+from .concat_gelu import ConcatGELU as ConcatGELU
 from .cross_attention import CrossAttention as CrossAttention
 from .early import Early as Early
+from .fdaf import FDAF as FDAF
+from .joint_attention import JointAttention as JointAttention
+from .mamb import MAMB as MAMB
 from .mf_mamba import MFMamba as MFMamba
+from .pcim import PCIM as PCIM
 from .plain import AbsDiff as AbsDiff
 from .plain import Concat as Concat
 from .plain import Diff as Diff
@@ -16,3 +22,4 @@ from .skips import Skips as Skips
 from .spatio_temporal import SpatioTemporal as SpatioTemporal
 from .stanet import BAM as BAM
 from .stanet import PAM as PAM
+from .time_attention import TimeAttention as TimeAttention

@@ -18,7 +18,7 @@ from cdzoo.models.assemble import assemble
 
 MAX_MODULES = 5_000
 """More than the deepest encoders of timm have, and built within seconds."""
-MAX_PARAMETERS = 2_000_000_000
+MAX_PARAMETERS = 3_000_000_000
 _BYTES_PER_VALUE = 4
 
 

@@ -78,4 +78,5 @@ def timm_encoder_weights(name: str, given: Mapping[str, Tensor]) -> dict[str, Te
     if encoder.keys() <= body.keys():
         return {f"model.{key}": body[key] for key in encoder}
     # Some encoders (ConvNeXt, ViT) have other names than the classifier they are a part of; timm renames when it loads.
-    return dict(TimmBackbone(bare, pretrained=True, pretrained_cfg_overlay={"state_dict": body}).state_dict())
+    renamed = TimmBackbone(bare, pretrained=True, pretrained_cfg_overlay={"state_dict": body}).state_dict()
+    return {key: value for key, value in renamed.items() if key.startswith("model.")}

@@ -80,6 +80,11 @@ class SemanticTask(Task):
         """Land cover at both dates."""
         return DATES
 
+    @property
+    def probability_names(self) -> tuple[str, ...]:
+        """Change, and the classes of both dates."""
+        return ("change", *(f"{date}: {name}" for date in DATES for name in self.class_names))
+
     def outputs(self, num_classes: int) -> dict[str, OutputSpec]:
         """Return change from both dates, and the land cover of each date."""
         classes = len(self.class_names) + 1

@@ -120,7 +120,8 @@ def read_config(file: Path) -> ModelCfg:
 def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.PathLike[str]) -> None:
     """Load weights written by `cdzoo convert --backbone` into one or more backbones.
 
-    If a backbone has another number of bands, its first layer is adapted, and a warning is issued.
+    If a backbone has another number of bands, its first layer is adapted, and a warning is issued. Parameters that a backbone
+    adds to its encoder (`Backbone.added`) keep their values if the file does not contain them.
 
     Args:
         backbones: Modules that receive the weights.
@@ -141,7 +142,9 @@ def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.Pa
     fitted = []
     for backbone in backbones:
         expected = backbone.state_dict()
-        fitted.append(adapt_first_layer(state, expected, str(file)))
+        added = tuple(getattr(backbone, "added", ()))
+        own = {key: value for key, value in expected.items() if key.startswith(added) and key not in state} if added else {}
+        fitted.append(adapt_first_layer({**state, **own}, expected, str(file)))
         check_state(str(file), fitted[-1], expected, f"backbone {name}")
     for backbone, weights in zip(backbones, fitted, strict=True):
         backbone.load_state_dict(weights, strict=True)

@@ -19,7 +19,7 @@ from cdzoo.errors import ConfigError
 from cdzoo.metrics import spread_table
 from cdzoo.protocol import Protocol
 from cdzoo.results import Results
-from cdzoo.visualize import NO_LABEL_COLOR
+from cdzoo.visualize import IGNORED_COLOR
 
 COLORS = torch.tensor([[0, 0, 0], [40, 80, 220], [40, 160, 60], [210, 60, 50], [200, 200, 190]], dtype=torch.uint8)
 CASES = {
@@ -73,7 +73,7 @@ def test_trains_and_shows_all_scores(task, tmp_path):
         columns = 3 + 2 * len(model.task.shown_maps)
         assert picture.width == columns * (288 + 8) + 8 and picture.height > 4 * 296 + 20
         seen = {color for _, color in picture.convert("RGB").getcolors(10**6)}
-    assert {NO_LABEL_COLOR, *model.task.maps[model.task.shown_maps[0]].colors} <= seen
+    assert {IGNORED_COLOR, *model.task.maps[model.task.shown_maps[0]].colors} <= seen
 
     text = further_table(trained, names)
     assert f"{metric} {trained[metric]:.4f}" in text and f"{names[-1]:<9}" in text
