@@ -13,7 +13,6 @@ from .seifnet import SEIFNetDecoder as SEIFNetDecoder
 from .semantic import SemanticDecoder as SemanticDecoder
 from .shuffle_stages import ShuffleStages as ShuffleStages
 from .supervised_attention import SupervisedAttentionDecoder as SupervisedAttentionDecoder
-from .seifnet import SEIFNetDecoder as SEIFNetDecoder
 from .top_down import TopDown as TopDown
 from .unet import UNetDecoder as UNetDecoder
 from .upernet import UPerNet as UPerNet
