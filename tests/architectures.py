@@ -13,6 +13,8 @@ from cdzoo.factory import list_architectures
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.registry import MODELS
 
+OF_ONE_WIDTH = ("cgnet_vgg16_bn", "stanet_resnet18", "timm/vgg16", "timm/resnet18")
+
 
 def architectures() -> list[str]:
     """Return one model for each distinct set of components, the first registered one; aliases of data sets are left out."""
@@ -33,7 +35,7 @@ def fill(model: ChangeDetector) -> ChangeDetector:
             noise = noise / np.sqrt(np.prod(value.shape[1:]), dtype=np.float32)
         else:
             noise = 0.1 * noise
-        value.copy_(torch.from_numpy(noise))
+        value.copy_(torch.from_numpy(np.asarray(noise, np.float32)))
     return model
 
 
@@ -53,7 +55,10 @@ def accepted_size(model: ChangeDetector, height: int, width: int) -> tuple[int, 
 
 
 def shrunk(name: str) -> dict[str, Any]:
-    """Return options of `create_model` that keep the components of a model but make the wide ones small."""
+    """Return options of `create_model` that keep the components of a model but make the wide ones small.
+
+    Encoders of one width are replaced.
+    """
     config = MODELS.get(name)()
     blocks = {"channels": 8, "depths": [1, 1, 1, 1]}
     overrides: dict[str, Any] = {}
@@ -73,6 +78,8 @@ def shrunk(name: str) -> dict[str, Any]:
         overrides["neck_kwargs"] = {"channels": 8}
     elif backbone == "swin":
         overrides["backbone_kwargs"] = {**blocks, "heads": [1, 2, 4, 8], "window": 3}
+    elif backbone in OF_ONE_WIDTH:
+        overrides["backbone"] = ("unet", {"channels": [4, 8, 8], "depths": [1, 1, 1]})
     if config.decoder is not None and config.decoder.name == "upernet":
         overrides["decoder_kwargs"] = {"channels": 8}
     if config.fusion.name == "spatio_temporal":

@@ -59,7 +59,7 @@ def write_second(root: Path, form: str, order: str = "A", splits: tuple[str, ...
                 save(mask, root / split / "label" / name)
 
 
-def write_landsat_scd(root: Path, form: str = "transitions", names: tuple[str, ...] = tuple("0123456789")) -> None:
+def write_landsat_scd(root: Path, form: str = "transitions", names: tuple[str, ...] = tuple(map(str, range(20)))) -> None:
     """Write Landsat-SCD as transitions, or as two maps of numbers (`maps`) or colors (`colors`)."""
     rng = np.random.default_rng(0)
     pairs = [classes for _, classes in landsat_scd.TRANSITIONS]

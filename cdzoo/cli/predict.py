@@ -48,7 +48,8 @@ def predict(
     """Map the change between two images of any size, or of a list of scenes.
 
     A .png output writes pictures of the mask, the probability and an overlay. A .tif output writes a georeferenced map, with
-    options for windows, polygons and a report.
+    options for windows, polygons and a report. Models of several classes write each of their maps, and to a .png output also a
+    figure of all of them with a legend.
 
     Args:
         before: First date: an image (PNG, JPEG), or any raster that GDAL reads.
@@ -59,7 +60,7 @@ def predict(
         device: auto, cpu, cuda or mps.
         cfg: Prediction.
         polygon_cfg: Polygons.
-        probability: GeoTIFF to write the probability to, in addition.
+        probability: GeoTIFF to write the probability to, in addition, with one band per class.
         polygons: File to write the changed areas to, in addition: .gpkg, .geojson or .parquet.
         report: HTML page to write, in addition, with both dates, the map and the largest changes.
         manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
@@ -131,11 +132,9 @@ class _Job:
         result = predict_scene(model, before, after, target, self.cfg, **files, polygon_cfg=self.polygon_cfg)
         share = result.changed / result.pixels if result.pixels else 0.0
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
-        text = (
-            f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)} ({self.describe(model, result.threshold)})"
-        )
+        text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
         print(f"{text} ({self.describe(model, result.threshold)}); {result.seconds:.0f} s{resumed}")
-        if model.task.has_legend:
+        if model.task.has_legend and result.classes:
             shares = sorted(result.classes.items(), key=lambda item: -item[1])[:_MAX_CLASSES]
             print("  " + ", ".join(f"{name} {count / result.pixels:.2%}" for name, count in shares))
         for path in (result.mask, *result.further.values(), result.probability, products["polygons"], products["report"]):

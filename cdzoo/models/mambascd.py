@@ -26,7 +26,8 @@ _MAMBASCD = ModelCfg(
     head=ComponentCfg("conv", {"kernel_size": 1}),
     num_classes=2,
     task="semantic",
-    class_names=("water", "ground", "low vegetation", "tree", "building", "sports field"),
+    # The order of the authors' checkpoints; other copies of SECOND number the classes in another one, see docs/classes.md.
+    class_names=("low vegetation", "ground", "tree", "water", "building", "sports field"),
     branch_decoder=ComponentCfg("semantic", {"channels": 128, "drop_path": 0.1}),
     branch_head=ComponentCfg("conv", {"kernel_size": 1}),
     branch_shared=False,

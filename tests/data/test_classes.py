@@ -1,7 +1,9 @@
 """Data sets with classes: class orders, palettes, layouts, and folders of one's own, on small copies."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ from PIL import Image
 
 from cdzoo.cli.main import main
 from cdzoo.data.check import check_data
-from cdzoo.data.datasets import dataset_info, second
+from cdzoo.data.datasets import DATASETS, dataset_info, second
 from cdzoo.data.open import DataCfg, data_classes, open_data
 from cdzoo.errors import ConfigError, InputError
 
@@ -292,6 +294,18 @@ def test_one_map_of_kinds_and_grades_of_ones_own(tmp_path):
     (tmp_path / "classes.json").write_text(json.dumps({"classes": classes, "colours": []}))
     with pytest.raises(InputError, match="expected the keys classes, task, mask_encoding"):
         data_classes(cfg)
+
+
+def test_the_files_of_classes_in_the_documentation_are_read(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "classes.md").read_text()
+    write_own(tmp_path)
+    for suffix, language in ((".txt", "text"), (".json", "json")):
+        (text,) = re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+        (tmp_path / f"classes{suffix}").write_text(text)  # JSON is read if there are both
+        assert data_classes(DataCfg(str(tmp_path))).class_names == ("water", "bare ground")
+        assert values(open_data(DataCfg(str(tmp_path)), ("all",)).splits["all"][0])["mask"] == [0, 1, 255]
+    rows = {name for name, info in DATASETS.items() if info.labels and f"`{name}`" in page}
+    assert rows == set(WRITERS) == {name for name, info in DATASETS.items() if info.labels}
 
 
 def test_land_cover_everywhere_is_compared_where_there_is_no_mask(tmp_path):
