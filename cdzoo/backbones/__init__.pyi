@@ -6,6 +6,7 @@ from .elgcnet import ELGCNetEncoder as ELGCNetEncoder
 from .exchange import ChannelExchange as ChannelExchange
 from .exchange import SpatialExchange as SpatialExchange
 from .features import FeatureBackbone as FeatureBackbone
+from .hanet import HANetBackbone as HANetBackbone
 from .lightcdnet import LightCDNetStem as LightCDNetStem
 from .mit import MiT as MiT
 from .snunet import SNUNetEncoder as SNUNetEncoder
