@@ -35,7 +35,7 @@ class ChangeViTBackbone(Backbone):
         heads: Number of attention heads; must divide the channels. The official code has 6 for both sizes, DeiT-Ti has 3.
         drop: Dropout rate of the finest level.
         drop_path: Stochastic depth rate of the last block; rates increase linearly from 0.
-        image_size: Height and width of the images; a multiple of 16.
+        img_size: Height and width of the images; a multiple of 16.
 
     Raises:
         ConfigError: An argument is out of range, or the heads do not divide the channels.
@@ -49,7 +49,7 @@ class ChangeViTBackbone(Backbone):
         heads: int = 6,
         drop: float = 0.01,
         drop_path: float = 0.0,
-        image_size: int = 256,
+        img_size: int = 256,
     ) -> None:
         import timm  # imported here because it takes seconds to import
 
@@ -58,14 +58,14 @@ class ChangeViTBackbone(Backbone):
                 "backbone changevit: channels, depth and heads must be positive, heads must divide the channels, and drop be in "
                 f"[0, 1), got {channels}, {depth}, {heads}, {drop}"
             )
-        if image_size < PATCH or image_size % PATCH:
-            raise ConfigError(f"backbone changevit: image_size must be a multiple of {PATCH}, got {image_size}")
+        if img_size < PATCH or img_size % PATCH:
+            raise ConfigError(f"backbone changevit: img_size must be a multiple of {PATCH}, got {img_size}")
         check_drop_path(drop_path)
         super().__init__(in_chans, [64, 128, 256, channels], [2, 4, 8, PATCH])
-        self.fixed_input_size = image_size
-        self.grid = image_size // PATCH
+        self.fixed_input_size = img_size
+        self.grid = img_size // PATCH
         self.vit = timm.models.VisionTransformer(
-            img_size=image_size,
+            img_size=img_size,
             patch_size=PATCH,
             in_chans=in_chans,
             num_classes=0,
