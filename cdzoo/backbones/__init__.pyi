@@ -1,6 +1,7 @@
 from .bit import BITResNet18 as BITResNet18
 from .cgnet import CGNetVGG as CGNetVGG
 from .changeformer import ChangeFormerEncoder as ChangeFormerEncoder
+from .dual import DualEncoder as DualEncoder
 from .exchange import ChannelExchange as ChannelExchange
 from .exchange import SpatialExchange as SpatialExchange
 from .features import FeatureBackbone as FeatureBackbone

@@ -24,7 +24,7 @@ LARGER_SIZES = (
     *("mambabcd_small", "mambabcd_base", "mfvmamba_altdec", "changer_ex_s50", "changer_ex_mit_b1"),
     *("snunet_ecam32", "snunet_ecam48"),
 )
-HEAVY = ("cgnet", "ifn", "stanet_base", "stanet_bam")
+HEAVY = ("cgnet", "icifnet", "ifn", "stanet_base", "stanet_bam")
 OF_ONE_SIZE = [name for name in NAMES if name not in LARGER_SIZES]
 SMALL = [name for name in NAMES if name.startswith(("fc_", "bit_"))]
 
