@@ -39,14 +39,23 @@ SMALL = {
     ("backbone", "dual"): {"encoders": ["resnet10t", "pvt_v2_b0"]},
     ("backbone", "vmamba"): {"channels": 8, "depths": BLOCKS},
     ("backbone", "swin"): {"channels": 8, "depths": [2, 1, 1], "heads": [1, 2, 4], "window": 3},
+    ("backbone", "changevit"): {"channels": 12, "depth": 2, "heads": 2, "img_size": 64},
+    ("backbone", "elgcnet"): {"channels": [4, 8, 12, 16], "depths": BLOCKS},
     **{("backbone", f"vmamba_{size}"): {"depths": [1, 1, 1]} for size in ("tiny", "small", "base")},
+    ("backbone", "lightcdnet"): {"channels": 8, "width": 8, "depth": 1},
+    ("backbone", "hanet"): {"channels": [4, 8, 16], "img_size": None},
     ("neck", "linear"): {"channels": 8},
     ("neck", "segformer"): {"channels": 8},
+    ("backbone", "ussfcnet"): {"channels": [8, 16, 24]},
+    ("neck", "nam"): {"channels": 8, "hidden": 8},
+    ("decoder", "shuffle_stages"): {"widths": [8, 12, 16], "depths": [1, 2, 3]},
+    ("head", "fpn"): {"channels": 8},
     ("fusion", "spatio_temporal"): {"width": 8},
     ("decoder", "upernet"): {"channels": 8},
 }
 # These heads expect a single level, so the model needs a decoder that merges the pyramid.
-ONE_LEVEL_HEADS = ("conv", "distance", "fcn", "pixel_mlp", "stepwise")
+ONE_LEVEL_HEADS = ("conv", "deconv", "distance", "fcn", "pixel_mlp", "stepwise")
+MERGING = ("unet", "concat_up", "mask_up", "msd_unet", "nested_unet", "attention_unet", "decode_cells", "supervised_attention")
 # Options of the rest of the model that a component needs.
 OPTIONS = {("backbone", "tinycd"): {"decoder": None}}  # the groups of CSIE do not divide the three bands of the image
 VARIANTS = [
@@ -73,16 +82,20 @@ VARIANTS = [
     ("decoder", "concat_up", {"early_projection": True}),
     ("decoder", "top_down", {"channels": 6}),
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
-    ("decoder", "mask_up", {"widths": [3, 5, 7]}),
-    ("fusion", "concat_conv", {"kernel_size": 3, "reverse": True}),
-    ("fusion", "pam", {"parts": [2, 3]}),
     ("decoder", "change_guide", {"return_guide": True}),
     ("decoder", "ifn", {"all_levels": True}),
+    ("decoder", "mask_up", {"widths": [3, 5, 7]}),
+    ("decoder", "msd_unet", {"widths": [8, 16, 24]}),
+    ("decoder", "supervised_attention", {"channels": 6, "return_masks": True}),
+    ("decoder", "shuffle_stages", {"widths": [2, 4, 6], "depths": [2, 3, 3]}),
+    ("fusion", "concat_conv", {"kernel_size": 3, "reverse": True}),
+    ("fusion", "pam", {"parts": [2, 3]}),
     ("decoder", "csie", {"interaction": "spatial"}),
     ("decoder", "csie", {"groups": 2}),
     ("decoder", "upernet", {"bins": [2]}),
     ("head", "summation", {"channels": 6}),
     ("head", "changeformer", {"channels": 6}),
+    ("head", "changeformer", {"supervised": False}),
     ("head", "conv", {"kernel_size": 3, "transposed": True}),
 ]
 
@@ -92,11 +105,16 @@ def build(kind, name, **kwargs):
     options = {kind: (name, kwargs), **OPTIONS.get((kind, name), {})}
     if kind != "backbone":
         options["backbone"] = ("vss", SMALL["backbone", "vss"])
-    elif name == "bit_resnet18" or len(kwargs.get("depths", BLOCKS)) < 3:
+    elif name in ("bit_resnet18", "lightcdnet") or len(kwargs.get("depths", BLOCKS)) < 3:
         options["neck"] = None
     if kind == "head" and name in ONE_LEVEL_HEADS:
         options["decoder"] = "unet"
     return cdzoo.create_model("glmamba_tiny", **options)
+
+
+def accepted(model, pair):
+    """Return the pair, or one of 64 x 64 pixels for models that do not take its size."""
+    return pair if model.input_sizes.free else tuple(torch.randn(2, 2, 3, 64, 64))
 
 
 HEAVY = [("backbone", "cgnet_vgg16_bn")]
@@ -107,9 +125,10 @@ EVERY = [pytest.param(*entry, {}, marks=pytest.mark.slow if entry in HEAVY else 
 class TestComponent:
     def test_training_step_at_odd_size(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs)
-        logits, auxiliary = model.forward_supervised(*pair)
-        assert logits.shape == (2, 1, 33, 47) and len(auxiliary) == len(model.head.auxiliary_weights)
-        outputs = [logits, *(coarse for _weight, coarse in auxiliary)]
+        pair = accepted(model, pair)
+        logits, weighted = model.forward_supervised(*pair)
+        assert logits.shape == (2, 1, *pair[0].shape[-2:]) and len(weighted) == len(model.head.auxiliary_weights)
+        outputs = [logits, *(coarse for _, coarse in weighted)]
         assert all(torch.isfinite(values).all() and values.shape[:2] == (2, 1) for values in outputs)
         sum(values.square().mean() for values in outputs).backward()
         missing = [n for n, p in getattr(model, kind).named_parameters() if p.requires_grad and p.grad is None]
@@ -120,6 +139,7 @@ class TestComponent:
 
     def test_inference_is_deterministic_and_independent_of_the_batch(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs).eval()
+        pair = accepted(model, pair)
         with torch.no_grad():
             batched = model(*pair)
             assert torch.equal(batched, model(*pair))
@@ -131,6 +151,7 @@ class TestComponent:
         copy = cdzoo.ChangeDetector.from_config(cdzoo.ModelCfg.from_json(model.config.to_json())).eval()
         assert copy.config == model.config
         copy.load_state_dict(model.state_dict(), strict=True)
+        pair = accepted(model, pair)
         with torch.no_grad():
             assert torch.equal(copy(*pair), model(*pair))
 
@@ -142,12 +163,12 @@ class TestComponent:
             return
         outputs = []
         component.register_forward_hook(lambda _m, _i, out: outputs.append(out))
-        t1, t2 = (t[:, :, :32, :32] for t in pair)
+        side = 32 if model.input_sizes.free else 64
         with torch.no_grad():
-            model(t1, t2)
+            model(*torch.randn(2, 2, 3, side, side))
         assert tuple(f.shape[1] for f in outputs[0]) == component.out_channels
         strides = component.out_strides or model.backbone.out_strides
-        assert tuple(32 // f.shape[2] for f in outputs[0]) == tuple(strides)
+        assert tuple(side // f.shape[2] for f in outputs[0]) == tuple(strides)
 
 
 @pytest.mark.parametrize(("kind", "name"), ENTRIES)
@@ -190,6 +211,10 @@ def test_base_class_docstring_and_signature(kind, name):
         ("backbone", ("vmamba_tiny", {"drop_path": -0.1})),
         ("backbone", ("mit", {"patch_sizes": [7]})),
         ("backbone", ("swin", {"window": 1})),
+        ("backbone", ("changevit", {"heads": 5})),
+        ("backbone", ("changevit", {"img_size": 100})),
+        ("backbone", ("elgcnet", {"channels": [6, 8, 8, 8]})),
+        ("neck", ("feature_injector", {"heads": 0})),
         ("backbone", ("swin", {"heads": [3, 6, 12]})),
         ("backbone", ("swin", {"heads": [5, 6, 12, 24]})),
         ("backbone", ("snunet", {"stages": 1})),
@@ -215,10 +240,24 @@ def test_base_class_docstring_and_signature(kind, name):
         ("decoder", ("unet", {"widths": [8]})),
         ("decoder", ("upernet", {"channels": 0})),
         ("decoder", ("upernet", {"bins": []})),
+        ("decoder", ("ifn", {"dropout": 1.0})),
+        ("decoder", ("hanet", {"channels": 0})),
+        ("backbone", ("hanet", {"channels": []})),
+        ("backbone", ("hanet", {"img_size": 100})),
         ("decoder", ("mask_up", {"widths": [8]})),
+        ("decoder", ("msd_unet", {"widths": [8, 12, 16]})),
+        ("backbone", ("ussfcnet", {"channels": []})),
+        ("decoder", ("supervised_attention", {"channels": 0})),
+        ("head", ("deep_supervision", {"side_logits": True})),
+        ("neck", ("nam", {"hidden": 0})),
+        ("decoder", ("shuffle_stages", {"widths": [8, 8]})),
+        ("decoder", ("shuffle_stages", {"depths": [4, 1, 4]})),
+        ("decoder", ("shuffle_stages", {"widths": [8, 8], "depths": [1, 2]})),
+        ("backbone", ("lightcdnet", {"width": 7})),
+        ("fusion", ("time_attention", {"hidden": 0})),
+        ("head", ("fpn", {"channels": 0})),
         ("backbone", ("tinycd", {"stages": 0})),
         ("backbone", ("tinycd", {"encoder": "convnext_atto"})),
-        ("decoder", ("ifn", {"dropout": 1.0})),
         ("head", ("conv", {"kernel_size": 2})),
         ("head", ("guided", {"channels": 0})),
     ],
@@ -243,15 +282,14 @@ def test_single_level_heads_suggest_a_decoder(head):
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("fusion", "skips"), ("fusion", "icifnet"), ("neck", "csam")]
-    + [("decoder", name) for name in ("unet", "concat_up", "mask_up", "nested_unet", "attention_unet", "decode_cells")],
+    [("fusion", "skips"), ("fusion", "icifnet"), *(("decoder", name) for name in MERGING), ("neck", "csam")],
 )
 def test_single_level_is_rejected(kind, name):
     with pytest.raises(ConfigError, match=rf"{kind} {name}.*levels"):
         cdzoo.create_model("bit", **{kind: name})
 
 
-@pytest.mark.parametrize("decoder", ["unet", "concat_up", "mask_up", "nested_unet"])
+@pytest.mark.parametrize("decoder", ["unet", "concat_up", "deconv_up", "mask_up", "msd_unet", "nested_unet", "shuffle_stages"])
 def test_strides_that_do_not_double_are_rejected(decoder):
     with pytest.raises(ConfigError, match=f"decoder {decoder} requires strides that double"):
         COMPONENTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])

@@ -2,9 +2,13 @@ from .bit import BITResNet18 as BITResNet18
 from .cgnet import CGNetVGG as CGNetVGG
 from .changeformer import ChangeFormerEncoder as ChangeFormerEncoder
 from .dual import DualEncoder as DualEncoder
+from .changevit import ChangeViTBackbone as ChangeViTBackbone
+from .elgcnet import ELGCNetEncoder as ELGCNetEncoder
 from .exchange import ChannelExchange as ChannelExchange
 from .exchange import SpatialExchange as SpatialExchange
 from .features import FeatureBackbone as FeatureBackbone
+from .hanet import HANetBackbone as HANetBackbone
+from .lightcdnet import LightCDNetStem as LightCDNetStem
 from .mit import MiT as MiT
 from .snunet import SNUNetEncoder as SNUNetEncoder
 from .stanet import STANetResNet18 as STANetResNet18
@@ -12,5 +16,6 @@ from .swin import Swin as Swin
 from .timm import TimmBackbone as TimmBackbone
 from .tinycd import TinyCDBackbone as TinyCDBackbone
 from .unet import UNetEncoder as UNetEncoder
+from .ussfcnet import USSFCNetEncoder as USSFCNetEncoder
 from .vmamba import VMamba as VMamba
 from .vss import VSSBackbone as VSSBackbone

@@ -41,10 +41,10 @@ _SIZES: dict[str, Sizes] = {}
 class TimmBackbone(FeatureBackbone):
     """timm model that returns its intermediate feature maps (`features_only=True`).
 
-    Vision transformers, whose maps all have one stride, return four of them, a quarter of the blocks apart, as a pyramid of strides
-    4, 8, 16 and 32 (`cdzoo.layers.vit_pyramid`), which is trained from scratch. For patches of 14 pixels (DINOv2) the image is
-    scaled by 14 / 16, so that there is one patch for every 16 pixels. Encoders that take images of one size only declare it
-    (`fixed_input_size`); some of them accept another one as `img_size`.
+    Vision transformers, whose maps all have one stride, return four of them, a quarter of the blocks apart, as a pyramid of
+    strides 4, 8, 16 and 32 (`cdzoo.layers.vit_pyramid`), which is trained from scratch. For patches of 14 pixels (DINOv2) the
+    image is scaled by 14 / 16, so that there is one patch for every 16 pixels. Encoders that take images of one size only
+    declare it (`fixed_input_size`); some of them accept another one as `img_size`.
 
     Args:
         name: Name of the timm model, optionally with a pretrained tag.

@@ -3,11 +3,17 @@ from .change_guide import ChangeGuide as ChangeGuide
 from .concat_up import ConcatUp as ConcatUp
 from .csie import CSIE as CSIE
 from .decode_cells import DecodeCells as DecodeCells
+from .deconv_up import DeconvUp as DeconvUp
+from .hanet import HANetDecoder as HANetDecoder
 from .ifn import IFNDecoder as IFNDecoder
 from .mask_up import MaskUp as MaskUp
 from .mix_ffn import MixFFN as MixFFN
+from .msd_unet import MSDUNet as MSDUNet
 from .nested_unet import NestedUNet as NestedUNet
 from .seifnet import SEIFNetDecoder as SEIFNetDecoder
+from .semantic import SemanticDecoder as SemanticDecoder
+from .shuffle_stages import ShuffleStages as ShuffleStages
+from .supervised_attention import SupervisedAttentionDecoder as SupervisedAttentionDecoder
 from .top_down import TopDown as TopDown
 from .unet import UNetDecoder as UNetDecoder
 from .upernet import UPerNet as UPerNet

@@ -3,14 +3,18 @@ from .bit import BIT as BIT
 from .cbam import CBAM as CBAM
 from .cbam import CBAMFusion as CBAMFusion
 from .changeformer import ChangeFormerFusion as ChangeFormerFusion
+from .changevit import ChangeViTFusion as ChangeViTFusion
 from .concat_conv import ConcatConv as ConcatConv
+from .concat_gelu import ConcatGELU as ConcatGELU
 from .cross_attention import CrossAttention as CrossAttention
 from .early import Early as Early
 from .fdaf import FDAF as FDAF
 from .icifnet import ICIFNetFusion as ICIFNetFusion
+from .hanet import HANetFusion as HANetFusion
 from .joint_attention import JointAttention as JointAttention
 from .mamb import MAMB as MAMB
 from .mf_mamba import MFMamba as MFMamba
+from .pcim import PCIM as PCIM
 from .plain import AbsDiff as AbsDiff
 from .plain import Concat as Concat
 from .plain import Diff as Diff
@@ -20,3 +24,4 @@ from .skips import Skips as Skips
 from .spatio_temporal import SpatioTemporal as SpatioTemporal
 from .stanet import BAM as BAM
 from .stanet import PAM as PAM
+from .time_attention import TimeAttention as TimeAttention

@@ -26,7 +26,7 @@ class DateDecoder(nn.Module):
 
     def __init__(self, conv_channels: Sequence[int], channels: Sequence[int]) -> None:
         super().__init__()
-        self.split = list(zip(conv_channels, channels, strict=True))
+        self.split = [[conv, transformer] for conv, transformer in zip(conv_channels, channels, strict=True)]
         self.levels = nn.ModuleList(CrossInteraction(conv, transformer) for conv, transformer in self.split)
         self.attended = nn.ModuleList(DecodeCells(channels) for _ in range(2))
         self.joined = AttentionUNet(conv_channels)

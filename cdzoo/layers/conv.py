@@ -12,7 +12,7 @@ class ConvBNReLU(nn.Sequential):
         in_channels: Number of input channels.
         out_channels: Number of output channels.
         kernel_size: Kernel size; odd, so that the spatial size is preserved.
-        bias: Whether the convolution has a bias, which batch normalization makes redundant.
+        bias: Give the convolution a bias, which batch normalization makes redundant, as some official networks do.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, bias: bool = False) -> None:

@@ -37,7 +37,8 @@ class FactorizedAttention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend from one map (B, C, h, w) to keys and values of another; the output has the same shape."""
-        q, k, v = (x.flatten(2).unflatten(1, (self.heads, -1)) for x in (query, key, value))  # (B, heads, d, h w)
+        split = (len(query), self.heads, query.shape[1] // self.heads, -1)
+        q, k, v = (x.reshape(split) for x in (query, key, value))  # (B, heads, d, h w)
         context = k.softmax(-1) @ v.mT  # (B, heads, d, d)
         attended = (context.mT @ q * q.shape[2] ** -0.5).reshape(query.shape)
         local = [conv(part) for conv, part in zip(self.positions, torch.split(value, self.widths, dim=1), strict=True)]

@@ -110,6 +110,8 @@ def build_head(
 
 def _with_task(config: ModelCfg, changes: dict[str, Any]) -> ModelCfg:
     """Add the logits that a new task or its classes need to `changes`; return the config with branches if the task needs some."""
+    if changes.get("task", config.task) != config.task:
+        changes.setdefault("class_names", ())
     task = get_task(changes.get("task", config.task), changes.get("class_names", config.class_names))
     if not changes.keys() & {"task", "class_names"}:
         return config

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from architectures import architectures, fill, images, shrunk
+from architectures import accepted_size, architectures, fill, images, shrunk
 from hub_server import TOKEN, USER
 
 import cdzoo
@@ -34,7 +34,7 @@ def test_every_architecture_round_trips_bit_for_bit(hub, name):
     model = fill(cdzoo.create_model(name, **shrunk(name))).eval()
     commit = model.push_to_hub(f"{USER}/{name}")
     loaded = cdzoo.create_model(f"hf-hub:{USER}/{name}@{commit}").eval()
-    pair = images(32, 40, bands=model.config.bands[0], batch=1)
+    pair = images(*accepted_size(model, 32, 40), bands=model.config.bands[0], batch=1)
     with torch.no_grad():
         assert torch.equal(loaded(*pair), model(*pair))
     assert loaded.config == model.config

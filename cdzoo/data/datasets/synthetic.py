@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from cdzoo.data.info import DatasetInfo
@@ -16,20 +17,26 @@ _SEEDS = {"train": 1000, "val": 1001, "test": 1002}
 
 
 def generate(
-    split: str, num_train: int | None = None, prefix: str = "", size: int = SIZE, **options: Any
+    split: str,
+    num_train: int | None = None,
+    prefix: str = "",
+    size: int = SIZE,
+    splits: Mapping[str, int] = SPLITS,
+    **options: Any,
 ) -> tuple[Samples, list[str]]:
     """Return the scenes of a split and their names.
 
     Args:
         split: `"train"`, `"val"` or `"test"`.
-        num_train: Number of training scenes, 512 by default; a larger set begins with the scenes of a smaller one.
+        num_train: Number of training scenes, that of `splits` by default; a larger set begins with the scenes of a smaller one.
         prefix: Prefix of the names.
         size: Side of the scenes in pixels.
+        splits: Number of scenes of each split.
         **options: Further arguments of `SyntheticScenes`.
     """
     from cdzoo.data.synthetic import SyntheticScenes
 
-    count = num_train if num_train is not None and split == "train" else SPLITS[split]
+    count = num_train if num_train is not None and split == "train" else splits[split]
     scenes = SyntheticScenes(count, size, seed=_SEEDS[split], **options)
     return scenes, [f"{prefix}{split}_{index:05d}" for index in range(count)]
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from cdzoo.data.synthetic.classes import DESTROYED, MAJOR, MINOR, NONE
 from cdzoo.data.synthetic.plan import RGB, Building, Plan
 from cdzoo.data.synthetic.shapes import Point, Random, Rect
-
-GRADES = ("no damage", "minor damage", "major damage", "destroyed")
-"""Grades of damage, 1 to 4 in targets, as in xBD."""
-NONE, MINOR, MAJOR, DESTROYED = range(1, 5)
 
 HOLE: RGB = (44, 39, 36)
 TARP: RGB = (58, 98, 168)

@@ -9,16 +9,14 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw
 
 from cdzoo.data.synthetic.camera import Conditions
-from cdzoo.data.synthetic.objects import draw_disc, lawn_color, seasonal_color
+from cdzoo.data.synthetic.classes import BUILDING, GROUND, ROAD, TREE, VEGETATION, WATER
+from cdzoo.data.synthetic.objects import draw_disc, furrows, lawn_color, seasonal_color
 from cdzoo.data.synthetic.plan import Building, Plan
 from cdzoo.data.synthetic.render import Texture, soil_colors
 from cdzoo.data.synthetic.shapes import Array, ribbons
 
 Labels = npt.NDArray[np.uint8]
 
-LAND_COVER = ("building", "road", "tree", "low vegetation", "ground", "water")
-"""Classes of land cover, 1 to 6 in targets."""
-BUILDING, ROAD, TREE, VEGETATION, GROUND, WATER = range(1, 7)
 GREENNESS = 0.08
 """Smallest relative excess of green, (2G - R - B) / (R + G + B) before light and texture, of low vegetation; other open ground is
 ground."""
@@ -58,8 +56,11 @@ def land_cover(plan: Plan, date: int, conditions: Conditions, texture: Texture, 
     season = conditions.season
     image = texture.green.point([open_ground(color) for color in zip(*soil_colors(season), strict=True)])
     draw = ImageDraw.Draw(image)
-    for rect, color, _ in plan.fields[date]:
-        draw.polygon(rect.corners(), fill=open_ground(seasonal_color(color, season)))
+    for rect, color, furrowed in plan.fields[date]:
+        value = open_ground(seasonal_color(color, season))
+        draw.polygon(rect.corners(), fill=value)
+        for ends in furrows(rect) if furrowed else ():
+            draw.line(ends, fill=value, width=2)
     for path in plan.paths[date]:
         draw.line(path, fill=GROUND, width=3)
     for rect in plan.parking_lots[date]:

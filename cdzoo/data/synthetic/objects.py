@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from PIL import ImageDraw
 
@@ -35,6 +35,13 @@ def lawn_color(yard: Yard, season: float) -> RGB:
     """Return the color of the lawn of a yard, greener with less wear."""
     wear = yard.wear
     return seasonal_color((58 + 50 * wear, 74 + 26 * wear, 46 + 38 * wear), season)
+
+
+def furrows(field: Rect) -> Iterator[tuple[Point, Point]]:
+    """Yield the ends of the furrows of a field."""
+    for i in range(int(field.width // 5)):
+        across = 5 * i + 2 - field.width / 2
+        yield field.at(-field.length / 2, across), field.at(field.length / 2, across)
 
 
 def draw_disc(draw: Draw, x: float, y: float, r: float, fill: int | Color) -> None:

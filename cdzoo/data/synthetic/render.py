@@ -103,9 +103,7 @@ def _draw_land(draw: Draw, dark: Draw, clear: Draw, plan: Plan, date: int, condi
         draw.polygon(corners, fill=(*tone, 170))
         clear.polygon(corners, fill=0)
         if furrowed:
-            for i in range(int(rect.width // 5)):
-                across = 5 * i + 2 - rect.width / 2
-                ends = rect.at(-rect.length / 2, across), rect.at(rect.length / 2, across)
+            for ends in objects.furrows(rect):
                 draw.line(ends, fill=objects.lit_color(tone, 0.86, 170), width=2)
     for path in plan.paths[date]:
         draw.line(path, fill=(164, 150, 124, 150), width=3)

@@ -13,16 +13,15 @@ from torch.utils.data import Dataset
 from cdzoo.data.sample import Sample
 from cdzoo.data.synthetic.buildings import add_buildings
 from cdzoo.data.synthetic.camera import MARGIN, draw_conditions
-from cdzoo.data.synthetic.damage import GRADES, add_damage
-from cdzoo.data.synthetic.labels import LAND_COVER, building_mask, footprints, land_cover
+from cdzoo.data.synthetic.classes import TASKS
+from cdzoo.data.synthetic.damage import add_damage
+from cdzoo.data.synthetic.labels import building_mask, footprints, land_cover
 from cdzoo.data.synthetic.plan import lay_out
 from cdzoo.data.synthetic.render import Texture, render
 from cdzoo.data.synthetic.shapes import Random
 from cdzoo.data.synthetic.surroundings import add_surroundings
 from cdzoo.data.synthetic.wide import make_wide_scene
 
-TASKS: dict[str, tuple[str, ...]] = {"binary": (), "semantic": LAND_COVER, "damage": GRADES}
-"""Tasks that scenes can be made for, with their class names."""
 STYLES: dict[str, float] = {"default": 0.15, "wide": 0.3}
 """Styles of scenes, with the default fraction of pairs without change."""
 

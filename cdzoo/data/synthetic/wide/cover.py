@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from cdzoo.data.synthetic.labels import BUILDING, GROUND, ROAD, TREE, WATER, open_ground
+from cdzoo.data.synthetic.classes import BUILDING, GROUND, ROAD, TREE, WATER
+from cdzoo.data.synthetic.labels import open_ground
 from cdzoo.data.synthetic.shapes import Array, swept_outline
 from cdzoo.data.synthetic.wide.paint import Ground, Pen, leans, near_site, roof_offset, soil_colors, vegetation
 from cdzoo.data.synthetic.wide.palette import Palette
@@ -21,7 +22,7 @@ CLASSES = {
 
 
 def land_cover(site: Site, date: int, view: View, palette: Palette, ground: Ground, trees: Array) -> Image.Image:
-    """Return the class of land cover of each pixel of the canvas, 1 to 6 as in `cdzoo.data.synthetic.labels.LAND_COVER`.
+    """Return the class of land cover of each pixel of the canvas, 1 to 6 as in `cdzoo.data.synthetic.classes.LAND_COVER`.
 
     Buildings are roofs, even under the crown of a tree, as in the change mask, and the walls that an oblique view shows.
 
