@@ -6,6 +6,7 @@ from .elgcnet import ELGCNetEncoder as ELGCNetEncoder
 from .exchange import ChannelExchange as ChannelExchange
 from .exchange import SpatialExchange as SpatialExchange
 from .features import FeatureBackbone as FeatureBackbone
+from .hanet import HANetBackbone as HANetBackbone
 from .lightcdnet import LightCDNetStem as LightCDNetStem
 from .mit import MiT as MiT
 from .snunet import SNUNetEncoder as SNUNetEncoder
@@ -14,5 +15,6 @@ from .swin import Swin as Swin
 from .timm import TimmBackbone as TimmBackbone
 from .tinycd import TinyCDBackbone as TinyCDBackbone
 from .unet import UNetEncoder as UNetEncoder
+from .ussfcnet import USSFCNetEncoder as USSFCNetEncoder
 from .vmamba import VMamba as VMamba
 from .vss import VSSBackbone as VSSBackbone

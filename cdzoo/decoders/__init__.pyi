@@ -3,9 +3,11 @@ from .concat_up import ConcatUp as ConcatUp
 from .csie import CSIE as CSIE
 from .decode_cells import DecodeCells as DecodeCells
 from .deconv_up import DeconvUp as DeconvUp
+from .hanet import HANetDecoder as HANetDecoder
 from .ifn import IFNDecoder as IFNDecoder
 from .mask_up import MaskUp as MaskUp
 from .mix_ffn import MixFFN as MixFFN
+from .msd_unet import MSDUNet as MSDUNet
 from .nested_unet import NestedUNet as NestedUNet
 from .seifnet import SEIFNetDecoder as SEIFNetDecoder
 from .semantic import SemanticDecoder as SemanticDecoder

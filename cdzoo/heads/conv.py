@@ -25,6 +25,7 @@ class Conv(Head):
         kernel_size: Kernel size; odd.
         transposed: Use a transposed convolution of stride 1, as FC-EF and FC-Siam do.
         dropout: Dropout rate of whole channels before the convolution.
+        bias: Whether the convolution has a bias; without one, an untrained model does not start at the prior of change.
 
     Raises:
         ConfigError: `kernel_size` is even or below 1, `dropout` is not in [0, 1), or there are several levels.
@@ -38,6 +39,7 @@ class Conv(Head):
         kernel_size: int = 1,
         transposed: bool = False,
         dropout: float = 0.0,
+        bias: bool = True,
     ) -> None:
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ConfigError(f"head conv: kernel_size must be odd, got {kernel_size}")
@@ -47,7 +49,7 @@ class Conv(Head):
         conv = nn.ConvTranspose2d if transposed else nn.Conv2d
         channels = check_one_level("head conv", in_channels)
         self.dropout = nn.Dropout2d(dropout)
-        self.classify = conv(channels, num_classes, kernel_size, padding=kernel_size // 2)
+        self.classify = conv(channels, num_classes, kernel_size, padding=kernel_size // 2, bias=bias)
         prior_init_(self.classify)
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
