@@ -44,24 +44,24 @@ class HANetBackbone(Backbone):
     Args:
         in_chans: Number of input channels.
         channels: Number of channels per stage, at most 6 stages.
-        image_size: Height and width of the images. The official code takes 256x256 pixels only, since its pooling has outputs of
+        img_size: Height and width of the images. The official code takes 256x256 pixels only, since its pooling has outputs of
             fixed size; it is 2x2 pooling there. None accepts any size, padded to a multiple of the coarsest stride.
 
     Raises:
-        ConfigError: `channels` is empty, too long or has values below 1, or `image_size` is not a positive multiple of the
+        ConfigError: `channels` is empty, too long or has values below 1, or `img_size` is not a positive multiple of the
             coarsest stride.
     """
 
     is_local = True
 
-    def __init__(self, in_chans: int = 3, channels: Sequence[int] = (40, 80, 160, 320), image_size: int | None = 256) -> None:
+    def __init__(self, in_chans: int = 3, channels: Sequence[int] = (40, 80, 160, 320), img_size: int | None = 256) -> None:
         if not 1 <= len(channels) <= _MAX_STAGES or min(channels) < 1:
             raise ConfigError(f"backbone hanet: 1 to {_MAX_STAGES} channels of at least 1 are required, got {tuple(channels)}")
         strides = [2**i for i in range(len(channels))]
         super().__init__(in_chans, channels, strides, stages=[f"stages.{i}" for i in range(len(channels))])
-        if image_size is not None and (image_size < 1 or image_size % strides[-1]):
-            raise ConfigError(f"backbone hanet: image_size must be a positive multiple of {strides[-1]}, got {image_size}")
-        self.fixed_input_size = image_size
+        if img_size is not None and (img_size < 1 or img_size % strides[-1]):
+            raise ConfigError(f"backbone hanet: img_size must be a positive multiple of {strides[-1]}, got {img_size}")
+        self.fixed_input_size = img_size
         self.stem = nn.Conv2d(in_chans, channels[0], 5, padding=2)
         self.stages = nn.ModuleList(ConvBlock(channels[max(0, i - 1)], c) for i, c in enumerate(channels))
         kaiming_init_(self)
