@@ -1,8 +1,8 @@
 from .bit import BITResNet18 as BITResNet18
 from .cgnet import CGNetVGG as CGNetVGG
 from .changeformer import ChangeFormerEncoder as ChangeFormerEncoder
-from .dual import DualEncoder as DualEncoder
 from .changevit import ChangeViTBackbone as ChangeViTBackbone
+from .dual import DualEncoder as DualEncoder
 from .elgcnet import ELGCNetEncoder as ELGCNetEncoder
 from .exchange import ChannelExchange as ChannelExchange
 from .exchange import SpatialExchange as SpatialExchange
