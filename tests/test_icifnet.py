@@ -5,8 +5,8 @@ import math
 import torch
 import torch.nn.functional as F
 
-from cdzoo.decoders.attention_unet import GatedMerge
 from cdzoo.layers.cross_interaction import CrossInteraction, FactorizedAttention
+from cdzoo.layers.gated_merge import GatedMerge
 from cdzoo.layers.position_code import PositionCode
 
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from cdzoo.components import Fusion
-from cdzoo.decoders.attention_unet import AttentionUNet
-from cdzoo.decoders.decode_cells import DecodeCells
 from cdzoo.errors import ConfigError
 from cdzoo.layers import normal_init_
 from cdzoo.layers.cross_interaction import CrossInteraction
+from cdzoo.layers.decode_cell import DecodePath
+from cdzoo.layers.gated_merge import GatedPath
 from cdzoo.registry import register_fusion
 
 
@@ -28,15 +28,15 @@ class DateDecoder(nn.Module):
         super().__init__()
         self.split = [[conv, transformer] for conv, transformer in zip(conv_channels, channels, strict=True)]
         self.levels = nn.ModuleList(CrossInteraction(conv, transformer) for conv, transformer in self.split)
-        self.attended = nn.ModuleList(DecodeCells(channels) for _ in range(2))
-        self.joined = AttentionUNet(conv_channels)
+        self.attended = nn.ModuleList(DecodePath(channels) for _ in range(2))
+        self.joined = GatedPath(conv_channels)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Decode a pyramid into three maps of the size of its finest level: attention of S, of Y, combination."""
         halves = [torch.split(x, sizes, dim=1) for x, sizes in zip(features, self.split, strict=True)]
         joined, *attended = zip(*(level(*parts) for level, parts in zip(self.levels, halves, strict=True)), strict=True)
-        decoded = [decoder(list(pyramid))[0] for decoder, pyramid in zip(self.attended, attended, strict=True)]
-        return [*decoded, *self.joined(list(joined))]
+        decoded = [decoder(pyramid)[0] for decoder, pyramid in zip(self.attended, attended, strict=True)]
+        return [*decoded, self.joined(joined)]
 
 
 @register_fusion("icifnet")

@@ -96,7 +96,7 @@ def _official_key(key: str) -> str:
 
 
 def _cell_key(path: int, key: str, suffix: str) -> str:
-    match = re.fullmatch(r"paths\.0\.(projections|cells)\.(\d)\.(.+)\.(\w+)", key)
+    match = re.fullmatch(r"(projections|cells)\.(\d)\.(.+)\.(\w+)", key)
     assert match is not None
     part, level, layer, kind = match[1], int(match[2]), match[3], match[4]
     if part == "projections":
