@@ -45,6 +45,7 @@ SMALL = {
     ("backbone", "hanet"): {"channels": [4, 8, 16], "img_size": None},
     ("neck", "linear"): {"channels": 8},
     ("neck", "segformer"): {"channels": 8},
+    ("backbone", "ussfcnet"): {"channels": [8, 16, 24]},
     ("neck", "nam"): {"channels": 8, "hidden": 8},
     ("decoder", "shuffle_stages"): {"widths": [8, 12, 16], "depths": [1, 2, 3]},
     ("head", "fpn"): {"channels": 8},
@@ -53,6 +54,7 @@ SMALL = {
 }
 # These heads expect a single level, so the model needs a decoder that merges the pyramid.
 ONE_LEVEL_HEADS = ("conv", "deconv", "distance", "fcn", "pixel_mlp", "stepwise")
+MERGING = ("unet", "concat_up", "mask_up", "msd_unet", "nested_unet", "supervised_attention")
 # Options of the rest of the model that a component needs.
 OPTIONS = {("backbone", "tinycd"): {"decoder": None}}  # the groups of CSIE do not divide the three bands of the image
 VARIANTS = [
@@ -80,6 +82,7 @@ VARIANTS = [
     ("decoder", "change_guide", {"return_guide": True}),
     ("decoder", "ifn", {"all_levels": True}),
     ("decoder", "mask_up", {"widths": [3, 5, 7]}),
+    ("decoder", "msd_unet", {"widths": [8, 16, 24]}),
     ("decoder", "supervised_attention", {"channels": 6, "return_masks": True}),
     ("decoder", "shuffle_stages", {"widths": [2, 4, 6], "depths": [2, 3, 3]}),
     ("fusion", "concat_conv", {"kernel_size": 3, "reverse": True}),
@@ -235,6 +238,8 @@ def test_base_class_docstring_and_signature(kind, name):
         ("backbone", ("hanet", {"channels": []})),
         ("backbone", ("hanet", {"img_size": 100})),
         ("decoder", ("mask_up", {"widths": [8]})),
+        ("decoder", ("msd_unet", {"widths": [8, 12, 16]})),
+        ("backbone", ("ussfcnet", {"channels": []})),
         ("decoder", ("supervised_attention", {"channels": 0})),
         ("head", ("deep_supervision", {"side_logits": True})),
         ("neck", ("nam", {"hidden": 0})),
@@ -270,14 +275,14 @@ def test_single_level_heads_suggest_a_decoder(head):
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("fusion", "skips"), *(("decoder", name) for name in ("unet", "concat_up", "mask_up", "nested_unet")), ("neck", "csam")],
+    [("fusion", "skips"), *(("decoder", name) for name in MERGING), ("neck", "csam")],
 )
 def test_single_level_is_rejected(kind, name):
     with pytest.raises(ConfigError, match=rf"{kind} {name}.*levels"):
         cdzoo.create_model("bit", **{kind: name})
 
 
-@pytest.mark.parametrize("decoder", ["unet", "concat_up", "deconv_up", "mask_up", "nested_unet", "shuffle_stages"])
+@pytest.mark.parametrize("decoder", ["unet", "concat_up", "deconv_up", "mask_up", "msd_unet", "nested_unet", "shuffle_stages"])
 def test_strides_that_do_not_double_are_rejected(decoder):
     with pytest.raises(ConfigError, match=f"decoder {decoder} requires strides that double"):
         COMPONENTS["decoder"].get(decoder)([8, 8, 8], [4, 8, 32])

@@ -6,6 +6,7 @@ import torch
 from cdzoo.layers.class_logits import class_logits
 from cdzoo.layers.criss_cross import CrissCrossAttention
 from cdzoo.layers.instance_norm import InstanceNorm
+from cdzoo.layers.msd_conv import CyclicConv
 
 
 @pytest.mark.parametrize(("height", "width"), [(3, 5), (4, 1), (1, 4)])
@@ -39,3 +40,14 @@ def test_class_logits_keep_the_probability_of_change():
         probabilities = class_logits(change, classes).softmax(1)
         torch.testing.assert_close(1 - probabilities[:, :1], change.sigmoid())
         torch.testing.assert_close(probabilities[:, 1], probabilities[:, -1])
+
+
+def test_cyclic_convolution_is_the_sum_of_three_and_trains_no_masked_weight():
+    layer, x = CyclicConv(16), torch.randn(2, 16, 7, 9)
+    assert not layer.conv.weight[layer.mask.expand_as(layer.conv.weight)].any()
+    exchanged = torch.cat([x[:, [4 * g + 2, 4 * g + 3, 4 * g, 4 * g + 1]] for g in range(4)], dim=1)
+    expected = layer.dilated(x) + layer.conv(x) + layer.shifted(exchanged)
+    torch.testing.assert_close(layer(x), expected)
+    layer(x).square().sum().backward()
+    trained = layer.conv.weight.grad != 0
+    assert torch.equal(trained.all(dim=(2, 3)), ~layer.mask[..., 0, 0]) and trained.sum() == 16 * 2 * 9

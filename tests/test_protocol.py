@@ -26,6 +26,8 @@ HASHES = {
     "s2looking_1024": "0bf2fab9f443fd0d",
     "s2looking_256": "d715073ee5bf28e5",
     "synthetic_128": "6bcfc56ec017e16e",
+    "synthetic_damage_128": "f1031fc236c0c04e",
+    "synthetic_semantic_128": "48ea543aa03829c2",
     "synthetic_wide_256": "1f7693cc2f0a7c27",
     "sysu_256": "dcf914c33f2fde2d",
     "whu_256": "bdbee2b25a4c93f8",

@@ -15,5 +15,6 @@ from .swin import Swin as Swin
 from .timm import TimmBackbone as TimmBackbone
 from .tinycd import TinyCDBackbone as TinyCDBackbone
 from .unet import UNetEncoder as UNetEncoder
+from .ussfcnet import USSFCNetEncoder as USSFCNetEncoder
 from .vmamba import VMamba as VMamba
 from .vss import VSSBackbone as VSSBackbone

@@ -7,6 +7,7 @@ from .hanet import HANetDecoder as HANetDecoder
 from .ifn import IFNDecoder as IFNDecoder
 from .mask_up import MaskUp as MaskUp
 from .mix_ffn import MixFFN as MixFFN
+from .msd_unet import MSDUNet as MSDUNet
 from .nested_unet import NestedUNet as NestedUNet
 from .seifnet import SEIFNetDecoder as SEIFNetDecoder
 from .semantic import SemanticDecoder as SemanticDecoder

@@ -20,13 +20,26 @@ from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import to_unit
 from cdzoo.protocol import Protocol
 from cdzoo.tasks import Task
-from cdzoo.visualize import IGNORED_COLOR, class_picture, errors, mask_picture, strip, to_rgb, with_legend
+from cdzoo.visualize import (
+    FN_COLOR,
+    FP_COLOR,
+    IGNORED_COLOR,
+    TP_COLOR,
+    WRONG_COLOR,
+    class_picture,
+    errors,
+    mask_picture,
+    strip,
+    to_rgb,
+    with_legend,
+)
 
 SHOWN = 4
 """Number of samples in the picture of a validation."""
 _SMALLEST, _LARGEST = 256, 512
 """Height and width of a panel in pixels: smaller panels are enlarged and larger ones subsampled by integer factors."""
 _ERRORS = "TP white, FP red, FN blue"
+_ERROR_COLORS = {"errors: right": TP_COLOR, "false positive": FP_COLOR, "missed": FN_COLOR, "wrong class": WRONG_COLOR}
 
 
 def validation_picture(model: ChangeDetector, samples: Samples, protocol: Protocol, device: torch.device) -> Image.Image:
@@ -52,11 +65,10 @@ def sample_picture(
     names = [f" {name}" if len(task.shown_maps) > 1 else "" for name in task.shown_maps]
     specs = dict.fromkeys(task.maps[name] for name in task.shown_maps if _has_classes(task, name))
     titles = [*dates, *(f"target{name}" for name in names), *(f"prediction{name}" for name in names)]
-    errors_title = f"{_ERRORS}, class yellow" if specs else _ERRORS
-    sheet = strip([[_pad(panel, height, width) for panel in row] for row in rows], [*titles, errors_title])
+    sheet = strip([[_pad(panel, height, width) for panel in row] for row in rows], [*titles, "errors" if specs else _ERRORS])
     for spec in specs:
         sheet = with_legend(sheet, [*zip(spec.class_names, spec.colors, strict=True), ("no label", IGNORED_COLOR)])
-    return sheet
+    return with_legend(sheet, [*_ERROR_COLORS.items()]) if specs else sheet
 
 
 def matrix_pictures(scores: Scores) -> dict[str, Image.Image]:

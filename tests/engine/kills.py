@@ -1,9 +1,11 @@
-"""Trainings that are killed at random moments and resumed: `python kills.py OUT KILLS SEED` prints JSON, the last line counts.
+"""Trainings that are killed at random moments and resumed: `python kills.py OUT KILLS SEED [TASK]` prints JSON, the last line
+counts.
 
 Each training is a forked process. Six in ten kills come at a random file operation of the writing of training states, the others
 at a random time. A run that ends is compared with one that was never killed, and the next one is started.
 """
 
+import dataclasses
 import json
 import os
 import random
@@ -11,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from pathlib import Path
 
@@ -18,6 +21,7 @@ import torch
 
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
+from cdzoo.data.synthetic.classes import TASKS
 from cdzoo.engine import TrainCfg, state, train
 from cdzoo.engine.checkpoint import list_checkpoints
 
@@ -45,7 +49,7 @@ CFG = TrainCfg(
 BACKBONE = {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2, "drop_path": 0.2}
 
 
-def start(out, samples, operation=0, seconds=0.0):
+def start(out, samples, operation=0, seconds=0.0, task="binary"):
     """Train or resume in a forked process; return its exit code.
 
     It kills itself at a file operation of the writing of training states, or some seconds after the first one.
@@ -56,9 +60,12 @@ def start(out, samples, operation=0, seconds=0.0):
             if operation or seconds:
                 arm(operation, seconds)
             torch.manual_seed(0)
-            model = cdzoo.create_model("glmamba_tiny", backbone_kwargs=BACKBONE)
-            train(model, samples, samples, CFG, out, resume=bool(list_checkpoints(out)))
+            model = cdzoo.create_model("glmamba_tiny", backbone_kwargs=BACKBONE, task=task, class_names=TASKS[task])
+            cfg = dataclasses.replace(CFG, swap_dates=CFG.swap_dates if model.task.swappable else 0.0)
+            train(model, samples, samples, cfg, out, resume=bool(list_checkpoints(out)))
             code = 0
+        except Exception:
+            traceback.print_exc()
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -96,13 +103,13 @@ def content(out):
     return last.name.partition(".")[0], [file.read_bytes() for file in files], log
 
 
-def main(place, kills, seed):
+def main(place, kills, seed, task="binary"):
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     draw = random.Random(seed)
-    samples = [SyntheticScenes(4, 40, seed=1, unchanged=0)[i] for i in range(4)]
+    samples = [SyntheticScenes(4, 40, seed=1, unchanged=0, task=task)[i] for i in range(4)]
     began = time.monotonic()
-    assert start(place / "whole", samples) == 0
+    assert start(place / "whole", samples, task=task) == 0
     duration = time.monotonic() - began
     whole = content(place / "whole")
     found = {"kills": 0, "before the first": 0, "ends": 0, "other ends": 0, "errors": 0}
@@ -110,7 +117,7 @@ def main(place, kills, seed):
     while found["kills"] < kills or out.exists():
         last = found["kills"] >= kills
         at = (draw.randint(1, OPERATIONS), 0.0) if draw.random() < 0.6 else (0, draw.uniform(0.0, 0.4) * duration)
-        code = start(out, samples, *((0, 0.0) if last else at))
+        code = start(out, samples, *((0, 0.0) if last else at), task)
         if code == -signal.SIGKILL:
             found["kills"] += 1
             found["before the first"] += not list_checkpoints(out)
@@ -125,4 +132,4 @@ def main(place, kills, seed):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

@@ -209,10 +209,11 @@ def test_a_full_disk_ends_the_writing_with_the_last_state_kept(tmp_path, monkeyp
 
 
 @pytest.mark.slow
-def test_trainings_that_are_killed_at_random_moments_end_like_the_whole_one(tmp_path):
+@pytest.mark.parametrize(("task", "few"), [("binary", "3"), ("semantic", "2"), ("damage", "2")])
+def test_trainings_that_are_killed_at_random_moments_end_like_the_whole_one(tmp_path, task, few):
     """A few kills; `CDZOO_FUZZ=200 pytest -k random_moments` makes more."""
-    kills = os.environ.get("CDZOO_FUZZ", "3")
-    command = [sys.executable, str(Path(__file__).with_name("kills.py")), str(tmp_path), kills, os.environ.get("CDZOO_SEED", "3")]
+    kills, seed = os.environ.get("CDZOO_FUZZ", few), os.environ.get("CDZOO_SEED", "3")
+    command = [sys.executable, str(Path(__file__).with_name("kills.py")), str(tmp_path), kills, seed, task]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
