@@ -1,8 +1,9 @@
 """CDMamba: Mamba with local convolutions, from full resolution on.
 
-Source: H. Zhang, K. Chen, C. Liu, H. Chen, Z. Zou, Z. Shi, "CDMamba: Incorporating Local Clues Into Mamba for Remote Sensing Image
-Binary Change Detection", IEEE TGRS 63 (2025), arXiv 2406.04207. As in the official code, images must be square. Its modules of the
-two coarse levels of the fusion, which are not used, are left out, and its second names of the others are read and written.
+Source: H. Zhang, K. Chen, C. Liu, H. Chen, Z. Zou, Z. Shi, "CDMamba: Incorporating Local Clues Into Mamba for Remote Sensing
+Image Binary Change Detection", IEEE TGRS 63 (2025), arXiv 2406.04207. As in the official code, images must be square. Its
+modules of the two coarse levels of the fusion, which are not used, are left out, and its second names of the others are read
+and written.
 """
 
 from __future__ import annotations
