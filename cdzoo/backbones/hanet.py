@@ -14,25 +14,10 @@ from torch import Tensor, nn
 from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers import kaiming_init_
+from cdzoo.layers.residual_conv import ResidualConv
 from cdzoo.registry import register_backbone
 
 _MAX_STAGES = 6
-
-
-class ConvBlock(nn.Module):
-    """ReLU(y + BN(Conv1x1(ReLU(BN(y))))) with y = Conv3x3(x): (B, in_channels, H, W) -> (B, channels, H, W)."""
-
-    def __init__(self, in_channels: int, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block."""
-        y = self.conv1(x)
-        return F.relu(y + self.bn2(self.conv2(F.relu(self.bn1(y)))))
 
 
 @register_backbone("hanet")
@@ -63,7 +48,7 @@ class HANetBackbone(Backbone):
             raise ConfigError(f"backbone hanet: img_size must be a positive multiple of {strides[-1]}, got {img_size}")
         self.fixed_input_size = img_size
         self.stem = nn.Conv2d(in_chans, channels[0], 5, padding=2)
-        self.stages = nn.ModuleList(ConvBlock(channels[max(0, i - 1)], c) for i, c in enumerate(channels))
+        self.stages = nn.ModuleList(ResidualConv(channels[max(0, i - 1)], c, pointwise=True) for i, c in enumerate(channels))
         kaiming_init_(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:

@@ -48,8 +48,9 @@ class TrainCfg:
         warmup_steps: Steps with a linearly rising learning rate.
         lr_decay: Factor of the step, exponential and plateau schedules.
         lr_decay_epochs: Epochs (plateau: validations without improvement) between two applications of lr_decay.
-        loss: `bce` (cross-entropy for several classes), `dice`, `focal`, `lovasz`, `balanced_bce`, or a sum such as
-            `bce+0.5*dice`. Of several outputs: of each one, `ce@NAME` of one, and `similarity` or `consistency` of land cover.
+        loss: `bce` (cross-entropy for several classes), `dice`, `focal`, `lovasz`, `balanced_bce`, `bcl` (contrastive, for the
+            head `distance`), or a sum such as `bce+0.5*dice`. Of several outputs: of each one, `ce@NAME` of one, and `similarity`
+            or `consistency` of land cover.
         change_weight: Weight of changed pixels in the loss.
         clip_norm: Largest norm of the gradient; 0 disables clipping.
         accumulate: Micro-batches per optimizer step.
