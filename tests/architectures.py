@@ -15,10 +15,22 @@ from cdzoo.registry import MODELS
 
 OF_ONE_WIDTH = ("cgnet_vgg16_bn", "stanet_resnet18", "timm/vgg16", "timm/resnet18")
 
+_SIZES = ("_small", "_base", "_large", "_oscd", "ecam32", "ecam48", "_b", "_l", "_s50", "_mit_b1", "_s4", "_dd8")
+
 
 def architectures() -> list[str]:
     """Return one model for each distinct set of components, the first registered one; aliases of data sets are left out."""
     return sorted(list_architectures())
+
+
+def families() -> list[str]:
+    """Return one architecture for each set of components; larger sizes repeat the blocks of others."""
+    return [name for name in architectures() if not name.endswith(_SIZES)]
+
+
+def tensors(output: Any) -> list[Tensor]:
+    """Return the outputs of a model: one tensor, or those of a dict."""
+    return list(output.values()) if isinstance(output, dict) else [output]
 
 
 def fill(model: ChangeDetector) -> ChangeDetector:
@@ -73,6 +85,8 @@ def shrunk(name: str) -> dict[str, Any]:
         overrides["neck_kwargs"] = {"channels": 8}
     elif backbone == "changevit":
         overrides["backbone_kwargs"] = {"channels": 12, "depth": 2, "heads": 2, "img_size": 64}
+    elif backbone == "hanet":
+        overrides["backbone_kwargs"] = {"channels": [4, 8, 12, 16], "img_size": None}
     elif backbone == "elgcnet":
         overrides["backbone_kwargs"] = {"channels": [4, 8, 12, 16], "depths": [1, 1, 1, 1]}
         overrides["neck_kwargs"] = {"channels": 8}

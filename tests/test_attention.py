@@ -7,6 +7,7 @@ import torch.nn.functional as F
 import cdzoo
 from cdzoo.errors import ConfigError
 from cdzoo.fusion import BAM, PAM
+from cdzoo.fusion.hanet import GramAttention, LineAttention
 from cdzoo.heads import Distance, Guided
 from cdzoo.layers import PositionAttention
 from cdzoo.losses import ContrastiveLoss
@@ -38,6 +39,27 @@ def test_guided_attention_over_all_positions(norm):
         for image, attended, weight in zip(x, y, guide, strict=True):
             expected = image.flatten(1).T + layer.gamma * _attend(layer, image.flatten(1).T, weight.flatten())
             torch.testing.assert_close(attended.flatten(1).T, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("columns", [False, True])
+def test_line_attention_stays_in_rows_or_columns(columns):
+    layer, x = _random(LineAttention(C, columns)), torch.randn(2, C, 3, 5)
+    with torch.no_grad():
+        y = layer(x)
+        for image, attended in zip(x, y, strict=True):
+            lines = [(slice(None), slice(None), j) if columns else (slice(None), j) for j in range(5 if columns else 3)]
+            for line in lines:
+                expected = image[line].T + layer.gamma * _attend(layer, image[line].T)
+                torch.testing.assert_close(attended[line].T, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_gram_attention_prefers_dissimilar_channels():
+    layer, x = _random(GramAttention()), torch.randn(2, 4, 3, 5) / 4
+    with torch.no_grad():
+        for image, attended in zip(x.flatten(2), layer(x).flatten(2), strict=True):
+            for channel, row in zip(image, attended, strict=True):
+                weight = torch.stack([-(channel @ other) for other in image]).softmax(0)
+                torch.testing.assert_close(row, channel + layer.gamma[0] * (weight[:, None] * image).sum(0))
 
 
 def _parts(height, width, parts):

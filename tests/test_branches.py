@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from architectures import architectures, shrunk
+from architectures import families, shrunk
 
 import cdzoo
 from cdzoo.components import PerLevelFusion
@@ -16,11 +16,8 @@ from cdzoo.tasks import SemanticTask
 
 COVERS = ("water", "ground", "building")
 SMALL = {"backbone_kwargs": {"channels": 8, "depths": (1, 1, 1, 1), "d_state": 2}}
-SIZES = ("_small", "_base", "_large", "_oscd", "ecam32", "ecam48", "_b", "_l", "_s50", "_mit_b1", "_bam", "_pam")
-FAST = ("bit_s4", "fc_ef", "fc_siam_diff", "glmamba_tiny", "tinycd")
-FAMILIES = [
-    pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in architectures() if not name.endswith(SIZES)
-]
+FAST = ("bit_s4_dd8_dedim8", "fc_ef", "fc_siam_diff", "glmamba_tiny", "tinycd")
+FAMILIES = [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in families()]
 
 
 def semantic(**options):

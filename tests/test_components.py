@@ -36,12 +36,14 @@ SMALL = {
     ("backbone", "mit"): {"channels": [4, 8, 12, 16], "depths": BLOCKS, "heads": [1, 2, 3, 4]},
     **{("backbone", f"mit_{size}"): {"depths": BLOCKS} for size in ("b0", "b1")},
     ("backbone", "snunet"): {"channels": 4},
+    ("backbone", "dual"): {"encoders": ["resnet10t", "pvt_v2_b0"]},
     ("backbone", "vmamba"): {"channels": 8, "depths": BLOCKS},
     ("backbone", "swin"): {"channels": 8, "depths": [2, 1, 1], "heads": [1, 2, 4], "window": 3},
     ("backbone", "changevit"): {"channels": 12, "depth": 2, "heads": 2, "img_size": 64},
     ("backbone", "elgcnet"): {"channels": [4, 8, 12, 16], "depths": BLOCKS},
     **{("backbone", f"vmamba_{size}"): {"depths": [1, 1, 1]} for size in ("tiny", "small", "base")},
     ("backbone", "lightcdnet"): {"channels": 8, "width": 8, "depth": 1},
+    ("backbone", "hanet"): {"channels": [4, 8, 16], "img_size": None},
     ("neck", "linear"): {"channels": 8},
     ("neck", "segformer"): {"channels": 8},
     ("backbone", "ussfcnet"): {"channels": [8, 16, 24]},
@@ -53,7 +55,7 @@ SMALL = {
 }
 # These heads expect a single level, so the model needs a decoder that merges the pyramid.
 ONE_LEVEL_HEADS = ("conv", "deconv", "distance", "fcn", "pixel_mlp", "stepwise")
-MERGING = ("unet", "concat_up", "mask_up", "msd_unet", "nested_unet", "supervised_attention")
+MERGING = ("unet", "concat_up", "mask_up", "msd_unet", "nested_unet", "attention_unet", "decode_cells", "supervised_attention")
 # Options of the rest of the model that a component needs.
 OPTIONS = {("backbone", "tinycd"): {"decoder": None}}  # the groups of CSIE do not divide the three bands of the image
 VARIANTS = [
@@ -74,6 +76,8 @@ VARIANTS = [
     ("decoder", "nested_unet", {"widths": [3, 5, 7]}),
     ("decoder", "nested_unet", {"last_date": True}),
     ("decoder", "decode_cells", {"paths": 2}),
+    ("fusion", "icifnet", {"conv_channels": [4, 4, 16, 32]}),
+    ("head", "path_sum", {"channels": 4, "path_weights": [0.5]}),
     ("head", "path_sum", {"paths": 2}),
     ("decoder", "concat_up", {"early_projection": True}),
     ("decoder", "top_down", {"channels": 6}),
@@ -220,6 +224,10 @@ def test_base_class_docstring_and_signature(kind, name):
         ("decoder", ("nested_unet", {"widths": [8]})),
         ("decoder", ("decode_cells", {"paths": 3})),
         ("head", ("path_sum", {"paths": 3})),
+        ("head", ("path_sum", {"path_weights": [1.0, 1.0]})),
+        ("fusion", ("icifnet", {"conv_channels": [8]})),
+        ("backbone", ("dual", {"encoders": ["resnet18"]})),
+        ("backbone", ("dual", {"encoders": ["resnet18", "vit_tiny_patch16_224"]})),
         ("head", ("conv", {"dropout": 1.0})),
         ("neck", ("upsample", {"channels": 0})),
         ("neck", ("stanet", {"channels": 0})),
@@ -233,6 +241,9 @@ def test_base_class_docstring_and_signature(kind, name):
         ("decoder", ("upernet", {"channels": 0})),
         ("decoder", ("upernet", {"bins": []})),
         ("decoder", ("ifn", {"dropout": 1.0})),
+        ("decoder", ("hanet", {"channels": 0})),
+        ("backbone", ("hanet", {"channels": []})),
+        ("backbone", ("hanet", {"img_size": 100})),
         ("decoder", ("mask_up", {"widths": [8]})),
         ("decoder", ("msd_unet", {"widths": [8, 12, 16]})),
         ("backbone", ("ussfcnet", {"channels": []})),
@@ -271,7 +282,7 @@ def test_single_level_heads_suggest_a_decoder(head):
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("fusion", "skips"), *(("decoder", name) for name in MERGING), ("neck", "csam")],
+    [("fusion", "skips"), ("fusion", "icifnet"), *(("decoder", name) for name in MERGING), ("neck", "csam")],
 )
 def test_single_level_is_rejected(kind, name):
     with pytest.raises(ConfigError, match=rf"{kind} {name}.*levels"):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from architectures import accepted_size, architectures, fill, images
+from architectures import accepted_size, families, fill, images, tensors
 
 import cdzoo
 from cdzoo.backbones import VSSBackbone
@@ -27,28 +27,31 @@ class TestEveryModel:
         with torch.device("meta"):
             model = cdzoo.create_model(name)
         counts = model.parameter_counts()
-        assert set(counts) == {"backbone", "neck", "fusion", "decoder", "head"}
+        assert set(counts) - {"branches"} == {"backbone", "neck", "fusion", "decoder", "head"}
+        assert ("branches" in counts) == bool(model.branches)
         assert sum(counts.values()) == sum(p.numel() for p in model.parameters())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", architectures())
+@pytest.mark.parametrize("name", families())
 class TestEveryArchitecture:
     def test_odd_size_and_order_of_dates(self, name):
         model = fill(cdzoo.create_model(name)).eval()
         size = accepted_size(model, 35, 50)
         t1, t2 = images(*size, bands=model.config.bands[0], batch=1)
         with torch.no_grad():
-            there, back = model(t1, t2), model(t2, t1)
-        assert there.shape == back.shape == (1, model.config.num_classes, *size)
-        assert torch.isfinite(there).all()
+            outputs, swapped = model(t1, t2), model(t2, t1)
+        assert all(values.shape[0] == 1 and values.shape[-2:] == size for values in tensors(outputs))
+        assert all(torch.isfinite(values).all() for values in tensors(outputs))
+        there, back = (tensors(found)[0] for found in (outputs, swapped))
         difference = (there - back).abs().max() / there.abs().max()
         assert difference < 1e-3 if name in SYMMETRIC else difference > 1e-5  # STANet adds 1e-6 to the signed difference
 
     def test_gradients_reach_every_trained_parameter(self, name):
         model = fill(cdzoo.create_model(name)).eval()  # stochastic depth would drop whole blocks
-        logits, auxiliary = model.forward_supervised(*images(*accepted_size(model, 64, 64), bands=model.config.bands[0]))
-        sum(values.square().mean() for values in (logits, *(values for _, values in auxiliary))).backward()
+        output, auxiliary = model.forward_supervised(*images(*accepted_size(model, 64, 64), bands=model.config.bands[0]))
+        found = [output, *(coarse for _, coarse in auxiliary)]
+        sum(values.square().mean() for one in found for values in tensors(one)).backward()
         idle = [key for key, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
         assert not idle, f"no gradient reaches {idle}"
 

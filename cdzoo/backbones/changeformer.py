@@ -36,6 +36,7 @@ class ChangeFormerEncoder(MiT):
     """
 
     name = "changeformer"
+    padded = True
 
     def __init__(
         self,

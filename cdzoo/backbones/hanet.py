@@ -14,25 +14,10 @@ from torch import Tensor, nn
 from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers import kaiming_init_
+from cdzoo.layers.residual_conv import ResidualConv
 from cdzoo.registry import register_backbone
 
 _MAX_STAGES = 6
-
-
-class ConvBlock(nn.Module):
-    """ReLU(y + BN(Conv1x1(ReLU(BN(y))))) with y = Conv3x3(x): (B, in_channels, H, W) -> (B, channels, H, W)."""
-
-    def __init__(self, in_channels: int, channels: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, channels, 3, padding=1)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block."""
-        y = self.conv1(x)
-        return F.relu(y + self.bn2(self.conv2(F.relu(self.bn1(y)))))
 
 
 @register_backbone("hanet")
@@ -44,26 +29,26 @@ class HANetBackbone(Backbone):
     Args:
         in_chans: Number of input channels.
         channels: Number of channels per stage, at most 6 stages.
-        image_size: Height and width of the images. The official code takes 256x256 pixels only, since its pooling has outputs of
+        img_size: Height and width of the images. The official code takes 256x256 pixels only, since its pooling has outputs of
             fixed size; it is 2x2 pooling there. None accepts any size, padded to a multiple of the coarsest stride.
 
     Raises:
-        ConfigError: `channels` is empty, too long or has values below 1, or `image_size` is not a positive multiple of the
+        ConfigError: `channels` is empty, too long or has values below 1, or `img_size` is not a positive multiple of the
             coarsest stride.
     """
 
     is_local = True
 
-    def __init__(self, in_chans: int = 3, channels: Sequence[int] = (40, 80, 160, 320), image_size: int | None = 256) -> None:
+    def __init__(self, in_chans: int = 3, channels: Sequence[int] = (40, 80, 160, 320), img_size: int | None = 256) -> None:
         if not 1 <= len(channels) <= _MAX_STAGES or min(channels) < 1:
             raise ConfigError(f"backbone hanet: 1 to {_MAX_STAGES} channels of at least 1 are required, got {tuple(channels)}")
         strides = [2**i for i in range(len(channels))]
         super().__init__(in_chans, channels, strides, stages=[f"stages.{i}" for i in range(len(channels))])
-        if image_size is not None and (image_size < 1 or image_size % strides[-1]):
-            raise ConfigError(f"backbone hanet: image_size must be a positive multiple of {strides[-1]}, got {image_size}")
-        self.fixed_input_size = image_size
+        if img_size is not None and (img_size < 1 or img_size % strides[-1]):
+            raise ConfigError(f"backbone hanet: img_size must be a positive multiple of {strides[-1]}, got {img_size}")
+        self.fixed_input_size = img_size
         self.stem = nn.Conv2d(in_chans, channels[0], 5, padding=2)
-        self.stages = nn.ModuleList(ConvBlock(channels[max(0, i - 1)], c) for i, c in enumerate(channels))
+        self.stages = nn.ModuleList(ResidualConv(channels[max(0, i - 1)], c, pointwise=True) for i, c in enumerate(channels))
         kaiming_init_(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:

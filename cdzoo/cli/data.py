@@ -100,7 +100,7 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
     orders = {name: ", ".join(labels.class_names) for name, labels in dataset.class_orders.items()}
     facts = {
         "what": dataset.description,
-        "task": dataset.task,
+        "task": dataset.task if dataset.class_names else "",
         "classes": ", ".join(dataset.class_names),
         "orders": "; ".join(f"{name}: {classes}" for name, classes in orders.items()),
         "events": ", ".join(dataset.events),

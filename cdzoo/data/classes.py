@@ -78,7 +78,7 @@ def find_classes(root: Path) -> OwnLabels | None:
         return None
     classes, options = _read_json(file) if file.suffix == ".json" else _read_text(file)
     task = options.pop("task", LandCover.task if has_maps else ClassMap.task)
-    check_known(f"{file}: unknown task", task, _MAKERS, InputError)
+    check_known(f"{file}: unknown task", str(task), _MAKERS, InputError)
     make, layouts = _MAKERS[task]
     everywhere, encoding = options.pop("everywhere", False), options.pop("mask_encoding", None)
     if options or not isinstance(everywhere, bool) or (everywhere and task != LandCover.task):
@@ -158,7 +158,7 @@ def _read_json(file: Path) -> tuple[list[DeclaredClass], dict[str, Any]]:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
         items = content.pop("classes")
         classes = [_declared(file, **item) for item in items]
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -179,7 +179,10 @@ def _read_text(file: Path) -> tuple[list[DeclaredClass], dict[str, Any]]:
         item: dict[str, Any] = {}
         while line and line[0].replace(",", "").isdecimal():
             numbers = [int(number) for number in line.pop(0).split(",") if number]
-            item["value" if len(numbers) == 1 else "color"] = numbers[0] if len(numbers) == 1 else numbers
+            key = "value" if len(numbers) == 1 else "color"
+            if key in item:
+                raise InputError(f"{file}: {' '.join(line)}: two numbers; expected a value, a color or both, then the name")
+            item[key] = numbers[0] if len(numbers) == 1 else numbers
         if item or line:
             classes.append(_declared(file, name=" ".join(line), **item))
     return classes, {}

@@ -133,7 +133,7 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
         opened.splits[split] = TiledPairs(samples, source.protocol.tile) if source.protocol.tile else samples
         tiles = f" in {len(opened.splits[split])} tiles" if len(opened.splits[split]) != len(samples) else ""
         void = f", {samples.unlabeled:.2%} of the pixels without a label" if samples.unlabeled else ""
-        kind = f"masks {samples.encoding.value}" if samples.encoding else f"{len(samples.labels.class_names)} classes"
+        kind = f"masks {samples.encoding.value}" if samples.encoding else f"classes {', '.join(samples.labels.class_names)}"
         masks = f"{kind}{void}"
         opened.notes.append(f"{split}: {len(samples)} pairs{tiles}, {masks}, from {source.origin(split)}")
         official = info.splits.get(split) if info and not cfg.test_event else None

@@ -47,6 +47,8 @@ class FileSource:
         self.layouts: tuple[Layout, ...] = known_layouts()
         self.dates: int | None = None
         self.labels: Labels | None
+        if self.info is not None and self.info.generate is not None:
+            raise InputError(f"{cfg.data} is generated when it is opened; it has no files")
         if self.info is not None:
             self.root = data_root(self.info.name) if cfg.root is None else Path(cfg.root)
             self.labels = self.info.labels_of(cfg.class_order)

@@ -1,3 +1,4 @@
+from .attention_unet import AttentionUNet as AttentionUNet
 from .change_guide import ChangeGuide as ChangeGuide
 from .concat_up import ConcatUp as ConcatUp
 from .csie import CSIE as CSIE

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +10,13 @@ from torch import Tensor, nn
 from cdzoo.components import Decoder
 from cdzoo.errors import ConfigError
 from cdzoo.layers import normal_init_
-from cdzoo.layers.decode_cell import DecodeCell
+from cdzoo.layers.decode_cell import DecodePath
 from cdzoo.registry import register_decoder
 
 
 @register_decoder("decode_cells")
 class DecodeCells(Decoder):
-    """From coarse to fine: Conv1x1-BN to the channels of the next finer level, merged with it by a `DecodeCell`.
+    """From coarse to fine: Conv1x1-BN to the channels of the next finer level, merged with it by a multiplicative cell.
 
     Returns the result at every level except the coarsest.
 
@@ -41,31 +39,11 @@ class DecodeCells(Decoder):
         if paths < 1 or any(c % paths for c in in_channels):
             raise ConfigError(f"decoder decode_cells: paths must divide the channels {tuple(in_channels)}, got {paths}")
         super().__init__(in_channels, in_strides, in_channels[:-1], None if in_strides is None else in_strides[:-1])
-        widths = [c // paths for c in in_channels]
-        self.paths = nn.ModuleList(
-            nn.ModuleDict(
-                {
-                    "projections": nn.ModuleList(
-                        nn.Sequential(nn.Conv2d(coarse, fine, 1, bias=False), nn.BatchNorm2d(fine))
-                        for fine, coarse in pairwise(widths)
-                    ),
-                    "cells": nn.ModuleList(DecodeCell(fine) for fine in widths[:-1]),
-                }
-            )
-            for _ in range(paths)
-        )
+        self.paths = nn.ModuleList(DecodePath([c // paths for c in in_channels]) for _ in range(paths))
         normal_init_(self)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
         """Merge the pyramid from coarse to fine; the output has the same shapes without the coarsest level."""
         shares = zip(*(level.chunk(len(self.paths), dim=1) for level in features), strict=True)
-        decoded = [self._decode(path, levels) for path, levels in zip(self.paths, shares, strict=True)]
+        decoded = [path(levels) for path, levels in zip(self.paths, shares, strict=True)]
         return [torch.cat(levels, dim=1) for levels in zip(*decoded, strict=True)]
-
-    def _decode(self, path: Any, levels: Sequence[Tensor]) -> list[Tensor]:
-        *finer, x = levels
-        outputs: list[Tensor] = []
-        for level, project, cell in reversed(list(zip(finer, path["projections"], path["cells"], strict=True))):
-            x = cell(level, project(x))
-            outputs.insert(0, x)
-        return outputs

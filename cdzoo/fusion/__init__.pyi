@@ -10,6 +10,7 @@ from .cross_attention import CrossAttention as CrossAttention
 from .early import Early as Early
 from .fdaf import FDAF as FDAF
 from .hanet import HANetFusion as HANetFusion
+from .icifnet import ICIFNetFusion as ICIFNetFusion
 from .joint_attention import JointAttention as JointAttention
 from .mamb import MAMB as MAMB
 from .mf_mamba import MFMamba as MFMamba

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from cdzoo.compatibility import check_one_level
 from cdzoo.components import Head
+from cdzoo.layers import prior_init_
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_head
 
@@ -33,6 +34,7 @@ class Deconv(Head):
         channels = check_one_level("head deconv", in_channels)
         self.up = nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1)
         self.classify = nn.Conv2d(channels, num_classes, 3, padding=1, bias=False)
+        prior_init_(self.classify)
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
         """Return logits (B, num_classes, H, W) for an image of `size` (H, W)."""

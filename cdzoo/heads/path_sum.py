@@ -1,4 +1,4 @@
-"""`path_sum`: sum of the logits of several paths, with deep supervision of each, the head of DMINet."""
+"""`path_sum`: sum of the logits of several paths, with deep supervision of each, the head of DMINet and ICIF-Net."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from cdzoo.layers import ConvBNReLU, normal_init_, prior_init_
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_head
 
-_CHANNELS = 32
 LEVEL_WEIGHT = 0.5
 
 
@@ -23,7 +22,7 @@ class PathSum(Head):
     """Bilinear resizing to the image, ConvBNReLU3x3 and Conv3x3 for each path of each level.
 
     The output is the sum over the paths of the finest level. In training, every path is supervised, those of the finest level
-    with weight 1 and the others with 0.5, in addition to the sum, whose loss the official code of DMINet does not have.
+    with weight 1 and the others with 0.5, in addition to the sum, whose loss the official codes of DMINet and ICIF-Net lack.
 
     Source: Y. Feng et al., "Change Detection on Remote Sensing Images Using Dual-Branch Multilevel Intertemporal Network", IEEE
     TGRS 61 (2023), doi 10.1109/TGRS.2023.3241257.
@@ -33,19 +32,32 @@ class PathSum(Head):
         in_strides: Stride per level.
         num_classes: Number of output channels.
         paths: Number of paths, each an equal share of the channels of every level.
+        channels: Number of hidden channels.
+        path_weights: Weight of each path of the finest level in training; 1 by default.
 
     Raises:
-        ConfigError: `paths` does not divide the channels.
+        ConfigError: `paths` does not divide the channels, `path_weights` has another length, or `channels` is below 1.
     """
 
-    def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int], num_classes: int = 2, paths: int = 1) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        in_strides: Sequence[int],
+        num_classes: int = 2,
+        paths: int = 1,
+        channels: int = 32,
+        path_weights: Sequence[float] | None = None,
+    ) -> None:
         super().__init__(in_channels, in_strides, num_classes)
         if paths < 1 or any(c % paths for c in in_channels):
             raise ConfigError(f"head path_sum: paths must divide the channels {tuple(in_channels)}, got {paths}")
-        self.auxiliary_weights = (1.0,) * paths + (LEVEL_WEIGHT,) * (paths * (len(in_channels) - 1))
+        weights = (1.0,) * paths if path_weights is None else tuple(path_weights)
+        if len(weights) != paths or channels < 1:
+            raise ConfigError(f"head path_sum: {paths} path_weights and positive channels are needed, got {weights}, {channels}")
+        self.auxiliary_weights = weights + (LEVEL_WEIGHT,) * (paths * (len(in_channels) - 1))
         self.levels = nn.ModuleList(
             nn.ModuleList(
-                nn.Sequential(ConvBNReLU(c // paths, _CHANNELS, bias=True), nn.Conv2d(_CHANNELS, num_classes, 3, padding=1))
+                nn.Sequential(ConvBNReLU(c // paths, channels, bias=True), nn.Conv2d(channels, num_classes, 3, padding=1))
                 for _ in range(paths)
             )
             for c in in_channels

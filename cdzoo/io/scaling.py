@@ -58,8 +58,9 @@ class Scaling:
         if self.decibels:
             pixels = 10 * np.log10(np.where(positive, pixels, np.float32(1)))
         for band in range(bands):
-            low, high = self.value_range or self._limits(path, pixels[..., band], present & positive[..., band])
-            scaled = ((pixels[..., band] - np.float32(low)) / np.float32(high - low)).clip(0, 1)
+            limits = self.value_range or self._limits(path, pixels[..., band], present & positive[..., band])
+            low, high = map(np.float32, limits)  # as scenes are scaled, to the bit
+            scaled = ((pixels[..., band] - low) / (high - low)).clip(0, 1)
             pixels[..., band] = np.where(present & positive[..., band], scaled, 0)
         return np.ascontiguousarray(pixels, np.float32), valid
 

@@ -2,6 +2,7 @@
 
 Source: S. Fang, K. Li, Z. Li, "Changer: Feature Interaction is What You Need for Change Detection", IEEE TGRS 61 (2023), doi
 10.1109/TGRS.2023.3277496, arXiv 2209.08290. The encoders of `changer_ex_r18` and `changer_ex_s50` are those of timm.
+As the official network, the models take images of any size without padding.
 """
 
 from __future__ import annotations
@@ -48,14 +49,14 @@ def _changer(name: str, backbone: str, width: int, changes: dict[str, Any], **kw
 def changer_ex_r18(**changes: Any) -> ModelCfg:
     """ChangerEx on a ResNet-18 with a stem of three 3x3 convolutions."""
     description = {"description": "ChangerEx: exchanges between the dates, ResNet-18", **changes}
-    return _changer("r18", "timm/resnet18", 128, description, stem_width=32, stem_type="deep")
+    return _changer("r18", "timm/resnet18", 128, description, stem_width=32, stem_type="deep", pad_multiple=1)
 
 
 @register_model
 def changer_ex_s50(**changes: Any) -> ModelCfg:
     """ChangerEx on ResNeSt-50."""
     description = {"description": "ChangerEx: exchanges between the dates, ResNeSt-50", **changes}
-    return _changer("s50", "timm/resnest50d", 256, description)
+    return _changer("s50", "timm/resnest50d", 256, description, pad_multiple=1)
 
 
 @register_model(aliases=["changer_ex"])

@@ -55,7 +55,7 @@ _RULES = (("backbone.stem.", "conv0_0."), ("decoder.project.", "conv6."), ("head
 def _official_key(key: str) -> str:
     """Official levels and dilations are counted from 1."""
     if match := re.fullmatch(r"backbone\.stages\.(\d)\.(.+)", key):
-        return f"{_STAGES[int(match[1])]}.{match[2]}"
+        return f"{_STAGES[int(match[1])]}.{match[2].replace('norm', 'bn')}"
     if match := re.fullmatch(r"fusion\.levels\.(\d)\.(\w+)\.(.+)", key):
         level, part, rest = int(match[1]) + 1, match[2], match[3]
         if part == "dilated":

@@ -26,7 +26,7 @@ LARGER_SIZES = (
     *("btc_b", "changevit_small"),
     *("mambascd_small", "mambascd_base", "mambabda_small", "mambabda_base"),
 )
-HEAVY = ("btc_t", "changevit_tiny", "cgnet", "ifn", "stanet_base", "stanet_bam")
+HEAVY = ("btc_t", "icifnet", "changevit_tiny", "hanet", "cgnet", "ifn", "stanet_base", "stanet_bam")
 OF_ONE_SIZE = [name for name in NAMES if name not in LARGER_SIZES]
 SMALL = [name for name in NAMES if name.startswith(("fc_", "bit_"))]
 

@@ -266,6 +266,7 @@ def test_folders_of_ones_own_declare_their_classes(tmp_path, file, colors):
         ("1 water\n2 water\n", "a name is declared twice"),
         ("0,0,255 water\n", "no color of the pixels without change"),
         ("1 water\n0,0,255 ground\n", "ground: no value, although other classes have one"),
+        ("1 2 water\n", "two numbers; expected a value, a color or both, then the name"),
         ("300 water\n", "a class needs a name, and a value from 0 to 255"),
         ("", "declares no classes"),
     ],

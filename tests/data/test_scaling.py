@@ -12,6 +12,8 @@ from cdzoo.data.config import DataCfg
 from cdzoo.data.open import open_data
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.scaling import Scaling
+from cdzoo.scenes.raster import RasterSource
+from cdzoo.tiling import Window
 
 
 @pytest.fixture
@@ -57,6 +59,22 @@ def test_percentiles_of_each_image(radar_folder, decibels):
     low, high = np.percentile(used, (2, 98))
     assert np.allclose(sample.images[1][0, 5:, 5:].numpy(), ((given - low) / (high - low)).clip(0, 1), atol=1e-5)
     assert sample.images[0].dtype == torch.uint8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"value_range": (0.0, 0.3)},
+        {"value_range": (-20.0, -5.0), "decibels": True},
+        {"percentiles": (2.0, 98.0), "decibels": True},
+    ],
+)
+def test_training_and_scenes_scale_alike(radar_folder, options):
+    path = radar_folder / "B" / "0.tif"
+    pixels, valid = Scaling(**options).read(path, 1)
+    with RasterSource(path, 1, None, **options) as source:
+        scene, scene_valid = source.read(Window(0, 0, 40, 48))
+    assert np.array_equal(valid, scene_valid) and np.array_equal(pixels[valid], scene.reshape(40, 48, 1)[valid])
 
 
 def test_dates_of_other_depths_need_a_range_of_their_own(radar_folder):

@@ -9,8 +9,10 @@ import torch
 from PIL import Image
 
 import cdzoo
+from cdzoo.cli.main import main
 from cdzoo.cli.score_tables import draw_matrices, further_table
 from cdzoo.compare import Run, further_rows, read_runs
+from cdzoo.data.datasets import dataset_info
 from cdzoo.data.sample import Sample
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.fit import train
@@ -59,8 +61,8 @@ class Blocks(list):
 @pytest.mark.parametrize("task", CASES)
 def test_trains_and_shows_all_scores(task, tmp_path):
     names, loss, metric = CASES[task]
-    samples, model = Blocks(task, 4), cdzoo.create_model("fc_siam_diff", task=task, class_names=names)
-    cfg = TrainCfg(epochs=2, batch_size=4, lr=3e-3, crop=48, progress=False, device="cpu", loss=loss, pictures_every=2)
+    samples, model = Blocks(task, 3), cdzoo.create_model("fc_siam_diff", task=task, class_names=names)
+    cfg = TrainCfg(epochs=1, batch_size=3, lr=3e-3, crop=48, progress=False, device="cpu", loss=loss, pictures_every=1)
     protocol = Protocol("blocks", metric=metric)
     trained = train(model, samples, samples, cfg, tmp_path / "run", protocol)
     stored = Results.read(tmp_path / "run" / "results.json")
@@ -69,9 +71,9 @@ def test_trains_and_shows_all_scores(task, tmp_path):
     assert {"f1", *model.task.score_names} <= rows[0].keys() and float(rows[trained.epoch - 1][metric]) == pytest.approx(
         trained[metric], abs=1e-5
     )
-    with Image.open(tmp_path / "run" / "pictures" / "epoch_0002.png") as picture:
+    with Image.open(tmp_path / "run" / "pictures" / "epoch_0001.png") as picture:
         columns = 3 + 2 * len(model.task.shown_maps)
-        assert picture.width == columns * (288 + 8) + 8 and picture.height > 4 * 296 + 20
+        assert picture.width == columns * (288 + 8) + 8 and picture.height > 3 * 296 + 20
         seen = {color for _, color in picture.convert("RGB").getcolors(10**6)}
     assert {IGNORED_COLOR, *model.task.maps[model.task.shown_maps[0]].colors} <= seen
 
@@ -134,3 +136,18 @@ def test_pictures_of_large_and_empty_matrices():
     empty = ClassCounts({"many": names, "few": names[:3]}, lambda scores: scores).summary()
     pictures = matrix_pictures(dataclasses.replace(empty))
     assert pictures["many"].width > 40 * 18 and pictures["few"].width < 400
+
+
+def test_eval_prints_and_draws_them(tmp_path, capsys):
+    names = dataset_info("second").class_names
+    colors = np.array([[255, 255, 255], [0, 0, 255], [128, 128, 128], [0, 128, 0]], np.uint8)
+    for index, folder in enumerate(("im1", "im2", "label1", "label2")):
+        (tmp_path / "data" / "test" / folder).mkdir(parents=True)
+        picture = colors.repeat(12, 0)[None].repeat(48, 0)
+        Image.fromarray(picture if index != 1 else picture[::-1, ::-1]).save(tmp_path / "data" / "test" / folder / "a.png")
+    model = cdzoo.create_model("fc_siam_diff", task="semantic", class_names=names).save_pretrained(tmp_path / "model")
+    words = ["eval", "--model", str(model), "--data", "second", "--root", str(tmp_path / "data"), "--class-order", "A"]
+    assert main([*words, "--device", "cpu", "--pictures", str(tmp_path / "p"), "--out", str(tmp_path / "r.json")]) == 0
+    out, results = capsys.readouterr().out, Results.read(tmp_path / "r.json")
+    assert f"sek {results['sek']:.4f}, f_scd" in out and "\n  low vegetation  " in out and "of matrices" in out
+    assert {"worst_model.png", "from_to_model.png", "land_cover_model.png"} <= {path.name for path in (tmp_path / "p").iterdir()}
