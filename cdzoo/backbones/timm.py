@@ -53,8 +53,8 @@ class TimmBackbone(FeatureBackbone):
         out_indices: Indices of the timm levels to return as they are. Default: all levels of stride 4 or more, or all levels if
             there are none; a pyramid for vision transformers.
         drop_path: Stochastic depth rate (`drop_path_rate` of timm); that of the encoder by default.
-        pad_multiple: The detector pads H and W to multiples of this; 1 for convolutional networks that take any size. Default: the
-            smallest multiple that the encoder was found to take, such as its coarsest stride.
+        pad_multiple: The detector pads H and W to multiples of this; 1 for convolutional networks that take any size. Default:
+            the smallest multiple that the encoder was found to take, such as its coarsest stride.
         **kwargs: Further arguments of `timm.create_model`.
 
     Raises:
