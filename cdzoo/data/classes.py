@@ -157,6 +157,8 @@ def _read_json(file: Path) -> tuple[list[DeclaredClass], dict[str, Any]]:
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
         items = content.pop("classes")
+        if isinstance(items, dict):  # "water": 1, or "water": [0, 0, 255]
+            items = [{"name": name, "value" if isinstance(key, int) else "color": key} for name, key in items.items()]
         classes = [_declared(file, **item) for item in items]
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         if isinstance(error, InputError):

@@ -151,3 +151,12 @@ def test_the_two_files_of_stanet_are_read(name):
     assert len(files) == len(official) and ("Self_Att.conv_bn.0.weight" in files) == (name == "stanet_pam")
     back = from_official(name, files)
     assert back.keys() == state.keys() and all(back[key] is state[key] for key in state)
+
+
+def test_tinycd_is_read_with_the_names_of_both_released_files():
+    with torch.device("meta"):
+        state = cdzoo.create_model("tinycd").state_dict()
+    official = to_official("tinycd", state)
+    other = {key.replace("_mixing_mask.2._convmix", "_mixing_mask.2._mixing._convmix"): value for key, value in official.items()}
+    assert len(other.keys() - official.keys()) == 3
+    assert all(value is state[key] for key, value in from_official("tinycd", other).items())

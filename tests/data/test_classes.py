@@ -242,6 +242,20 @@ def write_own(root, folders=("labels1", "labels2"), colors=False, count=3):
     return maps
 
 
+OWN_COLORS = {"unchanged": [255, 255, 255], "water": [0, 0, 255], "bare ground": [10, 20, 30], "unlabeled": [0, 0, 0]}
+
+
+def test_short_declarations_of_values_or_colors(tmp_path):
+    write_own(tmp_path, colors=True)
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": OWN_COLORS}))
+    assert values(open_data(DataCfg(str(tmp_path)), ("all",)).splits["all"][0])["semantic_t1"] == [0, 1, 2, 255]
+    shutil.rmtree(tmp_path / "labels1")
+    write_own(tmp_path)
+    numbers = {name: value for name, value in zip(OWN_COLORS, (0, 1, 2, 255), strict=True)}
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": numbers}))
+    assert values(open_data(DataCfg(str(tmp_path)), ("all",)).splits["all"][0])["semantic_t2"] == [0, 1, 2, 255]
+
+
 @pytest.mark.parametrize("file", OWN)
 @pytest.mark.parametrize("colors", [False, True])
 def test_folders_of_ones_own_declare_their_classes(tmp_path, file, colors):
