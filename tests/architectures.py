@@ -87,6 +87,8 @@ def shrunk(name: str) -> dict[str, Any]:
         overrides["backbone_kwargs"] = {"channels": 12, "depth": 2, "heads": 2, "img_size": 64}
     elif backbone == "hanet":
         overrides["backbone_kwargs"] = {"channels": [4, 8, 12, 16], "img_size": None}
+    elif backbone == "cdmamba":
+        overrides["backbone_kwargs"] = {"channels": 4, "depths": [1, 1, 1, 1]}
     elif backbone == "elgcnet":
         overrides["backbone_kwargs"] = {"channels": [4, 8, 12, 16], "depths": [1, 1, 1, 1]}
         overrides["neck_kwargs"] = {"channels": 8}

@@ -8,6 +8,7 @@ Each file describes one network:
   classifiers that serve training only. The operations of the selective scan are not included; `scan_gflops` gives them in 1e9, by
   the formula of VMamba's authors.
 - `size`: Height and width of the images; 64 by default.
+- `fill_rule`: Changes of the weights of `official_fill.fill`, see there; none by default.
 - `state`: Keys and shapes of the official state dict. Keys that differ in numbers or words only share a line:
   `conv{1-2}.{weight,bias}` stands for four keys. `num_batches_tracked` is int64, all others are float32.
 - `unused`: Parameters that the official forward pass never reads.
@@ -120,6 +121,7 @@ class Golden:
     outputs: dict[str, Summary]
     taps: dict[str, Tap]
     size: int
+    fill_rule: tuple[tuple[str, float, float], ...]
 
 
 def read_golden(name: str) -> Golden:
@@ -138,4 +140,5 @@ def read_golden(name: str) -> Golden:
         {key: Summary(tuple(v.pop("shape")), values=tuple(v.pop("values")), **v) for key, v in outputs.items()},
         taps,
         fields.get("size", 64),
+        tuple(tuple(rule) for rule in fields.get("fill_rule", ())),
     )

@@ -1,4 +1,5 @@
 from .bit import BITResNet18 as BITResNet18
+from .cdmamba import CDMambaEncoder as CDMambaEncoder
 from .cgnet import CGNetVGG as CGNetVGG
 from .changeformer import ChangeFormerEncoder as ChangeFormerEncoder
 from .changevit import ChangeViTBackbone as ChangeViTBackbone

@@ -1,4 +1,5 @@
 from .attention_unet import AttentionUNet as AttentionUNet
+from .cdmamba import CDMambaDecoder as CDMambaDecoder
 from .change_guide import ChangeGuide as ChangeGuide
 from .concat_up import ConcatUp as ConcatUp
 from .csie import CSIE as CSIE

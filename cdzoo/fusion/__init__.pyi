@@ -2,6 +2,7 @@ from .bfa import BFA as BFA
 from .bit import BIT as BIT
 from .cbam import CBAM as CBAM
 from .cbam import CBAMFusion as CBAMFusion
+from .cdmamba import CDMambaFusion as CDMambaFusion
 from .changeformer import ChangeFormerFusion as ChangeFormerFusion
 from .changevit import ChangeViTFusion as ChangeViTFusion
 from .concat_conv import ConcatConv as ConcatConv

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cdzoo.constants import IGNORE_INDEX
+from cdzoo.errors import printable
 from cdzoo.inference.blocks import Float32
 from cdzoo.inference.sources import Array, Mask
 from cdzoo.io.files import replace_atomically
@@ -69,9 +70,9 @@ def write_cog(
         with rasterio.open(plain, "w", **profile, **size) as file:
             file.update_tags(**tags)
             for index, name in enumerate(bands, 1):
-                file.set_band_description(index, name)
+                file.set_band_description(index, printable(name))
             if legend is not None:
-                file.update_tags(1, **{f"class_{value}": name for value, name in enumerate(legend.class_names)})
+                file.update_tags(1, **{f"class_{value}": printable(name) for value, name in enumerate(legend.class_names)})
                 file.write_colormap(1, dict(enumerate(legend.colors)))
             for window, values in blocks():
                 file.write(_as_bands(values), window=window.slices)
@@ -121,7 +122,7 @@ def _write_categories(path: Path, names: Sequence[str]) -> None:
     root = ElementTree.parse(path).getroot() if path.exists() else ElementTree.Element("PAMDataset")
     categories = ElementTree.SubElement(ElementTree.SubElement(root, "PAMRasterBand", band="1"), "CategoryNames")
     for name in names:
-        ElementTree.SubElement(categories, "Category").text = name
+        ElementTree.SubElement(categories, "Category").text = printable(name)
     ElementTree.ElementTree(root).write(path, encoding="utf-8")
 
 

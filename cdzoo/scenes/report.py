@@ -70,7 +70,7 @@ def write_report(
         "threshold": tags.get("threshold", ""),
         "size": f"{masks.width} x {masks.height} pixels",
         "coordinates": str(masks.crs) if masks.crs else "none",
-        f"not {unchanged}" if task.has_legend else "changed": (
+        "other classes" if task.has_legend else "changed": (
             f"{changed:,} of {pixels:,} pixels ({changed / pixels:.2%})" if pixels else "no data"
         ),
     }
