@@ -17,6 +17,7 @@ from .registry import Registry as Registry
 from .registry import list_components as list_components
 from .registry import register_backbone as register_backbone
 from .registry import register_decoder as register_decoder
+from .registry import register_exchange as register_exchange
 from .registry import register_fusion as register_fusion
 from .registry import register_head as register_head
 from .registry import register_model as register_model

@@ -63,7 +63,10 @@ def to_official(model_name: str, state_dict: Mapping[str, Tensor], **options: An
     key_map, state = _key_map(model_name), _state(model_name, **options)
     check_state("the state dict", state_dict, state, model_name)
     groups = key_map.group(state)
-    return {official: key_map.join(official, [state_dict[key] for key in keys]) for official, keys in groups.items()}
+    official = {name: key_map.join(name, [state_dict[key] for key in keys]) for name, keys in groups.items()}
+    for prefix, copy in key_map.copies:
+        official |= {copy + name.removeprefix(prefix): value for name, value in official.items() if name.startswith(prefix)}
+    return official
 
 
 def official_keys(model_name: str, **options: Any) -> dict[str, tuple[str, tuple[int, ...]]]:

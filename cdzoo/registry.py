@@ -1,4 +1,4 @@
-"""`Registry` and its six instances: backbones, necks, fusions, decoders, heads and models.
+"""`Registry` and its seven instances: backbones, necks, fusions, decoders, heads, models and exchanges.
 
 Registration is a dictionary insertion. The modules that register the built-in entries, and installed plugins (entry-point
 group `cdzoo.plugins`), are imported when a registry is first read.
@@ -187,6 +187,9 @@ MODELS: Registry[Callable[..., Any]] = Registry("model", discover)
 COMPONENTS: dict[str, Registry[Callable[..., Any]]] = {
     kind: Registry(kind, discover) for kind in ("backbone", "neck", "fusion", "decoder", "head")
 }
+EXCHANGES: Registry[Callable[..., Any]] = Registry("exchange", discover)
+"""Exchanges of features between dates; arguments of backbones rather than components of a model."""
+
 BACKBONES, NECKS, FUSIONS, DECODERS, HEADS = COMPONENTS.values()
 
 register_backbone = BACKBONES.register
@@ -195,6 +198,7 @@ register_fusion = FUSIONS.register
 register_decoder = DECODERS.register
 register_head = HEADS.register
 register_model = MODELS.register
+register_exchange = EXCHANGES.register
 
 
 def list_components(kind: str = "", filter: Patterns = "*") -> list[str]:

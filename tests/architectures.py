@@ -13,10 +13,24 @@ from cdzoo.factory import list_architectures
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.registry import MODELS
 
+OF_ONE_WIDTH = ("cgnet_vgg16_bn", "stanet_resnet18", "timm/vgg16", "timm/resnet18")
+
+_SIZES = ("_small", "_base", "_large", "_oscd", "ecam32", "ecam48", "_b", "_l", "_s50", "_mit_b1", "_s4", "_dd8")
+
 
 def architectures() -> list[str]:
     """Return one model for each distinct set of components, the first registered one; aliases of data sets are left out."""
     return sorted(list_architectures())
+
+
+def families() -> list[str]:
+    """Return one architecture for each set of components; larger sizes repeat the blocks of others."""
+    return [name for name in architectures() if not name.endswith(_SIZES)]
+
+
+def tensors(output: Any) -> list[Tensor]:
+    """Return the outputs of a model: one tensor, or those of a dict."""
+    return list(output.values()) if isinstance(output, dict) else [output]
 
 
 def fill(model: ChangeDetector) -> ChangeDetector:
@@ -33,7 +47,7 @@ def fill(model: ChangeDetector) -> ChangeDetector:
             noise = noise / np.sqrt(np.prod(value.shape[1:]), dtype=np.float32)
         else:
             noise = 0.1 * noise
-        value.copy_(torch.from_numpy(noise))
+        value.copy_(torch.from_numpy(np.asarray(noise, np.float32)))
     return model
 
 
@@ -44,8 +58,19 @@ def images(height: int, width: int, bands: int = 3, batch: int = 2) -> tuple[Ten
     return t1, t2
 
 
+def accepted_size(model: ChangeDetector, height: int, width: int) -> tuple[int, int]:
+    """Return the size, or the nearest square that a model takes if it does not take this one."""
+    if not model.input_sizes.problem(height, width):
+        return height, width
+    side = model.fixed_input_size or -(-max(height, width) // model.size_multiple) * model.size_multiple
+    return side, side
+
+
 def shrunk(name: str) -> dict[str, Any]:
-    """Return options of `create_model` that keep the components of a model but make the wide ones small."""
+    """Return options of `create_model` that keep the components of a model but make the wide ones small.
+
+    Encoders of one width are replaced.
+    """
     config = MODELS.get(name)()
     blocks = {"channels": 8, "depths": [1, 1, 1, 1]}
     overrides: dict[str, Any] = {}
@@ -54,11 +79,23 @@ def shrunk(name: str) -> dict[str, Any]:
         overrides["backbone_kwargs"] = {**blocks, "d_state": 2}
     elif backbone.startswith("vmamba"):
         overrides["backbone"] = ("vmamba", {**config.backbone.kwargs, **blocks})
-    elif backbone == "changeformer":
-        overrides["backbone_kwargs"] = {"channels": [4, 8, 12, 16], "depths": [1, 1, 1, 1], "heads": [1, 2, 3, 4]}
+    elif backbone == "changeformer" or backbone.startswith("mit"):
+        kwargs = {**config.backbone.kwargs, "channels": [4, 8, 12, 16], "depths": [1, 1, 1, 1], "heads": [1, 2, 3, 4]}
+        overrides["backbone"] = (backbone.split("_")[0], kwargs)
+        overrides["neck_kwargs"] = {"channels": 8}
+    elif backbone == "changevit":
+        overrides["backbone_kwargs"] = {"channels": 12, "depth": 2, "heads": 2, "img_size": 64}
+    elif backbone == "hanet":
+        overrides["backbone_kwargs"] = {"channels": [4, 8, 12, 16], "img_size": None}
+    elif backbone == "cdmamba":
+        overrides["backbone_kwargs"] = {"channels": 4, "depths": [1, 1, 1, 1]}
+    elif backbone == "elgcnet":
+        overrides["backbone_kwargs"] = {"channels": [4, 8, 12, 16], "depths": [1, 1, 1, 1]}
         overrides["neck_kwargs"] = {"channels": 8}
     elif backbone == "swin":
         overrides["backbone_kwargs"] = {**blocks, "heads": [1, 2, 4, 8], "window": 3}
+    elif backbone in OF_ONE_WIDTH:
+        overrides["backbone"] = ("unet", {"channels": [4, 8, 8], "depths": [1, 1, 1]})
     if config.decoder is not None and config.decoder.name == "upernet":
         overrides["decoder_kwargs"] = {"channels": 8}
     if config.fusion.name == "spatio_temporal":

@@ -4,17 +4,20 @@ Each file describes one network:
 
 - `source`, `commit`: Repository of the official code.
 - `params`: Number of parameters.
-- `gmacs`: Multiply-adds in 1e9 that fvcore counts for one pair of 256 x 256 images, without adaptive pooling. The operations of
-  the selective scan are not included; `scan_gflops` gives them in 1e9, by the formula of VMamba's authors.
+- `gmacs`: Multiply-adds in 1e9 that fvcore counts for one pair of 256 x 256 images, without adaptive pooling and without
+  classifiers that serve training only. The operations of the selective scan are not included; `scan_gflops` gives them in 1e9, by
+  the formula of VMamba's authors.
+- `size`: Height and width of the images; 64 by default.
+- `fill_rule`: Changes of the weights of `official_fill.fill`, see there; none by default.
 - `state`: Keys and shapes of the official state dict. Keys that differ in numbers or words only share a line:
   `conv{1-2}.{weight,bias}` stands for four keys. `num_batches_tracked` is int64, all others are float32.
 - `unused`: Parameters that the official forward pass never reads.
 - `outputs`: Arrays that the official code computes in evaluation mode on a CPU in float32, with the weights of
-  `official_fill.fill` and the images of `official_fill.images(64)`: the change `logits`, their `log_softmax`, the auxiliary
-  logits `out<i>` from coarse to fine, level i of the features of the first date (`feat<i>_t1`, every eighth channel), and the
-  `tokens` of both dates after the token encoder. An array is stored as its `shape`, `largest` magnitude, `mean`, root mean
-  square (`rms`), and `values`: the elements at `sampled_indices(size)` of the flattened array. `tap` says where the model of
-  cdzoo computes it, see `Tap`.
+  `official_fill.fill` and the images of `official_fill.images(size)`: the change `logits`, their `log_softmax`, the `distance` of
+  which a model returns the logarithm, the auxiliary logits `out<i>` from coarse to fine, level i of the features of the first
+  date (`feat<i>_t1`, every eighth channel), and the `tokens` of both dates after the token encoder. An array is stored as its
+  `shape`, `largest` magnitude, `mean`, root mean square (`rms`), and `values`: the elements at `sampled_indices(size)` of the
+  flattened array. `tap` says where the model of cdzoo computes it, see `Tap`.
 """
 
 from __future__ import annotations
@@ -87,14 +90,14 @@ class Tap:
     """Where a model computes an inner feature.
 
     Attributes:
-        module: Path of the submodule that returns it.
-        item: Index of the feature if the submodule returns several.
+        module: Path of the submodule that returns it; empty for an output of the model.
+        item: Index of the feature, or name of the output, if the submodule returns several.
         date: Which half of a batch of two dates it is; None if it is the whole batch.
         step: Stored entries along each axis: every `step`-th; all by default.
     """
 
     module: str
-    item: int | None = None
+    item: int | str | None = None
     date: int | None = None
     step: tuple[int, ...] = ()
 
@@ -117,6 +120,8 @@ class Golden:
     unused: frozenset[str]
     outputs: dict[str, Summary]
     taps: dict[str, Tap]
+    size: int
+    fill_rule: tuple[tuple[str, float, float], ...]
 
 
 def read_golden(name: str) -> Golden:
@@ -134,4 +139,6 @@ def read_golden(name: str) -> Golden:
         frozenset(key for pattern in fields["unused"] for key in expand(pattern)),
         {key: Summary(tuple(v.pop("shape")), values=tuple(v.pop("values")), **v) for key, v in outputs.items()},
         taps,
+        fields.get("size", 64),
+        tuple(tuple(rule) for rule in fields.get("fill_rule", ())),
     )

@@ -58,9 +58,17 @@ def entry(key: str, shape: Sequence[int]) -> Tensor:
     return torch.from_numpy(np.asarray(scale(noise), np.float32))
 
 
-def fill(shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
-    """Return an official state dict, given its keys and shapes."""
-    return {key: entry(key, shape) for key, shape in shapes.items()}
+def fill(shapes: Mapping[str, Sequence[int]], rule: Sequence[tuple[str, float, float]] = ()) -> dict[str, Tensor]:
+    """Return an official state dict, given its keys and shapes.
+
+    Entries whose key ends in the first value of a line (suffix, offset, factor) of the rule are offset + factor * entry.
+    """
+    state = {key: entry(key, shape) for key, shape in shapes.items()}
+    for key in state:
+        line = next((line for line in rule if key.endswith(line[0])), None)
+        if line is not None:
+            state[key] = line[1] + line[2] * state[key]
+    return state
 
 
 def images(size: int) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import cdzoo
 from cdzoo.cli.main import main
 
 
@@ -113,3 +114,26 @@ def test_predict_prints_the_weights_and_uses_their_threshold(capsys, tmp_path, i
         "weights glmamba_tiny.synthetic (sha256 934b38e1b130), trained on synthetic; zero-shot f1 38.09" in out
         and "(threshold 0.5, tiles of 512)" in out
     )
+
+
+def test_pictures_of_several_classes(capsys, tmp_path, tiny, images):
+    classes = ("water", "ground")
+    folder = tiny(task="semantic", class_names=classes).save_pretrained(tmp_path / "model")
+    target = tmp_path / "change.png"
+    code, out, err = run(capsys, "predict", *images, "-o", target, "--model", folder, "--threshold", "0.01")
+    assert code == 0, err
+    names = ("change", "change_figure", "change_overlay", "change_probability", "change_semantic_t1", "change_semantic_t2")
+    assert sorted(path.stem for path in tmp_path.glob("change*")) == sorted(names)
+    found = cdzoo.predict_pair(f"local-dir:{folder}", *images, threshold=0.01)
+    for name, stem in (("from_to", "change"), ("semantic_t1", "change_semantic_t1"), ("semantic_t2", "change_semantic_t2")):
+        with Image.open(tmp_path / f"{stem}.png") as picture:
+            assert picture.mode == "P"
+            np.testing.assert_array_equal(np.asarray(picture), found.maps[name])
+            color = found.legends[name].colors[found.maps[name][0, 0]]
+            assert picture.convert("RGB").getpixel((0, 0)) == color
+    assert "of 50x40 pixels have another class than 'unchanged'" in out and str(tmp_path / "change_semantic_t2.png") in out
+    probability = np.asarray(Image.open(tmp_path / "change_probability.png"))
+    np.testing.assert_allclose(probability, found.probability[0] * 255, atol=0.51)
+    images[0].rename(tmp_path / "change_figure.png")
+    code, _, err = run(capsys, "predict", tmp_path / "change_figure.png", images[1], "-o", target, "--model", folder)
+    assert code == 2 and "the figure beside -o" in err and "is the input" in err

@@ -48,6 +48,13 @@ def test_python_examples_of_the_readme_run(tmp_path, pair_folder, monkeypatch):
         exec(compile(source, "README.md", "exec"), scope)
 
 
+def test_python_examples_of_the_page_about_tasks_run(capsys):
+    (source,) = blocks("docs/tasks.md", "python")
+    exec(compile(source, "docs/tasks.md", "exec"), {})
+    (comment,) = [line for line in source.splitlines() if line.startswith("# {")]
+    assert capsys.readouterr().out.strip() == comment.removeprefix("# ")
+
+
 def test_shell_examples_of_the_readme_run(tmp_path, pair_folder):
     """Install and test commands are run by CI; the others here, in their order, with training cut to one epoch."""
     pair_folder(3, 48, name="pairs")
@@ -96,7 +103,7 @@ def test_model_zoo_page_is_complete():
         assert all(f"`{preset}`" in rows[name] for preset in presets)
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/finetune.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/finetune.md", "docs/tasks.md"])
 def test_linked_files_exist(name):
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
         assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"

@@ -20,6 +20,7 @@ from cdzoo.ops import set_scan_backend
 # Without multiply-adds: elementwise operations, reductions and pooling.
 ELEMENTWISE = {"abs", "add", "add_", "amax", "exp", "gelu", "max_pool2d", "mean", "mul", "neg", "sigmoid", "silu", "softmax"}
 ELEMENTWISE |= {"sub", "sum", "div", "rsub", "hardtanh_", "ceil", "pad", "unflatten"}  # and copies
+ELEMENTWISE |= {"clamp_min", "hardswish", "linalg_vector_norm", "log", "prelu"}
 
 
 class _OneConvolution(Backbone):

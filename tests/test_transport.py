@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import cdzoo
-from cdzoo.errors import ConfigError
+from cdzoo.errors import InputError
 
 
 @pytest.mark.parametrize("name", cdzoo.list_models())
@@ -35,7 +35,7 @@ def test_padding_compiles_for_sizes_that_vary(tiny):
 
 @pytest.mark.parametrize(
     ("encoder", "multiple"),
-    [("maxvit_rmlp_pico_rw_256", 256), ("efficientvit_m0", 64), ("mobilenetv3_small_050", 32), ("vit_tiny_patch16_224", 16)],
+    [("maxvit_rmlp_pico_rw_256", 256), ("efficientvit_m0", 64), ("mobilenetv3_small_050", 32), ("vit_tiny_patch16_224", 32)],
 )
 def test_images_are_padded_to_what_an_encoder_takes(encoder, multiple):
     with torch.device("meta"):
@@ -45,6 +45,9 @@ def test_images_are_padded_to_what_an_encoder_takes(encoder, multiple):
 
 
 @pytest.mark.parametrize("encoder", ["levit_128s", "visformer_tiny", "cait_xxs24_224"])
-def test_encoders_of_one_size_are_refused_by_name(encoder):
-    with pytest.raises(ConfigError, match=rf"timm/{encoder} cannot be used.*224x224 pixels only"):
-        cdzoo.create_model("glmamba_tiny", backbone=f"timm/{encoder}", neck=None, fusion="diff")
+def test_encoders_of_one_size_declare_it(encoder):
+    with torch.device("meta"):
+        model = cdzoo.create_model("glmamba_tiny", backbone=f"timm/{encoder}", neck=None, fusion="diff").eval()
+        assert model.fixed_input_size == 224 and model(*torch.zeros(2, 1, 3, 224, 224)).shape == (1, 1, 224, 224)
+        with pytest.raises(InputError, match="are not 224x224 pixels, the only size"):
+            model(*torch.zeros(2, 1, 3, 256, 256))

@@ -49,6 +49,10 @@ TASK_SCORES = {
     "semantic": {"f_scd": "F_scd", "sek": "SeK", "miou_scd": "mIoU_scd", "sek_from_to": "from-to SeK"},
     "damage": {"xview2": "xView2", "xview2_damage": "damage", "xview2_unmasked": "xView2, unmasked"},
 }
+AUTHORS = """Checkpoints of other authors, read by `cdzoo convert` and scored by `cdzoo eval`. They are not included, and their
+licenses apply to the converted weights. On the 11 pairs, the official network has the same four counts. The scores of the 35
+images cannot be compared with published ones, which are for all 128 images of the test split.
+"""
 
 
 def main() -> None:
@@ -64,7 +68,8 @@ def page() -> str:
     parts = [INTRODUCTION, "## Measured\n", BUDGET]
     for file in sorted(RESULTS.glob("measured_*.json")):
         parts.append(_measured(json.loads(file.read_text(encoding="utf-8")), file.stem.removeprefix("measured_")))
-    parts += ["## Tasks\n", TASKS, *map(_task, _read("synthetic_tasks")["runs"]), "## Zero-shot\n", *_zero_shot(), "## Quoted\n"]
+    parts += ["## Tasks\n", TASKS, *map(_task, _read("synthetic_tasks")["runs"]), "## Zero-shot\n", *_zero_shot()]
+    parts += ["## Authors' weights\n", *_authors_weights(), "## Quoted\n"]
     for file in sorted(RESULTS.glob("quoted_*.json")):
         parts.append(_quoted(json.loads(file.read_text(encoding="utf-8"))))
     return "\n".join(parts)
@@ -81,7 +86,9 @@ def _task(run: dict[str, Any]) -> str:
         f"({hardware['name']}, torch {versions['torch']}), protocol `{run['protocol']['name']}`, seed {run['seed']}.\n"
     )
     row = {name: 100 * scores[name] for name in named}
-    return "\n".join([f"### {run['task'].capitalize()}\n", text, render([row], {k: f"{v}:.2f" for k, v in named.items()}, "markdown")])
+    return "\n".join(
+        [f"### {run['task'].capitalize()}\n", text, render([row], {k: f"{v}:.2f" for k, v in named.items()}, "markdown")]
+    )
 
 
 def _zero_shot() -> list[str]:
@@ -111,6 +118,24 @@ def _zero_shot() -> list[str]:
         f"{variants['text']}\n",
         render([{**row, **_zero_shot_row(row)} for row in variants["runs"]], fields, "markdown"),
     ]
+
+
+def _authors_weights() -> list[str]:
+    """Return the section about converted checkpoints of other authors."""
+    runs = _read("authors_weights")["runs"]
+    counts = ("tp", "fp", "fn", "tn")
+    rows = [{**_zero_shot_row(run), **{key: run["scores"][key] for key in counts}, "weights": run["source"]} for run in runs]
+    columns = {"weights": "weights", "data": "data", **{key: f"{key.upper()}:," for key in counts}}
+    columns |= {"precision": "precision:.2f", "recall": "recall:.2f", "f1": "F1:.2f", "interval": "95 % interval"}
+    files = {run["source"]: run["checkpoint"] for run in runs}
+    places = [
+        f"- {name}: `{file['file']}` of github.com/{file['repository']} at commit {file['commit'][:8]}, sha256 "
+        f"{file['sha256'][:16]}; {file['license']}\n"
+        for name, file in files.items()
+    ]
+    commands = "".join(f"{run['command']}\n" for run in runs)
+    convert = "".join(f"cdzoo convert --model {run['model']} {run['checkpoint']['file']} FOLDER\n" for run in runs[:1])
+    return [AUTHORS, render(rows, columns, "markdown"), *places, f"```bash\n{convert}{commands}```\n"]
 
 
 def _zero_shot_row(run: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from cdzoo.convert import convertible
 from cdzoo.factory import list_architectures
 from cdzoo.flops import CONVENTION, count_models
 from cdzoo.io.files import write_text
-from cdzoo.registry import MODELS
+from cdzoo.registry import COMPONENTS, MODELS
 from cdzoo.tables import render
+from cdzoo.weights.checkpoints import list_checkpoints
 
 PAGE = Path(__file__).parents[1] / "docs" / "zoo.md"
 COLUMNS = {
@@ -45,6 +47,24 @@ NOTES = """
   paper describes, whose large-kernel attention and weights are not public.
 - The authors of the FC networks published training settings for OSCD and Air Change only.
 """
+CHECKPOINTS = """
+## Checkpoints of the authors
+
+Where they are, under which terms, and the score that the authors claim. Nothing is downloaded. The same list, with the command
+that converts each file, is printed by `cdzoo list --kind checkpoint`. "Unstated" means that no license permits any use.
+
+"""
+TERMS = {"network": "network", "use": "use", "license": "license", "data": "training data", "score": "claimed"}
+TERMS |= {"place": "place", "file": "file", "note": "remark"}
+
+
+def checkpoints() -> str:
+    """Return the section about checkpoints of the authors."""
+    rows = []
+    for name, found in list_checkpoints(known=[*MODELS, *COMPONENTS["backbone"]]):
+        use = found.use if found.place else ""
+        rows.append({**dataclasses.asdict(found), "network": name, "use": use, "place": found.place or "none"})
+    return CHECKPOINTS + render(rows, TERMS, "markdown")
 
 
 def page() -> str:
@@ -65,7 +85,7 @@ def page() -> str:
         print(f"\r{len(rows)} of {len(groups)} counted", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     table = render(rows, COLUMNS, "markdown")
-    return HEADER + table + f"\nInput: one pair of 256 x 256 pixels. {CONVENTION}\n" + NOTES
+    return HEADER + table + f"\nInput: one pair of 256 x 256 pixels. {CONVENTION}\n" + NOTES + checkpoints()
 
 
 if __name__ == "__main__":

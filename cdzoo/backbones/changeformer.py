@@ -1,47 +1,23 @@
 """`changeformer`: hierarchical transformer backbone of ChangeFormer V6.
 
 Source: W. G. C. Bandara, V. M. Patel, "A Transformer-Based Siamese Network for Change Detection", IGARSS 2022, arXiv
-2201.01293; based on SegFormer (E. Xie et al., NeurIPS 2021). The blocks are those of PVT v2 in timm, which SegFormer uses, too.
+2201.01293; based on SegFormer (`cdzoo.backbones.mit`).
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
-from torch import Tensor, nn
-
-from cdzoo.errors import ConfigError
+from cdzoo.backbones.mit import MiT
 from cdzoo.layers import normal_init_
-from cdzoo.layers.drop_path import drop_path_rates
-from cdzoo.layers.stages import StagedBackbone
 from cdzoo.registry import register_backbone
 
 
-class Stage(nn.Module):
-    """Patch embedding, blocks and layer norm: (B, in_channels, H, W) -> (B, channels, H / stride, W / stride)."""
-
-    def __init__(self, patch_embed: nn.Module, blocks: Sequence[nn.Module], norm: nn.Module) -> None:
-        super().__init__()
-        self.patch_embed = patch_embed
-        self.blocks = nn.ModuleList(blocks)
-        self.norm = norm
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the stage."""
-        x = self.patch_embed(x)  # (B, h, w, C)
-        size = x.shape[1:3]
-        x = x.flatten(1, 2)
-        for block in self.blocks:
-            x = block(x, size)
-        return self.norm(x).transpose(1, 2).unflatten(2, size)
-
-
 @register_backbone("changeformer")
-class ChangeFormerEncoder(StagedBackbone):
+class ChangeFormerEncoder(MiT):
     """Stages of transformer blocks with spatially reduced keys and values, at strides 4, 8, 16, 32.
 
-    The defaults are those of ChangeFormer V6. Unlike SegFormer, all patch embeddings have 7x7 kernels. H and W are padded to
+    The defaults are those of ChangeFormer V6. Unlike in SegFormer, all patch embeddings have 7x7 kernels. H and W are padded to
     multiples of the last stride, which the official code requires.
 
     Args:
@@ -59,6 +35,9 @@ class ChangeFormerEncoder(StagedBackbone):
         ConfigError: The lists differ in length, have values below 1, or an argument is out of range.
     """
 
+    name = "changeformer"
+    padded = True
+
     def __init__(
         self,
         in_chans: int = 3,
@@ -71,29 +50,9 @@ class ChangeFormerEncoder(StagedBackbone):
         attn_drop: float = 0.1,
         drop_path: float = 0.1,
     ) -> None:
-        from timm.models.pvt_v2 import Block, OverlapPatchEmbed  # imported here because timm takes seconds to import
-
-        num_stages = len(channels)
-        per_stage = (channels, depths, heads, reductions)
-        if not num_stages or any(len(values) != num_stages or min(values) < 1 for values in per_stage):
-            raise ConfigError("backbone changeformer: channels, depths, heads, reductions need one value of at least 1 per stage")
-        for width, num_heads in zip(channels, heads, strict=True):
-            if int(mlp_ratio * width) < 1:
-                raise ConfigError(f"backbone changeformer: mlp_ratio must be positive, got {mlp_ratio}")
-            if width % num_heads:
-                raise ConfigError(f"backbone changeformer: {width} channels are not divisible by {num_heads} heads")
-        super().__init__("changeformer", in_chans, channels, depths, drop_path)
-        self.stages = nn.ModuleList()
-        shared = {"qkv_bias": True, "proj_drop": drop, "attn_drop": attn_drop}
-        norm = functools.partial(nn.LayerNorm, eps=1e-6)
-        for i, (width, rates) in enumerate(zip(channels, drop_path_rates(drop_path, depths), strict=True)):
-            blocks = [
-                Block(width, heads[i], mlp_ratio, reductions[i], drop_path=rate, norm_layer=norm, **shared) for rate in rates
-            ]
-            embed = OverlapPatchEmbed(7, 2 if i else 4, channels[i - 1] if i else in_chans, width)
-            self.stages.append(Stage(embed, blocks, norm(width)))
+        patch_sizes = [7] * len(channels)
+        super().__init__(in_chans, channels, depths, heads, reductions, patch_sizes, mlp_ratio, drop, attn_drop, drop_path)
+        for name, layer in self.named_modules():
+            if name.endswith(("patch_embed.norm", "attn.norm")) and layer is not None:
+                layer.eps = 1e-5  # as in the official code; the norms of blocks and stages have 1e-6
         normal_init_(self)
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Encode (B, in_chans, H, W); returns one level (B, C_i, H / s_i, W / s_i) per stage."""
-        return self.run_stages(x)

@@ -41,10 +41,10 @@ _SIZES: dict[str, Sizes] = {}
 class TimmBackbone(FeatureBackbone):
     """timm model that returns its intermediate feature maps (`features_only=True`).
 
-    Vision transformers, whose maps all have one stride, return four of them, a quarter of the blocks apart, as a pyramid of strides
-    4, 8, 16 and 32 (`cdzoo.layers.vit_pyramid`), which is trained from scratch. For patches of 14 pixels (DINOv2) the image is
-    scaled by 14 / 16, so that there is one patch for every 16 pixels. Encoders that take images of one size only declare it
-    (`fixed_input_size`); some of them accept another one as `img_size`.
+    Vision transformers, whose maps all have one stride, return four of them, a quarter of the blocks apart, as a pyramid of
+    strides 4, 8, 16 and 32 (`cdzoo.layers.vit_pyramid`), which is trained from scratch. For patches of 14 pixels (DINOv2) the
+    image is scaled by 14 / 16, so that there is one patch for every 16 pixels. Encoders that take images of one size only
+    declare it (`fixed_input_size`); some of them accept another one as `img_size`.
 
     Args:
         name: Name of the timm model, optionally with a pretrained tag.
@@ -53,6 +53,8 @@ class TimmBackbone(FeatureBackbone):
         out_indices: Indices of the timm levels to return as they are. Default: all levels of stride 4 or more, or all levels if
             there are none; a pyramid for vision transformers.
         drop_path: Stochastic depth rate (`drop_path_rate` of timm); that of the encoder by default.
+        pad_multiple: The detector pads H and W to multiples of this; 1 for convolutional networks that take any size. Default:
+            the smallest multiple that the encoder was found to take, such as its coarsest stride.
         **kwargs: Further arguments of `timm.create_model`.
 
     Raises:
@@ -68,6 +70,7 @@ class TimmBackbone(FeatureBackbone):
         pretrained: bool = False,
         out_indices: Sequence[int] | None = None,
         drop_path: float | None = None,
+        pad_multiple: int | None = None,
         **kwargs: Any,
     ) -> None:
         import timm  # imported here because it takes seconds to import
@@ -77,6 +80,8 @@ class TimmBackbone(FeatureBackbone):
             close = timm.list_models(f"*{arch}*")[:8]
             hint = f" Similar names: {', '.join(close)}." if close else ""
             raise UnknownNameError(f"timm {timm.__version__} has no model '{name}'.{hint} timm.list_models() lists all models.")
+        if pad_multiple is not None and pad_multiple < 1:
+            raise ConfigError(f"timm/{name}: pad_multiple must be at least 1, got {pad_multiple}")
         if pretrained:
             guard_client()
         options = {**kwargs, "in_chans": in_chans, "features_only": True}
@@ -114,6 +119,8 @@ class TimmBackbone(FeatureBackbone):
             self.added = ("pyramid.",)
         if fixed is not None:
             self.fixed_input_size, self.pad_multiple = fixed * self.nominal // self.patch, 1
+        if pad_multiple is not None:
+            self.pad_multiple = pad_multiple
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Encode (B, in_chans, H, W) into one feature map (B, C_i, H / s_i, W / s_i) per level."""

@@ -19,37 +19,46 @@ def check(
     *,
     exclude: list[str] = [],  # noqa: B006  # read only
     mask_encoding: str | None = None,
+    root: str | None = None,
+    class_order: str | None = None,
     sheet: str = "data_check.png",
 ) -> int:
     """Read every file of a data set and report all problems. The exit code is 1 if there are any.
 
     Args:
-        path: Folder of pairs, with or without train/, val/ and test/.
+        path: Folder of pairs, with or without train/, val/ and test/; or name of a data set (cdzoo data list).
         exclude: Wildcards of sample names to leave out.
         mask_encoding: Values of the masks for no change, change and no label, such as 0/1/255, or threshold; detected by default.
+        root: Folder of a named data set; $CDZOO_DATA/NAME or data/NAME by default.
+        class_order: Order of the classes of a named data set that has several (cdzoo data info NAME).
         sheet: Contact sheet to write.
     """
     from cdzoo.data.check import check_data, list_data
-    from cdzoo.data.datasets import known_layouts
+    from cdzoo.data.config import DataCfg
     from cdzoo.data.layout import find_splits
-    from cdzoo.data.masks import MaskEncoding
+    from cdzoo.data.source import FileSource
 
-    declared = None if mask_encoding is None else MaskEncoding(mask_encoding)
+    cfg = DataCfg(path, exclude=tuple(exclude), mask_encoding=mask_encoding, root=root, class_order=class_order)
     picture = output_path(sheet, suffixes=PICTURES, purpose="the contact sheet is a picture")
-    listings = list_data(path, exclude)
-    lists = find_splits(path, known_layouts()).values()
+    listings = list_data(cfg)
+    source = FileSource(cfg)
+    lists = find_splits(source.root, source.layouts).values()
     check_outputs({"--sheet": picture}, inputs=[*lists, *(file for listing in listings.values() for file in listing.files)])
-    report = check_data(path, exclude, encoding=declared)
+    report = check_data(cfg)
     for split in report.splits:
         sizes = ", ".join(f"{count} of {width}x{height}" for (height, width), count in split.sizes.most_common())
         print(f"{split.name}: {split.pairs} pairs ({sizes or 'none'})")
         print(f"  images   {split.described_formats or 'none'}")
+        for target, shares in split.classes.items():
+            print(f"  {target:<12}{', '.join(f'{name} {share:.2%}' for name, share in shares.items())}")
         encoding = split.encoding.value if split.encoding else "not detected"
         void = f", {split.unlabeled:.2%} without a label" if split.unlabeled else ""
         of = "labeled pixels" if split.unlabeled else "pixels"
-        print(
-            f"  masks    {encoding}; {split.changed:.2%} of the {of} changed{void}, {split.unchanged_pairs} pairs without change"
-        )
+        if not split.classes:
+            print(
+                f"  masks    {encoding}; {split.changed:.2%} of the {of} changed{void}, "
+                f"{split.unchanged_pairs} pairs without change"
+            )
         if split.no_data:
             print(f"  no data  {split.no_data:.2%} of the pixels of the images, which are left out of training and scores")
     for note in report.notes:
@@ -69,7 +78,8 @@ def show_datasets() -> None:
     print("data sets")
     for info in map(dataset_info, list_datasets()):
         counts = _counts(info.splits) or "no official split"
-        print(f"  {info.name:<16}{counts:<38}{info.description}")
+        task = f"{info.task}: " if info.class_names else ""
+        print(f"  {info.name:<16}{counts:<38}{task}{info.description}")
     print("protocols")
     for protocol in map(get_protocol, list_protocols()):
         print(f"  {protocol.dataset or 'any folder':<16}{protocol}")
@@ -87,8 +97,13 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
 
     dataset = dataset_info(name)
     folder = Path(root) if root else data_root(name)
+    orders = {name: ", ".join(labels.class_names) for name, labels in dataset.class_orders.items()}
     facts = {
         "what": dataset.description,
+        "task": dataset.task if dataset.class_names else "",
+        "classes": ", ".join(dataset.class_names),
+        "orders": "; ".join(f"{name}: {classes}" for name, classes in orders.items()),
+        "events": ", ".join(dataset.events),
         "resolution": f"{dataset.resolution} m",
         "images": f"{dataset.image_size}x{dataset.image_size}" if dataset.image_size else "of different sizes",
         "splits": _counts(dataset.splits) or "none official; cdzoo splits the scenes 8:1:1",
@@ -119,6 +134,7 @@ def prepare(
     url: list[str] = [],  # noqa: B006  # read only
     sha256: list[str] = [],  # noqa: B006
     mask_encoding: str | None = None,
+    class_order: str | None = None,
 ) -> None:
     """Download and unpack archives of a data set, and cut it into tiles.
 
@@ -130,10 +146,13 @@ def prepare(
         url: Archives to download and unpack first.
         sha256: Checksums of the archives, in the same order.
         mask_encoding: Values of the masks for no change, change and no label, such as 0/1/255; detected by default.
+        class_order: Order of the classes of a named data set that has several (cdzoo data info NAME).
     """
-    from cdzoo.data.datasets import dataset_info, known_layouts
-    from cdzoo.data.layout import find_splits
-    from cdzoo.data.open import DataCfg, data_root, split_files
+    from cdzoo.data.config import DataCfg
+    from cdzoo.data.datasets import dataset_info
+    from cdzoo.data.layout import SPLITS, find_splits
+    from cdzoo.data.open import data_root
+    from cdzoo.data.source import FileSource
 
     described = None if os.path.isdir(name) else dataset_info(name)
     folder = Path(root) if root else Path(name) if described is None else data_root(name)
@@ -153,12 +172,16 @@ def prepare(
         return
     from cdzoo.data.prepare import write_tiles
 
-    splits = list(find_splits(folder, known_layouts())) or list(described.splits if described else ())
+    path, root = (str(folder), None) if described is None else (name, str(folder))
+    cfg = DataCfg(path, mask_encoding=mask_encoding, root=root, class_order=class_order)
+    source = FileSource(cfg)
+    splits = list(find_splits(folder, source.layouts))
+    splits = splits or [split for split in SPLITS if described is not None and split in described.existing_splits(folder)]
     if not splits:
         raise InputError(f"{folder}: no splits (train/, val/, test/ or list/*.txt), so the tiles cannot be assigned to splits")
-    cfg = DataCfg(name, mask_encoding=mask_encoding)
-    pairs = {split: split_files(cfg, split, folder) for split in splits}
-    counts = write_tiles(pairs, Path(out), tile, encoding=cfg.encoding)
+    pairs = {split: source.read(split) for split in splits}
+    fill_value = described.fill_value if described else None
+    counts = write_tiles(pairs, Path(out), tile, encoding=cfg.encoding, labels=source.labels, fill_value=fill_value)
     declared = " --mask-encoding 0/1/255" if cfg.encoding and len(cfg.encoding.values) > 2 else ""
     print(f"{out}: {', '.join(f'{split} {count} tiles' for split, count in counts.items())}; use it with --data {out}{declared}")
 

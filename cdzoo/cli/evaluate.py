@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from cdzoo.cli.common import load_trained, pick_device, print_weights
+from cdzoo.cli.score_tables import draw_matrices, further_table
 from cdzoo.errors import ConfigError, InputError, require
 from cdzoo.io.files import output_path, replace_atomically, write_json, write_text
 from cdzoo.io.outputs import check_outputs
@@ -46,7 +47,7 @@ def evaluate(
         data: Data.
         split: Split of the data; all for every pair of a folder without splits.
         out: JSON file of the results to write.
-        pictures: Folder of pictures of the worst samples to write.
+        pictures: Folder of pictures of the worst samples to write, and of the confusion matrices of several classes.
         worst: Number of samples in a picture.
         per_image: Table of the scores of each image to write: .csv or .json.
         robustness: Picture to write of F1 when the second date is shifted, brighter, darker, blurred or compressed: .png, .svg
@@ -85,6 +86,9 @@ def evaluate(
             print(f"{'model':<28}" + "".join(f"{score:>14}" for score in SUMMARY_SCORES))
         print(f"{name:<28}" + "".join(f"{result[score]:>14.4f}" for score in SUMMARY_SCORES))
         print(_uncertainty(result))
+        print(further_table(result, detector.task.class_names), end="")
+        if sheet is not None:
+            draw_matrices(result, sheet)
         results.append(result)
         # Weights without a record of their training may differ in more than the seed.
         key = (detector.config.to_json(), result.settings) if result.settings else name
@@ -161,7 +165,7 @@ def _write_outputs(
     if robustness is not None:
         _draw_robustness(results, Path(robustness))
     if pictures is not None:
-        print(f"pictures of the worst samples: {pictures}")
+        print(f"pictures of the worst samples{' and of matrices' if results[0].scores.matrices else ''}: {pictures}")
 
 
 _IMAGE_COLUMNS = {key: key for key in ("model", "name", "f1", "iou", "precision", "recall", "tp", "fp", "fn", "tn")}
@@ -235,7 +239,8 @@ def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, d
         )
     print("".join(f"  {note}\n" for note in result.notes or []), end="")
     print(f"{file}: {published.provenance} results on {published.split}, protocol {published.protocol.name}")
-    rows = [{"score": name, "stored": published[name], "now": result[name]} for name in SUMMARY_SCORES]
+    names = (*SUMMARY_SCORES, *published.scores.further)
+    rows = [{"score": name, "stored": published[name], "now": result[name]} for name in names]
     different = [str(row["score"]) for row in rows if not abs(row["now"] - row["stored"]) <= tolerance]
     print(render(rows, {"score": "score", "stored": "published:.6f", "now": "here:.6f"}), end="")
     print(f"differs by more than {tolerance:g}: {', '.join(different)}" if different else f"reproduced within {tolerance:g}")

@@ -55,11 +55,11 @@ def convert(
     assert model is not None
     tensors = from_official(model, state, in_chans=in_chans, num_classes=num_classes)
     detector = create_model(model, in_chans=in_chans, num_classes=num_classes)
+    if detector.config.original:
+        print(f"the checkpoint is from {detector.config.original}: its terms apply to the converted weights too")
     detector.load_state_dict(tensors, strict=True)
     detector.save_pretrained(folder, card=True, cost=describe_cost(detector))
     print(f"{len(tensors)} tensors of {model}: {folder}")
-    if detector.config.original:
-        print(f"the checkpoint is from {detector.config.original}: its terms apply to the converted weights too")
     print(f"evaluate it with: cdzoo eval --model {folder} --data FOLDER --split test")
 
 

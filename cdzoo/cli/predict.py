@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,14 @@ from cdzoo.io.rasters import open_raster
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from cdzoo.inference.predict import ChangeMap
     from cdzoo.models.detector import ChangeDetector
     from cdzoo.scenes.config import PolygonCfg, SceneCfg
+    from cdzoo.tasks import Task
+
+_MAX_CLASSES = 12  # printed
 
 
 def predict(
@@ -41,7 +48,8 @@ def predict(
     """Map the change between two images of any size, or of a list of scenes.
 
     A .png output writes pictures of the mask, the probability and an overlay. A .tif output writes a georeferenced map, with
-    options for windows, polygons and a report.
+    options for windows, polygons and a report. Models of several classes write each of their maps, and to a .png output also a
+    figure of all of them with a legend.
 
     Args:
         before: First date: an image (PNG, JPEG), or any raster that GDAL reads.
@@ -52,7 +60,7 @@ def predict(
         device: auto, cpu, cuda or mps.
         cfg: Prediction.
         polygon_cfg: Polygons.
-        probability: GeoTIFF to write the probability to, in addition.
+        probability: GeoTIFF to write the probability to, in addition, with one band per class.
         polygons: File to write the changed areas to, in addition: .gpkg, .geojson or .parquet.
         report: HTML page to write, in addition, with both dates, the map and the largest changes.
         manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
@@ -102,7 +110,8 @@ class _Job:
 
     def of_scenes(self) -> dict[str, Any]:
         """Return the settings that pictures do not have."""
-        return {name: getattr(self.cfg, name) for name in ("percentiles", "value_range_after", "bands", "bands_after", "alpha")}
+        names = ("value_range_after", "percentiles", "percentiles_after", "decibels", "bands", "bands_after", "alpha")
+        return {name: getattr(self.cfg, name) for name in names}
 
     def load(self) -> ChangeDetector:
         return load_trained(self.model, self.random_weights).to(pick_device(self.device))
@@ -117,38 +126,44 @@ class _Job:
         from cdzoo.scenes import predict_scene
         from cdzoo.scenes.outputs import scene_outputs
 
-        scene_outputs(target, **products, inputs=(before, after))  # before the model is loaded
+        files: dict[str, Any] = dict(products)
+        scene_outputs(target, **files, inputs=(before, after))  # before the model is loaded
         model = self.load_named()
-        options: dict[str, Any] = {**products, "polygon_cfg": self.polygon_cfg}
-        result = predict_scene(model, before, after, target, self.cfg, **options)
+        result = predict_scene(model, before, after, target, self.cfg, **files, polygon_cfg=self.polygon_cfg)
         share = result.changed / result.pixels if result.pixels else 0.0
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
-        text = f"{share:.2%} of {result.pixels:,} pixels with data changed ({self.describe(model, result.threshold)})"
-        print(f"{text}; {result.seconds:.0f} s{resumed}")
-        for path in (result.mask, result.probability, products["polygons"], products["report"]):
+        text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
+        print(f"{text} ({self.describe(model, result.threshold)}); {result.seconds:.0f} s{resumed}")
+        if model.task.has_legend and result.classes:
+            shares = sorted(result.classes.items(), key=lambda item: -item[1])[:_MAX_CLASSES]
+            print("  " + ", ".join(f"{name} {count / result.pixels:.2%}" for name, count in shares))
+        for path in (result.mask, *result.further.values(), result.probability, products["polygons"], products["report"]):
             if path is not None:
                 print(f"  {path}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
 
     def predict_pictures(self, before: str, after: str, target: Path) -> None:
-        """Write mask, probability and overlay: all of them or none."""
+        """Write the main map, the probability and an overlay, and for several classes a figure and further maps: all or none."""
         import numpy as np
-        from PIL import Image
 
         from cdzoo.inference.predict import predict_pair
         from cdzoo.inference.resolve import resolve_threshold
         from cdzoo.io.files import replace_atomically
         from cdzoo.io.outputs import check_outputs, exclusive
-        from cdzoo.visualize import overlay
+
+        def reserve(names: Iterable[str]) -> dict[str, Path]:
+            """Return the file of each name, checked and locked; the main map has the name ""."""
+            found = {name: target.with_stem(f"{target.stem}_{name}") if name else target for name in names}
+            check_outputs({f"the {name} beside -o" if name else "-o": file for name, file in found.items()}, (before, after))
+            for file in found.values():
+                stack.enter_context(exclusive(file))
+            return found
 
         cfg = self.cfg
-        files = [target, *(target.with_stem(f"{target.stem}_{name}") for name in ("probability", "overlay"))]
-        check_outputs(
-            dict(zip(("-o", "the probability beside -o", "the overlay beside -o"), files, strict=True)), (before, after)
-        )
         with ExitStack() as stack:
-            for file in files:
-                stack.enter_context(exclusive(file))
+            files = reserve(("", "probability", "overlay"))
             model = self.load()
+            if model.task.has_legend:
+                files = reserve((*files, "figure", *[*model.task.maps][1:]))
             threshold = resolve_threshold(model, cfg.threshold)
             options: dict[str, Any] = {
                 "value_range": cfg.value_range,
@@ -157,15 +172,15 @@ class _Job:
                 "batch_size": cfg.batch_size,
             }
             change = predict_pair(model, before, after, threshold=threshold, augment=cfg.augment, **options)
-            probability = (change.probability * 255).round().astype(np.uint8)
-            pictures = (change.mask * 255, probability, overlay(change.after, change.mask))
-            temporary = [stack.enter_context(replace_atomically(file)) for file in files]
-            for file, pixels in zip(temporary, pictures, strict=True):
-                Image.fromarray(pixels).save(file)
+            pictures = _pictures(model.task, change)
+            temporary = [stack.enter_context(replace_atomically(file)) for file in files.values()]
+            for name, file in zip(files, temporary, strict=True):
+                pictures[name].save(file)
         print_weights(model)
         height, width = change.mask.shape
-        print(f"{change.mask.mean():.2%} of {width}x{height} pixels changed ({self.describe(model, threshold)})")
-        print("\n".join(f"  {file}" for file in files))
+        share = np.count_nonzero(change.mask) / change.mask.size
+        print(f"{share:.2%} of {width}x{height} pixels {_changed(model.task)} ({self.describe(model, threshold)})")
+        print("\n".join(f"  {file}" for file in files.values()))
 
     def describe(self, model: ChangeDetector, threshold: float) -> str:
         from cdzoo.constants import WINDOW_SIDE
@@ -198,3 +213,24 @@ class _Job:
         if failed:
             print(f"{failed} of {count} scenes failed; run the same command again to retry them", file=sys.stderr)
         return 1 if failed else 0
+
+
+def _pictures(task: Task, change: ChangeMap) -> dict[str, Image]:
+    """Return the pictures of a prediction by name; the main map has the name ""."""
+    from PIL import Image
+
+    from cdzoo.visualize import indexed_picture, overlay
+
+    main, *further = task.maps
+    probability = (task.change_probability(change.probability) * 255).round().astype("uint8")
+    shown = overlay(change.after, change.mask, colors=task.maps[main].colors)
+    pictures = {"probability": Image.fromarray(probability), "overlay": Image.fromarray(shown)}
+    if not task.has_legend:
+        return {"": Image.fromarray(change.mask * 255), **pictures}
+    maps = {name: indexed_picture(change.maps[name], legend.colors) for name, legend in task.maps.items()}
+    return {"": maps[main], **pictures, "figure": change.picture(), **{name: maps[name] for name in further}}
+
+
+def _changed(task: Task) -> str:
+    main, *_ = task.maps.values()
+    return f"have another class than '{main.class_names[0]}'" if task.has_legend else "changed"

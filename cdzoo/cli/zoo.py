@@ -21,27 +21,27 @@ if TYPE_CHECKING:
 def list_names(
     pattern: str = "*",
     *,
-    kind: Literal["model", "backbone", "neck", "fusion", "decoder", "head", "recipe", "weight"] | None = None,
+    kind: Literal["model", "backbone", "neck", "fusion", "decoder", "head", "recipe", "weight", "checkpoint"] | None = None,
     aliases: bool = False,
 ) -> None:
-    """List models, components, training recipes and published weights.
+    """List models, components, training recipes, published weights, and where authors publish checkpoints.
 
     Args:
         pattern: Wildcard on names, such as 'glmamba*'.
         kind: Only one kind; models and components by default.
         aliases: Show the aliases of models too, each with its model.
     """
-    sections = {name: dict(_entries(name, pattern)) for name in ((kind,) if kind else ("model", *COMPONENTS))}
-    if aliases and kind not in ("recipe", "weight"):
+    sections = {name: list(_entries(name, pattern)) for name in ((kind,) if kind else ("model", *COMPONENTS))}
+    if aliases and kind not in ("recipe", "weight", "checkpoint"):
         matching = MODELS.list(pattern, aliases=True)
-        sections["alias of a model"] = {alias: of for alias, of in MODELS.aliases().items() if alias in matching}
+        sections["alias of a model"] = [(alias, of) for alias, of in MODELS.aliases().items() if alias in matching]
     if not any(sections.values()):
         raise UnknownNameError(f"nothing matches '{pattern}'; 'cdzoo list' shows all")
-    width = max(len(name) for names in sections.values() for name in names) + 2
-    for title, names in sections.items():
-        if names:
+    width = max(len(name) for entries in sections.values() for name, _ in entries) + 2
+    for title, entries in sections.items():
+        if entries:
             print(_HEADINGS.get(title, f"components: {title}"))
-            print("\n".join(f"  {name:<{width}}{text}".rstrip() for name, text in names.items()))
+            print("\n".join(f"  {name:<{width}}{text}".rstrip() for name, text in entries))
 
 
 def show_model(model: str, *, options: ModelOptions) -> None:
@@ -101,7 +101,13 @@ def show_environment() -> None:
         print(f"  {backend.name:<12}{state:<12}{backend.reason}".rstrip())
 
 
-_HEADINGS = {"model": "models", "recipe": "recipes", "weight": "weights", "alias of a model": "aliases of models"}
+_HEADINGS = {
+    "model": "models",
+    "recipe": "recipes",
+    "weight": "weights",
+    "checkpoint": "checkpoints of the authors, which are not downloaded: terms; training data; claimed score; place; command",
+    "alias of a model": "aliases of models",
+}
 
 
 def _entries(kind: str, pattern: str) -> Iterator[tuple[str, str]]:
@@ -109,6 +115,7 @@ def _entries(kind: str, pattern: str) -> Iterator[tuple[str, str]]:
     from cdzoo.cli.common import describe_weights
     from cdzoo.recipes import describe_recipe, list_recipes
     from cdzoo.weights import get_pretrained, list_pretrained
+    from cdzoo.weights.checkpoints import list_checkpoints
 
     if kind == "recipe":
         yield from ((name, describe_recipe(name)) for name in select(list_recipes(), pattern))
@@ -116,6 +123,8 @@ def _entries(kind: str, pattern: str) -> Iterator[tuple[str, str]]:
         for cfg in map(get_pretrained, list_pretrained(pattern)):
             where = "in the package" if cfg.file else f"hf-hub:{cfg.repo}@{cfg.revision[:8]}"
             yield cfg.name, f"{describe_weights(cfg)}; {where}"
+    elif kind == "checkpoint":
+        yield from ((name, found.describe(name)) for name, found in list_checkpoints(pattern, [*MODELS, *COMPONENTS["backbone"]]))
     elif kind == "model":
         yield from ((name, MODELS.get(name)().description) for name in MODELS.list(pattern))
     else:

@@ -14,7 +14,7 @@ import torch
 
 from cdzoo.bootstrap import REPLICATES, SEED
 from cdzoo.compare.runs import Condition, Run
-from cdzoo.compare.tables import COLUMNS, score_rows, worst_rows
+from cdzoo.compare.tables import COLUMNS, further_rows, score_rows, worst_rows
 from cdzoo.data.open import DataCfg, open_data
 from cdzoo.engine.log import FILE as LOG_FILE
 from cdzoo.engine.pictures import sample_picture
@@ -61,6 +61,9 @@ def write_page(
     parts = [f"<h1>Comparison</h1><p>{_NOTE}</p>"]
     for condition, runs in groups.items():
         parts.append(f"<h2>{html.escape(str(condition))}</h2>{_table(score_rows(runs, costs), COLUMNS)}")
+        if further := further_rows(runs):
+            labels = {key: key for key in ("score", *(run.label for run in runs))}
+            parts.append(f"<h3>Scores of the task in percent</h3>{_table(further, labels)}")
         if rows := worst_rows(runs, worst):
             parts.append(f"<h3>Worst images: F1 of each run</h3>{_table(rows, {key: key for key in rows[0]})}")
             if pictures:

@@ -23,15 +23,18 @@ class Condition(NamedTuple):
         protocol: Name of the protocol.
         hash: Hash of the protocol without its threshold, and of the names of the samples.
         provenance: `"measured"` or `"quoted"`.
+        positive: What F1 and the scores beside it are of: `"change"` or `"building"`.
     """
 
     split: str
     protocol: str
     hash: str
     provenance: str
+    positive: str = "change"
 
     def __str__(self) -> str:
-        return f"split {self.split}, protocol {self.protocol} (hash {self.hash}), {self.provenance}"
+        of = "" if self.positive == "change" else f", scores of: {self.positive}"
+        return f"split {self.split}, protocol {self.protocol} (hash {self.hash}), {self.provenance}{of}"
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ def read_runs(paths: Sequence[str]) -> dict[Condition, list[Run]]:
             record = result.protocol
             # Without a protocol, nothing is known to be comparable.
             name, digest = (record.name, record.samples_hash) if record else ("unknown", label)
-            runs = found.setdefault(Condition(result.split, name, digest, result.provenance), {})
+            condition = Condition(result.split, name, digest, result.provenance, result.scores.positive)
+            runs = found.setdefault(condition, {})
             if label in runs and _settings(runs[label].results[0]) != _settings(result):
                 label = source  # another model or other settings, not another seed
             runs.setdefault(label, Run(label, [], source)).results.append(result)

@@ -13,7 +13,7 @@ from cdzoo.compare.runs import Run
 from cdzoo.config import ModelCfg
 from cdzoo.errors import CdzooError
 from cdzoo.flops import count
-from cdzoo.metrics import Spread, image_f1, spread
+from cdzoo.metrics import SUMMARY_SCORES, Spread, image_f1, spread
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.registry import MODELS
 from cdzoo.weights.folder import read_folder
@@ -61,6 +61,15 @@ def score_rows(runs: Sequence[Run], costs: dict[str, dict[str, Any]] | None = No
             row |= {"gain": f"{100 * found.difference:+.2f} ({low:+.2f} to {high:+.2f})", "p": found.p}
         rows.append(row)
     return rows
+
+
+def further_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Return one row per score of the tasks of the runs, by its exact name: percent, mean and sample deviation over seeds."""
+    found = {
+        run.label: {name: score for name, score in spread(run.results).items() if name not in SUMMARY_SCORES} for run in runs
+    }
+    names = dict.fromkeys(name for scores in found.values() for name in scores)
+    return [{"score": name, **{run: _percent(s[name]) for run, s in found.items() if name in s}} for name in names]
 
 
 def worst_rows(runs: Sequence[Run], number: int) -> list[dict[str, Any]]:

@@ -12,17 +12,20 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from cdzoo.data.datasets import known_layouts
-from cdzoo.data.layout import Listing, PairFiles, find_splits, list_split
-from cdzoo.data.masks import Counts, MaskEncoding, find_encoding, read_mask
+from cdzoo.data.check_labels import LabelStatistics
+from cdzoo.data.config import DataCfg
+from cdzoo.data.labels import Labels
+from cdzoo.data.layout import find_splits, list_split
+from cdzoo.data.listing import Listing, PairFiles
+from cdzoo.data.masks import Counts, MaskEncoding, find_encoding
+from cdzoo.data.sheet import contact_sheet
+from cdzoo.data.source import ALL, FileSource
 from cdzoo.errors import InputError
 from cdzoo.io.files import file_sha256
 from cdzoo.io.georeference import georeference_mismatch
-from cdzoo.io.images import UInt8, image_format, image_size, read_gray, read_image_and_valid
+from cdzoo.io.images import image_format, image_size, read_gray, read_image_and_valid
 from cdzoo.io.values import values_mismatch
-from cdzoo.visualize import mask_picture, strip, to_rgb
 
-_THUMB = 160
 _ROWS = 8
 
 
@@ -40,6 +43,7 @@ class SplitReport:
         unlabeled: Fraction of pixels without a label, in [0, 1].
         no_data: Fraction of pixels that an image declares to have no data, in [0, 1].
         unchanged_pairs: Number of pairs without change.
+        classes: Fraction of the pixels of each class of each target; empty for masks of change.
     """
 
     name: str
@@ -51,6 +55,7 @@ class SplitReport:
     unlabeled: float = 0.0
     no_data: float = 0.0
     unchanged_pairs: int = 0
+    classes: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def described_formats(self) -> str:
@@ -78,39 +83,42 @@ class DataReport:
     sheet: Image.Image | None = None
 
 
-def list_data(root: str | Path, exclude: Sequence[str] = ()) -> dict[str, Listing]:
+def list_data(data: str | Path | DataCfg, exclude: Sequence[str] = ()) -> dict[str, Listing]:
     """List the samples of each split, or of `all` for a folder without splits.
 
     Args:
-        root: Folder of the data set.
-        exclude: Wildcards (fnmatch) of sample names to leave out.
+        data: Folder of a data set, or a description of data.
+        exclude: Wildcards (fnmatch) of sample names to leave out of a folder.
 
     Raises:
         InputError: The folder does not exist, or no layout matches.
     """
-    layouts = known_layouts()
-    names: list[str | None] = list(find_splits(root, layouts)) or [None]
-    return {split or "all": list_split(root, split, exclude, layouts) for split in names}
+    return _listings(FileSource(_described(data, exclude)))
 
 
 def check_data(
-    root: str | Path, exclude: Sequence[str] = (), progress: bool = True, encoding: MaskEncoding | None = None
+    data: str | Path | DataCfg, exclude: Sequence[str] = (), progress: bool = True, encoding: MaskEncoding | None = None
 ) -> DataReport:
     """Read every file of a data set and report all problems.
 
     Args:
-        root: Folder of the data set, with or without splits.
-        exclude: Wildcards (fnmatch) of sample names to leave out.
+        data: Folder of a data set, with or without splits, or a description of data.
+        exclude: Wildcards (fnmatch) of sample names to leave out of a folder.
         progress: Show a progress bar.
-        encoding: Encoding of the masks; detected in each split by default.
+        encoding: Encoding of the masks of a folder; detected in each split by default.
 
     Raises:
         InputError: The folder does not exist, or no layout matches.
+        ConfigError: An option does not belong to these data.
     """
+    cfg = _described(data, exclude)
+    source = FileSource(cfg)
+    root, encoding = source.root, encoding or cfg.encoding
     report = DataReport()
-    listings = list_data(root, exclude)
+    listings = _listings(source)
     copies: dict[str, list[tuple[str, Path]]] = {}  # split and path of each image, by its hash
     examples: list[tuple[PairFiles, MaskEncoding | None]] = []
+    same_values = cfg.equal_values and (source.info is None or len(set(source.info.bands)) == 1)
     for split, listing in listings.items():
         report.problems += listing.problems
         report.notes += [note for note in listing.notes if "without a mask" not in note]
@@ -120,18 +128,15 @@ def check_data(
             report.notes.append(f"excluded: {', '.join(listing.excluded)}")
         for name, images in listing.unlabeled.items():
             report.problems.append(f"{listing.root}: {name} has no mask{_date_mismatch(images)}")
-        found, good = _check_split(split, listing.pairs, report, copies, progress, encoding)
+        check = _Check(split, report, copies, progress, encoding, source.labels, same_values)
+        found, good = check.run(listing.pairs)
         report.splits.append(found)
-        if split in ("train", "all") and found.encoding and found.pairs and found.unchanged_pairs == found.pairs:
+        if split in ("train", ALL) and (found.encoding or found.classes) and found.pairs and found.unchanged_pairs == found.pairs:
             report.problems.append(f"{root}: no mask of the split '{split}' has changed pixels, so there is nothing to learn")
         examples += [(pair, found.encoding) for pair in good[:: max(1, len(good) * len(listings) // _ROWS)]]
     _check_duplicates(copies, report)
     if examples:
-        rows = [
-            [*(_thumb(_shown(path)) for path in pair.images), _thumb(mask_picture(read_mask(pair.mask, encoding)))]
-            for pair, encoding in examples[:_ROWS]
-        ]
-        report.sheet = strip(rows, ("before", "after", "change"))
+        report.sheet = contact_sheet(examples[:_ROWS], source.labels)
     return report
 
 
@@ -145,75 +150,128 @@ def _date_mismatch(images: Sequence[Path]) -> str:
     return f", and its dates do not match: {shown}" if len({size[:2] for size in formats}) > 1 else ""
 
 
-def _check_split(
-    split: str,
-    pairs: list[PairFiles],
-    report: DataReport,
-    copies: dict[str, list[tuple[str, Path]]],
-    progress: bool,
-    encoding: MaskEncoding | None,
-) -> tuple[SplitReport, list[PairFiles]]:
-    """Check the pairs of a split; return its statistics and the pairs without problems."""
-    found = SplitReport(split, len(pairs), formats=[Counter() for _ in (pairs[0].images if pairs else ())])
-    unreadable = {pair.mask: problem for pair in pairs if (problem := _problem(pair.mask))}
-    counts: dict[Path, Counts] = {}
-    try:
-        found.encoding, counts = find_encoding([pair.mask for pair in pairs if pair.mask not in unreadable], encoding)
-    except InputError as error:
-        report.problems += str(error).splitlines()
-    good: list[PairFiles] = []
-    lacking: list[float] = []
-    for pair in tqdm(pairs, f"checking {split}", unit="pair", dynamic_ncols=True, disable=not progress):
-        problems, missing = _check_pair(pair, found, copies)
-        problems += [unreadable[pair.mask]] if pair.mask in unreadable else []
-        lacking += missing
-        if not problems and pair.mask in counts:
-            good.append(pair)
-        report.problems += [problem for problem in problems if problem not in report.problems]
-    unchanged, changed, unlabeled = (sum(kind) for kind in zip(*counts.values(), strict=True)) if counts else (0, 0, 0)
-    found.changed = changed / max(1, unchanged + changed)
-    found.unlabeled = unlabeled / max(1, unchanged + changed + unlabeled)
-    found.unchanged_pairs = sum(not one[1] for one in counts.values())
-    found.no_data = float(np.mean(lacking)) if lacking else 0.0
-    for number, formats in enumerate(found.formats, 1):
-        if len(formats) > 1:
-            common = formats.most_common(1)[0][0]
-            odd = ", ".join(f"{count} with {kind}" for kind, count in formats.items() if kind != common)
-            report.problems.append(f"split '{split}': most images of date {number} have {common}, but {odd}")
-    return found, good
+def _described(data: str | Path | DataCfg, exclude: Sequence[str]) -> DataCfg:
+    return data if isinstance(data, DataCfg) else DataCfg(str(data), exclude=tuple(exclude))
 
 
-def _check_pair(pair: PairFiles, found: SplitReport, copies: dict[str, list[tuple[str, Path]]]) -> tuple[list[str], list[float]]:
-    """Add the images of a pair to the statistics and the copies; return its problems, and the fraction without data by image."""
-    problems: list[str] = []
-    lacking: list[float] = []
-    sizes: dict[Path, tuple[int, int]] = {}
-    for path, formats in zip(pair.images, found.formats, strict=True):
+def _listings(source: FileSource) -> dict[str, Listing]:
+    """List the samples of each split; those of a named data set are complete, or its problems are listed."""
+    if source.info is None:
+        names: list[str | None] = list(find_splits(source.root, source.layouts)) or [None]
+        return {split or ALL: list_split(source.root, split, source.cfg.exclude, source.layouts, source.dates) for split in names}
+    order = ("train", "val", "test")
+    found: dict[str, Listing] = {}
+    for split in sorted(source.info.existing_splits(source.root), key=order.index) or [ALL]:
         try:
-            height, width, bands, kind = image_format(path)
-            sizes[path] = (height, width)
-            # The range is arbitrary: images of more than 8 bits are only decoded and checked for NaN.
-            _, valid = read_image_and_valid(path, bands, None if kind == "uint8" else (0.0, 1.0))
-            lacking.append(0.0 if valid is None else float(1 - valid.mean()))
-            formats[f"{bands} band(s) {kind}"] += 1
-            copies.setdefault(file_sha256(path), []).append((found.name, path))
+            found[split] = Listing(source.root, source.read(None if split == ALL else split))
         except InputError as error:
-            problems.append(str(error))
-        except OSError as error:
-            problems.append(f"{path}: cannot be read ({error.strerror})")
-    for path in (*pair.images[1:], pair.mask):
-        with suppress(InputError):  # reported above
-            sizes[path] = image_size(path)
-            if mismatch := georeference_mismatch(pair.images[0], path):
-                problems.append(mismatch)
-            if path in pair.images and (mismatch := values_mismatch(pair.images[0], path)):
-                problems.append(f"{mismatch}; bring them to one")
-    if len(set(sizes.values())) > 1:
-        shown = ", ".join(f"{path.parent.name} {width}x{height}" for path, (height, width) in sizes.items())
-        problems.append(f"{pair.images[0]}: the sizes of {pair.name} differ: {shown}")
-    elif sizes:
-        found.sizes[next(iter(sizes.values()))] += 1
-    return problems, lacking
+            found[split] = Listing(source.root, problems=str(error).splitlines())
+    return found
+
+
+@dataclass
+class _Check:
+    """Checks the pairs of a split, adding to the report and to the hashes of images.
+
+    Attributes:
+        split: Name of the split.
+        report: Report of the data set.
+        copies: Split and path of each image, by its hash.
+        progress: Show a progress bar.
+        encoding: Declared encoding of the masks.
+        labels: Reads the targets of other tasks.
+        same_values: Whether the values of all dates must mean the same.
+    """
+
+    split: str
+    report: DataReport
+    copies: dict[str, list[tuple[str, Path]]]
+    progress: bool
+    encoding: MaskEncoding | None
+    labels: Labels | None
+    same_values: bool
+
+    def run(self, pairs: list[PairFiles]) -> tuple[SplitReport, list[PairFiles]]:
+        """Return the statistics of the split, and the pairs without problems."""
+        found = SplitReport(self.split, len(pairs), formats=[Counter() for _ in (pairs[0].images if pairs else ())])
+        usable, unusable = self._masks(found, pairs) if self.labels is None else self._classes(found, pairs, self.labels)
+        good: list[PairFiles] = []
+        lacking: list[float] = []
+        label = f"checking {self.split}"
+        for pair in tqdm(pairs, label, unit="pair", dynamic_ncols=True, disable=not self.progress):
+            problems, missing = self._pair(pair, found)
+            problems += [unusable[pair.mask]] if pair.mask in unusable else []
+            lacking += missing
+            if not problems and pair.mask in usable:
+                good.append(pair)
+            self.report.problems += [problem for problem in problems if problem not in self.report.problems]
+        found.no_data = float(np.mean(lacking)) if lacking else 0.0
+        for number, formats in enumerate(found.formats, 1):
+            if len(formats) > 1:
+                common = formats.most_common(1)[0][0]
+                odd = ", ".join(f"{count} with {kind}" for kind, count in formats.items() if kind != common)
+                self.report.problems.append(f"split '{self.split}': most images of date {number} have {common}, but {odd}")
+        return found, good
+
+    def _masks(self, found: SplitReport, pairs: list[PairFiles]) -> tuple[set[Path], dict[Path, str]]:
+        """Read all masks of change; return those that can be used, and what is wrong with others."""
+        unreadable = {pair.mask: problem for pair in pairs if (problem := _problem(pair.mask))}
+        counts: dict[Path, Counts] = {}
+        try:
+            found.encoding, counts = find_encoding([pair.mask for pair in pairs if pair.mask not in unreadable], self.encoding)
+        except InputError as error:
+            self.report.problems += str(error).splitlines()
+        unchanged, changed, unlabeled = (sum(kind) for kind in zip(*counts.values(), strict=True)) if counts else (0, 0, 0)
+        found.changed = changed / max(1, unchanged + changed)
+        found.unlabeled = unlabeled / max(1, unchanged + changed + unlabeled)
+        found.unchanged_pairs = sum(not one[1] for one in counts.values())
+        return set(counts), unreadable
+
+    def _classes(self, found: SplitReport, pairs: list[PairFiles], labels: Labels) -> tuple[set[Path], dict[Path, str]]:
+        """Read all labels of several classes; return those that can be used, and what is wrong with others."""
+        statistics = LabelStatistics(labels)
+        wrong = {pair.mask: problem for pair in pairs if (problem := statistics.add(pair))}
+        unchanged, changed, unlabeled = statistics.counts
+        found.changed = changed / max(1, unchanged + changed)
+        found.unlabeled = unlabeled / max(1, unchanged + changed + unlabeled)
+        found.unchanged_pairs = len(pairs) - len(wrong) - statistics.changed_pairs
+        found.classes = statistics.shares
+        problems, notes = statistics.described(self.split)
+        self.report.problems += problems
+        self.report.notes += notes
+        return {pair.mask for pair in pairs} - {*wrong}, wrong
+
+    def _pair(self, pair: PairFiles, found: SplitReport) -> tuple[list[str], list[float]]:
+        """Add the images of a pair to the statistics and copies; return its problems, and the fraction without data by image."""
+        problems: list[str] = []
+        lacking: list[float] = []
+        sizes: dict[Path, tuple[int, int]] = {}
+        for path, formats in zip(pair.images, found.formats, strict=True):
+            try:
+                height, width, bands, kind = image_format(path)
+                sizes[path] = (height, width)
+                # The range is arbitrary: images of more than 8 bits are only decoded and checked for NaN.
+                _, valid = read_image_and_valid(path, bands, None if kind == "uint8" else (0.0, 1.0))
+                lacking.append(0.0 if valid is None else float(1 - valid.mean()))
+                formats[f"{bands} band(s) {kind}"] += 1
+                self.copies.setdefault(file_sha256(path), []).append((found.name, path))
+            except InputError as error:
+                problems.append(str(error))
+            except OSError as error:
+                problems.append(f"{path}: cannot be read ({error.strerror})")
+        for path in (*pair.images[1:], *pair.labels):
+            with suppress(InputError):  # reported above
+                sizes[path] = image_size(path)
+                if mismatch := georeference_mismatch(pair.images[0], path):
+                    problems.append(mismatch)
+                if self.same_values and path in pair.images and (mismatch := values_mismatch(pair.images[0], path)):
+                    problems.append(f"{mismatch}; bring them to one")
+        if len(set(sizes.values())) > 1:
+            shown = ", ".join(f"{path.parent.name} {width}x{height}" for path, (height, width) in sizes.items())
+            problems.append(f"{pair.images[0]}: the sizes of {pair.name} differ: {shown}")
+        elif sizes:
+            found.sizes[next(iter(sizes.values()))] += 1
+        return problems, lacking
 
 
 def _check_duplicates(copies: dict[str, list[tuple[str, Path]]], report: DataReport) -> None:
@@ -236,20 +294,3 @@ def _problem(mask: Path) -> str:
     except InputError as error:
         return str(error)
     return ""
-
-
-def _shown(path: Path) -> UInt8:
-    bands, kind = image_format(path)[2:]
-    pixels, _ = read_image_and_valid(path, bands, None if kind == "uint8" else (0.0, 1.0))
-    if pixels.dtype != np.uint8:  # contrast stretch between the 2nd and 98th percentile
-        low, high = np.percentile(pixels, (2, 98))
-        pixels = (255 * np.clip((pixels - low) / max(1e-12, high - low), 0, 1)).astype(np.uint8)
-    return to_rgb(pixels.astype(np.uint8))
-
-
-def _thumb(panel: UInt8) -> UInt8:
-    small = Image.fromarray(panel)
-    small.thumbnail((_THUMB, _THUMB))
-    sheet = Image.new("RGB", (_THUMB, _THUMB), "white")
-    sheet.paste(small)
-    return np.asarray(sheet)

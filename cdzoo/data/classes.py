@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,9 @@ from typing import Any
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.labels import ClassMap, Grades, Labels, LandCover
 from cdzoo.data.layout import LAYOUTS, SPLITS, Layout, find_layout
+from cdzoo.data.masks import MaskEncoding
 from cdzoo.data.palette import RGB, Palette
-from cdzoo.errors import InputError
+from cdzoo.errors import ConfigError, InputError
 from cdzoo.names import check_known
 
 FILES = ("classes.json", "classes.txt")
@@ -77,15 +78,47 @@ def find_classes(root: Path) -> OwnLabels | None:
         return None
     classes, options = _read_json(file) if file.suffix == ".json" else _read_text(file)
     task = options.pop("task", LandCover.task if has_maps else ClassMap.task)
-    check_known(f"{file}: unknown task", task, _MAKERS, InputError)
+    check_known(f"{file}: unknown task", str(task), _MAKERS, InputError)
     make, layouts = _MAKERS[task]
-    everywhere = options.pop("everywhere", False)
+    everywhere, encoding = options.pop("everywhere", False), options.pop("mask_encoding", None)
     if options or not isinstance(everywhere, bool) or (everywhere and task != LandCover.task):
-        raise InputError(f"{file}: expected the keys classes, task and, for land cover, everywhere (true or false)")
-    return OwnLabels(_labels(file, classes, make, everywhere), layouts)
+        raise InputError(
+            f"{file}: expected the keys classes, task, mask_encoding (of masks of change or buildings, such as 0/1/255) and, for "
+            "land cover, everywhere (true or false)"
+        )
+    further: dict[str, Any] = {"everywhere": True} if everywhere else {}
+    if encoding is not None and _MASKS.get(task):
+        further[_MASKS[task]] = _mask_palette(file, encoding)
+    return OwnLabels(_labels(file, classes, make, further), layouts)
 
 
-def _labels(file: Path, classes: Sequence[DeclaredClass], make: Callable[..., Labels], everywhere: bool) -> Labels:
+def declaration(labels: Labels) -> dict[str, Any]:
+    """Return the content of a file `classes.json` that reads targets of `labels` from files of their values.
+
+    Args:
+        labels: Labels of several classes.
+    """
+    names = labels.class_names if isinstance(labels, ClassMap) else (BACKGROUND[0], *labels.class_names)
+    numbers = [*enumerate(names), (IGNORE_INDEX, UNLABELED[0])]
+    return {
+        "task": labels.task,
+        "classes": [{"name": name, "value": value} for value, name in numbers],
+        "mask_encoding": "0/1/255",
+        **({"everywhere": True} if getattr(labels, "everywhere", False) else {}),
+    }
+
+
+def _mask_palette(file: Path, encoding: Any) -> Palette:
+    """Return the meaning of masks of change or buildings."""
+    try:
+        values = MaskEncoding(str(encoding)).values
+    except ConfigError as error:
+        raise InputError(f"{file}: {error}") from error
+    meanings = (0, 1, *(IGNORE_INDEX for _ in values[2:]))
+    return Palette(f"{file} (mask_encoding {encoding})", dict(zip(values, meanings, strict=True)))
+
+
+def _labels(file: Path, classes: Sequence[DeclaredClass], make: Callable[..., Labels], options: Mapping[str, Any]) -> Labels:
     """Return what reads labels of the declared classes."""
     background = [each for each in classes if each.name.lower() in BACKGROUND]
     unlabeled = [each for each in classes if each.name.lower() in UNLABELED]
@@ -101,7 +134,7 @@ def _labels(file: Path, classes: Sequence[DeclaredClass], make: Callable[..., La
         raise InputError(f"{file}: declares no classes with values or colors beside unchanged and unlabeled")
     if len(background) > 1 or len({each.name for each in classes}) < len(classes):
         raise InputError(f"{file}: a name is declared twice, or more than one of {', '.join(BACKGROUND)}")
-    if not background and has_colors and not everywhere:
+    if not background and has_colors and not options.get("everywhere"):
         raise InputError(f"{file}: no color of the pixels without change; add a line with it that is called {BACKGROUND[0]}")
     if not background and has_values and all(each.value for each in classes):
         background = [DeclaredClass(BACKGROUND[0], 0)]
@@ -117,15 +150,17 @@ def _labels(file: Path, classes: Sequence[DeclaredClass], make: Callable[..., La
     if make is ClassMap:
         names = (background[0].name if background else BACKGROUND[1], *names)
         colors = (*(each.color for each in background if each.color), *colors)
-    return make(names, palette, colors, **({"everywhere": True} if everywhere else {}))
+    return make(names, palette, colors, **options)
 
 
 def _read_json(file: Path) -> tuple[list[DeclaredClass], dict[str, Any]]:
     try:
         content = json.loads(file.read_text(encoding="utf-8-sig"))
         items = content.pop("classes")
+        if isinstance(items, dict):  # "water": 1, or "water": [0, 0, 255]
+            items = [{"name": name, "value" if isinstance(key, int) else "color": key} for name, key in items.items()]
         classes = [_declared(file, **item) for item in items]
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(
@@ -146,7 +181,10 @@ def _read_text(file: Path) -> tuple[list[DeclaredClass], dict[str, Any]]:
         item: dict[str, Any] = {}
         while line and line[0].replace(",", "").isdecimal():
             numbers = [int(number) for number in line.pop(0).split(",") if number]
-            item["value" if len(numbers) == 1 else "color"] = numbers[0] if len(numbers) == 1 else numbers
+            key = "value" if len(numbers) == 1 else "color"
+            if key in item:
+                raise InputError(f"{file}: {' '.join(line)}: two numbers; expected a value, a color or both, then the name")
+            item[key] = numbers[0] if len(numbers) == 1 else numbers
         if item or line:
             classes.append(_declared(file, name=" ".join(line), **item))
     return classes, {}
@@ -177,3 +215,5 @@ _MAKERS: dict[str, tuple[Callable[..., Labels], tuple[Layout, ...]]] = {
     ClassMap.task: (ClassMap, LAYOUTS),
     Grades.task: (Grades, _GRADES_LAYOUTS),
 }
+_MASKS = {LandCover.task: "change", Grades.task: "buildings"}
+"""Argument of the labels that is the meaning of their masks."""

@@ -7,9 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cdzoo.data.masks import MaskEncoding
-from cdzoo.errors import ConfigError
-from cdzoo.io.images import check_value_range
-from cdzoo.io.scaling import Scaling
+from cdzoo.io.scaling import Scaling, date_scalings
 from cdzoo.validation import config_dataclass
 
 
@@ -51,8 +49,6 @@ class DataCfg:
 
     def __post_init__(self) -> None:
         """Validate the ranges and the encoding."""
-        check_value_range(self.value_range)
-        check_value_range(self.value_range_after, "value_range_after")
         _ = self.encoding, self.scalings
 
     @property
@@ -63,14 +59,8 @@ class DataCfg:
     @property
     def scalings(self) -> tuple[Scaling, Scaling]:
         """Scaling of the first date, and of the later ones."""
-        if self.value_range_after is not None and self.percentiles_after is not None:
-            raise ConfigError("pass value_range_after or percentiles_after, not both")
-        own = self.value_range_after is not None or self.percentiles_after is not None
-        ranges = self.value_range_after if own else self.value_range, self.percentiles_after if own else self.percentiles
-        return (
-            Scaling(self.value_range, self.percentiles, self.decibels in ("before", "both")),
-            Scaling(*ranges, self.decibels in ("after", "both")),
-        )
+        ranges, percentiles = (self.value_range, self.value_range_after), (self.percentiles, self.percentiles_after)
+        return date_scalings(*ranges, *percentiles, self.decibels)
 
     @property
     def equal_values(self) -> bool:

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cdzoo.constants import IGNORE_INDEX, MIN_SIZE
+from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.errors import InputError
+from cdzoo.sizes import ANY_SIZE, InputSizes
 
 _BINARY: Mapping[str, int] = MappingProxyType({"mask": 2})
 _LOOKED_AT = 8
@@ -27,7 +28,8 @@ def check_samples(
     split: str,
     targets: Mapping[str, int] = _BINARY,
     whole: bool = False,
-    fixed_size: int | None = None,
+    accepted: InputSizes = ANY_SIZE,
+    window: int | None = None,
 ) -> None:
     """Check the first samples of a split, and the sizes of all of them if the data set knows them (`sizes`).
 
@@ -39,7 +41,8 @@ def check_samples(
         split: Name of the split, for messages.
         targets: Number of values of each target, beside 255 for pixels without a label.
         whole: Whether samples are predicted whole, as in evaluation, and not in crops.
-        fixed_size: Height and width that the model is built for, if it accepts no others.
+        accepted: Sizes that the model takes.
+        window: Side of the windows in which larger images are predicted; None if they are predicted whole.
 
     Raises:
         InputError: A sample has another number of dates or bands, lacks a target, has images or targets of different sizes,
@@ -49,7 +52,7 @@ def check_samples(
     if not len(samples):
         raise InputError(f"the split '{split}' has no samples")
     if whole:
-        _check_sizes(samples, split, fixed_size)
+        _check_sizes(samples, split, accepted, window)
     looked = min(len(samples), _LOOKED_AT)
     largest: dict[torch.dtype, float] = {}
     values = set[int]()
@@ -58,7 +61,7 @@ def check_samples(
             sample = as_sample(samples[index])
             label = f"sample {index} of the split '{split}'" + (f" ({sample.name})" if sample.name else "")
             _check_images(sample, bands, label)
-            if whole and (problem := _size_problem(tuple(sample.images[0].shape[-2:]), fixed_size)):
+            if whole and (problem := _size_problem(sample.images[0].shape[-2:], accepted, window)):
                 raise InputError(f"{label}: its pixels, {tuple(sample.images[0].shape[-2:])}, {problem}")
             for image in sample.images:
                 largest[image.dtype] = max(largest.get(image.dtype, -torch.inf), float(image.max()))
@@ -82,25 +85,22 @@ def _odd_range(dtype: torch.dtype, largest: float) -> str:
     return "expected [0, 1]: were they divided twice?" if 0 < largest < _DARK else ""
 
 
-def _check_sizes(samples: Samples, split: str, fixed_size: int | None) -> None:
+def _check_sizes(samples: Samples, split: str, accepted: InputSizes, window: int | None) -> None:
     """Check the sizes of all samples of a data set that knows them."""
     known: Any = samples
-    wrong = [(label, size) for label, size in getattr(known, "sizes", ()) if _size_problem(size, fixed_size)]
+    wrong = [(label, size) for label, size in getattr(known, "sizes", ()) if _size_problem(size, accepted, window)]
     if wrong:
         shown = ", ".join(f"{label} {width}x{height}" for label, (height, width) in wrong[:_LISTED])
         more = f" and {len(wrong) - _LISTED} more" if len(wrong) > _LISTED else ""
         raise InputError(
-            f"the split '{split}' has {len(wrong)} sample(s) that {_size_problem(wrong[0][1], fixed_size)}: {shown}{more}; "
+            f"the split '{split}' has {len(wrong)} sample(s) that {_size_problem(wrong[0][1], accepted, window)}: {shown}{more}; "
             "leave them out with --exclude, or cut the images into tiles of another size"
         )
 
 
-def _size_problem(size: tuple[int, ...], fixed_size: int | None) -> str:
-    if min(size) < MIN_SIZE:
-        return f"are smaller than {MIN_SIZE}x{MIN_SIZE} pixels, the least that a model takes"
-    if fixed_size is not None and size != (fixed_size, fixed_size):
-        return f"are not {fixed_size}x{fixed_size} pixels, the only size that the model takes"
-    return ""
+def _size_problem(size: Sequence[int], accepted: InputSizes, window: int | None) -> str:
+    height, width = (side if window is None else min(side, window) for side in size)
+    return accepted.problem(height, width)
 
 
 def _check_images(sample: Sample, bands: Sequence[int], label: str) -> None:

@@ -14,7 +14,8 @@ from torch.utils.data import Dataset
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.datasets import known_layouts
 from cdzoo.data.labels import Labels, MaskLabels
-from cdzoo.data.layout import PairFiles, list_split, usable_pairs
+from cdzoo.data.layout import list_split
+from cdzoo.data.listing import PairFiles, usable_pairs
 from cdzoo.data.masks import MaskEncoding, find_encoding
 from cdzoo.data.overlap import pair_hashes
 from cdzoo.data.sample import Sample

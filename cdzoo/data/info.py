@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cdzoo.data.layout import LAYOUTS, Layout, PairFiles, find_splits, list_split, matches, usable_pairs
+from cdzoo.data.layout import LAYOUTS, LISTS, Layout, find_layout, find_splits, list_split
+from cdzoo.data.listing import PairFiles, matches, usable_pairs
 from cdzoo.data.splits import RANDOM_SPLITS, random_split
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.images import image_size
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cdzoo.data.sampler import Samples
 
 Reader = Callable[[Path, str], list[PairFiles]]
+WholeReader = Callable[[Path], "list[PairFiles] | None"]
 EventReader = Callable[[Path, str, str], list[PairFiles]]
 Generator = Callable[[str, "int | None"], "tuple[Samples, list[str]]"]
 RGB = tuple[int, int, int]
@@ -48,6 +50,8 @@ class DatasetInfo:
         layout: Description of the folder on disk.
         citation: BibTeX entry.
         folders: Folder names of the dates and masks, if they are not one of `LAYOUTS`.
+        layouts: Folders of two dates and of labels, if there are several of labels; the first that exists is read.
+        lists: List files of a split, with {} for its name.
         split_at_random: Whether to use `random_split` unless the data have split folders or list files.
         split_parts: Parts of that split.
         task: Task of the labels, see `cdzoo.tasks`.
@@ -60,6 +64,8 @@ class DatasetInfo:
         copies: Wildcards of the names of augmented copies, which are left out.
         events: Names of the events that may be the test split, see `DataCfg.test_event`.
         event_reader: Returns the files of a split if an event is the test split: `event_reader(root, split, event)`.
+        optional_splits: Folders that a split of `splits` may have; without them, the split does not exist in a copy.
+        whole_reader: Returns all files of a folder that has no splits; None if it has splits.
         reader: Returns the files of a split of the data set in a folder, for other layouts: `reader(root, split)`.
         readers: Readers for other numbers of bands than `reader` returns, by number of bands.
         generate: Returns samples and their names, for data sets without files: `generate(split, num_train)`.
@@ -79,6 +85,8 @@ class DatasetInfo:
     layout: str = "train/, val/ and test/, each with A/, B/ and label/"
     citation: str = ""
     folders: Layout | None = None
+    layouts: tuple[Layout, ...] = ()
+    lists: tuple[str, ...] = LISTS
     split_at_random: bool = False
     split_parts: tuple[str, ...] = RANDOM_SPLITS
     task: str = "binary"
@@ -91,6 +99,8 @@ class DatasetInfo:
     copies: tuple[str, ...] = ()
     events: tuple[str, ...] = ()
     event_reader: EventReader | None = field(default=None, repr=False)
+    optional_splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    whole_reader: WholeReader | None = field(default=None, repr=False)
     reader: Reader | None = field(default=None, repr=False)
     readers: Mapping[int, Reader] = field(default_factory=dict, repr=False)
     generate: Generator | None = field(default=None, repr=False)
@@ -99,6 +109,26 @@ class DatasetInfo:
     def split_names(self) -> set[str]:
         """Names of the splits, official or random."""
         return set(self.split_parts if self.split_at_random else self.splits)
+
+    def existing_splits(self, root: Path) -> set[str]:
+        """Return the names of the splits that a copy of the data set has; none if it is a folder without splits."""
+        if self.whole(root) is not None:
+            return set()
+        missing = [split for split, names in self.optional_splits.items() if not any((root / name).is_dir() for name in names)]
+        found = find_splits(root, self.layouts, self.lists) if self.layouts else {}
+        return (self.split_names - {*missing}) | {*found}
+
+    def whole(self, root: Path) -> list[PairFiles] | None:
+        """Return all pairs of a folder with labels of several classes and without splits; None for others.
+
+        Raises:
+            InputError: A file is missing.
+        """
+        if self.whole_reader is not None:
+            return self.whole_reader(root)
+        if self.split_at_random or not self.layouts or find_splits(root, self.layouts, self.lists):
+            return None
+        return usable_pairs(list_split(root, layouts=self.layouts, dates=2)) if find_layout(root, self.layouts) else None
 
     def labels_of(self, class_order: str | None) -> Labels | None:
         """Return what reads the targets, for an order of the classes; None for masks of change.
@@ -131,17 +161,16 @@ class DatasetInfo:
         if test_event is not None:
             return self._event_pairs(root, split, test_event)
         if self.reader is not None:
-            return self.without_copies(root, self.readers.get(bands[0], self.reader)(root, split))
-        layouts = (self.folders,) if self.folders else LAYOUTS
-        if self.split_at_random and not find_splits(root, layouts):
-            return self.random_part(root, usable_pairs(list_split(root, layouts=layouts)), split)
-        return self.without_copies(root, usable_pairs(list_split(root, split, layouts=layouts)))
+            return self._without_copies(root, self.readers.get(bands[0], self.reader)(root, split))
+        layouts = self.layouts or ((self.folders,) if self.folders else LAYOUTS)
+        found: str | None = split
+        if self.split_at_random and not find_splits(root, layouts, self.lists):
+            found = None
+        dates = 2 if self.layouts else None
+        pairs = self._without_copies(root, usable_pairs(list_split(root, found, (), layouts, dates, self.lists)))
+        return pairs if found else [pair for pair in pairs if random_split(pair.name, self.split_parts) == split]
 
-    def random_part(self, root: Path, pairs: Sequence[PairFiles], split: str) -> list[PairFiles]:
-        """Return the pairs of a split chosen by a hash of the names, without augmented copies."""
-        return [pair for pair in self.without_copies(root, pairs) if random_split(pair.name, self.split_parts) == split]
-
-    def without_copies(self, root: Path, pairs: Sequence[PairFiles]) -> list[PairFiles]:
+    def _without_copies(self, root: Path, pairs: Sequence[PairFiles]) -> list[PairFiles]:
         """Return pairs without augmented copies, which a warning names."""
         kept = [pair for pair in pairs if not matches(pair.name, self.copies)]
         if len(kept) < len(pairs):

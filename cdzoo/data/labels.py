@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from cdzoo.constants import IGNORE_INDEX
-from cdzoo.data.layout import PairFiles
+from cdzoo.data.listing import PairFiles
 from cdzoo.data.masks import Counts, MaskEncoding, read_mask
 from cdzoo.data.palette import RGB, UNDEFINED, Palette
 from cdzoo.errors import InputError
@@ -20,6 +21,10 @@ from cdzoo.io.images import UInt8
 Maps = dict[str, UInt8]
 """Maps (H, W) by name."""
 
+_EQUAL = "changed in the mask, with equal classes"
+_UNGRADED, _UNBUILT = "a building before, without a grade after", "graded after, without a building before"
+BINARY = Palette("a mask of 0 and 1, or 0 and 255,", {0: 0, 1: 1, 255: 1})
+"""Change or buildings as 0/1 or 0/255."""
 _THREADS = 4  # that decode labels
 _LISTED = 8
 
@@ -32,12 +37,16 @@ class Labels(ABC):
         class_names: Names of the classes of the task.
         colors: Color of each of these classes; empty if none are declared.
         main: Target that tells where there is change.
+        tolerated: Contradictions that correct labels may have, see `disagreements`.
+        folders: Target in each folder of labels of a folder of one's own, see `cdzoo.data.classes`.
     """
 
     task: str
     class_names: tuple[str, ...]
     colors: tuple[RGB, ...] = ()
     main: str = "mask"
+    tolerated: frozenset[str] = frozenset()
+    folders: ClassVar[dict[str, str]] = {"label": "mask"}
 
     @abstractmethod
     def load(self, pair: PairFiles) -> Maps:
@@ -151,32 +160,34 @@ class LandCover(Labels):
         palette: Meaning of the maps: 0 for no class, 1 to K, 255 for pixels without a label.
         colors: Color of each class.
         everywhere: Whether unchanged pixels have classes, too; 0 is then a pixel without a label.
+        change: Meaning of the mask of change.
     """
 
     class_names: tuple[str, ...]
     palette: Palette
     colors: tuple[RGB, ...] = ()
     everywhere: bool = False
+    change: Palette = BINARY
     task = "semantic"
+    tolerated = frozenset((_EQUAL,))
+    folders: ClassVar[dict[str, str]] = {"labels1": "semantic_t1", "labels2": "semantic_t2", "change": "mask"}
 
     def load(self, pair: PairFiles) -> Maps:
         """Read the maps, and the mask if there is one."""
         first, second, *masks = pair.labels
         maps = {"t1": self.palette.read(first), "t2": self.palette.read(second)}
-        return maps | ({"change": read_mask(masks[0])} if masks else {})
+        return maps | ({"change": self.change.read(masks[0])} if masks else {})
 
     def targets(self, maps: Maps) -> Maps:
         """Return the mask and the classes of each date."""
         dates = {name: maps[name] for name in ("t1", "t2")}
-        void = (dates["t1"] == IGNORE_INDEX) | (dates["t2"] == IGNORE_INDEX)
         if "change" in maps:
             mask = maps["change"].copy()
-            if not self.everywhere:
-                mask[void] = IGNORE_INDEX
         else:
             first, second = dates.values()
             changed = first != second if self.everywhere else (first > 0) | (second > 0)
-            void = ~(_known(first) & _known(second)) if self.everywhere else void
+            unlabeled = (first == IGNORE_INDEX) | (second == IGNORE_INDEX)
+            void = ~(_known(first) & _known(second)) if self.everywhere else unlabeled
             mask = np.where(void, np.uint8(IGNORE_INDEX), changed.astype(np.uint8))
         targets = {"mask": mask}
         for name, classes in dates.items():
@@ -191,13 +202,13 @@ class LandCover(Labels):
         valid = (maps["t1"] != IGNORE_INDEX) & (maps["t2"] != IGNORE_INDEX)
         mask = maps.get("change")
         if mask is None:
-            return {"a class at one date only": int(np.count_nonzero((first != second) & valid))}
+            return {"changed, with a class at one date only": int(np.count_nonzero((first != second) & valid))}
         changed, unchanged = mask == 1, mask == 0
         found = {"changed in the mask, without a class at both dates": changed & valid & ~(first & second)}
         if self.everywhere:
             both = first & second
             found["unchanged in the mask, with different classes"] = unchanged & both & (maps["t1"] != maps["t2"])
-            found["changed in the mask, with equal classes"] = changed & both & (maps["t1"] == maps["t2"])
+            found[_EQUAL] = changed & both & (maps["t1"] == maps["t2"])
         else:
             found["unchanged in the mask, with a class"] = unchanged & (first | second)
         return {kind: int(np.count_nonzero(where)) for kind, where in found.items()}
@@ -210,17 +221,21 @@ class LandCover(Labels):
 
 @dataclass(frozen=True)
 class TransitionMap(LandCover):
-    """One map of transitions between classes of land cover, read as two maps.
+    """Land cover whose label file may be one map of transitions between classes instead.
 
     Attributes:
-        transitions: Classes of both dates, from 1, of each value of the map from 1.
+        transitions: Classes of both dates, from 1, of each class of the map of transitions from 1.
+        transition_palette: Meaning of that map: 0 for no change, then the transitions, 255 for pixels without a label.
     """
 
     transitions: tuple[tuple[int, int], ...] = ()
+    transition_palette: Palette = field(default_factory=lambda: Palette("transitions"))
 
     def load(self, pair: PairFiles) -> Maps:
-        """Read the map as one of each date."""
-        found = self.palette.read(pair.mask)
+        """Read a map of each date, or one of transitions as one of each date."""
+        if pair.more:
+            return super().load(pair)
+        found = self.transition_palette.read(pair.mask)
         maps = {}
         for date in range(2):
             table = np.full(256, IGNORE_INDEX, np.uint8)
@@ -239,19 +254,23 @@ class Grades(Labels):
         class_names: Grades, 1 to K in maps and targets.
         palette: Meaning of the map of grades: 0 for no building, 1 to K, 255 for pixels without a label.
         colors: Color of each grade.
+        buildings: Meaning of the map of buildings.
     """
 
     class_names: tuple[str, ...]
     palette: Palette
     colors: tuple[RGB, ...] = ()
+    buildings: Palette = BINARY
     task = "damage"
     main = "building"
+    tolerated = frozenset((_UNGRADED, _UNBUILT))
+    folders: ClassVar[dict[str, str]] = {"label": "damage", "building": "building"}
 
     def load(self, pair: PairFiles) -> Maps:
         """Read the grades, and the buildings if there are any."""
         grades, *buildings = pair.labels
         maps = {"damage": self.palette.read(grades)}
-        return maps | ({"building": BUILDINGS.read(buildings[0])} if buildings else {})
+        return maps | ({"building": self.buildings.read(buildings[0])} if buildings else {})
 
     def targets(self, maps: Maps) -> Maps:
         """Return buildings and grades."""
@@ -266,33 +285,13 @@ class Grades(Labels):
         building, graded = _known(maps["building"]), _known(maps["damage"])
         labeled = (maps["building"] != IGNORE_INDEX) & (maps["damage"] != IGNORE_INDEX)
         return {
-            "a building without a grade": int(np.count_nonzero(building & ~graded & labeled)),
-            "a grade without a building": int(np.count_nonzero(graded & ~building & labeled)),
+            _UNGRADED: int(np.count_nonzero(building & ~graded & labeled)),
+            _UNBUILT: int(np.count_nonzero(graded & ~building & labeled)),
         }
 
     def value_names(self) -> dict[str, tuple[str, ...]]:
         """Return the names of the grades."""
         return {"building": ("no building", "building"), "damage": ("no building", *self.class_names)}
-
-
-BUILDINGS = Palette("a map of buildings", {0: 0, 1: 1, 255: 1})
-"""Buildings as 0/1 or 0/255."""
-
-
-def shares(counts: Mapping[str, npt.NDArray[np.int64]], names: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
-    """Return the fraction of the pixels of each value of each target, by names; `ignored` for 255 if there are any.
-
-    Args:
-        counts: Number of pixels of each of the 256 values of each target.
-        names: Names of the values of each target from 0.
-    """
-    found: dict[str, dict[str, float]] = {}
-    for target, histogram in counts.items():
-        total = max(1, int(histogram.sum()))
-        found[target] = {name: float(histogram[value] / total) for value, name in enumerate(names[target])}
-        if histogram[IGNORE_INDEX]:
-            found[target]["ignored"] = float(histogram[IGNORE_INDEX] / total)
-    return found
 
 
 def _known(classes: UInt8) -> npt.NDArray[np.bool_]:

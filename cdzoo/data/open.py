@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from torch.utils.data import Dataset
 from cdzoo.data.config import DataCfg
 from cdzoo.data.datasets import DATASETS
 from cdzoo.data.folder import FilePairs
-from cdzoo.data.layout import PairFiles
+from cdzoo.data.listing import PairFiles
 from cdzoo.data.overlap import name_hash, pair_hashes
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample, as_sample
@@ -34,7 +33,6 @@ __all__ = [
     "data_classes",
     "data_root",
     "open_data",
-    "split_files",
 ]
 
 
@@ -135,7 +133,7 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
         opened.splits[split] = TiledPairs(samples, source.protocol.tile) if source.protocol.tile else samples
         tiles = f" in {len(opened.splits[split])} tiles" if len(opened.splits[split]) != len(samples) else ""
         void = f", {samples.unlabeled:.2%} of the pixels without a label" if samples.unlabeled else ""
-        kind = f"masks {samples.encoding.value}" if samples.encoding else f"{len(samples.labels.class_names)} classes"
+        kind = f"masks {samples.encoding.value}" if samples.encoding else f"classes {', '.join(samples.labels.class_names)}"
         masks = f"{kind}{void}"
         opened.notes.append(f"{split}: {len(samples)} pairs{tiles}, {masks}, from {source.origin(split)}")
         official = info.splits.get(split) if info and not cfg.test_event else None
@@ -180,23 +178,6 @@ class CachedDataset(Dataset[Sample]):
     def has_change(self) -> bool:
         """Return True without generating samples; synthetic splits contain change."""
         return True
-
-
-def split_files(cfg: DataCfg, split: str, root: Path | None = None) -> list[PairFiles]:
-    """Return the files of one split on disk, without held-out validation pairs.
-
-    Args:
-        cfg: Data set and reading options.
-        split: `"train"`, `"val"` or `"test"`.
-        root: Folder of the data set, if not the default one.
-
-    Raises:
-        InputError: The split does not exist or cannot be used.
-    """
-    if root is not None:
-        folder: Any = {"data" if named(cfg.data) is None else "root": str(root)}
-        cfg = dataclasses.replace(cfg, **folder)
-    return FileSource(cfg).read(split)
 
 
 @functools.lru_cache(maxsize=4)

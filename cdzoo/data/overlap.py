@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from cdzoo.data.content import file_digest, tensor_digest
-from cdzoo.data.layout import PairFiles
+from cdzoo.data.listing import PairFiles
 from cdzoo.data.sample import as_sample
 from cdzoo.io.images import image_files
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from cdzoo.data.layout import PairFiles
+from cdzoo.data.classes import FILES, declaration
+from cdzoo.data.folder import FilePairs
+from cdzoo.data.labels import Labels
+from cdzoo.data.listing import PairFiles
 from cdzoo.data.masks import MaskEncoding, find_encoding, read_mask
+from cdzoo.data.tiles import TiledPairs
 from cdzoo.errors import InputError
 from cdzoo.io.files import check_new_folder
 from cdzoo.io.images import UInt8, image_format, read_image_and_valid
@@ -19,16 +24,24 @@ from cdzoo.io.rasters import is_tiff, read_deep, read_valid
 from cdzoo.tiling import Window, tile_name, tile_windows
 
 FILE = "cdzoo_tiles.json"
+CLASSES = FILES[0]
 _LARGE = 64 * 2**20
 """Number of pixels above which an image in a TIFF is read window by window."""
 
 
 def write_tiles(
-    splits: dict[str, list[PairFiles]], out: Path, tile: int, progress: bool = True, encoding: MaskEncoding | None = None
+    splits: dict[str, list[PairFiles]],
+    out: Path,
+    tile: int,
+    progress: bool = True,
+    encoding: MaskEncoding | None = None,
+    labels: Labels | None = None,
+    fill_value: int | None = None,
 ) -> dict[str, int]:
     """Write the tiles of 8-bit pairs as `OUT/SPLIT/A|B|label/NAME.png`. The folder is written atomically.
 
-    Masks are written as 0/255; as 0/1/255 if `encoding` declares values for pixels without a label.
+    Masks are written as 0/255; as 0/1/255 if `encoding` declares values for pixels without a label. Labels of several classes are
+    written as numbers to the folders that `labels` names, with a file `classes.json`.
 
     Args:
         splits: Files of each split.
@@ -36,6 +49,8 @@ def write_tiles(
         tile: Side of a tile in pixels, at least 32.
         progress: Show a progress bar.
         encoding: Encoding of the masks; detected in each split by default.
+        labels: Reads the targets of several classes; None for masks of change.
+        fill_value: 8-bit value that all bands of all dates have where there are no data.
 
     Returns:
         Number of tiles of each split.
@@ -50,13 +65,18 @@ def write_tiles(
     try:
         with tqdm(total=sum(map(len, splits.values())), desc="cutting tiles", unit="pair", disable=not progress) as bar:
             for split, pairs in splits.items():
-                for name in ("A", "B", "label"):
+                for name in ("A", "B", *(labels.folders if labels else ("label",))):
                     (temporary / split / name).mkdir(parents=True)
-                found, _ = find_encoding([pair.mask for pair in pairs], encoding)
                 counts[split] = 0
+                if labels is not None:
+                    counts[split] = _cut_classes(pairs, labels, fill_value, temporary / split, tile, bar)
+                    continue
+                found, _ = find_encoding([pair.mask for pair in pairs], encoding)
                 for pair in pairs:
                     counts[split] += _cut(pair, found, temporary / split, tile)
                     bar.update()
+        if labels is not None:
+            (temporary / CLASSES).write_text(json.dumps(declaration(labels), indent=2) + "\n", encoding="utf-8")
         (temporary / FILE).write_text(json.dumps({"tile": tile, "tiles": counts}, indent=2) + "\n", encoding="utf-8")
         temporary.replace(out)
     finally:
@@ -77,6 +97,25 @@ def _cut(pair: PairFiles, encoding: MaskEncoding, folder: Path, tile: int) -> in
         for kind, path in files.items():
             Image.fromarray(_crop(path, whole[kind], window)).save(folder / kind / name)
     return len(windows)
+
+
+def _cut_classes(pairs: list[PairFiles], labels: Labels, fill_value: int | None, folder: Path, tile: int, bar: Any) -> int:
+    """Write the tiles of pairs with labels of several classes; return their number."""
+    count = 0
+    for pair in pairs:
+        bands = tuple(image_format(path)[2] for path in pair.images)
+        samples = FilePairs([pair], bands, labels=labels, fill_value=fill_value)
+        tiles = TiledPairs(samples, tile)
+        for sample in (tiles[index] for index in range(len(tiles))):
+            files = dict(zip("AB", (image.permute(1, 2, 0) for image in sample.images), strict=True))
+            files |= {name: sample.target[target] for name, target in labels.folders.items()}
+            for name, values in files.items():
+                pixels = values.numpy().astype(np.uint8)
+                pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+                Image.fromarray(np.ascontiguousarray(pixels)).save(folder / name / f"{sample.name}.png")
+            count += 1
+        bar.update()
+    return count
 
 
 def _read(path: Path) -> UInt8:

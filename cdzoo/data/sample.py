@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from cdzoo.errors import InputError
@@ -43,6 +44,8 @@ def as_sample(item: Any) -> Sample:
 
 
 def _with_int64_targets(sample: Sample) -> Sample:
+    if not any(_is_integer(values) and values.dtype != torch.int64 for values in sample.target.values()):
+        return sample
     target = {name: values.long() if _is_integer(values) else values for name, values in sample.target.items()}
     return sample._replace(target=target)
 

@@ -10,7 +10,8 @@ from cdzoo.data.classes import find_classes
 from cdzoo.data.config import DataCfg
 from cdzoo.data.datasets import DATASETS, DatasetInfo, known_layouts
 from cdzoo.data.labels import Labels
-from cdzoo.data.layout import Layout, PairFiles, find_splits, list_split, matches, usable_pairs
+from cdzoo.data.layout import Layout, find_splits, list_split
+from cdzoo.data.listing import PairFiles, matches, usable_pairs
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.splits import holdout_split, holdout_test
 from cdzoo.errors import ConfigError, InputError
@@ -46,6 +47,8 @@ class FileSource:
         self.layouts: tuple[Layout, ...] = known_layouts()
         self.dates: int | None = None
         self.labels: Labels | None
+        if self.info is not None and self.info.generate is not None:
+            raise InputError(f"{cfg.data} is generated when it is opened; it has no files")
         if self.info is not None:
             self.root = data_root(self.info.name) if cfg.root is None else Path(cfg.root)
             self.labels = self.info.labels_of(cfg.class_order)
@@ -58,6 +61,8 @@ class FileSource:
             own = find_classes(self.root)
             self.labels = own.labels if own else None
             self.layouts, self.dates = (own.layouts, 2) if own else (self.layouts, None)
+        if self.info is not None and self.labels is not None and cfg.val is not None:
+            raise ConfigError(f"val is for folders of pairs; {cfg.data} has classes, and its validation pairs are a split of it")
         if self.labels is not None and cfg.mask_encoding is not None:
             raise ConfigError(f"mask_encoding is for masks of change; the classes of {cfg.data} are declared already")
         self.protocol = get_protocol(cfg.protocol, self.info.name if self.info else "")
@@ -67,7 +72,8 @@ class FileSource:
 
         Validation pairs are those of `val`, of the validation split, or held out; a folder without splits is carved.
         """
-        existing = set(find_splits(self.root, self.layouts)) | (self.info.split_names if self.info else set())
+        existing = set(find_splits(self.root, self.layouts)) if self.info is None or self.labels is None else set[str]()
+        existing |= self.info.existing_splits(self.root) if self.info else set()
         found: dict[str, list[PairFiles]] = {}
         if self.cfg.val is not None and "val" in splits:
             found["val"] = self._listed(self.cfg.val, None)
@@ -82,9 +88,12 @@ class FileSource:
 
     def read(self, split: str | None) -> list[PairFiles]:
         """Return the files of a split on disk; None for a folder without splits."""
-        if self.info is None or split is None:
+        if self.info is None or (split is None and self.labels is None):
             return self._listed(self.root, split)
-        pairs = self.info.pairs(self.root, split, self.bands, self.cfg.test_event)
+        if split is None:
+            pairs = self.info.whole(self.root) or []
+        else:
+            pairs = self.info.pairs(self.root, split, self.bands, self.cfg.test_event)
         return [pair for pair in pairs if not matches(pair.name, self.cfg.exclude)]
 
     def origin(self, split: str) -> str:

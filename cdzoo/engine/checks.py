@@ -45,6 +45,9 @@ def check_settings(cfg: TrainCfg, model: ChangeDetector, sampler: StepSampler) -
             f"swap_dates={cfg.swap_dates} needs dates of equal bands that share one encoder, but in_chans={model.config.bands}, "
             f"siamese={model.config.siamese}: set swap_dates=0"
         )
+    if problem := model.input_sizes.problem(cfg.crop, cfg.crop):
+        best = model.fixed_input_size or max(cfg.crop // model.size_multiple, 1) * model.size_multiple
+        raise ConfigError(f"crop={cfg.crop}: images of {cfg.crop}x{cfg.crop} pixels {problem}: set crop={best}")
     micro_batch = sampler.batch_size // (sampler.world * sampler.accumulate)
     if cfg.cutmix and micro_batch < 2:
         raise ConfigError(f"cutmix={cfg.cutmix} mixes the samples of a micro-batch, which has one only: use a larger batch_size")

@@ -36,7 +36,9 @@ class TrainCfg:
         batch_size: Samples per optimizer step, over all devices and micro-batches.
         lr: Full learning rate.
         lr_backbone: Full learning rate of the backbone; that of the other components by default.
+        layer_decay: Factor of the learning rate from each layer of the backbone to the one below it; 1 for one rate.
         freeze: `backbone`: keep its weights and the statistics of its norms.
+        lora: Rank of low-rank adapters of the linear layers of the backbone, whose weights are kept otherwise; 0 for none.
         optimizer: `adam`, `adamw`, `sgd`, or any other optimizer of timm.
         weight_decay: Weight decay of the optimizer.
         decay_all: Apply weight decay to biases and norms, too.
@@ -46,8 +48,9 @@ class TrainCfg:
         warmup_steps: Steps with a linearly rising learning rate.
         lr_decay: Factor of the step, exponential and plateau schedules.
         lr_decay_epochs: Epochs (plateau: validations without improvement) between two applications of lr_decay.
-        loss: `bce` (cross-entropy for several classes), `dice`, `focal`, `lovasz`, `balanced_bce`, or a sum such as
-            `bce+0.5*dice`. Of several outputs: of each one, `ce@NAME` of one, and `similarity` or `consistency` of land cover.
+        loss: `bce` (cross-entropy for several classes), `dice`, `focal`, `lovasz`, `balanced_bce`, `bcl` (contrastive, for the
+            head `distance`), or a sum such as `bce+0.5*dice`. Of several outputs: of each one, `ce@NAME` of one, and `similarity`
+            or `consistency` of land cover.
         change_weight: Weight of changed pixels in the loss.
         clip_norm: Largest norm of the gradient; 0 disables clipping.
         accumulate: Micro-batches per optimizer step.
@@ -82,7 +85,9 @@ class TrainCfg:
     batch_size: _Count = 16
     lr: _Positive = 1e-4
     lr_backbone: _Positive | None = None
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     freeze: Literal["backbone"] | None = None
+    lora: Annotated[int, Field(ge=0, le=1024)] = 0
     optimizer: str = "adam"
     weight_decay: _NonNegative = 0.0
     decay_all: bool = False
@@ -126,8 +131,9 @@ class TrainCfg:
         """Validate the fields together."""
         if self.scale_max < self.scale_min:
             raise ConfigError(f"scale_max must be at least scale_min={self.scale_min}, got {self.scale_max}")
-        if self.freeze and self.lr_backbone:
-            raise ConfigError(f"lr_backbone={self.lr_backbone} has no effect with freeze=backbone: pass one of them")
+        for name, used in (("lr_backbone", self.lr_backbone), ("layer_decay", self.layer_decay < 1), ("lora", self.lora)):
+            if self.freeze and used:
+                raise ConfigError(f"{name}={getattr(self, name)} has no effect with freeze=backbone: pass one of them")
 
     def fixed(self) -> dict[str, Any]:
         """Return the settings that a resumed run must share."""

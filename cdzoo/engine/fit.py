@@ -24,6 +24,7 @@ from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.identity import Identity, identify
 from cdzoo.engine.launch import is_leader
 from cdzoo.engine.log import RunLog
+from cdzoo.engine.lora import merged
 from cdzoo.engine.pictures import validation_picture
 from cdzoo.engine.schedule import lr_factor
 from cdzoo.engine.setup import Setup, any_process, broadcast_buffers, finish, prepare, train_mode, update_ema, worker_count
@@ -92,8 +93,8 @@ def train(
     check_metric(protocol, model.task)
     targets = model.task.targets
     check_samples(train_set, model.config.bands, "train", targets)
-    side = None if protocol.window else model.fixed_input_size
-    check_samples(val_set, model.config.bands, "validation", targets, whole=True, fixed_size=side)
+    sizes = model.input_sizes
+    check_samples(val_set, model.config.bands, "validation", targets, whole=True, accepted=sizes, window=protocol.window)
     facts = {"pairs": memory({"train": train_set, "val": val_set}), **(facts or {})}
     if resume and out is None:
         raise InputError("resume requires the folder of the run: out=FOLDER")
@@ -152,7 +153,7 @@ def fit(
 
     def save_best() -> None:
         if leader and out is not None and state.best is not None and state.best.step == state.step:
-            with writing(out):
+            with writing(out), merged(setup.eval_model):
                 setup.eval_model.save_pretrained(out)
                 _results(state, cfg, protocol, setup, facts, out).write(out / RESULTS_FILE)
 

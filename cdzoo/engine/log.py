@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,7 +32,8 @@ except ImportError:  # Windows
 T = TypeVar("T")
 
 FILE = "log.csv"
-COLUMNS = ("step", "epoch", "lr", "loss", *SUMMARY_SCORES, "best_threshold", "skipped_steps", "pairs_per_s", "data_wait")
+_BEFORE = ("step", "epoch", "lr", "loss")
+_AFTER = ("best_threshold", "skipped_steps", "pairs_per_s", "data_wait")
 _MAX_WIDTH = 1600
 
 
@@ -42,10 +43,11 @@ class CsvLog:
     Args:
         out: Folder of the run.
         step: Rows after this step are removed: a resumed run writes them again.
+        scores: Names of the scores.
     """
 
-    def __init__(self, out: Path, step: int = 0) -> None:
-        self.path = out / FILE
+    def __init__(self, out: Path, step: int = 0, scores: Sequence[str] = SUMMARY_SCORES) -> None:
+        self.path, self.columns = out / FILE, (*_BEFORE, *scores, *_AFTER)
         rows: list[dict[str, str]] = []
         if step and self.path.is_file():
             with self.path.open(newline="", encoding="utf-8") as file:
@@ -53,7 +55,7 @@ class CsvLog:
                 complete = (row for row in csv.DictReader(file) if (row.get("step") or "").isdigit() and None not in row.values())
                 rows = [row for row in complete if int(row["step"]) <= step]
         with replace_atomically(self.path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
+            writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)
 
@@ -61,7 +63,7 @@ class CsvLog:
         """Append a row; columns without a value stay empty."""
         shown = {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in values.items()}
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, COLUMNS).writerow(shown)
+            csv.DictWriter(file, self.columns).writerow(shown)
 
 
 class RunLog(AbstractContextManager["RunLog"]):
@@ -86,14 +88,15 @@ class RunLog(AbstractContextManager["RunLog"]):
         self.device = next(model.parameters()).device
         self.backend = choose(self.device.type) if any(isinstance(module, SS2D) for module in model.modules()) else ""
         self.out = out if leader else None
-        self.csv = CsvLog(self.out, state.step) if self.out else None
+        self.further = model.task.score_names
+        self.csv = CsvLog(self.out, state.step, (*SUMMARY_SCORES, *self.further)) if self.out else None
         self.board: Any = None
         if self.out and cfg.tensorboard:
             tensorboard = require("torch.utils.tensorboard", "log", "tensorboard=true")
             self.board = tensorboard.SummaryWriter(str(self.out / "tensorboard"), purge_step=state.step + 1)
         hidden = not (leader and cfg.progress)
         self.bar = tqdm(desc="training", unit="step", total=total, initial=state.step, dynamic_ncols=True, disable=hidden)
-        self.samples, self.f1 = samples, None if state.best is None else state.best.scores.f1
+        self.samples, self.shown = samples, {} if state.best is None else self._scores(state.best.scores)
         self._start_epoch()
 
     def __exit__(self, *_: object) -> None:
@@ -118,8 +121,7 @@ class RunLog(AbstractContextManager["RunLog"]):
         """
         self._seen += self.samples
         shown = {"loss": "-" if loss is None else f"{loss:.3f}"}
-        if self.f1 is not None:
-            shown["F1"] = f"{self.f1:.3f}"
+        shown |= self.shown
         elapsed = max(1e-9, time.perf_counter() - self._start)
         self._rate, self._wait = self._seen / elapsed, self._waited / elapsed
         shown |= {"pairs/s": f"{self._rate:.1f}", "wait": f"{self._wait:.0%}", "mem": self._memory()}
@@ -142,8 +144,8 @@ class RunLog(AbstractContextManager["RunLog"]):
         """
         row: dict[str, Any] = {"step": state.step, "epoch": state.epoch, "lr": lr, "loss": loss}
         if scores is not None:
-            self.f1 = scores.f1
-            row |= {name: scores[name] for name in (*SUMMARY_SCORES, "best_threshold")}
+            self.shown = self._scores(scores)
+            row |= {name: scores[name] for name in (*SUMMARY_SCORES, *self.further, "best_threshold")}
         row |= {"skipped_steps": state.skipped, "pairs_per_s": self._rate, "data_wait": self._wait}
         if self.csv is not None:
             self.csv.write(**row)
@@ -161,6 +163,10 @@ class RunLog(AbstractContextManager["RunLog"]):
                 picture.thumbnail((_MAX_WIDTH, picture.height))
                 self.board.add_image("validation", np.asarray(picture.convert("RGB")), state.step, dataformats="HWC")
         self._start_epoch()
+
+    def _scores(self, scores: Scores) -> dict[str, str]:
+        """Return what the progress bar shows: F1, and the first score of the task."""
+        return {"F1": f"{scores.f1:.3f}", **{name: f"{scores[name]:.3f}" for name in self.further[:1]}}
 
     def _start_epoch(self) -> None:
         """Restart the measurement of samples per second (over all devices) and of the share of time spent waiting for data."""

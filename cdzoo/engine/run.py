@@ -23,7 +23,7 @@ from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.factory import create_initialized, create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
 from cdzoo.io.files import file_sha256, replace_atomically
-from cdzoo.metrics import SUMMARY_SCORES, Confusion
+from cdzoo.metrics import SUMMARY_SCORES, Confusion, split_scores
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.registry import MODELS
 from cdzoo.results import RESULTS_FILE, Environment, ProtocolRecord, Results
@@ -88,7 +88,8 @@ def run_training(
     if "stopped_epoch" in results.extra:
         report(f"stopped after epoch {results.extra['stopped_epoch']}: {cfg.early_stopping} validations without a better score")
     report(f"trained in {time.monotonic() - start:.0f} s; best scores on the {opened.protocol.selection_split} split:")
-    report("  " + "  ".join(f"{name} {results[name]:.4f}" for name in SUMMARY_SCORES[:-1]))
+    overall, _ = split_scores(results.scores.further, detector.task.class_names)
+    report("  " + "  ".join(f"{name} {results[name]:.4f}" for name in (*SUMMARY_SCORES[:-1], *overall)))
     return detector, results
 
 
@@ -126,8 +127,8 @@ def score_model(
     _check_classes(model, data)
     opened = open_data(data, (split,), model.config.bands)
     samples = opened.splits[split]
-    side = None if opened.protocol.window else model.fixed_input_size
-    check_samples(samples, model.config.bands, split, model.task.targets, whole=True, fixed_size=side)
+    sizes, window = model.input_sizes, opened.protocol.window
+    check_samples(samples, model.config.bands, split, model.task.targets, whole=True, accepted=sizes, window=window)
     hashes = sample_hashes(samples)
     found = overlap(hashes, _remembered(name))
     protocol = opened.protocol if threshold is None else dataclasses.replace(opened.protocol, threshold=threshold)

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from cdzoo.data.sampler import mixed_seed
 from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.groups import is_added, parameter_groups
 from cdzoo.engine.launch import launch
+from cdzoo.engine.lora import add_adapters, remove_adapters
 from cdzoo.engine.objective import Objective
 from cdzoo.errors import ConfigError
 from cdzoo.models.detector import ChangeDetector
@@ -52,9 +55,13 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # batch norms use the statistics of all GPUs
         nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     model.to(fabric.device)
-    if cfg.freeze:
-        for encoder in model.encoders:
-            encoder.requires_grad_(False)
+    for number, encoder in enumerate(model.encoders):
+        if cfg.freeze:
+            for name, parameter in encoder.named_parameters():
+                if not is_added(encoder, name):
+                    parameter.requires_grad_(False)
+        if cfg.lora:
+            add_adapters(encoder, cfg.lora, mixed_seed(cfg.seed, number, 5))
     ema: Any = ModelEmaV3(model, decay=cfg.ema).requires_grad_(False) if cfg.ema else None
     objective: Any = Objective(model, cfg)
     if cfg.compile:
@@ -64,18 +71,19 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
 
 
 def train_mode(model: ChangeDetector, cfg: TrainCfg) -> None:
-    """Put a model in training mode, except for a frozen backbone, whose norms keep their statistics."""
+    """Put a model in training mode, except for a backbone that is frozen or adapted, whose norms keep their statistics."""
     model.train()
-    if cfg.freeze:
+    if cfg.freeze or cfg.lora:
         for encoder in model.encoders:
             encoder.eval()
 
 
 def finish(model: ChangeDetector, cfg: TrainCfg, weights: Mapping[str, Tensor]) -> None:
     """Load the best weights into a trained model, in evaluation mode on the CPU, with all parameters trainable again."""
+    remove_adapters(model)
     model.load_state_dict(weights)
     model.cpu().eval()
-    if cfg.freeze:
+    if cfg.freeze or cfg.lora:
         for encoder in model.encoders:
             encoder.requires_grad_(True)
 
@@ -107,29 +115,14 @@ def build_optimizer(model: ChangeDetector, cfg: TrainCfg) -> torch.optim.Optimiz
     except Exception as error:  # whatever an optimizer raises that is not made for this loop
         known = "cannot drive this training" if "not found in registry" not in str(error) else "is not an optimizer of timm"
         raise ConfigError(f"optimizer '{cfg.optimizer}' {known} ({error}); use adamw, adam or sgd") from error
-    groups = {"param_group_fn": functools.partial(_parameter_groups, cfg=cfg)} if cfg.lr_backbone else {}
+    scaled = cfg.lr_backbone is not None or cfg.layer_decay < 1
+    groups = {"param_group_fn": functools.partial(parameter_groups, cfg=cfg)} if scaled else {}
     return create(model, filter_bias_and_bn=not cfg.decay_all, **groups)
 
 
 def uses_momentum(cfg: TrainCfg) -> bool:
     """Return whether the optimizer takes `cfg.momentum`."""
     return "sgd" in cfg.optimizer.lower()
-
-
-def _parameter_groups(model: ChangeDetector, cfg: TrainCfg) -> list[dict[str, Any]]:
-    """Return the groups of timm, each split into parameters of the backbone, with their own learning rate, and others."""
-    from timm.optim import param_groups_weight_decay
-
-    assert cfg.lr_backbone is not None
-    exempt = () if cfg.decay_all else model.no_weight_decay()
-    encoders = {id(parameter) for encoder in model.encoders for parameter in encoder.parameters()}
-    groups = []
-    for group in param_groups_weight_decay(model, cfg.weight_decay, not cfg.decay_all, exempt):
-        for inside, scale in ((True, cfg.lr_backbone / cfg.lr), (False, 1.0)):
-            chosen = [parameter for parameter in group["params"] if (id(parameter) in encoders) == inside]
-            if chosen:
-                groups.append({**group, "params": chosen, "lr": cfg.lr * scale, "lr_scale": scale})
-    return groups
 
 
 def update_ema(fabric: Fabric, ema: Any, model: ChangeDetector) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 from cdzoo.engine.checkpoint import Checkpoint, damage, newest, read_checkpoint, save_checkpoint
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.identity import Identity, differences
+from cdzoo.engine.lora import merged
 from cdzoo.engine.setup import Setup, broadcast_buffers
 from cdzoo.errors import ConfigError, WeightsError
 from cdzoo.metrics import Scores
@@ -200,4 +201,5 @@ def _restore(path: Path, identity: Identity, model: ChangeDetector, setup: Setup
 
 
 def _copy(model: ChangeDetector) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+    with merged(model):
+        return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}

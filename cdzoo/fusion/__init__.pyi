@@ -2,12 +2,20 @@ from .bfa import BFA as BFA
 from .bit import BIT as BIT
 from .cbam import CBAM as CBAM
 from .cbam import CBAMFusion as CBAMFusion
+from .cdmamba import CDMambaFusion as CDMambaFusion
 from .changeformer import ChangeFormerFusion as ChangeFormerFusion
+from .changevit import ChangeViTFusion as ChangeViTFusion
 from .concat_conv import ConcatConv as ConcatConv
+from .concat_gelu import ConcatGELU as ConcatGELU
 from .cross_attention import CrossAttention as CrossAttention
 from .early import Early as Early
+from .fdaf import FDAF as FDAF
+from .hanet import HANetFusion as HANetFusion
+from .icifnet import ICIFNetFusion as ICIFNetFusion
+from .joint_attention import JointAttention as JointAttention
 from .mamb import MAMB as MAMB
 from .mf_mamba import MFMamba as MFMamba
+from .pcim import PCIM as PCIM
 from .plain import AbsDiff as AbsDiff
 from .plain import Concat as Concat
 from .plain import Diff as Diff
@@ -17,3 +25,4 @@ from .skips import Skips as Skips
 from .spatio_temporal import SpatioTemporal as SpatioTemporal
 from .stanet import BAM as BAM
 from .stanet import PAM as PAM
+from .time_attention import TimeAttention as TimeAttention

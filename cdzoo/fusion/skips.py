@@ -23,7 +23,7 @@ class Skips(Fusion):
     """Combine the dates at every level except the coarsest, where the map of the second date is returned.
 
     As in the official code, the decoder starts from the second date only, so the output depends on the order of the dates for
-    both modes.
+    both modes. SNUNet uses the mode "concat".
 
     Source: R. C. Daudt, B. Le Saux, A. Boulch, "Fully convolutional Siamese networks for change detection", ICIP 2018, arXiv
     1810.08462.

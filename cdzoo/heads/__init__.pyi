@@ -1,10 +1,15 @@
 from .changeformer import ChangeFormerHead as ChangeFormerHead
 from .conv import Conv as Conv
+from .deconv import Deconv as Deconv
 from .deep_supervision import DeepSupervision as DeepSupervision
 from .distance import Distance as Distance
+from .ecam import ECAM as ECAM
 from .fcn import FCN as FCN
+from .fpn import FPNHead as FPNHead
+from .fused_sides import FusedSides as FusedSides
 from .guided import Guided as Guided
 from .level_sum import LevelSum as LevelSum
+from .path_sum import PathSum as PathSum
 from .pixel_mlp import PixelMLPHead as PixelMLPHead
 from .stepwise import Stepwise as Stepwise
 from .summation import Summation as Summation

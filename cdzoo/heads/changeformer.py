@@ -49,6 +49,7 @@ class ChangeFormerHead(Head):
             bilinearly to the image.
         num_classes: Number of output channels.
         channels: Number of channels of the fused map. Default: those of the finest level.
+        supervised: Create the side heads; False in ELGC-Net.
 
     Raises:
         ConfigError: `channels` is below 1.
@@ -60,6 +61,7 @@ class ChangeFormerHead(Head):
         in_strides: Sequence[int] | None = None,
         num_classes: int = 2,
         channels: int | None = None,
+        supervised: bool = True,
     ) -> None:
         super().__init__(in_channels, in_strides, num_classes)
         channels = in_channels[0] if channels is None else channels
@@ -72,9 +74,10 @@ class ChangeFormerHead(Head):
                 nn.BatchNorm2d(num_classes),
                 nn.Conv2d(num_classes, num_classes, 3, padding=1),
             )
-            for c in in_channels
+            for c in (in_channels if supervised else ())
         )
-        self.auxiliary_weights = (*[SIDE_WEIGHT] * (len(in_channels) - 1), FINEST_SIDE_WEIGHT)
+        if supervised:
+            self.auxiliary_weights = (*[SIDE_WEIGHT] * (len(in_channels) - 1), FINEST_SIDE_WEIGHT)
         self.join = nn.Sequential(nn.Conv2d(sum(in_channels), channels, 1), nn.BatchNorm2d(channels))
         self.enlarge = nn.Sequential(UpsampleBlock(channels), UpsampleBlock(channels))
         self.classify = nn.Conv2d(channels, num_classes, 3, padding=1)
@@ -91,4 +94,6 @@ class ChangeFormerHead(Head):
 
     def auxiliary(self, features: list[Tensor]) -> list[Tensor]:
         """Return logits of every level at the size of the level, coarsest first."""
+        if not self.sides:
+            return []
         return [side(level) for side, level in reversed(list(zip(self.sides, features, strict=True)))]

@@ -24,9 +24,11 @@ class Conv(Head):
         num_classes: Number of output channels.
         kernel_size: Kernel size; odd.
         transposed: Use a transposed convolution of stride 1, as FC-EF and FC-Siam do.
+        dropout: Dropout rate of whole channels before the convolution.
+        bias: Whether the convolution has a bias; without one, an untrained model does not start at the prior of change.
 
     Raises:
-        ConfigError: `kernel_size` is even or below 1, or there are several levels.
+        ConfigError: `kernel_size` is even or below 1, `dropout` is not in [0, 1), or there are several levels.
     """
 
     def __init__(
@@ -36,15 +38,20 @@ class Conv(Head):
         num_classes: int = 1,
         kernel_size: int = 1,
         transposed: bool = False,
+        dropout: float = 0.0,
+        bias: bool = True,
     ) -> None:
         if kernel_size < 1 or kernel_size % 2 == 0:
             raise ConfigError(f"head conv: kernel_size must be odd, got {kernel_size}")
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"head conv: dropout must be in [0, 1), got {dropout}")
         super().__init__(in_channels, in_strides, num_classes)
         conv = nn.ConvTranspose2d if transposed else nn.Conv2d
         channels = check_one_level("head conv", in_channels)
-        self.classify = conv(channels, num_classes, kernel_size, padding=kernel_size // 2)
+        self.dropout = nn.Dropout2d(dropout)
+        self.classify = conv(channels, num_classes, kernel_size, padding=kernel_size // 2, bias=bias)
         prior_init_(self.classify)
 
     def forward(self, features: list[Tensor], size: tuple[int, int]) -> Tensor:
         """Return logits (B, num_classes, H, W) for an image of `size` (H, W)."""
-        return resize(self.classify(features[0]), size)
+        return resize(self.classify(self.dropout(features[0])), size)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from cdzoo.components import Head
 from cdzoo.errors import ConfigError
 from cdzoo.layers import ConvBNReLU, kaiming_init_, prior_init_
+from cdzoo.layers.class_logits import class_logits
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_head
 
@@ -61,8 +60,4 @@ class Guided(Head):
             return []
         stride = self.in_strides[1] if self.in_strides else 1
         guide = resize(features[1], [stride * side for side in features[1].shape[-2:]], align_corners=True)
-        if self.num_classes == 1:
-            return [guide]
-        kinds = self.num_classes - 1
-        change = guide - math.log(kinds)
-        return [torch.cat([torch.zeros_like(guide), *[change] * kinds], dim=1)]
+        return [class_logits(guide, self.num_classes)]

@@ -39,7 +39,7 @@ class Block:
         row: Index of the row of windows, from the top.
         number: Index of the block in its row, from the left.
         window: Location in the scene.
-        probability: Probability of change (height, width) in [0, 1].
+        probability: Probabilities (..., height, width) in [0, 1], see `Task.probabilities`.
         valid: Whether both dates have data (height, width).
     """
 
@@ -57,7 +57,8 @@ class WindowGrid:
         model: Its strides determine where windows may start.
         height: Height of the scene in pixels.
         width: Width of the scene.
-        tile: Side of a window; by default `WINDOW_SIDE`, or the fixed input size of the model.
+        tile: Side of a window; by default `WINDOW_SIDE`, or the fixed input size of the model. Models that take squares or
+            multiples of a size only have smaller windows in smaller scenes.
         overlap: Pixels that neighboring windows share; a quarter of `tile` by default.
         batch_size: Number of windows predicted at once. All blocks but the last one of a row hold whole batches.
 
@@ -69,7 +70,7 @@ class WindowGrid:
         blocks: Columns of windows of each block of a row.
 
     Raises:
-        ConfigError: The overlap does not match the tile, or the model has a fixed input size other than the tile.
+        ConfigError: The overlap does not match the tile, or the model does not take images of the size of the tile.
         InputError: The scene is smaller than the smallest or the fixed input size of the model.
     """
 
@@ -82,12 +83,17 @@ class WindowGrid:
         overlap: int | None = None,
         batch_size: int = WINDOW_BATCH,
     ) -> None:
-        multiple, smallest, side = math.lcm(model.pad_multiple, max(model.backbone.out_strides)), MIN_SIZE, model.fixed_input_size
-        tile = tile or side or WINDOW_SIDE
-        if side is not None:
-            multiple, smallest = 1, side  # so that the last window is not smaller than the others
-            if tile != side:
-                raise ConfigError(f"{model.config.name} accepts images of one size: use tile={side}, got {tile}")
+        multiple, smallest, sizes = math.lcm(model.pad_multiple, max(model.backbone.out_strides)), MIN_SIZE, model.input_sizes
+        tile = tile or sizes.fixed or WINDOW_SIDE
+        if sizes.fixed is not None and tile != sizes.fixed:
+            raise ConfigError(f"{model.config.name} accepts images of one size: use tile={sizes.fixed}, got {tile}")
+        if not sizes.free:
+            if tile % sizes.multiple:
+                raise ConfigError(f"{model.config.name} accepts multiples of {sizes.multiple} pixels only: tile={tile} is none")
+            # All windows are squares of one size, the last ones of a row or column too.
+            smallest = sizes.fixed or max(sizes.multiple, MIN_SIZE)
+            side = min(tile, max(smallest, sizes.largest_window(height, width)))
+            multiple, tile, overlap = 1, side, overlap if side == tile else None
         if min(height, width) < smallest:
             raise InputError(f"{model.config.name} needs images of at least {smallest}x{smallest} pixels, got {width}x{height}")
         self.tile, self.overlap = tile, tile // 4 if overlap is None else overlap
@@ -141,24 +147,31 @@ def predict_blocks(
     order = [block for block in grid.order if block[0] in rows]
     below: dict[tuple[int, int], Float32] = {}
     right = np.zeros((0, 0), np.float32)
+    channels = probability_channels(model)
     with ThreadPoolExecutor(1) as reader:
         pending = [reader.submit(_read, before, after, grid.covered(*block)) for block in order[:1]]
         for index, (row, number) in enumerate(order):
             pixels = pending.pop().result()
             pending.extend(reader.submit(_read, before, after, grid.covered(*block)) for block in order[index + 1 : index + 2])
-            total = np.zeros(pixels[2].shape, np.float32)
+            total = np.zeros((*channels, *pixels[2].shape), np.float32)
             if number > 0:
-                total[:, : right.shape[1]] = right
+                total[..., : right.shape[-1]] = right
             _add_predictions(model, pixels, grid, row, number, total, augment)
             window = grid.completed(row, number)
-            own = total[:, : window.width]
+            own = total[..., : window.width]
             above = below.pop((row - 1, number), None)
             if above is not None:
-                own[: len(above)] += above
-            below[row, number], right = own[window.height :].copy(), total[:, window.width :].copy()
+                own[..., : above.shape[-2], :] += above
+            below[row, number], right = own[..., window.height :, :].copy(), total[..., window.width :].copy()
             if (row, number) in wanted:
                 valid = pixels[2][: window.height, : window.width]
-                yield Block(row, number, window, own[: window.height].clip(0, 1), valid)
+                yield Block(row, number, window, own[..., : window.height, :].clip(0, 1), valid)
+
+
+def probability_channels(model: ChangeDetector) -> tuple[int, ...]:
+    """Return the shape of the probabilities of a pixel: () for one probability, else (number of channels,)."""
+    names = model.task.probability_names
+    return (len(names),) if names else ()
 
 
 def _completed(spans: list[range], first: int, following: int) -> range:
@@ -192,7 +205,7 @@ def _add_predictions(
             predicted = probability_array(model, pair[0], pair[1], augment)
             for i, values in zip(batch, predicted, strict=True):
                 weight = grid.row_weights[row][:, None] * grid.column_weights[i][None]
-                total[:, slices[i]] += weight * values
+                total[..., slices[i]] += weight * values
 
 
 def _fill_invalid(image: Array, valid: Mask, model: ChangeDetector) -> Array:

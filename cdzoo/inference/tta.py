@@ -16,24 +16,29 @@ MODES = ("none", "flips", "swap", "all")
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
-def check_mode(mode: str, bands: tuple[int, ...]) -> None:
+def check_mode(mode: str, model: ChangeDetector) -> None:
     """Check that a test-time augmentation can be used with a model.
 
     Args:
         mode: Name of the augmentation.
-        bands: Number of bands of each date.
+        model: The model.
 
     Raises:
-        ConfigError: The name is unknown, or the dates cannot be swapped because their bands differ.
+        ConfigError: The name is unknown, or the dates cannot be swapped because their bands differ, or because the classes of the
+            task have a direction, such as grades of damage at the second date.
     """
     if mode not in MODES:
         raise ConfigError(f"there is no test-time augmentation '{mode}'.{suggest(mode, MODES)} Known: {', '.join(MODES)}")
-    if mode in ("swap", "all") and len(set(bands)) > 1:
-        raise ConfigError(f"dates of {' and '.join(map(str, bands))} bands cannot be swapped: use 'none' or 'flips'")
+    if mode not in ("swap", "all"):
+        return
+    if len(set(model.bands)) > 1:
+        raise ConfigError(f"dates of {' and '.join(map(str, model.bands))} bands cannot be swapped: use 'none' or 'flips'")
+    if not model.task.swappable:
+        raise ConfigError(f"the dates of the task '{model.task.name}' cannot be swapped: use 'none' or 'flips'")
 
 
 def probability(model: ChangeDetector, before: Tensor, after: Tensor, mode: str = "none") -> Tensor:
-    """Return the probability of change (B, H, W) for images (B, bands, H, W) that are not normalized.
+    """Return the probabilities (B, ..., H, W) of the task for images (B, bands, H, W) that are not normalized.
 
     Args:
         model: Model in evaluation mode.
@@ -45,10 +50,14 @@ def probability(model: ChangeDetector, before: Tensor, after: Tensor, mode: str 
     pair = tuple(image.to(dtype) for image in normalize_images(model.config, before, after))
     flips = _FLIPS if mode in ("flips", "all") else _FLIPS[:1]
     orders = (pair, pair[::-1]) if mode in ("swap", "all") else (pair,)
-    total = torch.zeros(before.shape[0], *before.shape[-2:], device=before.device)
+    total: Tensor | float = 0.0
     for axes in flips:
-        for x1, x2 in orders:
-            total += model.probabilities(model(x1.flip(axes), x2.flip(axes))).flip(axes)
+        for is_swapped, (x1, x2) in enumerate(orders):
+            output = model(x1.flip(axes), x2.flip(axes))
+            if is_swapped and not isinstance(output, Tensor):  # each date has its outputs
+                output = model.task.swap_dates(output)
+            total = total + model.probabilities(output).float().flip(axes)
+    assert isinstance(total, Tensor)
     return total / (len(flips) * len(orders))
 
 

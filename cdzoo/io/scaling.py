@@ -58,8 +58,9 @@ class Scaling:
         if self.decibels:
             pixels = 10 * np.log10(np.where(positive, pixels, np.float32(1)))
         for band in range(bands):
-            low, high = self.value_range or self._limits(path, pixels[..., band], present & positive[..., band])
-            scaled = ((pixels[..., band] - np.float32(low)) / np.float32(high - low)).clip(0, 1)
+            limits = self.value_range or self._limits(path, pixels[..., band], present & positive[..., band])
+            low, high = map(np.float32, limits)  # as scenes are scaled, to the bit
+            scaled = ((pixels[..., band] - low) / (high - low)).clip(0, 1)
             pixels[..., band] = np.where(present & positive[..., band], scaled, 0)
         return np.ascontiguousarray(pixels, np.float32), valid
 
@@ -74,3 +75,31 @@ class Scaling:
                 "values; give its value_range instead"
             )
         return float(low), float(high)
+
+
+def date_scalings(
+    value_range: tuple[float, float] | None = None,
+    value_range_after: tuple[float, float] | None = None,
+    percentiles: tuple[float, float] | None = None,
+    percentiles_after: tuple[float, float] | None = None,
+    decibels: str | None = None,
+) -> tuple[Scaling, Scaling]:
+    """Return the scaling of the first date, and of the later ones.
+
+    Args:
+        value_range: Range of values of the first date, see `Scaling`.
+        value_range_after: Range of the later dates; by default they have that or the percentiles of the first date.
+        percentiles: Percentiles of the first date.
+        percentiles_after: Percentiles of the later dates.
+        decibels: Dates that are converted to decibels: `"before"`, `"after"` or `"both"`.
+
+    Raises:
+        ConfigError: Numbers are not ascending, or a date has both a range and percentiles, or decibels without either.
+    """
+    check_value_range(value_range)
+    check_value_range(value_range_after, "value_range_after")
+    if value_range_after is not None and percentiles_after is not None:
+        raise ConfigError("pass value_range_after or percentiles_after, not both")
+    own = value_range_after is not None or percentiles_after is not None
+    later = (value_range_after, percentiles_after) if own else (value_range, percentiles)
+    return Scaling(value_range, percentiles, decibels in ("before", "both")), Scaling(*later, decibels in ("after", "both"))

@@ -12,12 +12,12 @@ class ConvBNReLU(nn.Sequential):
         in_channels: Number of input channels.
         out_channels: Number of output channels.
         kernel_size: Kernel size; odd, so that the spatial size is preserved.
+        bias: Give the convolution a bias, which batch normalization makes redundant, as some official networks do.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, bias: bool = False) -> None:
         super().__init__(
-            # No bias: batch normalization has its own.
-            nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
+            nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias),
             nn.BatchNorm2d(out_channels),
             nn.ReLU(inplace=True),
         )

@@ -42,7 +42,8 @@ def prior_init_(layer: Any) -> None:
     """Initialize a classifier so that an untrained model predicts the prior of change everywhere, up to small differences.
 
     Args:
-        layer: Convolution or transposed convolution with a bias, whose output channels are the classes.
+        layer: Convolution or transposed convolution, whose output channels are the classes. Without a bias, all classes are
+            equally likely.
 
     Weights are drawn from N(0, 0.1^2 / fan in), so that features of any usual size change the logits little. Biases are the
     logits of 5 % change for one or two classes, and 0 for more.
@@ -51,6 +52,8 @@ def prior_init_(layer: Any) -> None:
     """
     classes, logit = layer.out_channels, math.log(CHANGE_PRIOR / (1 - CHANGE_PRIOR))
     nn.init.normal_(layer.weight, std=0.1 * (classes / layer.weight.numel()) ** 0.5)
+    if layer.bias is None:
+        return
     nn.init.zeros_(layer.bias)
     if classes == 1:
         layer.bias.fill_(logit)

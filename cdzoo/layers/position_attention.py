@@ -10,13 +10,11 @@ from torch import Tensor, nn
 
 from cdzoo.errors import ConfigError
 
-_REDUCTION = 8
-
 
 class PositionAttention(nn.Module):
     """Single-head self-attention over the positions of a map: (B, C, h, w) -> (B, C, h, w).
 
-    Each position is the query for all positions; memory and time grow with (h w)^2. Queries and keys have C / 8 channels.
+    Each position is the query for all positions; memory and time grow with (h w)^2.
 
     Sources: H. Zhang et al., "Self-Attention Generative Adversarial Networks", ICML 2019; J. Fu et al., "Dual Attention Network
     for Scene Segmentation", CVPR 2019.
@@ -27,18 +25,24 @@ class PositionAttention(nn.Module):
         scaled: Divide the products of queries and keys by the square root of the number of their channels.
         residual: `"none"` returns the attended values y, `"sum"` x + y, and `"gated"` x + gamma y, where gamma is learned and
             starts at 0.
+        reduction: Queries and keys have max(1, C / reduction) channels.
 
     Raises:
-        ConfigError: `channels` is below 1.
+        ConfigError: `channels` or `reduction` is below 1.
     """
 
     def __init__(
-        self, channels: int, norm: bool = False, scaled: bool = True, residual: Literal["none", "sum", "gated"] = "gated"
+        self,
+        channels: int,
+        norm: bool = False,
+        scaled: bool = True,
+        residual: Literal["none", "sum", "gated"] = "gated",
+        reduction: int = 8,
     ) -> None:
         super().__init__()
-        if channels < 1:
-            raise ConfigError(f"position attention: channels must be at least 1, got {channels}")
-        hidden = max(1, channels // _REDUCTION)
+        if min(channels, reduction) < 1:
+            raise ConfigError(f"position attention: channels and reduction must be at least 1, got {channels} and {reduction}")
+        hidden = max(1, channels // reduction)
         self.query = self._projection(channels, hidden, norm)
         self.key = self._projection(channels, hidden, norm)
         self.value = nn.Conv2d(channels, channels, 1)

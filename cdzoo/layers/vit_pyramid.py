@@ -18,8 +18,8 @@ STRIDES = (4, 8, 16, 32)
 class VitPyramid(nn.Module):
     """Normalize each map and bring it to stride 4, 8, 16 or 32: (B, C_i, h, w) -> (B, C'_i, H / s_i, W / s_i).
 
-    Each map passes a layer norm over its channels. Every 2x upsampling is a transposed Conv2x2 that halves the channels, with layer
-    norm and GELU between two of them; downsampling is max pooling and keeps the channels.
+    Each map passes a layer norm over its channels. Every 2x upsampling is a transposed Conv2x2 that halves the channels, with
+    layer norm and GELU between two of them; downsampling is max pooling and keeps the channels.
 
     Args:
         channels: Number of channels of each map, finest level of the result first; four maps.

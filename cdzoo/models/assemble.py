@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from cdzoo.backbones.exchange import add_exchanges
 from cdzoo.backbones.features import wrap_backbone
 from cdzoo.backbones.timm import PREFIX, TimmBackbone
 from cdzoo.components import Backbone, LevelDecoder, LevelFusion, PerLevelDecoder, PerLevelFusion
@@ -109,6 +110,8 @@ def build_head(
 
 def _with_task(config: ModelCfg, changes: dict[str, Any]) -> ModelCfg:
     """Add the logits that a new task or its classes need to `changes`; return the config with branches if the task needs some."""
+    if changes.get("task", config.task) != config.task:
+        changes.setdefault("class_names", ())
     task = get_task(changes.get("task", config.task), changes.get("class_names", config.class_names))
     if not changes.keys() & {"task", "class_names"}:
         return config
@@ -217,16 +220,25 @@ def _backbone_bands(config: ModelCfg, instances: Mapping[str, Any]) -> tuple[int
 
 
 def _build_backbone(config: ModelCfg, given: Any, bands: int) -> Backbone:
-    name = config.backbone.name
     if isinstance(given, nn.Module):
         return wrap_backbone(given, bands)
+    kwargs = dict(config.backbone.kwargs)
+    exchange = kwargs.pop("exchange", None)  # an argument of every backbone
+    backbone = _call_backbone(ComponentCfg(config.backbone.name, kwargs), given, bands)
+    if exchange is not None:
+        add_exchanges(backbone, exchange)
+    return backbone
+
+
+def _call_backbone(cfg: ComponentCfg, given: Any, bands: int) -> Backbone:
+    name = cfg.name
     if given is not None:
-        return wrap_backbone(_call("backbone", config.backbone, given, {"in_chans": bands}), bands)
+        return wrap_backbone(_call("backbone", cfg, given, {"in_chans": bands}), bands)
     if name.startswith(PREFIX):
-        return _call("backbone", config.backbone, TimmBackbone, {"name": name.removeprefix(PREFIX), "in_chans": bands})
+        return _call("backbone", cfg, TimmBackbone, {"name": name.removeprefix(PREFIX), "in_chans": bands})
     if name not in COMPONENTS["backbone"] and (hint := timm_hint(name)):
         raise ConfigError(f"unknown backbone '{name}'. Did you mean backbone=\"{hint}\"?")
-    return _call("backbone", config.backbone, COMPONENTS["backbone"].get(name), {"in_chans": bands})
+    return _call("backbone", cfg, COMPONENTS["backbone"].get(name), {"in_chans": bands})
 
 
 def timm_hint(name: str) -> str:

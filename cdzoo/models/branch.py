@@ -67,11 +67,12 @@ class Branch(nn.Module):
 
 
 def fill_branches(config: ModelCfg, task: Task) -> ModelCfg:
-    """Return a config with the default decoder and head of the branches, if its task needs some and it names no head."""
-    if config.branch_head is not None or len(task.outputs(config.num_classes)) == 1:
+    """Return a config without branches if its task needs none, else with the default decoder and head if it names no head."""
+    if len(task.outputs(config.num_classes)) == 1:
+        return dataclasses.replace(config, branch_decoder=None, branch_head=None)
+    if config.branch_head is not None:
         return config
-    decoder = config.branch_decoder or DEFAULT_DECODER
-    return dataclasses.replace(config, branch_decoder=decoder, branch_head=DEFAULT_HEAD)
+    return dataclasses.replace(config, branch_decoder=config.branch_decoder or DEFAULT_DECODER, branch_head=DEFAULT_HEAD)
 
 
 def check_branches(task: Task, num_classes: int, branches: Mapping[str, Any]) -> None:

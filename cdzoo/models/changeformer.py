@@ -52,16 +52,21 @@ for _dataset in ("levir", "dsifn"):
     alias_dataset("changeformer", _dataset, "changeformer_v6", "ChangeFormer V6")
 
 
-_RULES = (
-    ("head.join.", "TDec_x2.linear_fuse."),
-    ("head.enlarge.0.up.", "TDec_x2.convd2x.conv2d."),
-    ("head.enlarge.0.conv1.", "TDec_x2.dense_2x.0.conv1.conv2d."),
-    ("head.enlarge.0.conv2.", "TDec_x2.dense_2x.0.conv2.conv2d."),
-    ("head.enlarge.1.up.", "TDec_x2.convd1x.conv2d."),
-    ("head.enlarge.1.conv1.", "TDec_x2.dense_1x.0.conv1.conv2d."),
-    ("head.enlarge.1.conv2.", "TDec_x2.dense_1x.0.conv2.conv2d."),
-    ("head.classify.", "TDec_x2.change_probability.conv2d."),
-)
+def head_rules(decoder: str) -> tuple[tuple[str, str], ...]:
+    """Return the prefixes of the parameters of the head `changeformer` and their official ones, below those of the decoder."""
+    return (
+        ("head.join.", f"{decoder}linear_fuse."),
+        ("head.enlarge.0.up.", f"{decoder}convd2x.conv2d."),
+        ("head.enlarge.0.conv1.", f"{decoder}dense_2x.0.conv1.conv2d."),
+        ("head.enlarge.0.conv2.", f"{decoder}dense_2x.0.conv2.conv2d."),
+        ("head.enlarge.1.up.", f"{decoder}convd1x.conv2d."),
+        ("head.enlarge.1.conv1.", f"{decoder}dense_1x.0.conv1.conv2d."),
+        ("head.enlarge.1.conv2.", f"{decoder}dense_1x.0.conv2.conv2d."),
+        ("head.classify.", f"{decoder}change_probability.conv2d."),
+    )
+
+
+_RULES = head_rules("TDec_x2.")
 
 
 def _official_key(key: str) -> str:

@@ -16,6 +16,7 @@ from cdzoo.config import IMAGENET_MEAN, IMAGENET_STD, INSTANCE, OTHER_MEAN, OTHE
 from cdzoo.constants import MIN_SIZE
 from cdzoo.errors import CdzooError, ChannelMismatchError, ConfigError, InputError
 from cdzoo.models.modes import evaluating
+from cdzoo.sizes import InputSizes
 from cdzoo.tasks import Task
 
 if TYPE_CHECKING:
@@ -124,12 +125,13 @@ def check_config(config: ModelCfg | None, derived: ModelCfg) -> ModelCfg:
     return config
 
 
-def check_images(images: Sequence[Any], bands: Sequence[int]) -> None:
+def check_images(images: Sequence[Any], bands: Sequence[int], accepted: InputSizes) -> None:
     """Raise `InputError` unless there is one image tensor per date, with the bands of the model and one size.
 
     Args:
         images: Arguments of `ChangeDetector.forward`.
         bands: Number of bands of each date.
+        accepted: Sizes that the model takes.
     """
     if len(images) != len(bands) or not all(isinstance(image, Tensor) for image in images):
         given = ", ".join(type(image).__name__ for image in images) or "nothing"
@@ -146,6 +148,8 @@ def check_images(images: Sequence[Any], bands: Sequence[int]) -> None:
     height, width = images[0].shape[-2:]
     if min(height, width) < MIN_SIZE:
         raise InputError(f"images must be at least {MIN_SIZE}x{MIN_SIZE} pixels, got {height}x{width}")
+    if problem := accepted.problem(height, width):
+        raise InputError(f"images of {height}x{width} pixels {problem}; cut them, or use predict_pair or predict_scene, which do")
 
 
 def check_outputs(model: ChangeDetector) -> None:

@@ -20,6 +20,7 @@ from cdzoo.models.branch import Branch, check_branch, check_branches
 from cdzoo.models.checks import bands_of, check_chain, check_config, check_images, check_kinds, derive_config
 from cdzoo.models.preprocess import ImageLike, create_transform
 from cdzoo.models.pretrained import PretrainedMixin
+from cdzoo.sizes import InputSizes
 from cdzoo.tasks import Task, get_task
 from cdzoo.tasks.base import Output
 
@@ -118,6 +119,11 @@ class ChangeDetector(PretrainedMixin):
     def feature_info(self) -> list[dict[str, Any]]:
         """Channels (`num_chs`), stride (`reduction`) and submodule (`module`) of each level of the backbone, as in timm."""
         return [{**info, "module": f"backbone.{info['module']}".rstrip(".")} for info in self.backbone.feature_info]
+
+    @property
+    def input_sizes(self) -> InputSizes:
+        """Sizes of images that the model takes."""
+        return InputSizes(self.fixed_input_size, self.size_multiple, self.square)
 
     fixed_input_size: int | None = property(lambda self: self.backbone.fixed_input_size)  # type: ignore[assignment]
     size_multiple: int = property(lambda self: self.backbone.size_multiple)  # type: ignore[assignment]
@@ -282,7 +288,7 @@ class ChangeDetector(PretrainedMixin):
         return {name: outputs[name] for name in (*first, *(name for name in outputs if name not in first))}, features
 
     def _encode(self, images: Sequence[Tensor]) -> list[Pyramid]:
-        check_images(images, self.bands)
+        check_images(images, self.bands, self.input_sizes)
         padded = [self._pad(image) for image in images]
         if self.fusion.num_dates == 1 < self.num_dates:  # early fusion
             padded = [torch.cat(padded, dim=1)]

@@ -7,15 +7,14 @@ code builds; the parameter counts printed in the paper (17.1, 49.9 and 84.7 M) a
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
 from cdzoo.models.aliases import alias_dataset
-from cdzoo.models.vmamba_keys import BLOCK, first_generation, vmamba_key
+from cdzoo.models.vmamba_keys import change_decoder_key, first_generation, vmamba_key
 from cdzoo.registry import register_model
-from cdzoo.weights.keys import KeyMap, register_key_map, substitute
+from cdzoo.weights.keys import KeyMap, register_key_map
 
 PAPER = "Chen et al., ChangeMamba, IEEE TGRS 62 (2024), doi 10.1109/TGRS.2024.3417253"
 ORIGINAL = "ChenHongruixuan/MambaCD (no license file seen)"
@@ -76,14 +75,7 @@ def _official_key(key: str) -> str:
     """In the first generation of the official code, levels and arrangements (parallel, cross, sequential) are counted from 1."""
     if key.startswith("backbone."):
         return "encoder." + vmamba_key(key.removeprefix("backbone."))
-    if match := re.fullmatch(r"fusion\.levels\.(\d)\.arrangements\.(\d)\.(project|scan)\.(.+)", key):
-        block = f"decoder.st_block_{int(match[1]) + 1}{int(match[2]) + 1}"
-        return f"{block}.0.{match[4]}" if match[3] == "project" else f"{block}.2.{substitute(match[4], BLOCK)}"
-    if match := re.fullmatch(r"fusion\.levels\.(\d)\.fuse\.(.+)", key):
-        return f"decoder.fuse_layer_{int(match[1]) + 1}.{match[2]}"
-    if match := re.fullmatch(r"decoder\.smooth\.(\d)\.(.+)", key):
-        return f"decoder.smooth_layer_{int(match[1]) + 1}.{match[2]}"
-    return key.replace("head.classify.", "main_clf.")
+    return change_decoder_key(key, "decoder") or key.replace("head.classify.", "main_clf.")
 
 
 register_key_map(KeyMap(("mambabcd*",), _official_key, "ChenHongruixuan/MambaCD", current_key=first_generation))

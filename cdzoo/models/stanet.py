@@ -2,8 +2,8 @@
 
 Source: H. Chen, Z. Shi, "A Spatial-Temporal Attention-Based Method and a New Dataset for Remote Sensing Image Change Detection",
 Remote Sensing 12 (2020), doi 10.3390/rs12101662. The output is the logarithm of a distance, see the head `distance`. Official
-checkpoints are two files, one of the feature extractor (`netF.`) and one of the attention (`netA.`); put these prefixes in front
-of their keys.
+checkpoints are two files, `net_F` of the feature extractor and `net_A` of the attention: convert a file that contains the keys of
+both. `stanet_base` needs the first one only.
 """
 
 from __future__ import annotations
@@ -85,5 +85,14 @@ def _official_key(key: str) -> str:
     return substitute(key, _RULES)
 
 
+def _with_network(key: str) -> str:
+    """Put the network in front of a key of one of the two official files, which lack it."""
+    if key.startswith("Self_Att."):
+        return f"netA.{key}"
+    bare = key.removeprefix("module.")  # which is missing if all keys of a file had it
+    return f"netF.module.{bare}" if bare.startswith(("backbone.", "decoder.")) else key
+
+
 # The official BAM has a factor that it does not use.
-register_key_map(KeyMap(("stanet_*",), _official_key, "justchenhao/STANet", ignored=("netA.Self_Att.gamma",)))
+_IGNORED = ("netA.Self_Att.gamma",)
+register_key_map(KeyMap(("stanet_*",), _official_key, "justchenhao/STANet", ignored=_IGNORED, current_key=_with_network))

@@ -56,3 +56,56 @@ def first_generation(key: str) -> str:
     for pattern, rename in _GENERATIONS:
         key = re.sub(pattern, rename, key)
     return key
+
+
+_SECOND: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+    (r"\.st_block_(\d)_semantic\.", lambda m: f".stage_blocks.{4 - int(m[1])}."),
+    (r"\.trans_layer_(\d)\.", lambda m: f".transition_layers.{3 - int(m[1])}."),
+    (r"\.smooth_layer_(\d)_semantic\.", lambda m: f".smooth_layers.{3 - int(m[1])}."),
+    (r"\.st_block_(\d)([123])\.", lambda m: f".stage_blocks.{4 - int(m[1])}.{list(_ARRANGEMENTS)[int(m[2]) - 1]}."),
+    (r"\.fuse_layer_(\d)\.", lambda m: f".fuse_layers.{4 - int(m[1])}."),
+    (r"\.smooth_layer_(\d)\.", lambda m: f".smooth_layers.{3 - int(m[1])}."),
+)
+
+
+def second_generation(key: str) -> str:
+    """Return the name of a parameter of ChangeMamba in the second generation of its code (2026); see `first_generation`."""
+    key = key.removeprefix("model.")
+    for pattern, rename in _SECOND:
+        key = re.sub(pattern, rename, key)
+    return key
+
+
+def change_decoder_key(key: str, prefix: str) -> str | None:
+    """Return the name, in the first generation, of a parameter of the fusion `spatio_temporal` or the decoder `top_down`.
+
+    Args:
+        key: Name of the parameter in cdzoo.
+        prefix: Name of the change decoder.
+
+    Returns:
+        The name; None if the parameter belongs to another component. Levels and arrangements are counted from 1.
+    """
+    if match := re.fullmatch(r"fusion\.levels\.(\d)\.arrangements\.(\d)\.(project|scan)\.(.+)", key):
+        block = f"{prefix}.st_block_{int(match[1]) + 1}{int(match[2]) + 1}"
+        return f"{block}.0.{match[4]}" if match[3] == "project" else f"{block}.2.{substitute(match[4], BLOCK)}"
+    if match := re.fullmatch(r"fusion\.levels\.(\d)\.fuse\.(.+)", key):
+        return f"{prefix}.fuse_layer_{int(match[1]) + 1}.{match[2]}"
+    if match := re.fullmatch(r"decoder\.smooth\.(\d)\.(.+)", key):
+        return f"{prefix}.smooth_layer_{int(match[1]) + 1}.{match[2]}"
+    return None
+
+
+def semantic_decoder_key(key: str, prefix: str) -> str:
+    """Return the name, in the first generation, of a parameter of the decoder `semantic` (`key`) as the decoder `prefix`."""
+    name, _, rest = key.partition(".")
+    if name == "project":
+        return f"{prefix}.st_block_4_semantic.0.{rest}"
+    if name == "refine":
+        return f"{prefix}.smooth_layer_0_semantic.{rest}"
+    level, _, rest = rest.partition(".")
+    number = int(level) + 1
+    if name == "scans":
+        return f"{prefix}.st_block_{number}_semantic.{2 if number == 4 else 1}.{substitute(rest, BLOCK)}"
+    kind = {"transitions": f"trans_layer_{number}", "smooth": f"smooth_layer_{number}_semantic"}[name]
+    return f"{prefix}.{kind}.{rest}"

@@ -15,8 +15,8 @@ from cdzoo.registry import register_neck
 class VitPyramidNeck(Neck):
     """Four levels at strides 4, 8, 16 and 32 from one map or from four, such as the blocks of a vision transformer.
 
-    `timm/<vit>` encoders contain this pyramid unless `out_indices` is passed; the neck is for other choices of their blocks, and for
-    encoders that are not of timm. See `cdzoo.layers.vit_pyramid.VitPyramid`.
+    `timm/<vit>` encoders contain this pyramid unless `out_indices` is passed; the neck is for other choices of their blocks, and
+    for encoders that are not of timm. See `cdzoo.layers.vit_pyramid.VitPyramid`.
 
     Args:
         in_channels: Number of input channels of the one level or the four levels.

@@ -11,7 +11,9 @@ import numpy.typing as npt
 Polygons = npt.NDArray[Any]
 
 
-def fill_holes(polygons: Polygons, is_filled: Callable[[Polygons], npt.NDArray[np.bool_]]) -> tuple[Polygons, Polygons]:
+def fill_holes(
+    polygons: Polygons, is_filled: Callable[[Polygons], npt.NDArray[np.bool_]]
+) -> tuple[Polygons, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Fill holes of polygons; the polygons in a filled hole become part of the polygon around them.
 
     Args:
@@ -19,7 +21,8 @@ def fill_holes(polygons: Polygons, is_filled: Callable[[Polygons], npt.NDArray[n
         is_filled: Function from holes (as polygons) to whether they are filled.
 
     Returns:
-        The remaining polygons, and for each of the given ones the index of that of which it is part.
+        The remaining polygons, for each of the given ones the index of that of which it is part, and for each remaining one the
+        index of the given one with its outline.
     """
     import shapely
 
@@ -28,7 +31,7 @@ def fill_holes(polygons: Polygons, is_filled: Callable[[Polygons], npt.NDArray[n
     is_hole = np.diff(around, prepend=-1) == 0
     holes, around = shapely.polygons(rings[is_hole]), around[is_hole]
     if not len(holes):
-        return polygons, everyone
+        return polygons, everyone, everyone
     filled = is_filled(holes)
     owner = everyone.copy()
     inner, hole = shapely.STRtree(holes[filled]).query(shapely.point_on_surface(polygons), predicate="within")
@@ -41,7 +44,7 @@ def fill_holes(polygons: Polygons, is_filled: Callable[[Polygons], npt.NDArray[n
         kept = holes[own][~filled[own]]
         cleaned[index] = shapely.Polygon(polygons[index].exterior, [hole.exterior for hole in kept])
     remaining, part = np.unique(owner, return_inverse=True)
-    return cleaned[remaining], part
+    return cleaned[remaining], part, remaining
 
 
 def simplify(polygons: Polygons, tolerance: float) -> Polygons:
@@ -58,6 +61,24 @@ def simplify(polygons: Polygons, tolerance: float) -> Polygons:
     simplified[kept] = polygons[kept]
     while (wrong := _overlapping(simplified)).any():
         simplified[wrong] = polygons[wrong]
+    return simplified
+
+
+def simplify_coverage(polygons: Polygons, tolerance: float) -> Polygons:
+    """Simplify outlines of polygons that may share borders, so that they share them afterwards.
+
+    Vertices are removed whose triangle with their neighbors is smaller than the square of the tolerance (Visvalingam and Whyatt,
+    1993).
+
+    Args:
+        polygons: Polygons that do not overlap, whose vertices are whole numbers and whose edges are parallel to the axes.
+        tolerance: Distance, in their unit.
+    """
+    import shapely
+
+    # A vertex at each whole number, so that both sides of a border have the same.
+    matched = shapely.transform(shapely.segmentize(polygons, 1.0), np.round)
+    simplified: Polygons = shapely.coverage_simplify(matched, tolerance)
     return simplified
 
 

@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cdzoo.constants import WINDOW_BATCH
-from cdzoo.errors import ConfigError
-from cdzoo.io.images import check_value_range
+from cdzoo.io.scaling import Scaling, date_scalings
 from cdzoo.validation import config_dataclass
 
 _NotNegative = Annotated[float, Field(ge=0, le=1e15)]
@@ -30,7 +29,10 @@ class SceneCfg:
             require this or `percentiles`.
         value_range_after: Values of the second date that map to 0 and 1; by default `value_range`, which is refused if the dates
             differ in depth, or in the scale and offset that their files state.
-        percentiles: Percentiles of each band of each raster that map to 0 and 1.
+        percentiles: Percentiles of each band of each raster that map to 0 and 1, instead of value_range.
+        percentiles_after: Percentiles of the second date; by default as for the first one.
+        decibels: Dates of radar intensities, which are converted by 10 log10(x) before value_range, then in decibels, or
+            percentiles apply: `before`, `after` or `both`.
         bands: Bands of the rasters that the model receives, counted from 1; by default all but an alpha band.
         bands_after: Bands of the second date; by default `bands`.
         alpha: Whether a band that a file calls alpha marks the pixels with data (true), or is a band like others, such as near
@@ -47,6 +49,8 @@ class SceneCfg:
     value_range: tuple[float, float] | None = None
     value_range_after: tuple[float, float] | None = None
     percentiles: tuple[float, float] | None = None
+    percentiles_after: tuple[float, float] | None = None
+    decibels: Literal["before", "after", "both"] | None = None
     bands: tuple[_Band, ...] | None = None
     bands_after: tuple[_Band, ...] | None = None
     alpha: bool | None = None
@@ -55,13 +59,13 @@ class SceneCfg:
 
     def __post_init__(self) -> None:
         """Validate the fields."""
-        for name in ("value_range", "value_range_after"):
-            values = getattr(self, name)
-            if values is not None and self.percentiles is not None:
-                raise ConfigError(f"pass {name} or percentiles, not both")
-            check_value_range(values, name)
-        if self.percentiles is not None and not 0 <= self.percentiles[0] < self.percentiles[1] <= 100:
-            raise ConfigError(f"percentiles must be two ascending numbers from 0 to 100, got {self.percentiles}")
+        _ = self.scalings
+
+    @property
+    def scalings(self) -> tuple[Scaling, Scaling]:
+        """Scaling of each date."""
+        ranges, percentiles = (self.value_range, self.value_range_after), (self.percentiles, self.percentiles_after)
+        return date_scalings(*ranges, *percentiles, self.decibels)
 
 
 @config_dataclass

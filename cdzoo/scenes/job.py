@@ -79,6 +79,8 @@ def scene_job(
         "values_before": before.values,
         "values_after": after.values,
     }
+    if model.task.has_legend:
+        tags["task"] = model.task.name
     if model.pretrained_cfg is not None:
         tags["weights"] = model.pretrained_cfg.name
     tags = {name: printable(value) for name, value in tags.items()}
@@ -87,13 +89,13 @@ def scene_job(
 
 
 def _model_hash(model: ChangeDetector) -> str:
-    """Return the sha256 of what a model computes with its weights: its config, its modules, and the code of foreign ones."""
+    """Return the sha256 of what a model computes with its weights: its config, task, modules, and the code of foreign ones."""
     sources = {
         file
-        for kind in {type(module) for module in model.modules()}
+        for kind in {type(model.task), *(type(module) for module in model.modules())}
         if kind.__module__.partition(".")[0] not in _VERSIONED and (file := _source(kind)) is not None
     }
-    text = f"{model.config} {model} {sorted(file_sha256(file) for file in sources)}"
+    text = f"{model.config} {model} {model.task.maps} {sorted(file_sha256(file) for file in sources)}"
     return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()  # addresses of functions
 
 

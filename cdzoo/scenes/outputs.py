@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cdzoo.errors import CdzooError, InputError, require
@@ -23,26 +23,29 @@ class Outputs:
     """Output files of a scene; None for those that are not requested.
 
     Attributes:
-        mask: GeoTIFF of the change map.
+        mask: GeoTIFF of the main map.
         probability: GeoTIFF of the probability.
         polygons: File of the changed areas.
         report: HTML page.
+        further: GeoTIFFs of the further maps of the task by name.
     """
 
     mask: Path
     probability: Path | None = None
     polygons: Path | None = None
     report: Path | None = None
+    further: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def files(self) -> list[Path]:
         """Files that are written."""
-        return [file for file in (self.mask, self.probability, self.polygons, self.report) if file is not None]
+        products = [file for file in (self.probability, self.polygons, self.report) if file is not None]
+        return [self.mask, *self.further.values(), *products]
 
     @property
     def needs_probability(self) -> bool:
         """Whether the probability is written, or polygons or a report that contain it."""
-        return len(self.files) > 1
+        return any(file is not None for file in (self.probability, self.polygons, self.report))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -59,15 +62,17 @@ def scene_outputs(
     polygons: PathLike | None = None,
     report: PathLike | None = None,
     inputs: Iterable[PathLike] = (),
+    further: Iterable[str] = (),
 ) -> Outputs:
     """Return the output files of a scene.
 
     Args:
-        mask: GeoTIFF of the change map; this and the others as for `predict_scene`.
+        mask: GeoTIFF of the main map; this and the others as for `predict_scene`.
         probability: GeoTIFF of the probability.
         polygons: File of the changed areas.
         report: HTML page.
         inputs: Files that are read.
+        further: Names of further maps, each written next to the main one as `MASK_NAME.tif`.
 
     Raises:
         InputError: A file has another suffix than its format, is an input or another output, or cannot be written.
@@ -85,8 +90,10 @@ def scene_outputs(
         page = output_path(report, suffixes=PAGES, purpose="a report is an HTML page")
         for module in ("shapely", "pyproj"):
             require(module, "geo", f"{page}: writing a report")
-    check_outputs({"output": target, "probability": raster, "polygons": vector, "report": page}, inputs)
-    outputs = Outputs(target, raster, vector, page)
+    maps = {name: target.with_stem(f"{target.stem}_{name}") for name in further}
+    named = {"output": target, **{f"the map {name} beside the output": file for name, file in maps.items()}}
+    check_outputs({**named, "probability": raster, "polygons": vector, "report": page}, inputs)
+    outputs = Outputs(target, raster, vector, page, maps)
     for file in outputs.files:
         try:
             str(file).encode()

@@ -5,32 +5,33 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import InputError
 from cdzoo.inference.blocks import Block, WindowGrid, predict_blocks
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
-from cdzoo.io.files import replace_atomically
 from cdzoo.io.rasters import limited_cache
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
-from cdzoo.scenes.geotiff import STEPS, encode_mask, encode_probability, has_data, is_changed, replace_raster, write_cog
+from cdzoo.scenes.geotiff import encode_mask, encode_probability
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.job import SceneJob, scene_job
 from cdzoo.scenes.journal import Journal
-from cdzoo.scenes.outputs import Outputs, scene_outputs, writing
-from cdzoo.scenes.polygons import check_crs, traced_areas, write_polygons
+from cdzoo.scenes.outputs import Outputs, scene_outputs
+from cdzoo.scenes.polygons import check_crs
+from cdzoo.scenes.products import write_products
 from cdzoo.scenes.raster import RasterSource, opened_dates
-from cdzoo.scenes.report import write_report
-from cdzoo.tiling import Window
 
 _JOB_TAG = "job_sha256"
 
@@ -40,7 +41,7 @@ class SceneResult:
     """Output files and statistics of a predicted scene.
 
     Attributes:
-        mask: GeoTIFF of the change map.
+        mask: GeoTIFF of the main map.
         probability: GeoTIFF of the probability; None if it was not requested.
         polygons: Number of polygons; None if they were not requested.
         pixels: Number of pixels with data in both dates.
@@ -49,6 +50,8 @@ class SceneResult:
         resumed: Number of blocks from an interrupted run.
         threshold: Minimum probability for a pixel to count as changed.
         finished: Whether the outputs are those of an earlier run, and were not made again; pixels are not counted then.
+        further: GeoTIFFs of the further maps of the task by name.
+        classes: Number of pixels of each value of the main map that occurs, by name.
     """
 
     mask: Path
@@ -60,6 +63,8 @@ class SceneResult:
     resumed: int
     threshold: float
     finished: bool = False
+    further: dict[str, Path] = field(default_factory=dict)
+    classes: dict[str, int] = field(default_factory=dict)
 
 
 def predict_scene(
@@ -77,9 +82,11 @@ def predict_scene(
     """Predict the change between two rasters and write it as a Cloud Optimized GeoTIFF.
 
     The map has the grid of `before`; if `after` has another grid, it is resampled while it is read. Memory does not depend on
-    the height of the scene, and hardly on its width (0.5 KB per pixel). With the same arguments, an interrupted run resumes and
-    writes the same bytes.
-    Values of the map: 1 for change, 0 for no change, 255 (nodata) where a date has no data.
+    the height of the scene, and hardly on its width (0.5 KB per pixel and probability). With the same arguments, an interrupted
+    run resumes and writes the same bytes.
+    Values of the map: 1 for change, 0 for no change, 255 (nodata) where a date has no data. For other tasks than `binary`, those
+    of `Task.maps`: the main map is `output`, further ones are written next to it as `OUTPUT_NAME.tif`; their classes are in the
+    color table, the category names and the tags of the file.
 
     Args:
         model: Model, used in evaluation mode on its device, after which its mode is restored; or a name, see `predict_pair`.
@@ -87,7 +94,7 @@ def predict_scene(
         after: Second date.
         output: GeoTIFF of the map.
         cfg: Settings.
-        probability: GeoTIFF of the probability; not written by default.
+        probability: GeoTIFF of the probability, with one band for each of `Task.probability_names`; not written by default.
         polygons: File of the changed areas: `.gpkg`, `.geojson` or `.parquet`; not written by default.
         polygon_cfg: Post-processing of the polygons.
         report: HTML page with both dates, the map and the largest changes; not written by default.
@@ -104,7 +111,11 @@ def predict_scene(
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
     outputs = scene_outputs(output, probability, polygons, report, [*input_files(before), *input_files(after)])
     model = resolve_model(model)
-    check_mode(cfg.augment, model.bands)
+    check_mode(cfg.augment, model)
+    main, *further = model.task.maps
+    if further:
+        inputs = (*input_files(before), *input_files(after))
+        outputs = scene_outputs(output, probability, polygons, report, inputs, further)
     with ExitStack() as stack:
         stack.enter_context(outputs.locked())
         stack.enter_context(evaluating(model))
@@ -117,14 +128,29 @@ def predict_scene(
         job = scene_job(model, first, second, grid, cfg, resolve_threshold(model, cfg.threshold), outputs.needs_probability)
         tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg))}
         if skip_finished and _is_finished(outputs, tags[_JOB_TAG]):
-            return SceneResult(outputs.mask, outputs.probability, None, 0, 0, time.monotonic() - start, 0, job.threshold, True)
+            seconds = time.monotonic() - start
+            return SceneResult(
+                outputs.mask, outputs.probability, None, 0, 0, seconds, 0, job.threshold, True, dict(outputs.further)
+            )
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
         _store(model, predict_blocks(model, first, second, grid, cfg.augment, missing), journal, grid, job, missing)
-        result = _write(outputs, first, second, grid, journal, job, tags, polygon_cfg)
+        polygon_count = write_products(outputs, first, second, grid, journal, job, model.task, tags, polygon_cfg)
+        counts = np.sum([np.bincount(journal.read(*block, main).ravel(), minlength=256) for block in grid.order], axis=0)
     journal.remove()
-    resumed = len(grid.order) - len(missing)
-    return dataclasses.replace(result, seconds=time.monotonic() - start, resumed=resumed)
+    pixels, names = int(counts[:IGNORE_INDEX].sum()), model.task.maps[main].class_names
+    return SceneResult(
+        mask=outputs.mask,
+        probability=outputs.probability,
+        polygons=polygon_count,
+        pixels=pixels,
+        changed=pixels - int(counts[0]),
+        seconds=time.monotonic() - start,
+        resumed=len(grid.order) - len(missing),
+        threshold=job.threshold,
+        further=dict(outputs.further),
+        classes={name: int(count) for name, count in zip(names, counts, strict=False) if count},
+    )
 
 
 def _windows(model: ChangeDetector, source: RasterSource, cfg: SceneCfg) -> WindowGrid:
@@ -141,16 +167,19 @@ def _products(outputs: Outputs, cfg: PolygonCfg) -> dict[str, Any]:
 
 
 def _is_finished(outputs: Outputs, job: str) -> bool:
-    """Return whether the outputs exist and are those of a job, which is stored in the map that was written last."""
+    """Return whether the outputs exist and the maps are those of a job, whose hash they have as a tag."""
     import rasterio
 
     if not all(file.is_file() for file in outputs.files):
         return False
     try:
-        with rasterio.open(outputs.mask, driver="GTiff") as file:
-            return bool(file.tags().get(_JOB_TAG) == job)
+        for path in (outputs.mask, *outputs.further.values()):
+            with rasterio.open(path, driver="GTiff") as file:
+                if file.tags().get(_JOB_TAG) != job:
+                    return False
     except rasterio.errors.RasterioError:
         return False
+    return True
 
 
 def _store(
@@ -171,63 +200,11 @@ def _store(
     with ThreadPoolExecutor(1) as writer, tqdm(total=total, initial=total - left, **look) as bar:
         stored: Future[None] = writer.submit(lambda: None)
         for block in blocks:
-            classes = model.task.predict(block.probability, job.threshold)
-            arrays: dict[str, Array] = {"mask": encode_mask(classes, block.valid)}
+            maps = model.task.predict_maps(block.probability, job.threshold)
+            arrays: dict[str, Array] = {name: encode_mask(classes, block.valid) for name, classes in maps.items()}
             if job.with_probability:
                 arrays["probability"] = encode_probability(block.probability, block.valid, job.settings.probability)
             stored.result()  # an error such as a full disk stops the run
             stored = writer.submit(journal.write, block.row, block.number, **arrays)
-            bar.update(block.probability.size)
+            bar.update(block.valid.size)
         stored.result()
-
-
-def _write(
-    outputs: Outputs,
-    before: RasterSource,
-    after: RasterSource,
-    windows: WindowGrid,
-    journal: Journal,
-    job: SceneJob,
-    tags: Mapping[str, str],
-    cfg: PolygonCfg,
-) -> SceneResult:
-    """Write all outputs under temporary names, and rename them when they are complete; the map is renamed last.
-
-    The existence of the map means that the scene is complete.
-    """
-    import rasterio
-
-    def stored(name: str) -> Callable[[], Iterator[tuple[Window, Array]]]:
-        return lambda: ((windows.completed(*block), journal.read(*block, name)) for block in windows.order)
-
-    counts = None
-    with ExitStack() as stack:
-        mask = stack.enter_context(replace_raster(outputs.mask))
-        with writing(outputs.mask):
-            write_cog(mask, journal.folder, before.grid, "uint8", stored("mask"), tags)
-        if job.with_probability:
-            kept = outputs.probability
-            probability = journal.folder / "probability.tif" if kept is None else stack.enter_context(replace_raster(kept))
-            dtype = job.settings.probability
-            scale = {"scale": f"{1 / STEPS:g}"} if dtype == "uint8" else {}
-            with writing(kept or probability):
-                write_cog(probability, journal.folder, before.grid, dtype, stored("probability"), {**tags, **scale})
-        if outputs.polygons is not None or outputs.report is not None:
-            with rasterio.open(mask) as masks, rasterio.open(probability) as probabilities:
-                areas = traced_areas(masks, probabilities, cfg)
-                if outputs.polygons is not None:
-                    counts = len(areas)
-                    file = stack.enter_context(replace_atomically(outputs.polygons))
-                    with writing(outputs.polygons):
-                        write_polygons(file, areas, masks.crs)
-                if outputs.report is not None:
-                    file = stack.enter_context(replace_atomically(outputs.report))
-                    with writing(outputs.report):
-                        write_report(file, before, after, masks, probabilities, areas)
-        # So that a run that ends between two of the renames leaves no map of earlier settings with these products.
-        outputs.mask.unlink(missing_ok=True)
-    pixels = changed = 0
-    for _, values in stored("mask")():
-        pixels += int(has_data(values).sum())
-        changed += int(is_changed(values).sum())
-    return SceneResult(outputs.mask, outputs.probability, counts, pixels, changed, 0.0, 0, job.threshold)

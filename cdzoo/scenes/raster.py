@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,9 @@ from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array, Mask
 from cdzoo.io.georeference import Grid, describe, full_turns, grid_of, is_same, wrapped_system
 from cdzoo.io.rasters import is_color, open_raster, reading, require_rasterio, valid_pixels
+from cdzoo.io.scaling import Scaling
 from cdzoo.io.values import stored_values
+from cdzoo.scenes.bands import alpha_bands, selected_bands, without_alpha
 from cdzoo.scenes.config import SceneCfg
 from cdzoo.tiling import Window
 
@@ -32,6 +33,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         grid: Grid of the pixels; by default that of the file.
         value_range: Stored values that map to 0 and 1, for all bands.
         percentiles: Percentiles of each band that map to 0 and 1, computed from an overview of the file.
+        decibels: Whether values are converted by 10 log10(x) first, as for `Scaling`.
         band_names: Names of the expected bands, for the error message.
         indexes: Bands to read, from 1; by default all but an alpha band.
         alpha: Whether a band that the file calls alpha marks the valid pixels (True) or is a band like others (False). By default
@@ -65,12 +67,13 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         band_names: Sequence[str] = (),
         indexes: Sequence[int] | None = None,
         alpha: bool | None = None,
+        decibels: bool = False,
     ) -> None:
         with ExitStack() as stack:
             file = stack.enter_context(open_raster(path, "predicting scenes"))
             with reading(path, "damaged or truncated"):
                 own = grid_of(path, file)
-                self.indexes = _selected(path, file, indexes, alpha)
+                self.indexes = selected_bands(path, file, indexes, alpha)
                 self.dtype, self.storage = file.dtypes[0], stored_values(file, self.indexes)
             self.path, self.grid = path, grid or own
             if bands is not None and len(self.indexes) != bands:
@@ -79,11 +82,12 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                     f"{path}: the raster has {len(self.indexes)} band(s), expected {bands}{names}; select them, for example with "
                     f"--bands '{[*range(1, bands + 1)]}', or build the model with in_chans={len(self.indexes)}"
                 )
-            if set(self.indexes) & set(_alpha_bands(file)) or (alpha is False and _alpha_bands(file)):
-                file = stack.enter_context(_without_alpha(path, file))
+            if set(self.indexes) & set(alpha_bands(file)) or (alpha is False and alpha_bands(file)):
+                file = stack.enter_context(without_alpha(path, file))
             self._data = file if is_same(own, self.grid) else stack.enter_context(self._warped(file, own))
             self.height, self.width, self.bands = self.grid.height, self.grid.width, len(self.indexes)
-            self._clips = percentiles is not None
+            self._decibels = decibels
+            self._clips = decibels or percentiles is not None
             self.scaling = self._scaling(value_range, percentiles)
             self._stack = stack.pop_all()
 
@@ -108,7 +112,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         if self.scaling is None:
             return "0 to 255"
         ranges = [f"{low:g} to {high:g}" for low, high in zip(*self.scaling, strict=True)]
-        return ranges[0] if len(set(ranges)) == 1 else ", ".join(ranges)
+        return (ranges[0] if len(set(ranges)) == 1 else ", ".join(ranges)) + (" dB" if self._decibels else "")
 
     def overview(self, shape: tuple[int, int]) -> Array:
         """Return the whole raster (h, w, bands) at a lower resolution, scaled as by `read` and cut to [0, 1]."""
@@ -133,7 +137,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
             )
 
     def _read(self, part: str, raw: bool = False, **options: Any) -> tuple[Array, Mask]:
-        """Return pixels (h, w, bands), scaled unless `raw`, and where they are valid."""
+        """Return pixels (h, w, bands), scaled unless `raw`, and where they are valid. Those without decibels are -inf or 0."""
         if "out_shape" in options:
             options["out_shape"] = (self.bands, *options["out_shape"])
         with reading(self.path, f"{part} cannot be read"):
@@ -141,6 +145,10 @@ class RasterSource(AbstractContextManager["RasterSource"]):
             pixels = self._data.read(self.indexes, **options).transpose(1, 2, 0)
         if pixels.dtype.kind == "f":
             valid &= np.isfinite(pixels).all(-1)
+        if self._decibels:
+            positive = valid[..., None] & (pixels > 0)
+            logarithm = np.log10(np.where(positive, pixels, 1).astype(np.float32))
+            pixels = np.where(positive, 10 * logarithm, np.float32(-np.inf))
         if raw or self.scaling is None:
             return pixels, valid
         low, high = self.scaling
@@ -174,7 +182,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 width=self.grid.width,
                 resampling=rasterio.enums.Resampling.bilinear,
                 # Marks pixels that the file does not cover, if no nodata value does.
-                add_alpha=file.nodata is None and not _alpha_bands(file),
+                add_alpha=file.nodata is None and not alpha_bands(file),
                 # Bilinear interpolation must not mix numbers such as -9999 with data.
                 UNIFIED_SRC_NODATA="YES" if is_color(self.dtype, file.nodata) else "NO",
             )
@@ -189,7 +197,8 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 return None
             raise InputError(
                 f"{self.path}: {self.dtype} values; pass the (min, max) that map to [0, 1], for example --value-range "
-                "'[0, 4095]', or percentiles of the scene: --percentiles '[2, 98]'"
+                "'[0, 4095]', or percentiles of the scene: --percentiles '[2, 98]'; of the second date alone: "
+                "--value-range-after, --percentiles-after"
             )
         low, high = value_range
         return np.full(self.bands, low, np.float32), np.full(self.bands, high, np.float32)
@@ -200,8 +209,12 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         pixels, valid = self._read("the overview", raw=True, out_shape=shape)
         if not valid.any():
             raise InputError(f"{self.path}: the raster has no valid pixel")
-        low, high = np.percentile(pixels[valid].astype(np.float32), [lower, upper], axis=0).astype(np.float32)
-        if (high <= low).any():
+        values = pixels[valid].astype(np.float32)
+        if self._decibels:
+            values[np.isinf(values)] = np.nan
+        percentile = np.nanpercentile if self._decibels else np.percentile
+        low, high = percentile(values, [lower, upper], axis=0).astype(np.float32)
+        if not (high > low).all():
             raise InputError(
                 f"{self.path}: the percentiles {lower:g} and {upper:g} of a band are equal; pass value_range instead"
             )
@@ -225,11 +238,15 @@ def opened_dates(
         InputError: As for `RasterSource`; or the stored values of the dates differ in depth, scale or offset, so that one range
             of values does not fit both; or none of the values of a date lies in its range.
     """
-    options: dict[str, Any] = {"percentiles": cfg.percentiles, "band_names": band_names, "alpha": cfg.alpha}
-    with RasterSource(before, bands[0], None, cfg.value_range, indexes=cfg.bands, **options) as first:
-        values, indexes = cfg.value_range_after or cfg.value_range, cfg.bands_after or cfg.bands
-        with RasterSource(after, bands[1], first.grid, values, indexes=indexes, **options) as second:
-            if cfg.percentiles is None and cfg.value_range_after is None:
+
+    def options(scaling: Scaling, indexes: tuple[int, ...] | None) -> dict[str, Any]:
+        ranges = {"value_range": scaling.value_range, "percentiles": scaling.percentiles, "decibels": scaling.decibels}
+        return {**ranges, "indexes": indexes, "band_names": band_names, "alpha": cfg.alpha}
+
+    scaling, later = cfg.scalings
+    with RasterSource(before, bands[0], None, **options(scaling, cfg.bands)) as first:
+        with RasterSource(after, bands[1], first.grid, **options(later, cfg.bands_after or cfg.bands)) as second:
+            if cfg.percentiles is None and cfg.value_range_after is None and cfg.percentiles_after is None:
                 _check_one_scale(first, second, cfg.value_range)
             first.check_range()
             second.check_range()
@@ -248,37 +265,3 @@ def _check_one_scale(before: RasterSource, after: RasterSource, value_range: tup
             f"{before.path}, {after.path}: {before.storage}; the range of values counts stored numbers, before scale and offset",
             stacklevel=4,
         )
-
-
-def _alpha_bands(file: Any) -> list[int]:
-    return [index for index, meaning in enumerate(file.colorinterp, 1) if meaning.name == "alpha"]
-
-
-def _selected(path: str | Path, file: Any, indexes: Sequence[int] | None, alpha: bool | None) -> list[int]:
-    """Return the bands to read."""
-    marks = _alpha_bands(file)
-    if indexes is not None:
-        if wrong := [index for index in indexes if not 1 <= index <= file.count]:
-            raise InputError(f"{path}: no band {wrong[0]}; the raster has the bands 1 to {file.count}")
-        if alpha and set(indexes) & set(marks):
-            raise InputError(f"{path}: band {marks[0]} is alpha, and cannot be read as a band as well")
-        marks = [] if set(indexes) & set(marks) else marks
-    if marks and alpha is None:
-        warnings.warn(
-            f"{path}: band {marks[0]} is taken as alpha, as the file says: pixels where it is 0 have no data; pass --alpha false "
-            "if it is a band like others, such as near infrared",
-            stacklevel=4,
-        )
-    if indexes is not None:
-        return list(indexes)
-    return [index for index in range(1, file.count + 1) if alpha is False or index not in marks]
-
-
-def _without_alpha(path: str | Path, file: Any) -> Any:
-    """Return a raster in which no band is alpha."""
-    rasterio = require_rasterio("predicting scenes")
-    with TemporaryDirectory(prefix="cdzoo_") as folder, reading(path, "its bands cannot be read"):
-        plain = Path(folder) / "plain.vrt"
-        rasterio.shutil.copy(file, plain, driver="VRT")
-        plain.write_text(plain.read_text().replace("<ColorInterp>Alpha</ColorInterp>", ""))
-        return rasterio.open(plain)

@@ -84,6 +84,17 @@ class Task(ABC):
         return {self.main_output: MapSpec(self.class_names, self.colors)}
 
     @property
+    def has_legend(self) -> bool:
+        """Whether there are several maps, or one of more than two values, so that they are shown in the colors of `maps`."""
+        main, *further = self.maps.values()
+        return bool(further) or len(main.class_names) > 2
+
+    @property
+    def probability_names(self) -> tuple[str, ...]:
+        """Name of each channel of `probabilities`; empty if they have none, (B, H, W)."""
+        return ()
+
+    @property
     def score_names(self) -> tuple[str, ...]:
         """Names of the scores beyond those of change, see `Scores.further`."""
         return tuple(getattr(self.create_counter(0.5), "score_names", ()))
@@ -115,6 +126,13 @@ class Task(ABC):
         For binary change detection: the probability (B, H, W) that each pixel changed.
         """
 
+    def change_probability(self, probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the probability (H, W) that the main map has another value than 0, given the probabilities (..., H, W).
+
+        By default they have no channels, or this probability in the first one.
+        """
+        return probability if not self.probability_names else probability[0]
+
     @abstractmethod
     def predict(self, probability: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.uint8]:
         """Return the main map (H, W), the value of each pixel given its probabilities (..., H, W)."""
@@ -122,6 +140,15 @@ class Task(ABC):
     def predict_maps(self, probability: npt.NDArray[np.float32], threshold: float) -> dict[str, npt.NDArray[np.uint8]]:
         """Return all maps (H, W) by name, see `maps`."""
         return {next(iter(self.maps)): self.predict(probability, threshold)}
+
+    @property
+    def shown_maps(self) -> tuple[str, ...]:
+        """Names of the maps that pictures show."""
+        return tuple(self.maps)[:1]
+
+    def true_maps(self, target: Target) -> dict[str, Tensor]:
+        """Return the true values of maps by name, 255 for ignored pixels; those of `shown_maps` among them."""
+        return {next(iter(self.maps)): self.classes(target)}
 
     def swap_dates(self, target: Target) -> dict[str, Tensor]:
         """Return the targets of a sample whose dates are reversed."""

@@ -63,6 +63,11 @@ class DamageTask(Task):
         damage = MapSpec(("background", *self.class_names), (NO_CHANGE, *self.colors))
         return {"damage": damage, "building": MapSpec(("background", "building"), (NO_CHANGE, BUILDING))}
 
+    @property
+    def probability_names(self) -> tuple[str, ...]:
+        """Building, and the grades."""
+        return ("building", *self.class_names)
+
     def outputs(self, num_classes: int) -> dict[str, OutputSpec]:
         """Return buildings of the first date, and damage from both."""
         return {"building": OutputSpec(2, (0,)), "damage": OutputSpec(num_classes)}

@@ -24,8 +24,8 @@ class MulticlassTask(Task):
     """One map of K classes, "no change" (0) and K - 1 kinds of change, from K logits.
 
     A pixel is changed if 1 - p(no change) reaches the threshold, and has then the kind with the highest probability. The target
-    is `target["mask"]` (B, H, W) in {0..K-1}. The scores of change treat all kinds as one class; further scores are those of
-    `multiclass_scores` and `class_scores`.
+    is `target["mask"]` (B, H, W) in {0..K-1}. The dates must not be swapped, because kinds may have a direction. The scores of
+    change treat all kinds as one class; further scores are those of `multiclass_scores` and `class_scores`.
 
     Args:
         class_names: Name of each class, "no change" first.
@@ -36,11 +36,17 @@ class MulticlassTask(Task):
     """
 
     name = "multiclass"
+    swappable = False
 
     def __init__(self, class_names: Sequence[str] = (), colors: Sequence[RGB] | None = None) -> None:
         check_class_names(self.name, class_names, "the first of which is no change", 2, IGNORE_INDEX)
         super().__init__(class_names)
         self.colors = check_colors(colors or (NO_CHANGE, *class_colors(class_names[1:])), class_names)
+
+    @property
+    def probability_names(self) -> tuple[str, ...]:
+        """Classes."""
+        return self.class_names
 
     def check(self, num_classes: int) -> None:
         """Raise `ConfigError` unless there is one logit for each class."""
@@ -56,6 +62,10 @@ class MulticlassTask(Task):
     def probabilities(self, output: Output) -> Tensor:
         """Return the probability of each class (B, K, H, W), float32."""
         return main_logits(output).float().softmax(1)
+
+    def change_probability(self, probability: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return 1 - p(no change)."""
+        return 1 - probability[0]
 
     def predict(self, probability: npt.NDArray[np.float32], threshold: float) -> npt.NDArray[np.uint8]:
         """Return the class of each pixel (H, W)."""

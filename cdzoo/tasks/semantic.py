@@ -75,6 +75,16 @@ class SemanticTask(Task):
         date = MapSpec(("unchanged", *self.class_names), (NO_CHANGE, *self.colors))
         return {"from_to": MapSpec(("unchanged", *names), from_to_colors(self.colors)), **dict.fromkeys(DATES, date)}
 
+    @property
+    def shown_maps(self) -> tuple[str, ...]:
+        """Land cover at both dates."""
+        return DATES
+
+    @property
+    def probability_names(self) -> tuple[str, ...]:
+        """Change, and the classes of both dates."""
+        return ("change", *(f"{date}: {name}" for date in DATES for name in self.class_names))
+
     def outputs(self, num_classes: int) -> dict[str, OutputSpec]:
         """Return change from both dates, and the land cover of each date."""
         classes = len(self.class_names) + 1
@@ -118,6 +128,12 @@ class SemanticTask(Task):
         """Return the from-to code of each pixel."""
         first, second, valid = _truth(target)
         return torch.where(valid, from_to_codes(first, second, len(self.class_names)), IGNORE_INDEX)
+
+    def true_maps(self, target: Target) -> dict[str, Tensor]:
+        """Return from-to codes, and the land cover of changed pixels at each date."""
+        *dates, valid = _truth(target)
+        known = {name: torch.where(valid, values, IGNORE_INDEX) for name, values in zip(DATES, dates, strict=True)}
+        return {"from_to": self.classes(target), **known}
 
     def create_counter(self, threshold: float, device: torch.device | str = "cpu") -> ClassCounts:
         """Return pixel counts of change and the confusion matrices `"land_cover"` (of both dates) and `"from_to"`."""

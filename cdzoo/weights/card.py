@@ -127,7 +127,10 @@ def _scores(results: Mapping[str, Any]) -> str:
     if not scores:
         return "None are stored with these weights."
     protocol = results.get("protocol", {})
-    rows = "\n".join(f"| {name} | {100 * float(scores[name]):.2f} |" for name in _SCORES if name in scores)
+    shown = {name: scores[name] for name in _SCORES if name in scores} | scores.get("further", {})
+    rows = "\n".join(f"| {_text(name)} | {100 * float(score):.2f} |" for name, score in shown.items())
+    if scores.get("positive", "change") != "change":
+        rows += f"\n\nThe first scores, from precision to kappa, are of the class {_code(scores['positive'])}."
     text = f"{_text(results.get('provenance', 'unknown provenance'))}; data {_code(_dataset(results))}, "
     text += f"split {_text(results.get('split', 'val'))}"
     if protocol:

@@ -120,8 +120,8 @@ def read_config(file: Path) -> ModelCfg:
 def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.PathLike[str]) -> None:
     """Load weights written by `cdzoo convert --backbone` into one or more backbones.
 
-    If a backbone has another number of bands, its first layer is adapted, and a warning is issued. Parameters that a backbone adds
-    to its encoder (`Backbone.added`) keep their values if the file does not contain them.
+    If a backbone has another number of bands, its first layer is adapted, and a warning is issued. Parameters that a backbone
+    adds to its encoder (`Backbone.added`) keep their values if the file does not contain them.
 
     Args:
         backbones: Modules that receive the weights.

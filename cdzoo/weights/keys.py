@@ -28,6 +28,7 @@ class KeyMap:
         pointwise: Wildcards of official 1x1 convolutions that are linear layers in the model.
         current_key: Returns the current official name of a name from another version of the official code; `from_official`
             accepts both.
+        copies: Prefixes of official names, and those of further names of the same tensors, which `to_official` adds.
     """
 
     models: tuple[str, ...]
@@ -37,6 +38,7 @@ class KeyMap:
     joined: tuple[str, ...] = ()
     pointwise: tuple[str, ...] = ()
     current_key: Callable[[str], str] = str
+    copies: tuple[tuple[str, str], ...] = ()
 
     def covers(self, model_name: str) -> bool:
         """Return whether the key map applies to `model_name`."""

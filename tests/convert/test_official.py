@@ -140,3 +140,23 @@ def test_semantic_decoders_of_changemamba_are_renamed():
     assert first_generation("decoder_building.transition_layers.0.0.weight") == "decoder_building.trans_layer_3.0.weight"
     assert first_generation("decoder_T2.smooth_layers.3.conv1.weight") == "decoder_T2.smooth_layer_0_semantic.conv1.weight"
     assert first_generation("decoder_damage.stage_blocks.3.split.0.bias") == "decoder_damage.st_block_13.0.bias"
+
+
+@pytest.mark.parametrize("name", ["stanet_base", "stanet_pam"])
+def test_the_two_files_of_stanet_are_read(name):
+    with torch.device("meta"):
+        state = cdzoo.create_model(name).state_dict()
+    official = to_official(name, state)
+    files = {key.removeprefix("netF.").removeprefix("netA."): value for key, value in official.items()}
+    assert len(files) == len(official) and ("Self_Att.conv_bn.0.weight" in files) == (name == "stanet_pam")
+    back = from_official(name, files)
+    assert back.keys() == state.keys() and all(back[key] is state[key] for key in state)
+
+
+def test_tinycd_is_read_with_the_names_of_both_released_files():
+    with torch.device("meta"):
+        state = cdzoo.create_model("tinycd").state_dict()
+    official = to_official("tinycd", state)
+    other = {key.replace("_mixing_mask.2._convmix", "_mixing_mask.2._mixing._convmix"): value for key, value in official.items()}
+    assert len(other.keys() - official.keys()) == 3
+    assert all(value is state[key] for key, value in from_official("tinycd", other).items())

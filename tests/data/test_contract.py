@@ -10,6 +10,7 @@ from cdzoo.data.folder import FolderPairs
 from cdzoo.data.sample import Sample
 from cdzoo.engine import TrainCfg, train
 from cdzoo.errors import InputError
+from cdzoo.sizes import InputSizes
 
 IMAGE = torch.randint(60, 200, (3, 40, 48), dtype=torch.uint8)
 MASK = torch.zeros(40, 48, dtype=torch.int64)
@@ -76,7 +77,7 @@ def test_sizes_are_checked_where_samples_are_predicted_whole(pair_folder):
     with pytest.raises(InputError, match=r"has 9 sample\(s\) that are smaller than 32x32.*A/pair_0\.png 20x20.* and 1 more"):
         check_samples(small, (3, 3), "val", whole=True)
     with pytest.raises(InputError, match="are not 64x64 pixels"):
-        check_samples([sample()], (3, 3), "val", whole=True, fixed_size=64)
+        check_samples([sample()], (3, 3), "val", whole=True, accepted=InputSizes(64))
 
 
 def test_a_run_checks_its_samples_before_the_first_step(tiny, tmp_path):

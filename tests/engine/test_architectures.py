@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from architectures import architectures
+from architectures import accepted_size, families
 
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
@@ -14,7 +14,7 @@ from cdzoo.registry import FUSIONS, MODELS
 
 QUICK = TrainCfg(epochs=1, batch_size=2, lr=1e-4, crop=64, progress=False, device="cpu")
 HOSTS = ("changeformer", "mambabcd_tiny", "rsm_cd_tiny")
-RGB = [name for name in architectures() if MODELS.get(name)().bands == (3, 3)]
+RGB = [name for name in families() if MODELS.get(name)().bands == (3, 3)]
 
 
 @pytest.mark.slow
@@ -23,9 +23,10 @@ def test_every_architecture_trains_an_epoch(name):
     model = cdzoo.create_model(name)
     frozen = {key: p.clone() for key, p in model.named_parameters() if not p.requires_grad}
     before = {key: p.detach().clone() for key, p in model.head.named_parameters()}
-    scenes = SyntheticScenes(2, size=64, seed=0)
+    size, _ = accepted_size(model, 64, 64)
+    scenes = SyntheticScenes(2, size=size, seed=0, task=model.task.name)
     loss = "ce" if model.config.num_classes > 1 else "bce+dice"
-    results = train(model, scenes, scenes, dataclasses.replace(QUICK, loss=loss))
+    results = train(model, scenes, scenes, dataclasses.replace(QUICK, loss=loss, crop=size))
     assert 0 <= results["f1"] <= 1
     assert all(torch.isfinite(value).all() for value in model.state_dict().values())
     assert all((p != before[key]).any() for key, p in model.head.named_parameters())

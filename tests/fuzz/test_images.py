@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from cdzoo.data.check import check_data
+from cdzoo.data.palette import Palette
 from cdzoo.errors import InputError
 from cdzoo.io.images import image_format, read_gray, read_image_and_valid
 
@@ -104,6 +105,8 @@ def read_with_pillow_and_rasterio(rng, folder):
         read_gray,
         lambda path: read_image_and_valid(path, 3, (0, 255)),
         lambda path: values_mismatch(path, path),
+        Palette("all", {value: value % 200 for value in range(256)}).read,
+        Palette("some", {0: 0, 1: 1}, {(0, 0, 0): 0}).read,
     ):
         try:
             read(path)

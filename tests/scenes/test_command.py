@@ -34,6 +34,15 @@ def test_polygons_and_report(pair, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.tif", "c.tif", "p.gpkg", "r.html"]
 
 
+def test_classes_are_printed_and_all_maps_are_written(pair, tiny, tmp_path, capsys):
+    model = tiny(task="damage", class_names=("intact", "gone")).save_pretrained(tmp_path / "model")
+    words = ["predict", *pair, "-o", str(tmp_path / "c.tif"), "--model", str(model), "--tile", "192"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "pixels with data have another class than 'background' (threshold 0.5, tiles of 192); " in out and "background " in out
+    assert f"  {tmp_path / 'c.tif'}\n  {tmp_path / 'c_building.tif'}\n" in out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -44,6 +53,7 @@ def test_polygons_and_report(pair, tmp_path, capsys):
         (["-o", "c.tif", "--percentiles", "[98, 2]"], "percentiles must be two ascending numbers"),
         (["-o", "c.tif", "--augment", "flip"], "'flip'"),
         (["-o", "c.png", "--probability", "p.tif"], "name the output .tif"),
+        (["-o", "c.png", "--decibels", "after", "--value-range-after", "[-25, 0]"], "name the output .tif"),
         (["-o", "c.tif", "--probability", "p.png"], "is a GeoTIFF"),
     ],
 )

@@ -185,7 +185,7 @@ def test_a_failed_product_leaves_the_earlier_outputs(detector, pair, tmp_path, m
     model, words = detector(), (*pair, tmp_path / "m.tif")
     predict_scene(model, *words, SMALL, polygons=tmp_path / "p.gpkg")
     kept = [(tmp_path / name).read_bytes() for name in ("m.tif", "p.gpkg")]
-    monkeypatch.setattr("cdzoo.scenes.predict.write_report", lambda *_: (_ for _ in ()).throw(ValueError("no")))
+    monkeypatch.setattr("cdzoo.scenes.products.write_report", lambda *_: (_ for _ in ()).throw(ValueError("no")))
     other = dataclasses.replace(SMALL, threshold=0.9)
     with pytest.raises(InputError, match=r"r\.html: cannot be written \(no; [\d,]+ MB are free"):
         predict_scene(model, *words, other, polygons=tmp_path / "p.gpkg", report=tmp_path / "r.html")

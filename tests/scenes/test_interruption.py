@@ -49,7 +49,7 @@ class TestInterruption:
     def test_blocks_of_another_job_are_removed(self, detector, raster, scene, tmp_path, monkeypatch):
         model = detector()
         paths = raster("a.tif", scene[0]), raster("b.tif", scene[1])
-        monkeypatch.setattr("cdzoo.scenes.predict.write_cog", lambda *_args: (_ for _ in ()).throw(OSError("disk full")))
+        monkeypatch.setattr("cdzoo.scenes.products.write_cog", lambda *_args: (_ for _ in ()).throw(OSError("disk full")))
         with pytest.raises(InputError, match=r"c\.tif: cannot be written \(disk full; "):
             predict_scene(model, *paths, tmp_path / "c.tif", SMALL)
         monkeypatch.undo()

@@ -132,10 +132,11 @@ def test_polygons_in_filled_holes_become_part_of_the_one_around():
     ring = box(0, 0, 20, 20).difference(box(2, 2, 18, 18))
     inner = box(4, 4, 12, 12).difference(box(5, 5, 11, 11))
     polygons = np.array([ring, inner, box(7, 7, 8, 8), box(14, 14, 15, 15), box(30, 30, 31, 31)], dtype=object)
-    cleaned, part = cleaning.fill_holes(polygons, lambda holes: shapely.area(holes) < 1000)
-    assert [one.area for one in cleaned] == [400, 1] and part.tolist() == [0, 0, 0, 0, 1]
-    cleaned, part = cleaning.fill_holes(polygons, lambda holes: shapely.area(holes) < 100)
+    cleaned, part, kept = cleaning.fill_holes(polygons, lambda holes: shapely.area(holes) < 1000)
+    assert [one.area for one in cleaned] == [400, 1] and part.tolist() == [0, 0, 0, 0, 1] and kept.tolist() == [0, 4]
+    cleaned, part, kept = cleaning.fill_holes(polygons, lambda holes: shapely.area(holes) < 100)
     assert [one.area for one in cleaned] == [400 - 256, 64, 1, 1] and part.tolist() == [0, 1, 1, 2, 3]
+    assert kept.tolist() == [0, 1, 3, 4]
 
 
 @pytest.mark.parametrize("seed", range(3))

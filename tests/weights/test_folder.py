@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 import yaml
-from architectures import fill, images, shrunk
+from architectures import accepted_size, fill, images, shrunk
 
 import cdzoo
 from cdzoo.errors import ConfigError, InputError, WeightsError
@@ -93,7 +93,7 @@ def test_every_model_round_trips(name, tmp_path):
     model = fill(cdzoo.create_model(name, **shrunk(name))).eval()
     model.save_pretrained(tmp_path / "m")
     loaded = cdzoo.create_model(f"local-dir:{tmp_path / 'm'}").eval()
-    pair = images(32, 40, bands=model.config.bands[0], batch=1)
+    pair = images(*accepted_size(model, 32, 40), bands=model.config.bands[0], batch=1)
     with torch.no_grad():
         assert torch.equal(loaded(*pair), model(*pair))
 

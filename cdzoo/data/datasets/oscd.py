@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cdzoo.data.info import DatasetInfo
-from cdzoo.data.layout import PairFiles
+from cdzoo.data.listing import PairFiles
 from cdzoo.errors import InputError
 from cdzoo.protocol import Protocol
 

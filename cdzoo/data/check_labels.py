@@ -1,0 +1,86 @@
+"""Statistics of labels of several classes: pixels of each class, undeclared values and contradictions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from cdzoo.constants import IGNORE_INDEX
+from cdzoo.data.labels import Labels
+from cdzoo.data.listing import PairFiles
+from cdzoo.errors import InputError
+
+
+@dataclass
+class LabelStatistics:
+    """Pixels of the labels of a split.
+
+    Attributes:
+        labels: Reads the targets.
+        histograms: Number of pixels of each of the 256 values of each target.
+        disagreements: Number of pixels and of pairs, and one of the pairs, of each kind of contradiction.
+        changed_pairs: Number of pairs with change.
+    """
+
+    labels: Labels
+    histograms: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    disagreements: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+    changed_pairs: int = 0
+
+    def add(self, pair: PairFiles) -> str:
+        """Count the labels of a pair; return why they cannot be used, or an empty string."""
+        try:
+            maps = self.labels.load(pair)
+        except InputError as error:
+            return str(error)
+        if len({values.shape for values in maps.values()}) > 1:
+            return f"{pair.mask}: the label files of {pair.name} differ in size"
+        for kind, number in self.labels.disagreements(maps).items():
+            if number:
+                pixels, pairs, name = self.disagreements.get(kind, (0, 0, pair.name))
+                self.disagreements[kind] = pixels + number, pairs + 1, name
+        targets = self.labels.targets(maps)
+        for target, values in targets.items():
+            found = np.bincount(values.reshape(-1), minlength=256)
+            self.histograms[target] = self.histograms.get(target, np.zeros(256, np.int64)) + found
+        main = targets[self.labels.main]
+        self.changed_pairs += bool(((main > 0) & (main != IGNORE_INDEX)).any())
+        return ""
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Number of unchanged, changed and ignored pixels."""
+        histogram = self.histograms.get(self.labels.main, np.zeros(256, np.int64))
+        return int(histogram[0]), int(histogram[1:IGNORE_INDEX].sum()), int(histogram[IGNORE_INDEX])
+
+    @property
+    def shares(self) -> dict[str, dict[str, float]]:
+        """Fraction of the pixels of each value of each target, by names; `ignored` for 255 if there are any."""
+        return shares(self.histograms, self.labels.value_names())
+
+    def described(self, split: str) -> tuple[list[str], list[str]]:
+        """Return one line for each contradiction: those that cannot be meant, and those that data sets are known to have."""
+        lines: tuple[list[str], list[str]] = [], []
+        for kind, (pixels, pairs, name) in self.disagreements.items():
+            line = f"split '{split}': {pixels} pixel(s) of {pairs} pair(s) are {kind}, such as in {name}"
+            lines[kind in self.labels.tolerated].append(line)
+        return lines
+
+
+def shares(counts: Mapping[str, npt.NDArray[np.int64]], names: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
+    """Return the fraction of the pixels of each value of each target, by names; `ignored` for 255 if there are any.
+
+    Args:
+        counts: Number of pixels of each of the 256 values of each target.
+        names: Names of the values of each target from 0.
+    """
+    found: dict[str, dict[str, float]] = {}
+    for target, histogram in counts.items():
+        total = max(1, int(histogram.sum()))
+        found[target] = {name: float(histogram[value] / total) for value, name in enumerate(names[target])}
+        if histogram[IGNORE_INDEX]:
+            found[target]["ignored"] = float(histogram[IGNORE_INDEX] / total)
+    return found
