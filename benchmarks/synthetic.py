@@ -1,7 +1,7 @@
 """Measure how many synthetic pairs one core generates per second, and draw a contact sheet.
 
 Run: python benchmarks/synthetic.py [--size 256] [--count 40] [--repeats 5] [--sheet FILE.png] [--pairs 8] [--style wide]
-[--task semantic]
+    [--task semantic]
 """
 
 from __future__ import annotations
