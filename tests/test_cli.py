@@ -25,6 +25,7 @@ def test_list_shows_models_and_components(capsys):
     assert "components: fusion" in out and "aliases" not in out
     assert run(capsys, "list", "glmamba_l*")[1].split("\n")[1].split()[0] == "glmamba_large"
     assert "vss" not in run(capsys, "list", "--kind", "fusion")[1]
+    assert "  spatial" in run(capsys, "list", "--kind", "exchange")[1]
 
 
 def test_list_shows_aliases_recipes_and_weights(capsys):

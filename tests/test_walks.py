@@ -48,7 +48,7 @@ x1, x2 = torch.rand(2, 1, 3, 64, 64)
 size = {"channels": 8, "depths": (1, 1, 1, 1), "d_state": 2}
 print(cdzoo.create_model("glmamba_tiny", backbone_kwargs=size, fusion="max")(x1, x2).shape[1])
 print(cdzoo.create_model("fc_siam_bfa")(x1, x2).shape[1], "fc_siam_bfa" in cdzoo.list_models())
-model = cdzoo.create_model("glmamba_tiny", backbone=("vss_exchange", size)).eval()
+model = cdzoo.create_model("glmamba_tiny", backbone_kwargs={**size, "exchange": [None, "mean", None, None]}).eval()
 plain = cdzoo.create_model("glmamba_tiny", backbone_kwargs=size).eval()
 print(plain.load_state_dict(model.state_dict()), bool((plain(x1, x2) - model(x1, x2)).abs().max() > 1e-6))
 """

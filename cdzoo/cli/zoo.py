@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from cdzoo._version import __version__
 from cdzoo.errors import UnknownNameError
 from cdzoo.names import select
-from cdzoo.registry import COMPONENTS, MODELS, underlying
+from cdzoo.registry import COMPONENTS, EXCHANGES, MODELS, underlying
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
     from cdzoo.config import ModelOptions
 
 
+Kind = Literal["model", "backbone", "neck", "fusion", "decoder", "head", "exchange", "recipe", "weight", "checkpoint"]
+
+
 def list_names(
     pattern: str = "*",
     *,
-    kind: Literal["model", "backbone", "neck", "fusion", "decoder", "head", "recipe", "weight", "checkpoint"] | None = None,
+    kind: Kind | None = None,
     aliases: bool = False,
 ) -> None:
     """List models, components, training recipes, published weights, and where authors publish checkpoints.
@@ -31,7 +34,7 @@ def list_names(
         kind: Only one kind; models and components by default.
         aliases: Show the aliases of models too, each with its model.
     """
-    sections = {name: list(_entries(name, pattern)) for name in ((kind,) if kind else ("model", *COMPONENTS))}
+    sections = {name: list(_entries(name, pattern)) for name in ((kind,) if kind else ("model", *COMPONENTS, "exchange"))}
     if aliases and kind not in ("recipe", "weight", "checkpoint"):
         matching = MODELS.list(pattern, aliases=True)
         sections["alias of a model"] = [(alias, of) for alias, of in MODELS.aliases().items() if alias in matching]
@@ -106,6 +109,7 @@ _HEADINGS = {
     "recipe": "recipes",
     "weight": "weights",
     "checkpoint": "checkpoints of the authors, which are not downloaded: terms; training data; claimed score; place; command",
+    "exchange": "exchanges between dates inside a backbone: backbone_kwargs={'exchange': [...]}",
     "alias of a model": "aliases of models",
 }
 
@@ -128,8 +132,9 @@ def _entries(kind: str, pattern: str) -> Iterator[tuple[str, str]]:
     elif kind == "model":
         yield from ((name, MODELS.get(name)().description) for name in MODELS.list(pattern))
     else:
-        for name in COMPONENTS[kind].list(pattern):
-            yield name, (inspect.getdoc(underlying(COMPONENTS[kind].get(name))) or "").split("\n")[0]
+        registry = EXCHANGES if kind == "exchange" else COMPONENTS[kind]
+        for name in registry.list(pattern):
+            yield name, (inspect.getdoc(underlying(registry.get(name))) or "").split("\n")[0]
         if kind == "backbone" and pattern == "*":
             yield "timm/<name>", "Any timm encoder with features_only."
 

@@ -110,6 +110,7 @@ register_key_map(
         ("changer_ex_*",),
         _official_key,
         "likyoo/open-cd",
+        ignored=("data_preprocessor.*",),
         joined=("*.attn.attn.in_proj_*",),
         pointwise=("*.ffn.layers.[04].weight", "decode_head.discriminator.layers.[04].weight"),
     )
