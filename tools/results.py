@@ -82,8 +82,8 @@ def _task(run: dict[str, Any]) -> str:
     named |= {name: f"F1 of {name[3:].replace('_', ' ')}" for name in scores if name.startswith("f1_")}
     hardware, versions = run["environment"]["hardware"], run["environment"]["versions"]
     text = (
-        f"`{run['command']}`, then `cdzoo eval --split test`: {run['model']}, {run['cpu_seconds'] / 60:.0f} minutes of one CPU "
-        f"core ({hardware['name']}, torch {versions['torch']}), protocol `{run['protocol']['name']}`, seed {run['seed']}.\n"
+        f"`{run['command']}`, then `cdzoo eval --split test`: {run['model']}, {run['cpu_seconds'] / 60:.0f} minutes of one "
+        f"CPU core ({hardware['name']}, torch {versions['torch']}), protocol `{run['protocol']['name']}`, seed {run['seed']}.\n"
     )
     row = {name: 100 * scores[name] for name in named}
     return "\n".join(
