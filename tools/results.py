@@ -44,6 +44,7 @@ lower than at 0.5 m, on the images reduced to half as on generated scenes.
 """
 TASKS = """Models with land cover of both dates, or with damage, on generated scenes, which are another task than photographs. 200
 test pairs of a seed that neither training nor the selection of weights saw, in percent; [tasks.md](tasks.md) defines the scores.
+Change is that of buildings, so roads and water are rare in changed pixels.
 """
 TASK_SCORES = {
     "semantic": {"f_scd": "F_scd", "sek": "SeK", "miou_scd": "mIoU_scd", "sek_from_to": "from-to SeK"},
@@ -82,8 +83,8 @@ def _task(run: dict[str, Any]) -> str:
     named |= {name: f"F1 of {name[3:].replace('_', ' ')}" for name in scores if name.startswith("f1_")}
     hardware, versions = run["environment"]["hardware"], run["environment"]["versions"]
     text = (
-        f"`{run['command']}`, then `cdzoo eval --split test`: {run['model']}, {run['cpu_seconds'] / 60:.0f} minutes of one "
-        f"CPU core ({hardware['name']}, torch {versions['torch']}), protocol `{run['protocol']['name']}`, seed {run['seed']}.\n"
+        f"`{run['command']}`, then `cdzoo eval --split test`: {run['model']}, {run['cpu_seconds'] / 60:.0f} minutes of one CPU "
+        f"core ({hardware['name']}, torch {versions['torch']}), protocol `{run['protocol']['name']}`, seed {run['seed']}.\n"
     )
     row = {name: 100 * scores[name] for name in named}
     return "\n".join(
