@@ -1,6 +1,7 @@
 """Measure how many synthetic pairs one core generates per second, and draw a contact sheet.
 
 Run: python benchmarks/synthetic.py [--size 256] [--count 40] [--repeats 5] [--sheet FILE.png] [--pairs 8] [--style wide]
+    [--task semantic]
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ import numpy as np
 import torch
 
 from cdzoo.data import SyntheticScenes
-from cdzoo.visualize import mask_picture, strip
+from cdzoo.data.synthetic.classes import TASKS
+from cdzoo.tasks import get_task
+from cdzoo.visualize import strip
+
+BLACK_AND_WHITE = ((0, 0, 0), (255, 255, 255))
 
 
 def main() -> None:
@@ -25,19 +30,23 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--style", default="default", choices=["default", "wide"])
     parser.add_argument("--resolution", type=float, help="meters per pixel of style wide; drawn by default")
+    parser.add_argument("--task", default="binary", choices=TASKS)
     parser.add_argument("--sheet", help="picture of the first pairs")
     parser.add_argument("--pairs", type=int, default=8, help="even number of pairs")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    scenes = SyntheticScenes(options.count, options.size, options.seed, style=options.style, resolution=options.resolution)
+    kind = {"style": options.style, "resolution": options.resolution, "task": options.task}
+    scenes = SyntheticScenes(options.count, options.size, options.seed, **kind)
     if options.sheet:
+        maps = get_task(options.task, scenes.class_names).maps
+        colors = {name: np.array(maps[name].colors if name in maps else BLACK_AND_WHITE, np.uint8) for name in scenes[0].target}
         rows = []
         for i in range(min(options.pairs, len(scenes))):
             scene = scenes[i]
             images = [image.permute(1, 2, 0).numpy() for image in scene.images]
-            rows.append([*images, mask_picture(scene.target["mask"].numpy().astype(np.uint8))])
+            rows.append([*images, *(colors[name][values.numpy()] for name, values in scene.target.items())])
         halves = [left + right for left, right in zip(rows[::2], rows[1::2], strict=False)]
-        strip(halves, ["before", "after", "truth"] * 2).save(options.sheet)
+        strip(halves, ["before", "after", *colors] * 2).save(options.sheet)
     scenes[0]  # fills caches
     rates = []
     for _ in range(options.repeats):

@@ -28,6 +28,11 @@ def families() -> list[str]:
     return [name for name in architectures() if not name.endswith(_SIZES)]
 
 
+def affordable(name: str) -> dict[str, Any]:
+    """Return options of `create_model` that make a network small if a step of the published size takes many seconds."""
+    return shrunk(name) if name.startswith(("btc", "changevit")) else {}
+
+
 def tensors(output: Any) -> list[Tensor]:
     """Return the outputs of a model: one tensor, or those of a dict."""
     return list(output.values()) if isinstance(output, dict) else [output]

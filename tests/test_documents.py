@@ -66,6 +66,9 @@ def test_shell_examples_of_the_readme_run(tmp_path, pair_folder):
             words += ["--size", "64"]
         if words[1] == "train":
             words += ["--epochs", "1", "--crop", "32", "--progress", "false"]
+            words = [
+                f"{word}:8" if word == "synthetic_semantic" and words[i - 1] == "--data" else word for i, word in enumerate(words)
+            ]
         done = subprocess.run([sys.executable, "-m", *words], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
 

@@ -42,6 +42,14 @@ published ones. They were used to compare the variants below and versions of the
 (land use), CLCD (cropland) and SZTAKI AirChange (land use, 1.5 m) define change differently. At 1 m per pixel, F1 is clearly
 lower than at 0.5 m, on the images reduced to half as on generated scenes.
 """
+TASKS = """Models with land cover of both dates, or with damage, on generated scenes, which are another task than photographs. 200
+test pairs of a seed that neither training nor the selection of weights saw, in percent; [tasks.md](tasks.md) defines the scores.
+Change is that of buildings, so roads and water are rare in changed pixels.
+"""
+TASK_SCORES = {
+    "semantic": {"f_scd": "F_scd", "sek": "SeK", "miou_scd": "mIoU_scd", "sek_from_to": "from-to SeK"},
+    "damage": {"xview2": "xView2", "xview2_damage": "damage", "xview2_unmasked": "xView2, unmasked"},
+}
 AUTHORS = """Checkpoints of other authors, read by `cdzoo convert` and scored by `cdzoo eval`. They are not included, and their
 licenses apply to the converted weights. On the 11 pairs, the official network has the same four counts. The scores of the 35
 images cannot be compared with published ones, which are for all 128 images of the test split.
@@ -61,10 +69,27 @@ def page() -> str:
     parts = [INTRODUCTION, "## Measured\n", BUDGET]
     for file in sorted(RESULTS.glob("measured_*.json")):
         parts.append(_measured(json.loads(file.read_text(encoding="utf-8")), file.stem.removeprefix("measured_")))
-    parts += ["## Zero-shot\n", *_zero_shot(), "## Authors' weights\n", *_authors_weights(), "## Quoted\n"]
+    parts += ["## Tasks\n", TASKS, *map(_task, _read("synthetic_tasks")["runs"]), "## Zero-shot\n", *_zero_shot()]
+    parts += ["## Authors' weights\n", *_authors_weights(), "## Quoted\n"]
     for file in sorted(RESULTS.glob("quoted_*.json")):
         parts.append(_quoted(json.loads(file.read_text(encoding="utf-8"))))
     return "\n".join(parts)
+
+
+def _task(run: dict[str, Any]) -> str:
+    """Return the section about a model of a task: how it was trained, and its scores."""
+    scores = run["scores"] | run["scores"]["further"]
+    named = TASK_SCORES[run["task"]] | {"f1": f"F1 of {'change' if run['task'] == 'semantic' else 'buildings'}"}
+    named |= {name: f"F1 of {name[3:].replace('_', ' ')}" for name in scores if name.startswith("f1_")}
+    hardware, versions = run["environment"]["hardware"], run["environment"]["versions"]
+    text = (
+        f"`{run['command']}`, then `cdzoo eval --split test`: {run['model']}, {run['cpu_seconds'] / 60:.0f} minutes of one CPU "
+        f"core ({hardware['name']}, torch {versions['torch']}), protocol `{run['protocol']['name']}`, seed {run['seed']}.\n"
+    )
+    row = {name: 100 * scores[name] for name in named}
+    return "\n".join(
+        [f"### {run['task'].capitalize()}\n", text, render([row], {k: f"{v}:.2f" for k, v in named.items()}, "markdown")]
+    )
 
 
 def _zero_shot() -> list[str]:

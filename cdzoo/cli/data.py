@@ -79,10 +79,10 @@ def show_datasets() -> None:
     for info in map(dataset_info, list_datasets()):
         counts = _counts(info.splits) or "no official split"
         task = f"{info.task}: " if info.class_names else ""
-        print(f"  {info.name:<16}{counts:<38}{task}{info.description}")
+        print(f"  {info.name:<20}{counts:<38}{task}{info.description}")
     print("protocols")
     for protocol in map(get_protocol, list_protocols()):
-        print(f"  {protocol.dataset or 'any folder':<16}{protocol}")
+        print(f"  {protocol.dataset or 'any folder':<20}{protocol}")
 
 
 def show_dataset(name: str, *, root: str | None = None) -> int:
@@ -94,6 +94,7 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
     """
     from cdzoo.data.datasets import dataset_info
     from cdzoo.data.open import data_root
+    from cdzoo.data.splits import split_ratio
 
     dataset = dataset_info(name)
     folder = Path(root) if root else data_root(name)
@@ -106,7 +107,7 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
         "events": ", ".join(dataset.events),
         "resolution": f"{dataset.resolution} m",
         "images": f"{dataset.image_size}x{dataset.image_size}" if dataset.image_size else "of different sizes",
-        "splits": _counts(dataset.splits) or "none official; cdzoo splits the scenes 8:1:1",
+        "splits": _counts(dataset.splits) or f"none official; cdzoo splits the scenes {split_ratio(dataset.split_parts)}",
         "license": dataset.license,
         "paper": dataset.paper,
         "page": dataset.homepage,

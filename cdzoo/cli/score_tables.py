@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cdzoo.io.files import replace_atomically
-from cdzoo.results import Results
 from cdzoo.tables import render
+
+if TYPE_CHECKING:
+    from cdzoo.results import Results
 
 
 def further_table(result: Results, class_names: Sequence[str]) -> str:

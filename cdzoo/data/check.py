@@ -197,8 +197,7 @@ class _Check:
         usable, unusable = self._masks(found, pairs) if self.labels is None else self._classes(found, pairs, self.labels)
         good: list[PairFiles] = []
         lacking: list[float] = []
-        label = f"checking {self.split}"
-        for pair in tqdm(pairs, label, unit="pair", dynamic_ncols=True, disable=not self.progress):
+        for pair in self._progress(pairs, "checking"):
             problems, missing = self._pair(pair, found)
             problems += [unusable[pair.mask]] if pair.mask in unusable else []
             lacking += missing
@@ -212,6 +211,9 @@ class _Check:
                 odd = ", ".join(f"{count} with {kind}" for kind, count in formats.items() if kind != common)
                 self.report.problems.append(f"split '{self.split}': most images of date {number} have {common}, but {odd}")
         return found, good
+
+    def _progress(self, pairs: list[PairFiles], what: str) -> tqdm[PairFiles]:
+        return tqdm(pairs, f"{what} {self.split}", unit="pair", dynamic_ncols=True, disable=not self.progress)
 
     def _masks(self, found: SplitReport, pairs: list[PairFiles]) -> tuple[set[Path], dict[Path, str]]:
         """Read all masks of change; return those that can be used, and what is wrong with others."""
@@ -230,7 +232,7 @@ class _Check:
     def _classes(self, found: SplitReport, pairs: list[PairFiles], labels: Labels) -> tuple[set[Path], dict[Path, str]]:
         """Read all labels of several classes; return those that can be used, and what is wrong with others."""
         statistics = LabelStatistics(labels)
-        wrong = {pair.mask: problem for pair in pairs if (problem := statistics.add(pair))}
+        wrong = {pair.mask: problem for pair in self._progress(pairs, "labels of") if (problem := statistics.add(pair))}
         unchanged, changed, unlabeled = statistics.counts
         found.changed = changed / max(1, unchanged + changed)
         found.unlabeled = unlabeled / max(1, unchanged + changed + unlabeled)

@@ -12,11 +12,10 @@ from cdzoo.data.labels import Labels, Maps
 from cdzoo.data.listing import PairFiles
 from cdzoo.data.masks import MaskEncoding, read_mask
 from cdzoo.io.images import UInt8, image_format, read_image_and_valid
-from cdzoo.tasks.palette import RGB, class_colors
 from cdzoo.visualize import mask_picture, strip, to_rgb
 
 _THUMB = 160
-_IGNORED: RGB = (128, 128, 128)
+_IGNORED = (128, 128, 128)
 
 
 def contact_sheet(pairs: Sequence[tuple[PairFiles, MaskEncoding | None]], labels: Labels | None = None) -> Image.Image:
@@ -40,6 +39,8 @@ def contact_sheet(pairs: Sequence[tuple[PairFiles, MaskEncoding | None]], labels
 
 def label_pictures(labels: Labels, targets: Maps) -> dict[str, UInt8]:
     """Return a picture (H, W, 3) of each target: its classes in their colors, 0 black, and ignored pixels gray."""
+    from cdzoo.tasks.palette import class_colors  # imports torch, which masks of change do not need
+
     pictures = {}
     for target, names in labels.value_names().items():
         kinds = names[1:]

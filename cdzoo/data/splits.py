@@ -75,6 +75,10 @@ def random_split(name: str, parts: Sequence[str] = RANDOM_SPLITS) -> str:
         name: Name of the sample.
         parts: Split of each of some equal parts of the data, with `"train"` first.
     """
-    ratio = ":".join(str(parts.count(split)) for split in dict.fromkeys(parts))
-    digest = hashlib.sha256(f"cdzoo {ratio} {scene_of(name)}".encode()).digest()
+    digest = hashlib.sha256(f"cdzoo {split_ratio(parts)} {scene_of(name)}".encode()).digest()
     return parts[int.from_bytes(digest[:8], "big") % len(parts)]
+
+
+def split_ratio(parts: Sequence[str] = RANDOM_SPLITS) -> str:
+    """Return the sizes of the splits of `random_split`, such as `"8:1:1"`."""
+    return ":".join(str(parts.count(split)) for split in dict.fromkeys(parts))

@@ -43,6 +43,8 @@ class Distance(Head):
         ConfigError: There are several levels, or more than two classes, which one distance does not tell apart.
     """
 
+    is_local = False  # aligned corners: the grid depends on the size of the image
+
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, num_classes: int = 1) -> None:
         super().__init__(in_channels, in_strides, num_classes)
         check_one_level("head distance", in_channels)

@@ -33,6 +33,8 @@ class Guided(Head):
         ConfigError: `channels` is below 1.
     """
 
+    is_local = False  # aligned corners: the grid depends on the size of the image
+
     def __init__(
         self,
         in_channels: Sequence[int],

@@ -36,6 +36,8 @@ class STANetNeck(Neck):
         ConfigError: `channels` is below 1, or `dropout` is not in [0, 1).
     """
 
+    is_local = False  # aligned corners: the grid depends on the size of the image
+
     def __init__(
         self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, channels: int = 64, dropout: float = 0.5
     ) -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from architectures import accepted_size, families
+from architectures import accepted_size, affordable, families
 
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
@@ -20,7 +20,7 @@ RGB = [name for name in families() if MODELS.get(name)().bands == (3, 3)]
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RGB)
 def test_every_architecture_trains_an_epoch(name):
-    model = cdzoo.create_model(name)
+    model = cdzoo.create_model(name, **affordable(name))
     frozen = {key: p.clone() for key, p in model.named_parameters() if not p.requires_grad}
     before = {key: p.detach().clone() for key, p in model.head.named_parameters()}
     size, _ = accepted_size(model, 64, 64)

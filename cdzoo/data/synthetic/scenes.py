@@ -33,7 +33,7 @@ class Scene:
     Attributes:
         before: Image of the first date, (H, W, 3) uint8.
         after: Image of the second date, (H, W, 3) uint8.
-        targets: Targets (H, W) uint8 by name, aligned with `before`; see `make_scene`.
+        targets: Targets (H, W) uint8 by name; see `make_scene`.
     """
 
     before: npt.NDArray[np.uint8]
@@ -68,9 +68,10 @@ def make_scene(
     marks the roof of a building where the image of the date at which it exists shows it.
 
     Task `"binary"` has the target `mask`. Task `"semantic"` has the same images and mask, and in `semantic_t1` and `semantic_t2`
-    the land cover of all pixels, changed or not: 1 to 6 are the classes `LAND_COVER`. Exactly one date is a building where the
-    mask is 1. Task `"damage"` has buildings at the first date that are damaged or not at the second: `building` is 1 at their
-    footprints, `damage` their grade, 1 to 4 as in `GRADES`, or 0 elsewhere.
+    the land cover of all pixels, changed or not: 1 to 6 are the classes `LAND_COVER`. They are aligned with the mask, so exactly
+    one date is a building where the mask is 1; in style `"wide"`, each is aligned with the image of its date. Task `"damage"` has
+    buildings at the first date that are damaged or not at the second: `building` is 1 on their footprints, and `damage` is their
+    grade, 1 to 4 as in `GRADES`, or 0 elsewhere.
 
     Args:
         seed: Non-negative integer or a list of them. The same seed returns the same bytes.
