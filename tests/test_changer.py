@@ -37,9 +37,9 @@ def test_fdaf_pixel_by_pixel(size):
     for i in range(height):
         for j in range(width):
             for date, (own, other) in enumerate(((x1[0], x2[0]), (x2[0], x1[0]))):
-                along_x, along_y = flow[2 * date : 2 * date + 2, i, j]
-                column = j + float(along_x) / width * (width - 1) / 2  # -1 and 1 are the centers of the outer pixels
-                row = i + float(along_y) / height * (height - 1) / 2
+                along_x, along_y = flow[2 * date : 2 * date + 2, i, j].tolist()
+                column = j + along_x / width * (width - 1) / 2  # -1 and 1 are the centers of the outer pixels
+                row = i + along_y / height * (height - 1) / 2
                 expected[3 * date : 3 * date + 3, i, j] = _sample(own, row, column) - other[:, i, j]
     torch.testing.assert_close(fuse(x1, x2)[0], expected)
 

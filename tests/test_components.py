@@ -76,12 +76,10 @@ VARIANTS = [
     ("fusion", "changeformer", {"channels": 4}),
     ("decoder", "mix_ffn", {"mlp_ratio": 0.5}),
     ("backbone", "snunet", {"last_date": True}),
-    ("decoder", "nested_unet", {"widths": [3, 5, 7]}),
-    ("decoder", "nested_unet", {"last_date": True}),
+    ("decoder", "nested_unet", {"widths": [3, 5, 7], "last_date": True}),
     ("decoder", "decode_cells", {"paths": 2}),
     ("fusion", "icifnet", {"conv_channels": [4, 4, 16, 32]}),
-    ("head", "path_sum", {"channels": 4, "path_weights": [0.5]}),
-    ("head", "path_sum", {"paths": 2}),
+    ("head", "path_sum", {"paths": 2, "channels": 4, "path_weights": [1.0, 0.5]}),
     ("decoder", "concat_up", {"early_projection": True}),
     ("decoder", "top_down", {"channels": 6}),
     ("decoder", "unet", {"widths": [3, 5, 7], "depths": [1, 2, 3]}),
@@ -120,7 +118,7 @@ def accepted(model, pair):
     return pair if model.input_sizes.free else tuple(torch.randn(2, 2, 3, 64, 64))
 
 
-HEAVY = [("backbone", "cgnet_vgg16_bn")]
+HEAVY = [*(("backbone", name) for name in ("cgnet_vgg16_bn", "dual", "mit_b1")), ("fusion", "icifnet")]
 EVERY = [pytest.param(*entry, {}, marks=pytest.mark.slow if entry in HEAVY else ()) for entry in ENTRIES]
 
 

@@ -32,6 +32,18 @@ def test_coarsest_level_of_the_last_date_only():
         torch.testing.assert_close(found[date][2], expected[1][2])
 
 
+def test_exchanges_are_recomputed_with_gradient_checkpointing():
+    kwargs = {"channels": 4, "last_date": True, "exchange": [None, "channel", "spatial", None, None]}
+    model = cdzoo.create_model("snunet_ecam16", backbone_kwargs=kwargs).eval()
+    images, gradients = torch.randn(2, 1, 3, 32, 32).unbind(), []
+    for enable in (False, True):
+        model.set_grad_checkpointing(enable)
+        model.zero_grad()
+        model(*images).square().mean().backward()
+        gradients.append(model.backbone.stages[1].conv1.weight.grad.clone())
+    torch.testing.assert_close(*gradients)
+
+
 def test_nested_unet_node_by_node():
     decoder = NestedUNet([4, 8, 12], [1, 2, 4], last_date=True).eval()
     level0, level1, level2 = pyramid([4, 8, 12])

@@ -57,11 +57,13 @@ class SNUNetEncoder(Backbone):
         levels = [self.run_stage(self.stages[0], x)]
         for stage in self.stages[1:-1]:
             levels.append(self.run_stage(stage, F.max_pool2d(levels[-1], 2)))
-        x = levels[-1]
+        x, dates = levels[-1], self._num_dates
         if self.last_date:
-            x = x.chunk(self._num_dates)[-1]
-            self._num_dates = 1  # an exchange after the last stage has one date only
-        return [*levels, self.run_stage(self.stages[-1], F.max_pool2d(x, 2))]
+            x = x.chunk(dates)[-1]
+            self._num_dates = 1  # for an exchange after the last stage, which sees one date only
+        coarsest = self.run_stage(self.stages[-1], F.max_pool2d(x, 2))
+        self._num_dates = dates  # for stages that are recomputed in the backward pass
+        return [*levels, coarsest]
 
     def encode(self, images: Sequence[Tensor]) -> list[Pyramid]:
         """Encode the dates of a batch, see `Backbone.encode`."""
