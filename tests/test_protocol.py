@@ -11,12 +11,17 @@ from cdzoo.protocol import Protocol
 from cdzoo.results import ProtocolRecord, manifest_hash
 
 HASHES = {
+    "bright_1024": "ca271f2c2594f4c1",
     "cdd_256": "38caa564efbccce0",
     "clcd_256": "f6a50082980e6a7a",
     "clcd_512": "2319deab89a73fb3",
     "dsifn_256": "38c8603432cdc450",
     "folder": "160157b6988ba03e",
     "gz_256": "766d3434bdc3f6b9",
+    "hi_ucd_512": "bbc581509ecc2126",
+    "hi_ucd_mini_512": "51435dee840c12d5",
+    "hrscd_512": "75d4da3e1a5b32e4",
+    "landsat_scd_416": "e9241c6a01e6791c",
     "levir_1024_whole": "98c728b18a3e22d8",
     "levir_1024_windows": "ad0f5a788d67c30e",
     "levir_256": "6a68c6942672be52",
@@ -25,6 +30,8 @@ HASHES = {
     "oscd_whole": "819232fb537cf192",
     "s2looking_1024": "0bf2fab9f443fd0d",
     "s2looking_256": "d715073ee5bf28e5",
+    "second_512": "0bfeeafc15c0c64b",
+    "second_512_from_to": "748c78f187ca66c2",
     "synthetic_128": "6bcfc56ec017e16e",
     "synthetic_damage_128": "f1031fc236c0c04e",
     "synthetic_semantic_128": "48ea543aa03829c2",
@@ -32,6 +39,8 @@ HASHES = {
     "sysu_256": "dcf914c33f2fde2d",
     "whu_256": "bdbee2b25a4c93f8",
     "whu_811_256": "05621ac2fafef337",
+    "xbd_unmasked": "12d15e98507f1fa8",
+    "xbd_xview2": "9b9414c897e0a397",
 }
 """Hashes of the protocols with the sample names `a` and `b`: stored results depend on them."""
 
