@@ -80,6 +80,7 @@ def test_weights_of_the_encoder_alone_leave_the_pyramid_as_it_is(tmp_path):
     assert not torch.equal(model.backbone.pyramid.levels[0][1].weight, encoder.pyramid.levels[0][1].weight)
 
 
+@pytest.mark.slow
 def test_names_of_dino():
     for name, patch in (("vit_small_patch14_dinov2", 14), ("vit_small_patch16_dinov3", 16)):
         with torch.device("meta"):

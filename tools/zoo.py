@@ -45,6 +45,8 @@ NOTES = """
   their output.
 - `mf_vmamba` and `mfvmamba_altdec` have the decoder of the only public code of the paper. It differs from the decoder that the
   paper describes, whose large-kernel attention and weights are not public.
+- Of the parameters of ChangeViT, 8.9 M (the fourth stage and the classifier of a ResNet-18) have no gradient. CDMamba has 1.6 M
+  fewer than its official code, which creates them without using them. The authors of BTC state 96 parameters more for `btc_t`.
 - The authors of the FC networks published training settings for OSCD and Air Change only.
 """
 CHECKPOINTS = """

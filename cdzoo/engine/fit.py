@@ -198,7 +198,7 @@ def fit(
             _validate(state, model, val_set, cfg, protocol, setup)
             save_all()
     assert state.best is not None
-    finish(model, cfg, state.best.weights)
+    finish(model, setup.trainable, state.best.weights)
     stopped = {"stopped_epoch": state.epoch} if state.step < total else {}
     return _results(state, cfg, protocol, setup, {**facts, **stopped}, out)
 

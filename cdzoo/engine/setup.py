@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -34,6 +34,7 @@ class Setup(NamedTuple):
         optimizer: Optimizer, set up by `fabric`.
         ema: Moving average of the weights (`timm.utils.ModelEmaV3`); None without one.
         eval_model: Model that is validated and saved: the averaged one if there is one.
+        trainable: Names of the parameters that required gradients before the backbone was frozen or adapted.
     """
 
     fabric: Fabric
@@ -41,6 +42,7 @@ class Setup(NamedTuple):
     optimizer: Any
     ema: Any
     eval_model: ChangeDetector
+    trainable: frozenset[str]
 
 
 def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
@@ -55,6 +57,7 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # batch norms use the statistics of all GPUs
         nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     model.to(fabric.device)
+    trainable = frozenset(name for name, parameter in model.named_parameters() if parameter.requires_grad)
     for number, encoder in enumerate(model.encoders):
         if cfg.freeze:
             for name, parameter in encoder.named_parameters():
@@ -67,7 +70,7 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
     if cfg.compile:
         objective = torch.compile(objective)
     objective, optimizer = fabric.setup(objective, build_optimizer(model, cfg))
-    return Setup(fabric, objective, optimizer, ema, ema.module if ema else model)
+    return Setup(fabric, objective, optimizer, ema, ema.module if ema else model, trainable)
 
 
 def train_mode(model: ChangeDetector, cfg: TrainCfg) -> None:
@@ -78,14 +81,13 @@ def train_mode(model: ChangeDetector, cfg: TrainCfg) -> None:
             encoder.eval()
 
 
-def finish(model: ChangeDetector, cfg: TrainCfg, weights: Mapping[str, Tensor]) -> None:
-    """Load the best weights into a trained model, in evaluation mode on the CPU, with all parameters trainable again."""
+def finish(model: ChangeDetector, trainable: Container[str], weights: Mapping[str, Tensor]) -> None:
+    """Load the best weights into a trained model, in evaluation mode on the CPU, with the same trainable parameters as before."""
     remove_adapters(model)
     model.load_state_dict(weights)
     model.cpu().eval()
-    if cfg.freeze or cfg.lora:
-        for encoder in model.encoders:
-            encoder.requires_grad_(True)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in trainable)
 
 
 def worker_count(cfg: TrainCfg, device: torch.device) -> int:

@@ -54,6 +54,7 @@ def test_each_layer_has_its_own_learning_rate():
 
 def test_a_frozen_vision_transformer_trains_its_pyramid(pair_folder):
     samples, model = FolderPairs(pair_folder(4, 48)), vit()
+    model.backbone.model.model.pos_embed.requires_grad_(False)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     train(model, samples, samples, dataclasses.replace(QUICK, freeze="backbone"))
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
@@ -61,6 +62,7 @@ def test_a_frozen_vision_transformer_trains_its_pyramid(pair_folder):
         name for name in changed if name.startswith("backbone.pyramid.")
     }
     assert any(name.startswith("backbone.pyramid.levels.0") for name in changed)
+    assert {name for name, p in model.named_parameters() if not p.requires_grad} == {"backbone.model.model.pos_embed"}
 
 
 @pytest.mark.parametrize("option", [{"lr_backbone": 0.1}, {"layer_decay": 0.5}, {"lora": 4}])
