@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from cdzoo.backbones.timm import PREFIX
 from cdzoo.errors import ConfigError
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.mit_keys import MIT
 from cdzoo.models.timm_weights import timm_encoder_weights
 from cdzoo.models.vmamba_keys import vmamba_key
 from cdzoo.registry import BACKBONES, MODELS
@@ -41,12 +42,16 @@ def from_official(model_name: str, state_dict: Mapping[str, Any], **options: Any
         ConfigError: The official code of this model is unknown.
         WeightsError: Keys are missing or unexpected, or shapes differ. The message names them.
     """
-    key_map, state = _key_map(model_name), _state(model_name, **options)
+    return _rename(_key_map(model_name), state_dict, _state(model_name, **options), model_name)
+
+
+def _rename(key_map: KeyMap, state_dict: Mapping[str, Any], state: Mapping[str, Tensor], target: str) -> dict[str, Tensor]:
+    """Return the tensors of a checkpoint under the names of `state`, the state dict of the model or backbone `target`."""
     current = {key_map.current_key(key): value for key, value in unwrap(state_dict).items()}
     given = {key: value for key, value in current.items() if not key_map.ignores(key)}
     groups = key_map.group(state)
     expected = {official: key_map.join(official, [state[key] for key in keys]) for official, keys in groups.items()}
-    check_state(f"the checkpoint of {key_map.source}", given, expected, model_name)
+    check_state(f"the checkpoint of {key_map.source}", given, expected, target)
     ours: dict[str, Tensor] = {}
     for official, keys in groups.items():
         ours.update(zip(keys, key_map.split(official, given[official], [state[key] for key in keys]), strict=True))
@@ -89,9 +94,10 @@ def backbone_from_official(name: str, state_dict: Mapping[str, Any], **kwargs: A
     initialized.
 
     Args:
-        name: `"vmamba_tiny"`, `"vmamba_small"`, `"vmamba_base"`, or `"timm/NAME"`, see `timm_encoder_weights`.
+        name: `"vmamba_tiny"`, `"vmamba_small"`, `"vmamba_base"`, `"mit_b0"`, `"mit_b1"`, or `"timm/NAME"`, see
+            `timm_encoder_weights`.
         state_dict: Official names to tensors, or a training checkpoint that contains them.
-        **kwargs: Arguments of a VMamba backbone, such as `depths`, that differ from its defaults.
+        **kwargs: Arguments of the backbone, such as `depths`, that differ from its defaults.
 
     Returns:
         State dict of the backbone.
@@ -102,13 +108,15 @@ def backbone_from_official(name: str, state_dict: Mapping[str, Any], **kwargs: A
     """
     if name.startswith(PREFIX):
         return timm_encoder_weights(name, unwrap(state_dict))
-    known = BACKBONES.list("vmamba_*")
+    known = BACKBONES.list(["vmamba_*", "mit_*"])
     if name not in known:
         shown = ", ".join([*known, f"{PREFIX}NAME"])
         raise ConfigError(f"no official checkpoint format is known for the backbone '{name}'. Known: {shown}")
     with torch.device("meta"):
         backbone = BACKBONES.get(name)(**kwargs)
     wanted = backbone.state_dict()
+    if name.startswith("mit_"):
+        return _rename(MIT, state_dict, wanted, name)
     given = {key: value for key, value in unwrap(state_dict).items() if not key.startswith("classifier.")}
     expected = {vmamba_key(key): value for key, value in wanted.items() if not key.startswith("norms.")}
     check_state(f"the checkpoint of {_VMAMBA_SOURCE}", given, expected, name)

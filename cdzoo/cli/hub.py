@@ -24,7 +24,7 @@ def convert(
         checkpoint: File of the authors: .pth, .pt or .safetensors.
         out: Folder to write; for a backbone also a .safetensors file.
         model: Model of the checkpoint (cdzoo list --kind model).
-        backbone: Backbone of the checkpoint, for an encoder pretrained on ImageNet: vmamba_tiny, timm/NAME.
+        backbone: Backbone of the checkpoint, for an encoder pretrained on ImageNet: vmamba_tiny, mit_b0, timm/NAME.
         in_chans: Number of bands, if different from the model's.
         num_classes: Number of logits, if different from the model's.
         overwrite: Replace the content of the folder.

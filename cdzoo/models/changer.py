@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
+from cdzoo.models.mit_keys import JOINED, POINTWISE, mit_key
 from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
@@ -81,24 +82,12 @@ _RULES = (
     ("decoder.levels.0.mlp.fc2.", "decode_head.discriminator.layers.4."),
     ("head.classify.", "decode_head.conv_seg."),
 )
-_BLOCK = (
-    ("attn.q.", "attn.attn.in_proj_"),
-    ("attn.kv.", "attn.attn.in_proj_"),
-    ("attn.proj.", "attn.attn.out_proj."),
-    ("mlp.fc1.", "ffn.layers.0."),
-    ("mlp.dwconv.", "ffn.layers.1."),
-    ("mlp.fc2.", "ffn.layers.4."),
-)
-_STAGE = (("patch_embed.proj.", "0.projection."), ("patch_embed.norm.", "0.norm."), ("norm.", "2."))
 _CONV_NORM = {"0": "conv", "1": "bn"}
 
 
 def _official_key(key: str) -> str:
-    """MiT packs query, key and value, and its linear layers are 1x1 convolutions."""
-    if match := re.fullmatch(r"backbone\.stages\.(\d)\.blocks\.(\d+)\.(.+)", key):
-        return f"backbone.layers.{match[1]}.1.{match[2]}.{substitute(match[3], _BLOCK)}"
-    if match := re.fullmatch(r"backbone\.stages\.(\d)\.(.+)", key):
-        return f"backbone.layers.{match[1]}.{substitute(match[2], _STAGE)}"
+    if key.startswith("backbone.stages."):
+        return f"backbone.{mit_key(key.removeprefix('backbone.'))}"
     if match := re.fullmatch(r"neck\.fuse\.(levels\.\d|join)\.(\d)\.(\w+)", key):
         layer = match[1].replace("levels", "convs").replace("join", "fusion_conv")
         return f"decode_head.{layer}.{_CONV_NORM[match[2]]}.{match[3]}"
@@ -111,7 +100,7 @@ register_key_map(
         _official_key,
         "likyoo/open-cd",
         ignored=("data_preprocessor.*",),
-        joined=("*.attn.attn.in_proj_*",),
-        pointwise=("*.ffn.layers.[04].weight", "decode_head.discriminator.layers.[04].weight"),
+        joined=JOINED,
+        pointwise=(*POINTWISE, "decode_head.discriminator.layers.[04].weight"),
     )
 )

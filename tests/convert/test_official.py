@@ -6,9 +6,11 @@ import pytest
 import torch
 
 import cdzoo
-from cdzoo.convert import convertible, from_official, to_official
+from cdzoo.convert import backbone_from_official, convertible, from_official, to_official
 from cdzoo.errors import ConfigError, WeightsError
+from cdzoo.models.mit_keys import MIT
 from cdzoo.models.vmamba_keys import first_generation
+from cdzoo.registry import BACKBONES
 from cdzoo.weights.keys import KEY_MAPS, KeyMap, substitute
 from cdzoo.weights.state import unwrap
 
@@ -92,6 +94,18 @@ def test_joined_parameters_and_pointwise_convolutions():
     for name, keys in groups.items():
         for key, value in zip(keys, key_map.split(name, official[name], [state[key] for key in keys]), strict=True):
             assert torch.equal(value, state[key])
+
+
+def test_imagenet_weights_of_mit_load_into_the_backbone():
+    backbone = BACKBONES.get("mit_b0")()
+    state = backbone.state_dict()
+    official = {name: MIT.join(name, [state[key] for key in keys]) for name, keys in MIT.group(state).items()}
+    assert official["layers.0.1.0.attn.attn.in_proj_weight"].shape == (96, 32)
+    found = backbone_from_official("mit_b0", {"state_dict": {**official, "head.weight": torch.zeros(1000, 256)}})
+    assert found.keys() == state.keys() and all(torch.equal(found[key], state[key]) for key in state)
+    del official["layers.3.2.bias"]
+    with pytest.raises(WeightsError, match=r"missing.*layers\.3\.2\.bias"):
+        backbone_from_official("mit_b0", official)
 
 
 def test_models_without_official_code(state):
