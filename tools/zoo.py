@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
 from cdzoo.cli.main import exit_code
 from cdzoo.convert import convertible
+from cdzoo.errors import InputError
 from cdzoo.factory import list_architectures
-from cdzoo.flops import CONVENTION, count_models
+from cdzoo.flops import CONVENTION
 from cdzoo.io.files import write_text
 from cdzoo.registry import COMPONENTS, MODELS
 from cdzoo.tables import render
 from cdzoo.weights.checkpoints import list_checkpoints
 
-PAGE = Path(__file__).parents[1] / "docs" / "zoo.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "zoo.md"
+COSTS = ROOT / "results" / "costs.json"
 COLUMNS = {
     "model": "model",
     "aliases": "aliases",
@@ -34,7 +38,7 @@ with "yes" in the column "official checkpoints" load converted checkpoints, whic
 Apache-2.0 and was written from the papers. The last column is the license of the official code, which may also apply to its
 checkpoints.
 
-Counted by `python tools/zoo.py`, which writes this page.
+Counted by `cdzoo flops '*' --format json -o results/costs.json`; `python tools/zoo.py` writes this page.
 
 """
 NOTES = """
@@ -70,22 +74,27 @@ def checkpoints() -> str:
 
 
 def page() -> str:
-    """Return the page as text."""
+    """Return the page as text.
+
+    Raises:
+        InputError: The costs of a model are missing.
+    """
     groups = list_architectures()
+    costs = {row["registered"]: row for row in json.loads(COSTS.read_text(encoding="utf-8"))}
+    if missing := sorted(groups.keys() - costs.keys()):
+        raise InputError(f"{COSTS}: lacks {', '.join(missing)}; run cdzoo flops '*' --format json -o {COSTS}")
     rows = []
-    for cost in count_models(sorted(groups)):
-        config = MODELS.get(cost.model)()
+    for name in sorted(groups):
+        config = MODELS.get(name)()
         row = {
-            **cost.to_dict(),
-            "model": f"`{cost.model}`",
-            "aliases": ", ".join(f"`{name}`" for name in groups[cost.model]),
+            **costs[name],
+            "model": f"`{name}`",
+            "aliases": ", ".join(f"`{alias}`" for alias in groups[name]),
             "paper": config.paper,
-            "official": "yes" if convertible(cost.model) else "",
+            "official": "yes" if convertible(name) else "",
             "license": config.original or "not public",
         }
         rows.append(row)
-        print(f"\r{len(rows)} of {len(groups)} counted", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
     table = render(rows, COLUMNS, "markdown")
     return HEADER + table + f"\nInput: one pair of 256 x 256 pixels. {CONVENTION}\n" + NOTES + checkpoints()
 
