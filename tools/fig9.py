@@ -35,6 +35,7 @@ STYLE: dict[str, dict[str, Any]] = {
 FRONT = "#8a8a8a"
 # Offsets of labels in points of text; the first one without overlap is used.
 PLACES = ((6, 5, "left"), (6, -11, "left"), (-6, 5, "right"), (-6, -11, "right"), (0, 9, "center"), (0, -16, "center"))
+PLACES += tuple((x, y, side) for y in (-23, 16, -35, 27) for x, side in ((6, "left"), (-6, "right"), (0, "center")))
 
 
 @dataclass(frozen=True)
