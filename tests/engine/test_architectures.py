@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from architectures import accepted_size, affordable, families
+from architectures import accepted_size, families, shrunk
 
 import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
@@ -20,7 +20,7 @@ RGB = [name for name in families() if MODELS.get(name)().bands == (3, 3)]
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RGB)
 def test_every_architecture_trains_an_epoch(name):
-    model = cdzoo.create_model(name, **affordable(name))
+    model = cdzoo.create_model(name, **shrunk(name))
     frozen = {key: p.clone() for key, p in model.named_parameters() if not p.requires_grad}
     before = {key: p.detach().clone() for key, p in model.head.named_parameters()}
     size, _ = accepted_size(model, 64, 64)
@@ -38,6 +38,7 @@ def test_every_architecture_trains_an_epoch(name):
 @pytest.mark.parametrize("fusion", FUSIONS.list())
 def test_every_fusion_replaces_that_of_other_architectures(host, fusion):
     options = {"decoder": None} if fusion == "icifnet" else {}  # it returns one level
+    options |= {key: value for key, value in shrunk(host).items() if key != "fusion_kwargs"}
     model = cdzoo.create_model(host, fusion=fusion, **options).eval()
     with torch.no_grad():
         logits = model(torch.randn(1, 3, 64, 64), torch.randn(1, 3, 64, 64))
