@@ -20,7 +20,8 @@ from cdzoo.ops import set_scan_backend
 # Without multiply-adds: elementwise operations, reductions and pooling.
 ELEMENTWISE = {"abs", "add", "add_", "amax", "exp", "gelu", "max_pool2d", "mean", "mul", "neg", "sigmoid", "silu", "softmax"}
 ELEMENTWISE |= {"sub", "sum", "div", "rsub", "hardtanh_", "ceil", "pad", "unflatten"}  # and copies
-ELEMENTWISE |= {"clamp_min", "hardswish", "linalg_vector_norm", "log", "prelu"}
+ELEMENTWISE |= {"clamp_min", "hardswish", "linalg_vector_norm", "log", "prelu", "pow", "cos", "sin", "silu_", "square", "where"}
+ELEMENTWISE |= {"avg_pool2d", "channel_shuffle", "eye", "flip", "linspace", "repeat", "upsample_bicubic2d", "view_as"}
 
 
 class _OneConvolution(Backbone):
