@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from architectures import accepted_size, affordable, families, fill, images, shrunk, tensors
+from architectures import accepted_size, affordable, families, fill, images, tensors
 
 import cdzoo
 from cdzoo.backbones import VSSBackbone
@@ -48,7 +48,7 @@ class TestEveryArchitecture:
         assert difference < 1e-3 if name in SYMMETRIC else difference > 1e-5  # STANet adds 1e-6 to the signed difference
 
     def test_gradients_reach_every_trained_parameter(self, name):
-        model = fill(cdzoo.create_model(name, **shrunk(name))).eval()  # stochastic depth would drop whole blocks
+        model = fill(cdzoo.create_model(name, **affordable(name))).eval()  # stochastic depth would drop whole blocks
         output, auxiliary = model.forward_supervised(*images(*accepted_size(model, 64, 64), bands=model.config.bands[0]))
         found = [output, *(coarse for _, coarse in auxiliary)]
         sum(values.square().mean() for one in found for values in tensors(one)).backward()
