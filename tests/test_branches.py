@@ -39,7 +39,7 @@ def test_every_architecture_takes_every_task_or_says_why(name):
     with torch.device("meta"):
         kinds = {"task": "multiclass", "class_names": ("no change", "new", "gone")}
         if own.head.name == "distance":
-            with pytest.raises(ConfigError, match='one distance does not tell 3 classes apart.*head="conv"'):
+            with pytest.raises(ConfigError, match=r'one distance does not tell 3 classes apart.*head="conv"'):
                 cdzoo.create_model(name, **kinds, **options)
         else:
             model = cdzoo.create_model(name, **kinds, **options)
