@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from cdzoo.backbones.timm import PREFIX
 from cdzoo.errors import ConfigError
+from cdzoo.models.assemble import assemble, override
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.mit_keys import MIT
 from cdzoo.models.timm_weights import timm_encoder_weights
@@ -83,8 +84,9 @@ def official_keys(model_name: str, **options: Any) -> dict[str, tuple[str, tuple
 
 def _state(model_name: str, **options: Any) -> dict[str, Tensor]:
     """Return the state dict of a registered model on the meta device."""
+    config, instances = override(MODELS.get(model_name)(), options)
     with torch.device("meta"):
-        return ChangeDetector.from_config(MODELS.get(model_name)(), **options).state_dict()
+        return ChangeDetector(**assemble(config, instances), config=config).state_dict()
 
 
 def backbone_from_official(name: str, state_dict: Mapping[str, Any], **kwargs: Any) -> dict[str, Tensor]:

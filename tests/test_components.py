@@ -1,6 +1,9 @@
 """Tests of all registered components: construction, odd sizes, a training step, serialization."""
 
+import copy
+import functools
 import inspect
+import json
 import typing
 
 import pytest
@@ -102,6 +105,13 @@ VARIANTS = [
 
 
 def build(kind, name, **kwargs):
+    """Return a new model with this component; a copy, because checks make the construction slow."""
+    return copy.deepcopy(_built(kind, name, json.dumps(kwargs)))
+
+
+@functools.cache
+def _built(kind, name, arguments):
+    kwargs = json.loads(arguments)
     kwargs = {**SMALL.get((kind, name), {}), **kwargs}
     options = {kind: (name, kwargs), **OPTIONS.get((kind, name), {})}
     if kind != "backbone":
@@ -149,12 +159,12 @@ class TestComponent:
 
     def test_state_dict_and_config_round_trip(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs).eval()
-        copy = cdzoo.ChangeDetector.from_config(cdzoo.ModelCfg.from_json(model.config.to_json())).eval()
-        assert copy.config == model.config
-        copy.load_state_dict(model.state_dict(), strict=True)
+        other = cdzoo.ChangeDetector.from_config(cdzoo.ModelCfg.from_json(model.config.to_json())).eval()
+        assert other.config == model.config
+        other.load_state_dict(model.state_dict(), strict=True)
         pair = accepted(model, pair)
         with torch.no_grad():
-            assert torch.equal(copy(*pair), model(*pair))
+            assert torch.equal(other(*pair), model(*pair))
 
     def test_output_channels_and_strides(self, kind, name, kwargs, pair):
         model = build(kind, name, **kwargs).eval()

@@ -1,5 +1,6 @@
 """Every converted network matches its official code in keys, number of parameters and outputs."""
 
+import functools
 import math
 
 import numpy as np
@@ -38,6 +39,7 @@ def slow_unless(fast, names):
     return [pytest.param(name, marks=() if name in fast else pytest.mark.slow) for name in names]
 
 
+@functools.cache
 def on_meta(name):
     with torch.device("meta"):
         return cdzoo.create_model(name)
