@@ -182,6 +182,18 @@ class TestComponent:
         assert tuple(side // f.shape[2] for f in outputs[0]) == tuple(strides)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "name"), ENTRIES)
+def test_models_with_this_component_are_exported(kind, name):
+    model = build(kind, name).eval()
+    if not model.exportable:
+        pytest.skip("declares that it is not exportable")
+    pair = tuple(torch.randn(2, 1, 3, 64, 64))
+    exported = torch.export.export(model, pair).module()
+    with torch.no_grad():
+        torch.testing.assert_close(exported(*pair), model(*pair), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(("kind", "name"), ENTRIES)
 def test_base_class_docstring_and_signature(kind, name):
     entry = COMPONENTS[kind].get(name)

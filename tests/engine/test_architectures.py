@@ -10,7 +10,7 @@ import cdzoo
 from cdzoo.data.synthetic import SyntheticScenes
 from cdzoo.engine import TrainCfg, train
 from cdzoo.errors import ConfigError
-from cdzoo.registry import FUSIONS, MODELS
+from cdzoo.registry import COMPONENTS, FUSIONS, MODELS
 
 QUICK = TrainCfg(epochs=1, batch_size=2, lr=1e-4, crop=64, progress=False, device="cpu")
 HOSTS = ("changeformer", "mambabcd_tiny", "rsm_cd_tiny")
@@ -51,3 +51,27 @@ def test_decoders_of_other_architectures_and_mismatches():
     assert model.decoder.out_strides == (4,)
     with pytest.raises(ConfigError, match=r"needs at least two levels.*'concat' or 'abs_diff'"):
         cdzoo.create_model("bit", fusion="skips")
+
+
+PARTS = [(kind, name) for kind in ("neck", "fusion", "decoder", "head") for name in COMPONENTS[kind].list()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "name"), PARTS)
+def test_every_part_fits_into_other_architectures_or_says_why(kind, name):
+    """Construction runs the model once; on the meta device, it takes no arithmetic."""
+    fitted = []
+    for host in ("glmamba_levir", "changeformer", "fc_siam_diff_efficientnet_lite0"):
+        for others in ({}, {"decoder": "unet"}, {"decoder": None}):  # some parts need one level, others several
+            if kind in others:
+                continue
+            try:
+                with torch.device("meta"):
+                    model = cdzoo.create_model(host, **others, **{kind: name})
+            except ConfigError as error:  # also of channels that do not match
+                assert name in str(error) or type(error).__name__ == "ChannelMismatchError", error
+                continue
+            assert getattr(model.config, kind).name == name
+            fitted.append(host)
+            break
+    assert fitted
