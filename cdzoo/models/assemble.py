@@ -110,6 +110,7 @@ def build_head(
 
 def _with_task(config: ModelCfg, changes: dict[str, Any]) -> ModelCfg:
     """Add the logits that a new task or its classes need to `changes`; return the config with branches if the task needs some."""
+    dataclasses.replace(config, **changes)  # raises for values of the wrong type
     if changes.get("task", config.task) != config.task:
         changes.setdefault("class_names", ())
     task = get_task(changes.get("task", config.task), changes.get("class_names", config.class_names))

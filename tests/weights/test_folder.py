@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 import yaml
-from architectures import accepted_size, fill, images, shrunk
+from architectures import accepted_size, families, fill, images, shrunk, tensors
 
 import cdzoo
 from cdzoo.errors import ConfigError, InputError, WeightsError
@@ -88,14 +88,14 @@ def test_writes_are_atomic(tmp_path):
     assert file.read_text() == "new" and list(tmp_path.iterdir()) == [file]
 
 
-@pytest.mark.parametrize("name", cdzoo.list_models())
+@pytest.mark.parametrize("name", families())
 def test_every_model_round_trips(name, tmp_path):
     model = fill(cdzoo.create_model(name, **shrunk(name))).eval()
     model.save_pretrained(tmp_path / "m")
     loaded = cdzoo.create_model(f"local-dir:{tmp_path / 'm'}").eval()
     pair = images(*accepted_size(model, 32, 40), bands=model.config.bands[0], batch=1)
     with torch.no_grad():
-        assert torch.equal(loaded(*pair), model(*pair))
+        assert all(map(torch.equal, tensors(loaded(*pair)), tensors(model(*pair))))
 
 
 class TestOtherBandsAndClasses:
