@@ -171,6 +171,8 @@ def built(kind, name):
 def test_components_declared_local_are_local(kind, name):
     """A change in one corner of the input must not reach the opposite corner of the output."""
     component = built(kind, name)
+    if not component.is_local:
+        pytest.skip("not declared local")
     pyramids = [[torch.rand(1, c, 128 // s, 128 // s) for c, s in zip(component.in_channels, (1, 2, 4, 8), strict=False)]] * 2
     changed = [[level.clone() for level in pyramid] for pyramid in pyramids]
     for pyramid in changed:
@@ -180,7 +182,7 @@ def test_components_declared_local_are_local(kind, name):
     with torch.no_grad():
         before, after = component(*pyramids[:count]), component(*changed[:count])
     far = max(float((a - b)[..., -1, -1].abs().max()) for a, b in zip(before, after, strict=True))
-    assert (far < 1e-6) or not component.is_local, f"{name}: the opposite corner moves by {far:.1e}"
+    assert far < 1e-6, f"{name}: the opposite corner moves by {far:.1e}"
 
 
 def test_branches_add_outputs():
