@@ -16,7 +16,7 @@ from cdzoo.models.vmamba_keys import change_decoder_key, second_generation, sema
 from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map
 
-ORIGINAL = "ChenHongruixuan/ChangeMamba (Apache-2.0)"
+ORIGINAL = "ChenHongruixuan/ChangeMamba (no license file seen)"
 
 _MAMBASCD = ModelCfg(
     name="mambascd",
