@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 from pathlib import Path
 
+from cdzoo.benchmark import read_run
 from cdzoo.cli.main import exit_code
 from cdzoo.convert import convertible
 from cdzoo.errors import InputError
@@ -20,6 +22,13 @@ from cdzoo.weights.checkpoints import list_checkpoints
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "zoo.md"
 COSTS = ROOT / "results" / "costs.json"
+LATENCY = ROOT / "benchmarks" / "results" / "latency_cpu.json"
+BASE = "fc_siam_diff"
+LATENCY_NOTE = """
+Latency: forward pass of one pair, fp32, on {threads} threads of a CPU ({name}), torch {torch}: median of {rounds}
+interleaved rounds in one run, `cdzoo benchmark '*' --against fc_siam_diff --format json -o FILE`, stored in
+benchmarks/results/latency_cpu.json. Compare the ratios; the times depend on the machine.
+"""
 COLUMNS = {
     "model": "model",
     "aliases": "aliases",
@@ -27,6 +36,8 @@ COLUMNS = {
     "params_m": "params M:.2f",
     "gmacs": "GMACs:.2f",
     "scan_g": "of which scan:.2f",
+    "ms": "CPU ms:.0f",
+    "ratio": f"to {BASE}:.1f",
     "official": "official checkpoints",
     "license": "authors' code (license)",
 }
@@ -83,11 +94,16 @@ def page() -> str:
     costs = {row["registered"]: row for row in json.loads(COSTS.read_text(encoding="utf-8"))}
     if missing := sorted(groups.keys() - costs.keys()):
         raise InputError(f"{COSTS}: lacks {', '.join(missing)}; run cdzoo flops '*' --format json -o {COSTS}")
+    run = read_run(str(LATENCY))
+    medians = {timing.case.model: timing.median_s for timing in run.results}
+    base = medians[BASE]
     rows = []
     for name in sorted(groups):
         config = MODELS.get(name)()
         row = {
             **costs[name],
+            "ms": 1e3 * (medians[name] or math.nan),
+            "ratio": (medians[name] or math.nan) / (base or math.nan),
             "model": f"`{name}`",
             "aliases": ", ".join(f"`{alias}`" for alias in groups[name]),
             "paper": config.paper,
@@ -96,7 +112,11 @@ def page() -> str:
         }
         rows.append(row)
     table = render(rows, COLUMNS, "markdown")
-    return HEADER + table + f"\nInput: one pair of 256 x 256 pixels. {CONVENTION}\n" + NOTES + checkpoints()
+    hardware = run.environment.hardware
+    note = LATENCY_NOTE.format(
+        threads=hardware.threads, name=hardware.name, torch=run.environment.versions["torch"], rounds=run.rounds
+    )
+    return HEADER + table + f"\nInput: one pair of 256 x 256 pixels. {CONVENTION}\n" + note + NOTES + checkpoints()
 
 
 if __name__ == "__main__":
