@@ -140,7 +140,7 @@ def create_model(
             default as many as the task needs.
         task: Meaning of the outputs, see `cdzoo.tasks`: `"binary"`; `"multiclass"`, one map of kinds of change; `"semantic"`,
             change and the land cover of each date; `"damage"`, buildings and the grade of their damage. The last two have several
-            outputs, computed by branches.
+            outputs, computed by branches. An instance keeps its colors until the model is saved.
         class_names: Name of each class: of the kinds of change with "no change" first, of land cover, or of the grades.
         siamese: Whether the dates share one backbone (True), or have one each (False).
         mean: Mean of each band of images in [0, 1]; a single value applies to all bands. With pretrained weights of a timm
@@ -175,12 +175,17 @@ def create_model(
         ChannelMismatchError: Components do not match each other.
         WeightsError: Weights are missing or do not match.
     """
-    options = {name: value for name, value in locals().items() if name in OPTIONS}
+    arguments = dict(locals())
+    if isinstance(task, Task):
+        if class_names is not None and tuple(class_names) != task.class_names:
+            raise ConfigError(f"class_names={tuple(class_names)}, but the task has {task.class_names}: pass one of them")
+        model = create_model(**{**arguments, "task": task.name, "class_names": task.class_names})
+        model.task = task
+        return model
+    options = {name: value for name, value in arguments.items() if name in OPTIONS}
     _check_types(checkpoint_path=checkpoint_path, cache_dir=cache_dir, backbone_weights=backbone_weights)
     if not isinstance(backbone_pretrained, bool):
         raise ConfigError(f"backbone_pretrained must be True or False, got {backbone_pretrained!r}")
-    if isinstance(task, Task):
-        options |= {"task": task.name, "class_names": class_names or task.class_names}
     if backbone_pretrained:
         options["backbone_kwargs"] = {**(backbone_kwargs or {}), "pretrained": True}
     scheme, _ = parse_name(model_name)
@@ -246,11 +251,9 @@ def create_initialized(source: str, model_name: str = "", **options: Any) -> tup
         model = create_model(name, **options) if saved else create_model(name, pretrained=True, **options)
     else:
         model = create_model(model_name, **options)
-        fields = ("in_chans", "num_classes", "task", "class_names")
-        changed = {name: True for name in fields if getattr(model.config, name) != getattr(files.config, name)}
         check_same_components(source.removeprefix("local-dir:"), files.config, model.config)
-        model.load_weights(files.weights, files.sha256, changed, source.removeprefix("local-dir:"))
-        if "in_chans" not in changed:
+        model.load_weights(files.weights, files.config, files.sha256, source.removeprefix("local-dir:"))
+        if model.config.in_chans == files.config.in_chans:
             model.config = dataclasses.replace(model.config, mean=files.config.mean, std=files.config.std)
     return model, file_sha256(files.weights)
 
@@ -291,7 +294,7 @@ def _create_pretrained(weights: PretrainedCfg, options: dict[str, Any], cache_di
     saved = _published_config(weights)
     check_same_components(weights.name, saved, override(saved, options)[0])
     model = ChangeDetector.from_config(saved, **options)
-    model.load_weights(weights_file(weights, cache_dir), weights.sha256, options, weights.name)
+    model.load_weights(weights_file(weights, cache_dir), saved, weights.sha256, weights.name)
     model.pretrained_cfg = weights
     return model
 

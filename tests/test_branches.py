@@ -13,6 +13,7 @@ from cdzoo.fusion import Diff
 from cdzoo.heads import Conv, Summation
 from cdzoo.models.branch import Branch
 from cdzoo.tasks import SemanticTask
+from cdzoo.weights.state import write_tensors
 
 COVERS = ("water", "ground", "building")
 SMALL = {"backbone_kwargs": {"channels": 8, "depths": (1, 1, 1, 1), "d_state": 2}}
@@ -174,3 +175,21 @@ def test_models_with_branches_are_exported(pair):
     with torch.no_grad():
         for name, value in exported(*pair).items():
             torch.testing.assert_close(value, model(*pair)[name])
+
+
+def test_a_task_instance_keeps_its_colors():
+    task = SemanticTask(COVERS, colors=[(1, 2, 3), (4, 5, 6), (7, 8, 9)])
+    model = cdzoo.create_model("glmamba_tiny", task=task, **SMALL)
+    assert model.task is task and model.config.task == "semantic" and model.config.class_names == COVERS
+    with pytest.raises(ConfigError, match="pass one of them"):
+        cdzoo.create_model("glmamba_tiny", task=task, class_names=COVERS[::-1], **SMALL)
+
+
+def test_weights_that_lack_a_branch_are_refused(tmp_path):
+    model = semantic()
+    model.save_pretrained(tmp_path / "model")
+    state = {key: value for key, value in model.state_dict().items() if not key.startswith("branches.")}
+    write_tensors(tmp_path / "model" / "model.safetensors", state)
+    for options in ({}, {"task": "semantic", "class_names": COVERS}):  # the same task is no other one
+        with pytest.raises(WeightsError, match="missing"):
+            cdzoo.create_model(f"local-dir:{tmp_path / 'model'}", **options)

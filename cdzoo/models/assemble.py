@@ -110,14 +110,14 @@ def build_head(
 
 def _with_task(config: ModelCfg, changes: dict[str, Any]) -> ModelCfg:
     """Add the logits that a new task or its classes need to `changes`; return the config with branches if the task needs some."""
-    dataclasses.replace(config, **changes)  # raises for values of the wrong type
     if changes.get("task", config.task) != config.task:
         changes.setdefault("class_names", ())
-    task = get_task(changes.get("task", config.task), changes.get("class_names", config.class_names))
+    changed = dataclasses.replace(config, **changes)  # raises for values of the wrong type
+    before, task = (get_task(one.task, one.class_names) for one in (config, changed))
+    if (task.name, task.default_num_classes) != (before.name, before.default_num_classes):
+        changes.setdefault("num_classes", task.default_num_classes)
     if not changes.keys() & {"task", "class_names"}:
         return config
-    if task.name != config.task or task.default_num_classes != get_task(config.task, config.class_names).default_num_classes:
-        changes.setdefault("num_classes", task.default_num_classes)
     return fill_branches(dataclasses.replace(config, num_classes=changes.get("num_classes", config.num_classes)), task)
 
 

@@ -17,10 +17,10 @@ from cdzoo.constants import MIN_SIZE
 from cdzoo.errors import CdzooError, ChannelMismatchError, ConfigError, InputError
 from cdzoo.models.modes import evaluating
 from cdzoo.sizes import InputSizes
-from cdzoo.tasks import Task
 
 if TYPE_CHECKING:
     from cdzoo.models.detector import ChangeDetector
+    from cdzoo.tasks import Task
 
 _KINDS = {"backbone": Backbone, "neck": Neck, "fusion": Fusion, "decoder": Decoder, "head": Head, "backbone2": Backbone}
 
@@ -86,7 +86,7 @@ def _bands_of_early_fusion(
     return bands
 
 
-def derive_config(model: ChangeDetector, task: str | Task | None = None) -> ModelCfg:
+def derive_config(model: ChangeDetector, task: Task | None = None) -> ModelCfg:
     """Return a config that describes the components of a model by their classes, and its task."""
 
     def named(module: nn.Module) -> Any:
@@ -102,8 +102,8 @@ def derive_config(model: ChangeDetector, task: str | Task | None = None) -> Mode
         head=named(model.head),
         in_chans=bands[0] if len(bands) == 2 and bands[0] == bands[1] else bands,
         num_classes=model.head.num_classes,
-        task=task.name if isinstance(task, Task) else task or "binary",
-        class_names=task.class_names if isinstance(task, Task) else (),
+        task="binary" if task is None else task.name,
+        class_names=() if task is None else task.class_names,
         siamese=model.backbone2 is None,
         mean=IMAGENET_MEAN if rgb else OTHER_MEAN,
         std=IMAGENET_STD if rgb else OTHER_STD,

@@ -41,7 +41,7 @@ class ChangeDetector(PretrainedMixin):
         backbone2: Encoder of the second date, for example for radar and optical images.
         config: Description of the model; derived from the components by default.
         branches: Additional outputs by name.
-        task: Meaning of the outputs: a name or an instance; that of the config by default.
+        task: Meaning of the outputs; that of the config by default.
 
     Attributes:
         config: Description of the model.
@@ -72,7 +72,7 @@ class ChangeDetector(PretrainedMixin):
         backbone2: Backbone | None = None,
         config: ModelCfg | None = None,
         branches: Mapping[str, Branch] | None = None,
-        task: str | Task | None = None,
+        task: Task | None = None,
     ) -> None:
         super().__init__()
         check_kinds(backbone=backbone, neck=neck, fusion=fusion, decoder=decoder, head=head, backbone2=backbone2)
@@ -89,7 +89,7 @@ class ChangeDetector(PretrainedMixin):
         self.bands = bands_of(backbone, backbone2, fusion, config)
         self.config = check_config(config, derive_config(self, task))
         self.stacked_dates = self.num_dates if fusion.num_dates == 1 else 1
-        self.task = task if isinstance(task, Task) else get_task(self.config.task, self.config.class_names)
+        self.task = task or get_task(self.config.task, self.config.class_names)
         self.task.check(self.num_classes)
         check_branches(self.task, self.num_classes, branches or {})
         for name, branch in (branches or {}).items():

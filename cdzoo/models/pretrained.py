@@ -24,6 +24,9 @@ from cdzoo.weights.origin import Origin
 from cdzoo.weights.source import find_files
 from cdzoo.weights.state import LoadReport, load_weights
 
+_ADAPTED = ("in_chans", "num_classes", "task", "class_names")
+"""Fields of a config that may differ from that of the weights."""
+
 
 class PretrainedMixin(nn.Module):
     """Saving and loading of models that a `ModelCfg` describes."""
@@ -136,21 +139,19 @@ class PretrainedMixin(nn.Module):
         config, instances = override(files.config, options)
         check_same_components(name, files.config, config)
         model = cls._build(config, instances, _max_parameters(files.weights))
-        model.load_weights(files.weights, files.sha256, options, name)
+        model.load_weights(files.weights, files.config, files.sha256, name)
         return model
 
-    def load_weights(
-        self, file: Path, sha256: str | None = None, options: Mapping[str, Any] | None = None, name: str = ""
-    ) -> LoadReport:
-        """Load a weights file, adapting the first and last layers if `options` change the bands, classes or task.
+    def load_weights(self, file: Path, saved: ModelCfg | None = None, sha256: str | None = None, name: str = "") -> LoadReport:
+        """Load a weights file, adapting the first and last layers if its model has other bands, classes or another task.
 
         Args:
             file: Safetensors file.
+            saved: Config of the model that the weights belong to; that of this model by default.
             sha256: Expected hash of the file.
-            options: Options of `create_model` that the model was built with.
             name: Name of the weights in `origin`; the path of the file by default.
         """
-        changed = {name for name in ("in_chans", "num_classes", "task", "class_names") if (options or {}).get(name) is not None}
+        changed = {field for field in _ADAPTED if saved is not None and getattr(saved, field) != getattr(self.config, field)}
         report = load_weights(self, file, True, sha256, "in_chans" in changed, bool(changed - {"in_chans"}), self.stacked_dates)
         self.origin = Origin(name or str(file), sha256 or file_sha256(file))
         return report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pkgutil
 from collections.abc import Sequence
@@ -37,8 +38,13 @@ def get_task(name: str, class_names: Sequence[str] = ()) -> Task:
         UnknownNameError: There is no such task.
         ConfigError: The task does not support this number of classes.
     """
-    for module in pkgutil.iter_modules(__path__):
-        importlib.import_module(f"{__name__}.{module.name}")
+    _import_all()
     tasks = {task.name: task for task in Task.__subclasses__()}
     check_known("unknown task", name, tasks, UnknownNameError)
     return tasks[name](class_names)
+
+
+@functools.cache
+def _import_all() -> None:
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
