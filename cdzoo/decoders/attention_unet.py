@@ -30,6 +30,8 @@ class AttentionUNet(Decoder):
         ConfigError: There is only one level.
     """
 
+    is_local = False  # aligned corners: the grid depends on the size of the image
+
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None) -> None:
         if len(in_channels) < 2:
             raise ConfigError("decoder attention_unet needs at least two levels, got one; use decoder=None")
