@@ -34,7 +34,7 @@ class AttentionUNet(Decoder):
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None) -> None:
         check_several_levels("decoder attention_unet", in_channels)
-        super().__init__(in_channels, in_strides, in_channels[:1], None if in_strides is None else in_strides[:1])
+        super().__init__(in_channels, in_strides, in_channels[:1])
         self.path = GatedPath(in_channels)
         normal_init_(self)
 

@@ -36,7 +36,7 @@ class ConcatUp(Decoder):
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int], early_projection: bool = False) -> None:
         check_several_levels("decoder concat_up", in_channels)
         check_doubling("decoder concat_up", in_strides)
-        super().__init__(in_channels, in_strides, in_channels[:1], in_strides[:1], pad_multiple=max(in_strides))
+        super().__init__(in_channels, in_strides, in_channels[:1], pad_multiple=max(in_strides))
         self.coarsest: nn.Module = nn.Identity()
         if early_projection:
             self.coarsest = nn.Conv2d(in_channels[-1], in_channels[-2], 1)

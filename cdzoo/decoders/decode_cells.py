@@ -38,7 +38,7 @@ class DecodeCells(Decoder):
         check_several_levels("decoder decode_cells", in_channels)
         if paths < 1 or any(c % paths for c in in_channels):
             raise ConfigError(f"decoder decode_cells: paths must divide the channels {tuple(in_channels)}, got {paths}")
-        super().__init__(in_channels, in_strides, in_channels[:-1], None if in_strides is None else in_strides[:-1])
+        super().__init__(in_channels, in_strides, in_channels[:-1])
         self.paths = nn.ModuleList(DecodePath([c // paths for c in in_channels]) for _ in range(paths))
         normal_init_(self)
 

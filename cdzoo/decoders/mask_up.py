@@ -61,7 +61,7 @@ class MaskUp(Decoder):
         *skips, coarsest = in_channels
         widths = level_widths("decoder mask_up", in_channels, widths)
         check_doubling("decoder mask_up", in_strides)
-        super().__init__(in_channels, in_strides, widths[:1], in_strides[:1], pad_multiple=max(in_strides))
+        super().__init__(in_channels, in_strides, widths[:1], pad_multiple=max(in_strides))
         hidden = ([max(c // 2, MIN_HIDDEN[0]), max(c // 4, MIN_HIDDEN[1])] for c in skips)
         self.masks = nn.ModuleList(PixelMLP([c, *h, 1], last_activation=True) for c, h in zip(skips, hidden, strict=True))
         self.ups = nn.ModuleList(SeparableBlock(b, a) for a, b in pairwise([*widths, coarsest]))

@@ -38,7 +38,7 @@ class MSDUNet(Decoder):
         *skips, coarsest = in_channels
         widths = level_widths("decoder msd_unet", in_channels, widths, 8)
         check_doubling("decoder msd_unet", in_strides)
-        super().__init__(in_channels, in_strides, widths[:1], in_strides[:1], pad_multiple=max(in_strides))
+        super().__init__(in_channels, in_strides, widths[:1], pad_multiple=max(in_strides))
         self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise([*widths, coarsest]))
         self.stages = nn.ModuleList(msd_block(skip + width, width) for skip, width in zip(skips, widths, strict=True))
 

@@ -48,7 +48,7 @@ class SemanticDecoder(Decoder):
 
         if channels < 1:
             raise ConfigError(f"decoder semantic: channels must be at least 1, got {channels}")
-        super().__init__(in_channels, in_strides, [channels], None if in_strides is None else in_strides[:1])
+        super().__init__(in_channels, in_strides, [channels])
         self.project = nn.Conv2d(in_channels[-1], channels, 1)
         self.transitions = nn.ModuleList(ConvBNReLU(c, channels, 1, bias=True) for c in in_channels[:-1])
         self.smooth = nn.ModuleList(BasicBlock(channels, channels) for _ in in_channels[:-1])

@@ -57,7 +57,7 @@ class UNetDecoder(Decoder):
                 f'{tuple(depths)}; decoder=("unet", {{}}) uses the defaults'
             )
         check_doubling("decoder unet", in_strides)
-        super().__init__(in_channels, in_strides, widths[:1], in_strides[:1])
+        super().__init__(in_channels, in_strides, widths[:1])
         upsampled = [*widths[:-1], coarsest]  # channels of the upsampled map per level
         self.ups = nn.ModuleList(nn.ConvTranspose2d(c, c, 3, stride=2, padding=1, output_padding=1) for c in upsampled)
         self.stages = nn.ModuleList()
