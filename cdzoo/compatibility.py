@@ -25,6 +25,28 @@ def check_one_level(component: str, in_channels: Sequence[int]) -> int:
     return in_channels[0]
 
 
+def check_several_levels(component: str, in_channels: Sequence[int]) -> None:
+    """Raise `ConfigError` unless there are at least two input levels."""
+    if len(in_channels) < 2:
+        raise ConfigError(f"{component} needs at least two levels, got one; use decoder=None")
+
+
+def level_widths(component: str, in_channels: Sequence[int], widths: Sequence[int] | None, multiple: int = 1) -> list[int]:
+    """Return the widths of all levels except the coarsest, which are the input channels by default.
+
+    Raises:
+        ConfigError: There is only one level, or not one positive multiple of `multiple` per level except the coarsest.
+    """
+    check_several_levels(component, in_channels)
+    widths = list(in_channels[:-1] if widths is None else widths)
+    if len(widths) != len(in_channels) - 1 or any(width < 1 or width % multiple for width in widths):
+        raise ConfigError(
+            f"{component}: {len(in_channels) - 1} widths are required, one per level except the coarsest, each a positive "
+            f'multiple of {multiple}, got {tuple(widths)}; pass decoder_kwargs={{"widths": [...]}}'
+        )
+    return widths
+
+
 def check_doubling(component: str, in_strides: Sequence[int] | None) -> None:
     """Raise unless each level has twice the stride of the previous one.
 

@@ -157,7 +157,7 @@ class PyramidComponent(Component):
         in_channels: Channels of each input level.
         in_strides: Stride of each input level; None if any strides are accepted.
         out_channels: Channels of each output level; `in_channels` by default.
-        out_strides: Stride of each output level; `in_strides` by default.
+        out_strides: Stride of each output level; by default those of as many input levels, from the finest.
         pad_multiple: Height and width of the image must be multiples of this; 1 if levels of any size are accepted.
     """
 
@@ -174,7 +174,9 @@ class PyramidComponent(Component):
         self.in_channels = tuple(in_channels)
         self.in_strides = None if in_strides is None else tuple(in_strides)
         self.out_channels = self.in_channels if out_channels is None else _checked_channels(self, out_channels)
-        self.out_strides = self.in_strides if out_strides is None else tuple(out_strides)
+        if out_strides is None and in_strides is not None:
+            out_strides = in_strides[: len(self.out_channels)]
+        self.out_strides = None if out_strides is None else tuple(out_strides)
 
 
 class Neck(PyramidComponent):

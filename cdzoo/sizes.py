@@ -1,10 +1,16 @@
-"""`InputSizes`: heights and widths of images that a model takes."""
+"""Heights and widths of images that a model takes, and the padding up to a multiple."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from cdzoo.constants import MIN_SIZE
+
+
+def missing(length: int, multiple: int) -> int:
+    """Return the number of pixels up to the next multiple."""
+    # torch.compile traces this form for sizes that vary; it cannot trace `-length % multiple`.
+    return (multiple - length % multiple) % multiple
 
 
 @dataclass(frozen=True)

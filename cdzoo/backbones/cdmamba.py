@@ -6,16 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from cdzoo.components import Backbone
-from cdzoo.errors import ConfigError
 from cdzoo.layers.mamba import MambaBlock, MambaConv
+from cdzoo.layers.stages import StagedBackbone
 from cdzoo.registry import register_backbone
-
-_MAX_STAGES = 6
 
 
 @register_backbone("cdmamba")
-class CDMambaEncoder(Backbone):
+class CDMambaEncoder(StagedBackbone):
     """Conv3x3 and stages of scans with local convolutions, at strides 1, 2, 4, 8, with max pooling between them.
 
     Maps are scanned row by row in both directions. The official code recovers the sides of a map from its number of pixels and
@@ -35,13 +32,8 @@ class CDMambaEncoder(Backbone):
     """
 
     def __init__(self, in_chans: int = 3, channels: int = 16, depths: Sequence[int] = (1, 2, 2, 4), square: bool = True) -> None:
-        if channels < 1 or not 1 <= len(depths) <= _MAX_STAGES or min(depths) < 1:
-            raise ConfigError(
-                f"backbone cdmamba: channels and depths of 1 to {_MAX_STAGES} stages must be positive, got {channels}, "
-                f"{tuple(depths)}"
-            )
         widths = [channels * 2**i for i in range(len(depths))]
-        super().__init__(in_chans, widths, [2**i for i in range(len(depths))], stages=[f"stages.{i}" for i in range(len(depths))])
+        super().__init__("cdmamba", in_chans, widths, depths, first_stride=1)
         self.square = square
         self.stem = nn.Conv2d(in_chans, channels, 3, padding=1, bias=False)
         self.stages = nn.ModuleList()
@@ -51,9 +43,4 @@ class CDMambaEncoder(Backbone):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Encode (B, in_chans, H, W); returns one map (B, C_i, H / s_i, W / s_i) per stage."""
-        levels = []
-        x = self.stem(x)
-        for stage in self.stages:
-            x = self.run_stage(stage, x)
-            levels.append(x)
-        return levels
+        return self.run_stages(self.stem(x))

@@ -36,7 +36,6 @@ class ChangeFormerEncoder(MiT):
     """
 
     name = "changeformer"
-    padded = True
 
     def __init__(
         self,
@@ -52,7 +51,8 @@ class ChangeFormerEncoder(MiT):
     ) -> None:
         patch_sizes = [7] * len(channels)
         super().__init__(in_chans, channels, depths, heads, reductions, patch_sizes, mlp_ratio, drop, attn_drop, drop_path)
+        self.pad_multiple = max(self.out_strides)
         for name, layer in self.named_modules():
-            if name.endswith(("patch_embed.norm", "attn.norm")) and layer is not None:
+            if name.endswith(("patch_embed.norm", "attn.norm")):
                 layer.eps = 1e-5  # as in the official code; the norms of blocks and stages have 1e-6
         normal_init_(self)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from cdzoo.backbones.timm import TimmBackbone
+from cdzoo.backbones.timm import TimmBackbone, describe
 from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.registry import register_backbone
@@ -65,11 +65,8 @@ class DualEncoder(Backbone):
 
 def _indices(name: str, levels: int) -> list[int] | None:
     """Return the indices of the first levels of an encoder from stride 4 on; None, that is all, if it has no features."""
-    import timm  # imported here because it takes seconds to import
-
     try:
-        with torch.device("meta"):
-            strides = timm.create_model(name, features_only=True).feature_info.reduction()
+        _, strides, _ = describe(name, {"features_only": True})
     except Exception:  # of any encoder; TimmBackbone says what is wrong
         return None
     return [i for i, stride in enumerate(strides) if stride >= 4][:levels]

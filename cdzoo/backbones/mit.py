@@ -60,8 +60,6 @@ class MiT(StagedBackbone):
     """
 
     name: ClassVar[str] = "mit"
-    padded: ClassVar[bool] = False
-    """Whether H and W are padded to multiples of the last stride."""
 
     def __init__(
         self,
@@ -87,7 +85,7 @@ class MiT(StagedBackbone):
                 raise ConfigError(f"backbone {self.name}: mlp_ratio must be positive, got {mlp_ratio}")
             if width % num_heads:
                 raise ConfigError(f"backbone {self.name}: {width} channels are not divisible by {num_heads} heads")
-        super().__init__(self.name, in_chans, channels, depths, drop_path, None if self.padded else 1)
+        super().__init__(self.name, in_chans, channels, depths, drop_path, pad_multiple=1)
         self.stages = nn.ModuleList()
         shared = {"qkv_bias": True, "proj_drop": drop, "attn_drop": attn_drop}
         for i, (width, rates) in enumerate(zip(channels, drop_path_rates(drop_path, depths), strict=True)):

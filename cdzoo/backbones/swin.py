@@ -20,6 +20,7 @@ from cdzoo.layers.drop_path import drop_path_rates
 from cdzoo.layers.patches import PatchEmbed, PatchMerging
 from cdzoo.layers.stages import StagedBackbone
 from cdzoo.registry import register_backbone
+from cdzoo.sizes import missing
 
 PATCH = 4
 _MASKED = -100.0
@@ -73,7 +74,7 @@ class SwinBlock(nn.Module):
 
     def _attend(self, x: Tensor) -> Tensor:
         height, width = x.shape[1:3]
-        x = F.pad(x, (0, 0, 0, _missing(width, self.window), 0, _missing(height, self.window)))
+        x = F.pad(x, (0, 0, 0, missing(width, self.window), 0, missing(height, self.window)))
         shape = x.shape
         if self.shift:
             x = x.roll((-self.shift, -self.shift), (1, 2))
@@ -157,11 +158,6 @@ class Swin(StagedBackbone):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Encode (B, in_chans, H, W); returns one normalized map (B, C_i, ceil(H / s_i), ceil(W / s_i)) per stage."""
-        x = F.pad(x, (0, _missing(x.shape[-1], PATCH), 0, _missing(x.shape[-2], PATCH)))
+        x = F.pad(x, (0, missing(x.shape[-1], PATCH), 0, missing(x.shape[-2], PATCH)))
         levels = self.run_stages(self.patch_embed(x))
         return [norm(level).permute(0, 3, 1, 2) for norm, level in zip(self.norms, levels, strict=True)]
-
-
-def _missing(length: int, multiple: int) -> int:
-    """Return the number of pixels up to the next multiple, in a form that torch.compile traces for sizes that vary."""
-    return (multiple - length % multiple) % multiple

@@ -89,7 +89,7 @@ class TimmBackbone(FeatureBackbone):
             check_drop_path(drop_path)
             options["drop_path_rate"] = drop_path
         try:
-            dynamic, strides, blocks = _describe(name, options)
+            dynamic, strides, blocks = describe(name, options)
             options = {**dynamic, **options}
             plain = out_indices is None and len(set(strides)) == 1 and blocks >= len(STRIDES)
             if plain:
@@ -182,7 +182,7 @@ def encoder_statistics(name: str, bands: Sequence[int]) -> tuple[tuple[float, ..
     return None if cfg is None else (tuple(cfg.mean), tuple(cfg.std))
 
 
-def _describe(name: str, options: dict[str, Any]) -> tuple[dict[str, bool], list[int], int]:
+def describe(name: str, options: dict[str, Any]) -> tuple[dict[str, bool], list[int], int]:
     """Build an encoder on the meta device, without memory and without advancing the random state, and describe it.
 
     Returns:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from cdzoo.compatibility import check_several_levels
 from cdzoo.components import Decoder
-from cdzoo.errors import ConfigError
 from cdzoo.layers import normal_init_
 from cdzoo.layers.gated_merge import GatedPath
 from cdzoo.registry import register_decoder
@@ -30,10 +30,11 @@ class AttentionUNet(Decoder):
         ConfigError: There is only one level.
     """
 
+    is_local = False  # aligned corners: the grid depends on the size of the image
+
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None) -> None:
-        if len(in_channels) < 2:
-            raise ConfigError("decoder attention_unet needs at least two levels, got one; use decoder=None")
-        super().__init__(in_channels, in_strides, in_channels[:1], None if in_strides is None else in_strides[:1])
+        check_several_levels("decoder attention_unet", in_channels)
+        super().__init__(in_channels, in_strides, in_channels[:1])
         self.path = GatedPath(in_channels)
         normal_init_(self)
 

@@ -43,7 +43,7 @@ class CDMambaDecoder(Decoder):
     is_local = False
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None) -> None:
-        super().__init__(in_channels, in_strides, in_channels[:1], None if in_strides is None else in_strides[:1])
+        super().__init__(in_channels, in_strides, in_channels[:1])
         self.ups = nn.ModuleList(Upsample(coarse, fine) for fine, coarse in pairwise(in_channels))
         self.blocks = nn.ModuleList(MambaBlock(channels, separable=True) for channels in in_channels[:-1])
         self.norm = group_norm(in_channels[0])

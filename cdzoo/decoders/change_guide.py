@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cdzoo.compatibility import check_several_levels
 from cdzoo.components import Decoder
-from cdzoo.errors import ConfigError
 from cdzoo.layers import ConvBNReLU, PositionAttention, kaiming_init_, prior_init_
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_decoder
@@ -42,8 +42,7 @@ class ChangeGuide(Decoder):
     is_local = False
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, return_guide: bool = False) -> None:
-        if len(in_channels) < 2:
-            raise ConfigError("decoder change_guide needs at least two levels, got one; use decoder=None")
+        check_several_levels("decoder change_guide", in_channels)
         outputs = 2 if return_guide else 1
         strides = None if in_strides is None else [in_strides[0]] * outputs
         super().__init__(in_channels, in_strides, [in_channels[0], 1][:outputs], strides)

@@ -8,9 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cdzoo.compatibility import check_doubling
+from cdzoo.compatibility import check_doubling, check_several_levels
 from cdzoo.components import Decoder
-from cdzoo.errors import ConfigError
 from cdzoo.layers import ConvBNReLU
 from cdzoo.registry import register_decoder
 
@@ -35,10 +34,9 @@ class ConcatUp(Decoder):
     """
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int], early_projection: bool = False) -> None:
-        if len(in_channels) < 2:
-            raise ConfigError("decoder concat_up needs at least two levels, got one; use decoder=None")
+        check_several_levels("decoder concat_up", in_channels)
         check_doubling("decoder concat_up", in_strides)
-        super().__init__(in_channels, in_strides, in_channels[:1], in_strides[:1], pad_multiple=max(in_strides))
+        super().__init__(in_channels, in_strides, in_channels[:1], pad_multiple=max(in_strides))
         self.coarsest: nn.Module = nn.Identity()
         if early_projection:
             self.coarsest = nn.Conv2d(in_channels[-1], in_channels[-2], 1)

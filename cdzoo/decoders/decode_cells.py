@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from cdzoo.compatibility import check_several_levels
 from cdzoo.components import Decoder
 from cdzoo.errors import ConfigError
 from cdzoo.layers import normal_init_
@@ -34,11 +35,10 @@ class DecodeCells(Decoder):
     """
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, paths: int = 1) -> None:
-        if len(in_channels) < 2:
-            raise ConfigError("decoder decode_cells needs at least two levels, got one; use decoder=None")
+        check_several_levels("decoder decode_cells", in_channels)
         if paths < 1 or any(c % paths for c in in_channels):
             raise ConfigError(f"decoder decode_cells: paths must divide the channels {tuple(in_channels)}, got {paths}")
-        super().__init__(in_channels, in_strides, in_channels[:-1], None if in_strides is None else in_strides[:-1])
+        super().__init__(in_channels, in_strides, in_channels[:-1])
         self.paths = nn.ModuleList(DecodePath([c // paths for c in in_channels]) for _ in range(paths))
         normal_init_(self)
 

@@ -31,7 +31,7 @@ class DeconvUp(Decoder):
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int]) -> None:
         check_doubling("decoder deconv_up", in_strides)
-        super().__init__(in_channels, in_strides, in_channels[:1], in_strides[:1], pad_multiple=max(in_strides))
+        super().__init__(in_channels, in_strides, in_channels[:1], pad_multiple=max(in_strides))
         self.ups = nn.ModuleList(
             nn.Sequential(nn.Conv2d(coarse, fine, 1, bias=False), nn.ConvTranspose2d(fine, fine, 4, stride=2, padding=1))
             for fine, coarse in pairwise(in_channels)

@@ -35,7 +35,7 @@ class HANetDecoder(Decoder):
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int] | None = None, channels: int = 80) -> None:
         if channels < 1:
             raise ConfigError(f"decoder hanet: channels must be at least 1, got {channels}")
-        super().__init__(in_channels, in_strides, [channels], None if in_strides is None else in_strides[:1])
+        super().__init__(in_channels, in_strides, [channels])
         self.project = nn.Conv2d(sum(in_channels), channels, 1)
         kaiming_init_(self)
 

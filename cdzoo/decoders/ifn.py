@@ -87,7 +87,7 @@ class IFNDecoder(Decoder):
         plans[-1] = [in_channels[-1], halves[-1], halves[-1]]
         outputs[-1] = halves[-1]
         levels = len(in_channels) if all_levels else 1
-        super().__init__(in_channels, in_strides, outputs[:levels], in_strides[:levels], pad_multiple=max(in_strides))
+        super().__init__(in_channels, in_strides, outputs[:levels], pad_multiple=max(in_strides))
         self.stages = nn.ModuleList(
             Stage([coarser + plan[0], *plan[1:]], dropout, coarser) for plan, coarser in zip(plans[:-1], outputs[1:], strict=True)
         )

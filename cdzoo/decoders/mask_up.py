@@ -11,9 +11,8 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from cdzoo.compatibility import check_doubling
+from cdzoo.compatibility import check_doubling, level_widths
 from cdzoo.components import Decoder
-from cdzoo.errors import ConfigError
 from cdzoo.layers.instance_norm import InstanceNorm
 from cdzoo.layers.pixel_mlp import PixelMLP
 from cdzoo.layers.resize import resize
@@ -60,16 +59,9 @@ class MaskUp(Decoder):
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int], widths: Sequence[int] | None = None) -> None:
         *skips, coarsest = in_channels
-        widths = skips if widths is None else list(widths)
-        if not skips:
-            raise ConfigError("decoder mask_up needs at least two levels, got one; use decoder=None")
-        if len(widths) != len(skips) or min(widths) < 1:
-            raise ConfigError(
-                f"decoder mask_up: {len(skips)} widths of at least 1 are required, one per level except the coarsest, got "
-                f'{tuple(widths)}; decoder=("mask_up", {{}}) uses the default'
-            )
+        widths = level_widths("decoder mask_up", in_channels, widths)
         check_doubling("decoder mask_up", in_strides)
-        super().__init__(in_channels, in_strides, widths[:1], in_strides[:1], pad_multiple=max(in_strides))
+        super().__init__(in_channels, in_strides, widths[:1], pad_multiple=max(in_strides))
         hidden = ([max(c // 2, MIN_HIDDEN[0]), max(c // 4, MIN_HIDDEN[1])] for c in skips)
         self.masks = nn.ModuleList(PixelMLP([c, *h, 1], last_activation=True) for c, h in zip(skips, hidden, strict=True))
         self.ups = nn.ModuleList(SeparableBlock(b, a) for a, b in pairwise([*widths, coarsest]))

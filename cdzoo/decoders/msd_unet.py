@@ -8,9 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from cdzoo.compatibility import check_doubling
+from cdzoo.compatibility import check_doubling, level_widths
 from cdzoo.components import Decoder
-from cdzoo.errors import ConfigError
 from cdzoo.layers.msd_conv import msd_block
 from cdzoo.registry import register_decoder
 
@@ -37,16 +36,9 @@ class MSDUNet(Decoder):
 
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int], widths: Sequence[int] | None = None) -> None:
         *skips, coarsest = in_channels
-        widths = skips if widths is None else list(widths)
-        if not skips:
-            raise ConfigError("decoder msd_unet needs at least two levels, got one; use decoder=None")
-        if len(widths) != len(skips) or any(width < 8 or width % 8 for width in widths):
-            raise ConfigError(
-                f"decoder msd_unet: {len(skips)} widths are required, multiples of 8, one per level except the coarsest, got "
-                f'{tuple(widths)}; pass decoder=("msd_unet", {{"widths": [...]}})'
-            )
+        widths = level_widths("decoder msd_unet", in_channels, widths, 8)
         check_doubling("decoder msd_unet", in_strides)
-        super().__init__(in_channels, in_strides, widths[:1], in_strides[:1], pad_multiple=max(in_strides))
+        super().__init__(in_channels, in_strides, widths[:1], pad_multiple=max(in_strides))
         self.ups = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise([*widths, coarsest]))
         self.stages = nn.ModuleList(msd_block(skip + width, width) for skip, width in zip(skips, widths, strict=True))
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cdzoo.compatibility import check_doubling
+from cdzoo.compatibility import check_doubling, level_widths
 from cdzoo.components import Decoder
 from cdzoo.errors import ConfigError
 from cdzoo.layers import kaiming_init_
@@ -46,24 +46,17 @@ class NestedUNet(Decoder):
         last_date: bool = False,
     ) -> None:
         *skips, coarsest = in_channels
-        if not skips:
-            raise ConfigError("decoder nested_unet needs at least two levels, got one; use decoder=None")
         check_doubling("decoder nested_unet", in_strides)
         if last_date and any(c % 2 for c in skips):
             raise ConfigError(f'decoder nested_unet: last_date=True needs the dates concatenated (fusion "skips"), got {skips}')
         dates = 2 if last_date else 1
-        widths = [c // dates for c in skips] if widths is None else list(widths)
-        if len(widths) != len(skips) or min(widths) < 1:
-            raise ConfigError(
-                f"decoder nested_unet: {len(skips)} widths of at least 1 are required, one per level except the coarsest, got "
-                f"{tuple(widths)}"
-            )
+        first = [*(c // dates for c in skips), coarsest]  # channels of the input levels that are upsampled
+        widths = level_widths("decoder nested_unet", first, widths)
         levels = len(skips)
         super().__init__(in_channels, in_strides, [widths[0]] * levels, [in_strides[0]] * levels, max(in_strides))
         self.last_date = last_date
         self.ups = nn.ModuleList()
         self.nodes = nn.ModuleList()
-        first = [*(c // dates for c in skips), coarsest]  # channels of the input levels that are upsampled
         for i, (skip, width) in enumerate(zip(skips, widths, strict=True)):
             below = [first[i + 1], *list(widths[i + 1 : i + 2]) * (levels - 1 - i)]
             self.ups.append(nn.ModuleList(nn.ConvTranspose2d(c, c, 2, stride=2) for c in below))

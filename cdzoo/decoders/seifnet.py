@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cdzoo.components import Decoder
-from cdzoo.layers import CBAM, ChannelAttention, normal_init_
+from cdzoo.layers import CBAM, ChannelAttention, ConvBNReLU, normal_init_
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_decoder
 
@@ -26,9 +26,7 @@ class Refine(nn.Sequential):
     def __init__(self, channels: int) -> None:
         super().__init__(
             CBAM(channels, _REDUCTION, norm=False, biases=(False, True)),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
+            *ConvBNReLU(channels, channels, bias=True),
         )
 
 

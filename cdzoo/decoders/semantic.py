@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from cdzoo.components import Decoder
 from cdzoo.errors import ConfigError
-from cdzoo.layers import VSSBlock
+from cdzoo.layers import ConvBNReLU, VSSBlock
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_decoder
 
@@ -48,11 +48,9 @@ class SemanticDecoder(Decoder):
 
         if channels < 1:
             raise ConfigError(f"decoder semantic: channels must be at least 1, got {channels}")
-        super().__init__(in_channels, in_strides, [channels], None if in_strides is None else in_strides[:1])
+        super().__init__(in_channels, in_strides, [channels])
         self.project = nn.Conv2d(in_channels[-1], channels, 1)
-        self.transitions = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(c, channels, 1), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)) for c in in_channels[:-1]
-        )
+        self.transitions = nn.ModuleList(ConvBNReLU(c, channels, 1, bias=True) for c in in_channels[:-1])
         self.smooth = nn.ModuleList(BasicBlock(channels, channels) for _ in in_channels[:-1])
         self.scans = nn.ModuleList(
             VSSBlock(channels, d_state, 2.0, "cross", drop_path, gated=False, conv_bias=False, mlp_ratio=4.0) for _ in in_channels

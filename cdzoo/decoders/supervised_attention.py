@@ -70,8 +70,7 @@ class SupervisedAttentionDecoder(Decoder):
             )
         coarser = len(in_channels) - 1
         masks = coarser if return_masks else 0
-        strides = None if in_strides is None else in_strides[: 1 + masks]
-        super().__init__(in_channels, in_strides, [channels] + [1] * masks, strides)
+        super().__init__(in_channels, in_strides, [channels] + [1] * masks)
         self.laterals = nn.ModuleList(nn.Identity() if c == channels else nn.Conv2d(c, channels, 1) for c in in_channels)
         self.smooth = nn.ModuleList(ConvBNReLU(channels, channels, bias=True) for _ in range(coarser))
         self.attention = nn.ModuleList(SupervisedAttention(channels) for _ in range(coarser))

@@ -36,7 +36,7 @@ class TopDown(Decoder):
         channels = in_channels[0] if channels is None else channels
         if channels < 1:
             raise ConfigError(f"decoder top_down: channels must be at least 1, got {channels}")
-        super().__init__(in_channels, in_strides, [channels], None if in_strides is None else in_strides[:1])
+        super().__init__(in_channels, in_strides, [channels])
         self.laterals = nn.ModuleList(nn.Identity() if c == channels else nn.Conv2d(c, channels, 1) for c in in_channels)
         self.smooth = nn.ModuleList(BasicBlock(channels, channels) for _ in in_channels[1:])
 

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from cdzoo.compatibility import check_doubling
+from cdzoo.compatibility import check_doubling, level_widths
 from cdzoo.components import Decoder
 from cdzoo.errors import ConfigError
 from cdzoo.layers import UNetConv
@@ -49,17 +49,15 @@ class UNetDecoder(Decoder):
         dropout: float = 0.2,
     ) -> None:
         *skips, coarsest = in_channels
-        widths = skips if widths is None else list(widths)
+        widths = level_widths("decoder unet", in_channels, widths)
         depths = [1] + [2] * (len(skips) - 1) if depths is None else list(depths)
-        if not skips:
-            raise ConfigError("decoder unet needs at least two levels, got one; use decoder=None")
-        if len(widths) != len(skips) or len(depths) != len(skips) or min([*widths, *depths]) < 1:
+        if len(depths) != len(skips) or min(depths) < 1:
             raise ConfigError(
-                f"decoder unet: {len(skips)} widths and depths of at least 1 are required, one per level except the coarsest, "
-                f'got {tuple(widths)} and {tuple(depths)}; decoder=("unet", {{}}) uses the defaults'
+                f"decoder unet: {len(skips)} depths of at least 1 are required, one per level except the coarsest, got "
+                f'{tuple(depths)}; decoder=("unet", {{}}) uses the defaults'
             )
         check_doubling("decoder unet", in_strides)
-        super().__init__(in_channels, in_strides, widths[:1], in_strides[:1])
+        super().__init__(in_channels, in_strides, widths[:1])
         upsampled = [*widths[:-1], coarsest]  # channels of the upsampled map per level
         self.ups = nn.ModuleList(nn.ConvTranspose2d(c, c, 3, stride=2, padding=1, output_padding=1) for c in upsampled)
         self.stages = nn.ModuleList()

@@ -72,7 +72,7 @@ class UPerNet(Decoder):
     ) -> None:
         if min(channels, *bins, len(bins)) < 1:
             raise ConfigError(f"decoder upernet: channels and bins must be at least 1, got {channels} and {tuple(bins)}")
-        super().__init__(in_channels, in_strides, [channels], None if in_strides is None else in_strides[:1])
+        super().__init__(in_channels, in_strides, [channels])
         *finer, coarsest = in_channels
         self.pool = PyramidPooling(coarsest, channels, bins)
         self.laterals = nn.ModuleList(ConvBNReLU(c, channels, 1) for c in finer)

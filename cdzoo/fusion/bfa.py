@@ -28,6 +28,8 @@ class BFA(LevelFusion):
         ConfigError: `reduction` is below 1.
     """
 
+    is_local = False
+
     def __init__(self, channels: int, reduction: int = 16, norm: bool = True) -> None:
         super().__init__(channels)
         self.difference = CBAM(channels, reduction, norm)

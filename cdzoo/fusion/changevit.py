@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from cdzoo.components import LevelFusion
+from cdzoo.layers import ConvBNReLU
 from cdzoo.registry import register_fusion
 
 
@@ -26,9 +27,7 @@ class ChangeViTFusion(LevelFusion):
         super().__init__(channels)
         hidden = max(1, channels // 4)
         self.layers = nn.Sequential(
-            nn.Conv2d(3 * channels, hidden, 1, bias=False),
-            nn.BatchNorm2d(hidden),
-            nn.ReLU(inplace=True),
+            *ConvBNReLU(3 * channels, hidden, 1),
             nn.Conv2d(hidden, hidden, 3, padding=1, bias=False),
             nn.ReLU(inplace=True),
             nn.Conv2d(hidden, hidden, 3, padding=1, bias=False),

@@ -76,8 +76,7 @@ class ICIFNetFusion(Fusion):
                 f"{tuple(widths)}"
             )
         others = [c - width for c, width in zip(in_channels, widths, strict=True)]
-        strides = None if in_strides is None else in_strides[:1]
-        super().__init__(in_channels, in_strides, [2 * others[0] + widths[0]], strides)
+        super().__init__(in_channels, in_strides, [2 * others[0] + widths[0]])
         self.dates = nn.ModuleList(DateDecoder(widths, others) for _ in range(2))
         normal_init_(self)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cdzoo.components import LevelFusion
-from cdzoo.layers import normal_init_
+from cdzoo.layers import ConvBNReLU, normal_init_
 from cdzoo.registry import register_fusion
 
 _REDUCTION, _MIN_HIDDEN = 16, 8
@@ -35,12 +35,7 @@ class SEIFNetFusion(LevelFusion):
 
         super().__init__(channels)
         self.combine = nn.Sequential(
-            nn.Conv2d(2 * channels, 2 * channels, 3, padding=1),
-            nn.BatchNorm2d(2 * channels),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(2 * channels, channels, 1),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
+            *ConvBNReLU(2 * channels, 2 * channels, bias=True), *ConvBNReLU(2 * channels, channels, 1, bias=True)
         )
         self.attention = CoordAttn(channels, rd_channels=max(_MIN_HIDDEN, channels // _REDUCTION), bias=True)
         normal_init_(self)

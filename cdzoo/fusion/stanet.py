@@ -18,6 +18,7 @@ from cdzoo.components import LevelFusion
 from cdzoo.errors import ConfigError
 from cdzoo.layers import PositionAttention, normal_init_
 from cdzoo.registry import register_fusion
+from cdzoo.sizes import missing
 
 
 class PartAttention(PositionAttention):
@@ -97,7 +98,7 @@ class PAM(LevelFusion):
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Fuse two maps (B, C, h, w) into one of the same shape."""
         height, width = x1.shape[-2:]
-        down, right = ((self.multiple - side % self.multiple) % self.multiple for side in (height, width))
+        down, right = (missing(side, self.multiple) for side in (height, width))
         x = torch.cat([x1, x2])
         if down or right:
             x = F.pad(x, (0, right, 0, down), mode="replicate")

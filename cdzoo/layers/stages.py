@@ -10,12 +10,12 @@ from cdzoo.components import Backbone
 from cdzoo.errors import ConfigError
 from cdzoo.layers.drop_path import check_drop_path
 
-_MAX_STAGES = 8  # stride 512
+_MAX_STAGES = 8
 _MAX_DEPTH = 200
 
 
 class StagedBackbone(Backbone):
-    """Backbone with one level per stage, at strides 4, 8, 16, ...
+    """Backbone with one level per stage; strides double.
 
     Subclasses assign `stages`.
 
@@ -26,6 +26,7 @@ class StagedBackbone(Backbone):
         depths: Number of blocks per stage.
         drop_path: Stochastic depth rate of the last block.
         pad_multiple: H and W must be multiples of this; the coarsest stride by default.
+        first_stride: Stride of the first stage.
 
     Raises:
         ConfigError: `depths` is empty, too long, or has values out of range, or `drop_path` is not in [0, 1).
@@ -39,8 +40,9 @@ class StagedBackbone(Backbone):
         in_chans: int,
         channels: Sequence[int],
         depths: Sequence[int],
-        drop_path: float,
+        drop_path: float = 0.0,
         pad_multiple: int | None = None,
+        first_stride: int = 4,
     ) -> None:
         if not 1 <= len(depths) <= _MAX_STAGES or not all(1 <= depth <= _MAX_DEPTH for depth in depths):
             raise ConfigError(
@@ -48,7 +50,7 @@ class StagedBackbone(Backbone):
                 f"stages, got {tuple(depths)}"
             )
         check_drop_path(drop_path)
-        strides, stages = zip(*((4 * 2**i, f"stages.{i}") for i in range(len(depths))), strict=True)
+        strides, stages = zip(*((first_stride * 2**i, f"stages.{i}") for i in range(len(depths))), strict=True)
         super().__init__(in_chans, channels, strides, pad_multiple, stages)
 
     def run_stages(self, x: Tensor) -> list[Tensor]:

@@ -20,7 +20,7 @@ from cdzoo.models.branch import Branch, check_branch, check_branches
 from cdzoo.models.checks import bands_of, check_chain, check_config, check_images, check_kinds, derive_config
 from cdzoo.models.preprocess import ImageLike, create_transform
 from cdzoo.models.pretrained import PretrainedMixin
-from cdzoo.sizes import InputSizes
+from cdzoo.sizes import InputSizes, missing
 from cdzoo.tasks import Task, get_task
 from cdzoo.tasks.base import Output
 
@@ -237,9 +237,7 @@ class ChangeDetector(PretrainedMixin):
 
     def padding(self, height: int, width: int) -> tuple[int, int]:
         """Return the number of rows and columns that `forward` appends below and to the right of an image."""
-        multiple = self.pad_multiple
-        # torch.compile traces this form for sizes that vary; it cannot trace `-height % multiple`.
-        return (multiple - height % multiple) % multiple, (multiple - width % multiple) % multiple
+        return missing(height, self.pad_multiple), missing(width, self.pad_multiple)
 
     def __repr__(self) -> str:
         """Return one line per component."""

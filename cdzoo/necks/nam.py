@@ -69,8 +69,6 @@ class NAM(Neck):
         ConfigError: `channels` or `hidden` is below 1, or the strides do not double.
     """
 
-    is_local = False
-
     def __init__(self, in_channels: Sequence[int], in_strides: Sequence[int], channels: int = 64, hidden: int = 32) -> None:
         if min(channels, hidden) < 1:
             raise ConfigError(f"neck nam: channels and hidden must be at least 1, got {channels} and {hidden}")

@@ -41,7 +41,7 @@ class SegFormerNeck(Neck):
         out_channels = channels // 2 if out_channels is None else out_channels
         if channels < 1 or out_channels < 1:
             raise ConfigError(f"neck segformer: channels and out_channels must be at least 1, got {channels}, {out_channels}")
-        super().__init__(in_channels, in_strides, [out_channels], None if in_strides is None else in_strides[:1])
+        super().__init__(in_channels, in_strides, [out_channels])
         self.fuse = MLPFuse(in_channels, channels, out_channels)
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:

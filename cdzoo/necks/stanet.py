@@ -43,7 +43,7 @@ class STANetNeck(Neck):
     ) -> None:
         if channels < 1 or not 0 <= dropout < 1:
             raise ConfigError(f"neck stanet: channels must be at least 1 and dropout in [0, 1), got {channels} and {dropout}")
-        super().__init__(in_channels, in_strides, [channels], None if in_strides is None else in_strides[:1])
+        super().__init__(in_channels, in_strides, [channels])
         self.levels = nn.ModuleList(ConvBNReLU(c, _LEVEL_CHANNELS, 1) for c in in_channels)
         self.merge = nn.Sequential(
             ConvBNReLU(_LEVEL_CHANNELS * len(in_channels), _HIDDEN), nn.Dropout(dropout), ConvBNReLU(_HIDDEN, channels, 1)
