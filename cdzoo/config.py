@@ -22,7 +22,7 @@ OTHER_STD = (0.25,)
 """Mean and standard deviation of every band of images that are not RGB, unless a config sets others."""
 
 KINDS = ("backbone", "neck", "fusion", "decoder", "head")
-ROLES = {**dict(zip(KINDS, KINDS, strict=True)), "branch_decoder": "decoder", "branch_head": "head"}
+ROLES = {**{kind: kind for kind in KINDS}, "branch_decoder": "decoder", "branch_head": "head"}
 """Kind of each component of a model; those of branches compute the further outputs of tasks with several outputs."""
 OPTIONAL_ROLES = ("neck", "decoder", "branch_decoder")
 INSTANCE = "instance:"

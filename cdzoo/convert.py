@@ -14,12 +14,10 @@ from cdzoo.models.assemble import assemble, override
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.mit_keys import MIT
 from cdzoo.models.timm_weights import timm_encoder_weights
-from cdzoo.models.vmamba_keys import vmamba_key
+from cdzoo.models.vmamba_keys import VMAMBA
 from cdzoo.registry import BACKBONES, MODELS
 from cdzoo.weights.keys import KEY_MAPS, KeyMap
 from cdzoo.weights.state import check_state, unwrap
-
-_VMAMBA_SOURCE = "MzeroMiko/VMamba"
 
 
 def convertible(model_name: str) -> bool:
@@ -75,13 +73,6 @@ def to_official(model_name: str, state_dict: Mapping[str, Tensor], **options: An
     return official
 
 
-def official_keys(model_name: str, **options: Any) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Return the official name and shape of every parameter and buffer of a registered model, by its name in the zoo."""
-    state = _state(model_name, **options)
-    official = to_official(model_name, state, **options)
-    return {key: (name, tuple(official[name].shape)) for name, keys in _key_map(model_name).group(state).items() for key in keys}
-
-
 def _state(model_name: str, **options: Any) -> dict[str, Tensor]:
     """Return the state dict of a registered model on the meta device."""
     config, instances = override(MODELS.get(model_name)(), options)
@@ -119,11 +110,8 @@ def backbone_from_official(name: str, state_dict: Mapping[str, Any], **kwargs: A
     wanted = backbone.state_dict()
     if name.startswith("mit_"):
         return _rename(MIT, state_dict, wanted, name)
-    given = {key: value for key, value in unwrap(state_dict).items() if not key.startswith("classifier.")}
-    expected = {vmamba_key(key): value for key, value in wanted.items() if not key.startswith("norms.")}
-    check_state(f"the checkpoint of {_VMAMBA_SOURCE}", given, expected, name)
     norms = nn.ModuleList(nn.LayerNorm(channels) for channels in backbone.out_channels).state_dict(prefix="norms.")
-    return {key: norms[key] if key in norms else given[vmamba_key(key)] for key in wanted}
+    return _rename(VMAMBA, state_dict, {key: wanted[key] for key in wanted if key not in norms}, name) | norms
 
 
 def _find_key_map(model_name: str) -> KeyMap | None:

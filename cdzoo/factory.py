@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from cdzoo.backbones.timm import encoder_statistics
 from cdzoo.config import ModelCfg
 from cdzoo.errors import ConfigError, UnknownNameError
 from cdzoo.io.files import file_sha256
+from cdzoo.models.arguments import suggest_arguments
 from cdzoo.models.assemble import DEFAULT, OPTIONS, Component, override
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.pretrained import check_same_components
-from cdzoo.names import Patterns, suggest
+from cdzoo.names import Patterns
 from cdzoo.registry import MODELS, underlying
 from cdzoo.tasks.base import Task
 from cdzoo.weights.folder import ModelFiles, load_backbone
@@ -28,38 +27,6 @@ from cdzoo.weights.state import check_state, read_checkpoint, unwrap
 from cdzoo.weights.values import check_finite
 
 PathLike = str | os.PathLike[str]
-F = TypeVar("F", bound=Callable[..., Any])
-
-_HINTS = {
-    "name": "model_name",
-    "in_channels": "in_chans",
-    "classes": "num_classes",
-    "pretrained_backbone": "backbone_pretrained",
-    "encoder_name": 'backbone="timm/NAME"',
-    "encoder_weights": "backbone_pretrained=True",
-    "encoder_depth": 'backbone_kwargs={"out_indices": ...}',
-    "decoder_channels": "decoder_kwargs={...}",
-    "drop_path_rate": 'backbone_kwargs={"drop_path": ...}',
-    "features_only": "model.forward_features(...)",
-    "activation": "model.probabilities(logits)",
-    "img_size": "no argument: images of any size of at least 32 pixels are accepted",
-}
-"""Equivalents of arguments of timm and segmentation_models.pytorch."""
-
-
-def _suggest_arguments(function: F) -> F:
-    """Raise `ConfigError` for unknown keyword arguments, with the nearest name or the equivalent of other libraries."""
-    names = list(inspect.signature(function).parameters)
-
-    @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> Any:
-        for name in kwargs:
-            if name not in names:
-                hint = f" Use {_HINTS[name]}." if name in _HINTS else suggest(name, names)
-                raise ConfigError(f"{function.__name__} has no argument '{name}'.{hint} Arguments: {', '.join(names)}")
-        return function(*args, **kwargs)
-
-    return wrapped  # type: ignore[return-value]
 
 
 def list_models(filter: Patterns = "*", module: str = "", pretrained: bool = False, exclude_filters: Patterns = ()) -> list[str]:
@@ -92,7 +59,7 @@ def list_architectures() -> dict[str, list[str]]:
     return {name: [alias for alias, target in aliases.items() if target == name] for name in MODELS.list()}
 
 
-@_suggest_arguments
+@suggest_arguments
 def create_model(
     model_name: str,
     pretrained: bool | str = False,

@@ -187,10 +187,9 @@ MODELS: Registry[Callable[..., Any]] = Registry("model", discover)
 COMPONENTS: dict[str, Registry[Callable[..., Any]]] = {
     kind: Registry(kind, discover) for kind in ("backbone", "neck", "fusion", "decoder", "head")
 }
+BACKBONES, NECKS, FUSIONS, DECODERS, HEADS = COMPONENTS.values()
 EXCHANGES: Registry[Callable[..., Any]] = Registry("exchange", discover)
 """Exchanges of features between dates; arguments of backbones rather than components of a model."""
-
-BACKBONES, NECKS, FUSIONS, DECODERS, HEADS = COMPONENTS.values()
 
 register_backbone = BACKBONES.register
 register_neck = NECKS.register

@@ -1,4 +1,4 @@
-"""`Branch`: additional output of a change detector, and the construction of those that a task needs."""
+"""`Branch`: additional output of a change detector, and those that a task needs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from cdzoo.compatibility import check_fit, describe
 from cdzoo.components import Fusion, Head, Pyramid, PyramidComponent
@@ -20,7 +20,7 @@ DEFAULT_HEAD = ComponentCfg("conv")
 
 
 class Branch(nn.Module):
-    """Additional output of a model, computed from the pyramids of some dates: `forward(pyramids, size) -> (B, K, H, W)`.
+    """Additional output of a model, computed from the pyramids of some dates; `Branches` computes it.
 
     Args:
         head: Predicts the output; None for the head of the branch `like`.
@@ -48,22 +48,26 @@ class Branch(nn.Module):
             raise ConfigError("a branch requires a head, or the name of another branch whose head it uses (like=...)")
         self.head, self.dates, self.fusion, self.decoder, self.like = head, tuple(dates), fusion, decoder, like
 
-    def features(self, pyramids: Sequence[Pyramid], like: Branch | None = None) -> Pyramid:
-        """Return the input of the head, given the pyramids of all dates and the branch `like`."""
-        chosen = [pyramids[date] for date in self.dates]
-        features = chosen[0] if self.fusion is None else self.fusion(*chosen)
-        decoder = self.decoder if self.decoder is not None or like is None else like.decoder
+
+class Branches(nn.ModuleDict):
+    """Branches of a model by name, some of which use components of others."""
+
+    def features_of(self, name: str, pyramids: Sequence[Pyramid]) -> Pyramid:
+        """Return the input of the head of a branch, given the pyramids of all dates."""
+        branch: Any = self[name]
+        chosen = [pyramids[date] for date in branch.dates]
+        features = chosen[0] if branch.fusion is None else branch.fusion(*chosen)
+        decoder = self._component(name, "decoder")
         return features if decoder is None else decoder(features)
 
-    def forward(self, pyramids: Sequence[Pyramid], size: tuple[int, int], like: Branch | None = None) -> Tensor:
-        """Return the output at `size`, the height and width of the padded images."""
-        return self.head_of(like)(self.features(pyramids, like), size)
+    def head_of(self, name: str) -> Head:
+        """Return the head of a branch: `forward(features, size) -> (B, K, H, W)`."""
+        return self._component(name, "head")
 
-    def head_of(self, like: Branch | None = None) -> Head:
-        """Return the head of this branch, or of the branch `like`."""
-        head = self.head if self.head is not None or like is None else like.head
-        assert head is not None
-        return head
+    def _component(self, name: str, role: str) -> Any:
+        branch: Any = self[name]
+        own = getattr(branch, role)
+        return getattr(self[branch.like], role) if own is None and branch.like else own
 
 
 def fill_branches(config: ModelCfg, task: Task) -> ModelCfg:

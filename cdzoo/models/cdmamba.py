@@ -80,7 +80,7 @@ def _scan_key(key: str, module: str, rules: tuple[tuple[str, str], ...]) -> str:
 
 def _official_key(key: str) -> str:
     """Official stages of the encoder begin with their downsampling; those of the decoder are counted from the coarsest."""
-    if match := re.fullmatch(r"backbone\.stages\.(\d)\.((?:0\.0|\d\.conv\d))\.(.+)", key):
+    if match := re.fullmatch(r"backbone\.stages\.(\d)\.(0\.0|\d\.conv\d)\.(.+)", key):
         return f"srcm_encoder_layers.{match[1]}.{match[2]}.{_scan_key(match[3], 'convmamba', _MIX)}"
     if match := re.fullmatch(r"backbone\.stages\.(.+)", key):
         return f"srcm_encoder_layers.{match[1]}"

@@ -17,7 +17,7 @@ from cdzoo.registry import register_model
 from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Bandara and Patel, A Transformer-Based Siamese Network for Change Detection, IGARSS 2022, arXiv 2201.01293"
-ORIGINAL = "wgcban/ChangeFormer (MIT)"
+ORIGINAL = "wgcban/ChangeFormer (license file: MIT; README: non-commercial and research use only)"
 CITATION = """@inproceedings{bandara2022transformer,
   title={A Transformer-Based Siamese Network for Change Detection},
   author={Bandara, Wele Gedara Chaminda and Patel, Vishal M.},

@@ -20,7 +20,6 @@ from cdzoo.sizes import InputSizes
 
 if TYPE_CHECKING:
     from cdzoo.models.detector import ChangeDetector
-    from cdzoo.tasks import Task
 
 _KINDS = {"backbone": Backbone, "neck": Neck, "fusion": Fusion, "decoder": Decoder, "head": Head, "backbone2": Backbone}
 
@@ -86,8 +85,8 @@ def _bands_of_early_fusion(
     return bands
 
 
-def derive_config(model: ChangeDetector, task: Task | None = None) -> ModelCfg:
-    """Return a config that describes the components of a model by their classes, and its task."""
+def derive_config(model: ChangeDetector) -> ModelCfg:
+    """Return a config that describes the components of a model by their classes."""
 
     def named(module: nn.Module) -> Any:
         return None if isinstance(module, Identity) else ComponentCfg(INSTANCE + describe(module))
@@ -102,8 +101,6 @@ def derive_config(model: ChangeDetector, task: Task | None = None) -> ModelCfg:
         head=named(model.head),
         in_chans=bands[0] if len(bands) == 2 and bands[0] == bands[1] else bands,
         num_classes=model.head.num_classes,
-        task="binary" if task is None else task.name,
-        class_names=() if task is None else task.class_names,
         siamese=model.backbone2 is None,
         mean=IMAGENET_MEAN if rgb else OTHER_MEAN,
         std=IMAGENET_STD if rgb else OTHER_STD,

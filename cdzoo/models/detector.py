@@ -8,17 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from cdzoo.compatibility import describe
 from cdzoo.components import Backbone, Decoder, Fusion, Head, Identity, Neck, Pyramid, PyramidComponent
 from cdzoo.config import KINDS, ModelCfg
 from cdzoo.errors import InputError
 from cdzoo.models.assemble import build_head
-from cdzoo.models.branch import Branch, check_branch, check_branches
+from cdzoo.models.branch import Branch, Branches, check_branch, check_branches
 from cdzoo.models.checks import bands_of, check_chain, check_config, check_images, check_kinds, derive_config
-from cdzoo.models.preprocess import ImageLike, create_transform
+from cdzoo.models.preprocess import ImageLike, create_transform, pad_edges
 from cdzoo.models.pretrained import PretrainedMixin
 from cdzoo.sizes import InputSizes, missing
 from cdzoo.tasks import Task, get_task
@@ -82,12 +81,14 @@ class ChangeDetector(PretrainedMixin):
         self.fusion = fusion
         self.decoder: PyramidComponent = decoder or Identity(fusion.out_channels, fusion.out_strides)
         self.head = head
-        self.branches = nn.ModuleDict(branches)
+        self.branches = Branches(branches)
         self.pretrained_cfg: PretrainedCfg | None = None
         check_chain(backbone, backbone2, self.neck, fusion, self.decoder, head)
         self.pad_multiple = math.lcm(*(component.pad_multiple for component in self._components()))
         self.bands = bands_of(backbone, backbone2, fusion, config)
-        self.config = check_config(config, derive_config(self, task))
+        self.config = check_config(config, derive_config(self))
+        if task is not None:
+            self.config = dataclasses.replace(self.config, task=task.name, class_names=task.class_names)
         self.stacked_dates = self.num_dates if fusion.num_dates == 1 else 1
         self.task = task or get_task(self.config.task, self.config.class_names)
         self.task.check(self.num_classes)
@@ -174,13 +175,14 @@ class ChangeDetector(PretrainedMixin):
         With several outputs, those of equal weight and size are in one dict, which lacks the outputs without deep supervision.
         """
         output, features = self._predict(images)
+        main = self.task.main_output
         if not self.branches:
-            return output, list(zip(self.head.auxiliary_weights, self.head.auxiliary(features[""]), strict=True))
+            return output, list(zip(self.head.auxiliary_weights, self.head.auxiliary(features[main]), strict=True))
         grouped: dict[Any, dict[str, Tensor]] = {}
         for name, pyramid in features.items():
-            head = self._head(name)
+            head = self.head if name == main else self.branches.head_of(name)
             for level, (weight, logits) in enumerate(zip(head.auxiliary_weights, head.auxiliary(pyramid), strict=True)):
-                grouped.setdefault((level, weight, *logits.shape[-2:]), {})[name or self.task.main_output] = logits
+                grouped.setdefault((level, weight, *logits.shape[-2:]), {})[name] = logits
         return output, [(weight, outputs) for (_, weight, *_), outputs in grouped.items()]
 
     def preprocess(self, *images: ImageLike) -> tuple[Tensor, ...]:
@@ -261,33 +263,24 @@ class ChangeDetector(PretrainedMixin):
     def _all(self, flag: str) -> bool:
         return all(getattr(component, flag) for component in self._components())
 
-    def _like(self, branch: Any) -> Any:
-        return self.branches[branch.like] if branch.like else None
-
-    def _head(self, name: str) -> Head:
-        branch: Any = self.branches[name] if name else None
-        return branch.head_of(self._like(branch)) if name else self.head
-
     def _predict(self, images: Sequence[Tensor]) -> tuple[Output, dict[str, Pyramid]]:
-        """Return the output, and the inputs of the heads: of the branches by name, and of the main one as ""."""
+        """Return the output, and the input of the head of each output by name."""
         pyramids = self._encode(images)  # checks the images
         height, width = images[0].shape[-2:]
-        features = {"": self.decoder(self.fusion(*pyramids))}
-        main = self.forward_head(features[""], (height, width))
+        main = self.task.main_output
+        features = {main: self.decoder(self.fusion(*pyramids))}
+        outputs = {main: self.forward_head(features[main], (height, width))}
         if not self.branches:
-            return main, features
+            return outputs[main], features
         down, right = self.padding(height, width)
-        outputs = {self.task.main_output: main}
-        for name, module in self.branches.items():
-            branch: Any = module
-            features[name] = branch.features(pyramids, self._like(branch))
-            outputs[name] = self._head(name)(features[name], (height + down, width + right))[..., :height, :width]
-        first = [name for name in self.task.outputs(self.num_classes) if name in outputs]
-        return {name: outputs[name] for name in (*first, *(name for name in outputs if name not in first))}, features
+        for name in self.branches:
+            features[name] = self.branches.features_of(name, pyramids)
+            outputs[name] = self.branches.head_of(name)(features[name], (height + down, width + right))[..., :height, :width]
+        return {name: outputs[name] for name in self.task.outputs(self.num_classes)} | outputs, features
 
     def _encode(self, images: Sequence[Tensor]) -> list[Pyramid]:
         check_images(images, self.bands, self.input_sizes)
-        padded = [self._pad(image) for image in images]
+        padded = [pad_edges(image, *self.padding(*image.shape[-2:])) for image in images]
         if self.fusion.num_dates == 1 < self.num_dates:  # early fusion
             padded = [torch.cat(padded, dim=1)]
         if self.backbone2 is not None:
@@ -301,12 +294,3 @@ class ChangeDetector(PretrainedMixin):
         batch, dates = pyramids[0][0].shape[0], range(len(pyramids))
         features = self.neck([torch.cat(levels) for levels in zip(*pyramids, strict=True)])
         return [[level[date * batch : (date + 1) * batch] for level in features] for date in dates]
-
-    def _pad(self, image: Tensor) -> Tensor:
-        """Reflect the lower and right edges up to a multiple of `pad_multiple`; `forward_head` crops the logits."""
-        down, right = self.padding(*image.shape[-2:])
-        if not down and not right:
-            return image
-        # Reflection needs more pixels than it adds, which coarse strides exceed on small images.
-        mode = "reflect" if down < image.shape[-2] and right < image.shape[-1] else "replicate"
-        return F.pad(image, (0, right, 0, down), mode=mode)

@@ -1,8 +1,8 @@
 """ELGC-Net: efficient local-global context aggregation.
 
 Source: M. Noman, M. Fiaz, H. Cholakkal, S. Khan, F. S. Khan, "ELGC-Net: Efficient Local-Global Context Aggregation for Remote
-Sensing Change Detection", IEEE TGRS 62 (2024), arXiv 2403.17909. The last part of the decoder is
-that of ChangeFormer. Height and width must be multiples of 64.
+Sensing Change Detection", IEEE TGRS 62 (2024), arXiv 2403.17909. The last part of the decoder is that of ChangeFormer. Height and
+width must be multiples of 64.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
 from cdzoo.registry import register_model
-from cdzoo.weights.keys import KeyMap, register_key_map
+from cdzoo.weights.keys import KeyMap, register_key_map, substitute
 
 PAPER = "Zhang et al., A deeply supervised image fusion network, ISPRS JPRS 166 (2020), doi 10.1016/j.isprsjprs.2020.06.003"
 SOURCE = "GeoZcx/A-deeply-supervised-image-fusion-network-for-change-detection-in-remote-sensing-images"
@@ -50,12 +50,12 @@ def ifn(**changes: Any) -> ModelCfg:
 
 
 _LEVELS = 5
-_STAGE = {
-    "spatial.conv.": "sa{}.conv1.",
-    "norm.": "bn_sa{}.",
-    "channel.mlp.0.": "ca{}.fc1.",
-    "channel.mlp.2.": "ca{}.fc2.",
-}
+_STAGE = (
+    ("spatial.conv.", "sa{}.conv1."),
+    ("norm.", "bn_sa{}."),
+    ("channel.mlp.0.", "ca{}.fc1."),
+    ("channel.mlp.2.", "ca{}.fc2."),
+)
 
 
 def _official_key(key: str) -> str:
@@ -71,8 +71,7 @@ def _official_key(key: str) -> str:
             return f"o{branch}_conv{int(conv[1]) + 1}.{conv[2]}"
         if rest.startswith("up."):
             return f"trans_conv{branch - 1}.{rest.removeprefix('up.')}"
-        prefix, official = next((ours, theirs) for ours, theirs in _STAGE.items() if rest.startswith(ours))
-        return official.format(branch) + rest.removeprefix(prefix)
+        return substitute(rest, _STAGE).format(branch)
     return key
 
 

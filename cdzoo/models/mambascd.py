@@ -8,6 +8,7 @@ builds; the parameter counts printed in the paper are smaller and do not follow 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from cdzoo.config import ComponentCfg, ModelCfg
@@ -88,32 +89,21 @@ def mambabda_base(**changes: Any) -> ModelCfg:
     return _sized(_MAMBABDA, "base", "building damage assessment", changes)
 
 
-# Change decoder, its head, and per branch its decoder and head. The head of the land cover is that of both dates.
-_SCD = ("decoder_bcd", "main_clf_cd", {"semantic_t1": ("decoder_T1", "aux_clf"), "semantic_t2": ("decoder_T2", "aux_clf")})
-_BDA = ("decoder_damage", "main_clf", {"building": ("decoder_building", "aux_clf")})
-
-
-def _official_key(key: str, names: tuple[str, str, dict[str, tuple[str, str]]]) -> str:
-    change, head, branches = names
+def _official_key(key: str, change: str, head: str, branches: dict[str, str]) -> str:
+    """Return the official name, given those of the change decoder, of its head, and of the decoder of each branch."""
     if key.startswith("backbone."):
         return "encoder." + vmamba_key(key.removeprefix("backbone."))
     if key.startswith("branches."):
         _, branch, role, rest = key.split(".", 3)
-        decoder, branch_head = branches[branch]
-        if role == "head":
-            return f"{branch_head}.{rest.removeprefix('classify.')}"
-        return second_generation(semantic_decoder_key(rest, decoder))
+        if role == "head":  # of both dates
+            return f"aux_clf.{rest.removeprefix('classify.')}"
+        return second_generation(semantic_decoder_key(rest, branches[branch]))
     return second_generation(change_decoder_key(key, change) or key.replace("head.classify.", f"{head}."))
 
 
-def _scd_key(key: str) -> str:
-    return _official_key(key, _SCD)
-
-
-def _bda_key(key: str) -> str:
-    return _official_key(key, _BDA)
-
-
 _SOURCE = "ChenHongruixuan/ChangeMamba"
+_LAND_COVER = {"semantic_t1": "decoder_T1", "semantic_t2": "decoder_T2"}
+_scd_key = partial(_official_key, change="decoder_bcd", head="main_clf_cd", branches=_LAND_COVER)
+_bda_key = partial(_official_key, change="decoder_damage", head="main_clf", branches={"building": "decoder_building"})
 register_key_map(KeyMap(("mambascd*",), _scd_key, _SOURCE, current_key=second_generation))
 register_key_map(KeyMap(("mambabda*",), _bda_key, _SOURCE, current_key=second_generation))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cdzoo.config import ModelCfg
@@ -92,3 +93,12 @@ def create_transform(config: Any, date: int = 0) -> Callable[[ImageLike], Tensor
         return normalize(pixels, cfg.mean, cfg.std)
 
     return transform
+
+
+def pad_edges(image: Tensor, down: int, right: int) -> Tensor:
+    """Append rows and columns to a batch (B, bands, H, W): reflections of the lower and right edges."""
+    if not down and not right:
+        return image
+    # Reflection needs more pixels than it adds, which coarse strides exceed on small images.
+    mode = "reflect" if down < image.shape[-2] and right < image.shape[-1] else "replicate"
+    return F.pad(image, (0, right, 0, down), mode=mode)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-from cdzoo.weights.keys import substitute
+from cdzoo.weights.keys import KeyMap, substitute
 
 BLOCK = (
     ("in_proj.", "op.in_proj."),
@@ -14,17 +13,19 @@ BLOCK = (
     ("out_norm.", "op.out_norm."),
     ("out_proj.", "op.out_proj."),
 )
-# Names in newer code of ChangeMamba, which counts from the coarsest level, and in its first code.
-_ARRANGEMENTS = {"cat": 1, "interleave": 2, "split": 3}
-_SEMANTIC = r"^(decoder_(?:T1|T2|building))"
-_GENERATIONS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
-    (rf"{_SEMANTIC}\.stage_blocks\.(\d)\.", lambda m: f"{m[1]}.st_block_{4 - int(m[2])}_semantic."),
-    (rf"{_SEMANTIC}\.transition_layers\.(\d)\.", lambda m: f"{m[1]}.trans_layer_{3 - int(m[2])}."),
-    (rf"{_SEMANTIC}\.smooth_layers\.(\d)\.", lambda m: f"{m[1]}.smooth_layer_{3 - int(m[2])}_semantic."),
-    (r"\.stage_blocks\.(\d)\.(cat|interleave|split)\.", lambda m: f".st_block_{4 - int(m[1])}{_ARRANGEMENTS[m[2]]}."),
-    (r"\.fuse_layers\.(\d)\.", lambda m: f".fuse_layer_{4 - int(m[1])}."),
-    (r"\.smooth_layers\.(\d)\.", lambda m: f".smooth_layer_{3 - int(m[1])}."),
+_ARRANGEMENTS = {1: "cat", 2: "interleave", 3: "split"}
+# Parts of names in the first generation of ChangeMamba's code, and in the second one, which counts from the coarsest level.
+_CHANGE = (
+    *((f".st_block_{4 - i}{j}.", f".stage_blocks.{i}.{name}.") for i in range(4) for j, name in _ARRANGEMENTS.items()),
+    *((f".fuse_layer_{4 - i}.", f".fuse_layers.{i}.") for i in range(4)),
+    *((f".smooth_layer_{3 - i}.", f".smooth_layers.{i}.") for i in range(3)),
 )
+_SEMANTIC = (
+    *((f".st_block_{4 - i}_semantic.", f".stage_blocks.{i}.") for i in range(4)),
+    *((f".trans_layer_{3 - i}.", f".transition_layers.{i}.") for i in range(3)),
+    *((f".smooth_layer_{3 - i}_semantic.", f".smooth_layers.{i}.") for i in range(4)),
+)
+_SEMANTIC_DECODERS = ("decoder_T1.", "decoder_T2.", "decoder_building.")
 CONV_NORM = {"conv": 0, "norm": 2}
 STEPWISE = (
     ("head.enlarge.0.0.", "upsample_x4.0."),
@@ -46,33 +47,27 @@ def vmamba_key(key: str) -> str:
     return re.sub(r"^norms\.", "outnorm", key)
 
 
+VMAMBA = KeyMap((), vmamba_key, "MzeroMiko/VMamba", ignored=("classifier.*",))
+
+
 def first_generation(key: str) -> str:
     """Return the name of a parameter of ChangeMamba in the first generation of its code (2024).
 
     Decoders have `.stage_blocks.` in the second generation (2026) where they have `.st_block_` in the first. Names of the first
     generation, of the encoder and of heads are returned unchanged, except that a prefix `model.` of a wrapper is removed.
     """
-    key = key.removeprefix("model.")
-    for pattern, rename in _GENERATIONS:
-        key = re.sub(pattern, rename, key)
-    return key
-
-
-_SECOND: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
-    (r"\.st_block_(\d)_semantic\.", lambda m: f".stage_blocks.{4 - int(m[1])}."),
-    (r"\.trans_layer_(\d)\.", lambda m: f".transition_layers.{3 - int(m[1])}."),
-    (r"\.smooth_layer_(\d)_semantic\.", lambda m: f".smooth_layers.{3 - int(m[1])}."),
-    (r"\.st_block_(\d)([123])\.", lambda m: f".stage_blocks.{4 - int(m[1])}.{list(_ARRANGEMENTS)[int(m[2]) - 1]}."),
-    (r"\.fuse_layer_(\d)\.", lambda m: f".fuse_layers.{4 - int(m[1])}."),
-    (r"\.smooth_layer_(\d)\.", lambda m: f".smooth_layers.{3 - int(m[1])}."),
-)
+    return _renamed(key, 1, 0)
 
 
 def second_generation(key: str) -> str:
     """Return the name of a parameter of ChangeMamba in the second generation of its code (2026); see `first_generation`."""
+    return _renamed(key, 0, 1)
+
+
+def _renamed(key: str, known: int, wanted: int) -> str:
     key = key.removeprefix("model.")
-    for pattern, rename in _SECOND:
-        key = re.sub(pattern, rename, key)
+    for names in _SEMANTIC if key.startswith(_SEMANTIC_DECODERS) else _CHANGE:
+        key = key.replace(names[known], names[wanted])
     return key
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from cdzoo.components import Backbone
 from cdzoo.config import ROLES, ModelCfg
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.imports import import_kept, imported_modules, keep_imports
@@ -117,7 +118,7 @@ def read_config(file: Path) -> ModelCfg:
     return config
 
 
-def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.PathLike[str]) -> None:
+def load_backbone(backbones: Sequence[Backbone], name: str, source: str | os.PathLike[str]) -> None:
     """Load weights written by `cdzoo convert --backbone` into one or more backbones.
 
     If a backbone has another number of bands, its first layer is adapted, and a warning is issued. Parameters that a backbone
@@ -142,8 +143,7 @@ def load_backbone(backbones: Sequence[nn.Module], name: str, source: str | os.Pa
     fitted = []
     for backbone in backbones:
         expected = backbone.state_dict()
-        added = tuple(getattr(backbone, "added", ()))
-        own = {key: value for key, value in expected.items() if key.startswith(added) and key not in state} if added else {}
+        own = {key: value for key, value in expected.items() if key.startswith(backbone.added) and key not in state}
         fitted.append(adapt_first_layer({**state, **own}, expected, str(file)))
         check_state(str(file), fitted[-1], expected, f"backbone {name}")
     for backbone, weights in zip(backbones, fitted, strict=True):

@@ -21,8 +21,6 @@ from cdzoo.weights.values import check_finite, check_values
 
 _SHOWN = 6
 _WRAPPERS = ("state_dict", "model_state_dict", "model_G_state_dict", "model", "net", "network")
-
-
 _CLASSIFIERS = ("head.", "branches.")
 
 
