@@ -159,9 +159,8 @@ def _listings(source: FileSource) -> dict[str, Listing]:
     if source.info is None:
         names: list[str | None] = list(find_splits(source.root, source.layouts)) or [None]
         return {split or ALL: list_split(source.root, split, source.cfg.exclude, source.layouts, source.dates) for split in names}
-    order = ("train", "val", "test")
     found: dict[str, Listing] = {}
-    for split in sorted(source.info.existing_splits(source.root), key=order.index) or [ALL]:
+    for split in source.info.existing_splits(source.root) or [ALL]:
         try:
             found[split] = Listing(source.root, source.read(None if split == ALL else split))
         except InputError as error:

@@ -73,7 +73,7 @@ class FileSource:
         Validation pairs are those of `val`, of the validation split, or held out; a folder without splits is carved.
         """
         existing = set(find_splits(self.root, self.layouts)) if self.info is None or self.labels is None else set[str]()
-        existing |= self.info.existing_splits(self.root) if self.info else set()
+        existing |= {*self.info.existing_splits(self.root)} if self.info else set()
         found: dict[str, list[PairFiles]] = {}
         if self.cfg.val is not None and "val" in splits:
             found["val"] = self._listed(self.cfg.val, None)
@@ -91,7 +91,7 @@ class FileSource:
         if self.info is None or (split is None and self.labels is None):
             return self._listed(self.root, split)
         if split is None:
-            pairs = self.info.whole(self.root) or []
+            pairs = self.info.whole(self.root)
         else:
             pairs = self.info.pairs(self.root, split, self.bands, self.cfg.test_event)
         return [pair for pair in pairs if not matches(pair.name, self.cfg.exclude)]
