@@ -23,8 +23,6 @@ Maps = dict[str, UInt8]
 
 _EQUAL = "changed in the mask, with equal classes"
 _UNGRADED, _UNBUILT = "a building before, without a grade after", "graded after, without a building before"
-BINARY = Palette("a mask of 0 and 1, or 0 and 255,", {0: 0, 1: 1, 255: 1})
-"""Change or buildings as 0/1 or 0/255."""
 _THREADS = 4  # that decode labels
 _LISTED = 8
 
@@ -160,14 +158,14 @@ class LandCover(Labels):
         palette: Meaning of the maps: 0 for no class, 1 to K, 255 for pixels without a label.
         colors: Color of each class.
         everywhere: Whether unchanged pixels have classes, too; 0 is then a pixel without a label.
-        change: Meaning of the mask of change.
+        change: Encoding of the mask of change; 0/1 or 0/255 by default.
     """
 
     class_names: tuple[str, ...]
     palette: Palette
     colors: tuple[RGB, ...] = ()
     everywhere: bool = False
-    change: Palette = BINARY
+    change: MaskEncoding | None = None
     task = "semantic"
     tolerated = frozenset((_EQUAL,))
     folders: ClassVar[dict[str, str]] = {"labels1": "semantic_t1", "labels2": "semantic_t2", "change": "mask"}
@@ -176,7 +174,7 @@ class LandCover(Labels):
         """Read the maps, and the mask if there is one."""
         first, second, *masks = pair.labels
         maps = {"t1": self.palette.read(first), "t2": self.palette.read(second)}
-        return maps | ({"change": self.change.read(masks[0])} if masks else {})
+        return maps | ({"change": read_mask(masks[0], self.change)} if masks else {})
 
     def targets(self, maps: Maps) -> Maps:
         """Return the mask and the classes of each date."""
@@ -254,13 +252,13 @@ class Grades(Labels):
         class_names: Grades, 1 to K in maps and targets.
         palette: Meaning of the map of grades: 0 for no building, 1 to K, 255 for pixels without a label.
         colors: Color of each grade.
-        buildings: Meaning of the map of buildings.
+        buildings: Encoding of the map of buildings; 0/1 or 0/255 by default.
     """
 
     class_names: tuple[str, ...]
     palette: Palette
     colors: tuple[RGB, ...] = ()
-    buildings: Palette = BINARY
+    buildings: MaskEncoding | None = None
     task = "damage"
     main = "building"
     tolerated = frozenset((_UNGRADED, _UNBUILT))
@@ -270,7 +268,7 @@ class Grades(Labels):
         """Read the grades, and the buildings if there are any."""
         grades, *buildings = pair.labels
         maps = {"damage": self.palette.read(grades)}
-        return maps | ({"building": self.buildings.read(buildings[0])} if buildings else {})
+        return maps | ({"building": read_mask(buildings[0], self.buildings)} if buildings else {})
 
     def targets(self, maps: Maps) -> Maps:
         """Return buildings and grades."""

@@ -157,8 +157,9 @@ def _detect(masks: Mapping[Path, Histogram]) -> MaskEncoding:
 
 
 _ADVICE = (
-    "or declare what the values mean with --mask-encoding: those of no change, change and no label, such as 0/1/255, or "
-    "threshold for noise around 0 and 255 (class labels must be converted to changed and unchanged first)"
+    "or declare what the values mean with --mask-encoding, or mask_encoding in a classes.json: those of no change, change and no "
+    "label, such as 0/1/255, or threshold for noise around 0 and 255 (class labels must be converted to changed and unchanged "
+    "first)"
 )
 
 
