@@ -98,12 +98,12 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
 
     dataset = dataset_info(name)
     folder = Path(root) if root else data_root(name)
-    orders = {name: ", ".join(labels.class_names) for name, labels in dataset.class_orders.items()}
+    orders = (f"{order}: {', '.join(labels.class_names)}" for order, labels in dataset.class_orders.items())
     facts = {
         "what": dataset.description,
         "task": dataset.task if dataset.class_names else "",
         "classes": ", ".join(dataset.class_names),
-        "orders": "; ".join(f"{name}: {classes}" for name, classes in orders.items()),
+        "orders": "; ".join(orders),
         "events": ", ".join(dataset.events),
         "resolution": f"{dataset.resolution} m",
         "images": f"{dataset.image_size}x{dataset.image_size}" if dataset.image_size else "of different sizes",

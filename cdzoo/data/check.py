@@ -57,6 +57,11 @@ class SplitReport:
     unchanged_pairs: int = 0
     classes: dict[str, dict[str, float]] = field(default_factory=dict)
 
+    def count(self, unchanged: int, changed: int, unlabeled: int) -> None:
+        """Set the fractions, given the numbers of pixels."""
+        self.changed = changed / max(1, unchanged + changed)
+        self.unlabeled = unlabeled / max(1, unchanged + changed + unlabeled)
+
     @property
     def described_formats(self) -> str:
         """Formats of the images, by date if they differ."""
@@ -222,9 +227,7 @@ class _Check:
             found.encoding, counts = find_encoding([pair.mask for pair in pairs if pair.mask not in unreadable], self.encoding)
         except InputError as error:
             self.report.problems += str(error).splitlines()
-        unchanged, changed, unlabeled = (sum(kind) for kind in zip(*counts.values(), strict=True)) if counts else (0, 0, 0)
-        found.changed = changed / max(1, unchanged + changed)
-        found.unlabeled = unlabeled / max(1, unchanged + changed + unlabeled)
+        found.count(*map(sum, zip((0, 0, 0), *counts.values(), strict=True)))
         found.unchanged_pairs = sum(not one[1] for one in counts.values())
         return set(counts), unreadable
 
@@ -232,15 +235,13 @@ class _Check:
         """Read all labels of several classes; return those that can be used, and what is wrong with others."""
         statistics = LabelStatistics(labels)
         wrong = {pair.mask: problem for pair in self._progress(pairs, "labels of") if (problem := statistics.add(pair))}
-        unchanged, changed, unlabeled = statistics.counts
-        found.changed = changed / max(1, unchanged + changed)
-        found.unlabeled = unlabeled / max(1, unchanged + changed + unlabeled)
+        found.count(*statistics.counts)
         found.unchanged_pairs = len(pairs) - len(wrong) - statistics.changed_pairs
         found.classes = statistics.shares
         problems, notes = statistics.described(self.split)
         self.report.problems += problems
         self.report.notes += notes
-        return {pair.mask for pair in pairs} - {*wrong}, wrong
+        return {pair.mask for pair in pairs if pair.mask not in wrong}, wrong
 
     def _pair(self, pair: PairFiles, found: SplitReport) -> tuple[list[str], list[float]]:
         """Add the images of a pair to the statistics and copies; return its problems, and the fraction without data by image."""

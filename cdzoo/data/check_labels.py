@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,7 +58,14 @@ class LabelStatistics:
     @property
     def shares(self) -> dict[str, dict[str, float]]:
         """Fraction of the pixels of each value of each target, by names; `ignored` for 255 if there are any."""
-        return shares(self.histograms, self.labels.value_names())
+        found: dict[str, dict[str, float]] = {}
+        names = self.labels.value_names()
+        for target, histogram in self.histograms.items():
+            part = histogram / max(1, histogram.sum())
+            found[target] = dict(zip(names[target], part.tolist(), strict=False))
+            if part[IGNORE_INDEX]:
+                found[target]["ignored"] = float(part[IGNORE_INDEX])
+        return found
 
     def described(self, split: str) -> tuple[list[str], list[str]]:
         """Return one line for each contradiction: those that cannot be meant, and those that data sets are known to have."""
@@ -68,19 +74,3 @@ class LabelStatistics:
             line = f"split '{split}': {pixels} pixel(s) of {pairs} pair(s) are {kind}, such as in {name}"
             lines[kind in self.labels.tolerated].append(line)
         return lines
-
-
-def shares(counts: Mapping[str, npt.NDArray[np.int64]], names: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
-    """Return the fraction of the pixels of each value of each target, by names; `ignored` for 255 if there are any.
-
-    Args:
-        counts: Number of pixels of each of the 256 values of each target.
-        names: Names of the values of each target from 0.
-    """
-    found: dict[str, dict[str, float]] = {}
-    for target, histogram in counts.items():
-        total = max(1, int(histogram.sum()))
-        found[target] = {name: float(histogram[value] / total) for value, name in enumerate(names[target])}
-        if histogram[IGNORE_INDEX]:
-            found[target]["ignored"] = float(histogram[IGNORE_INDEX] / total)
-    return found
