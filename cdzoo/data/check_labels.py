@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.labels import Labels
 from cdzoo.data.listing import PairFiles
+from cdzoo.data.masks import Histogram, count_values
 from cdzoo.errors import InputError
 
 
@@ -25,7 +25,7 @@ class LabelStatistics:
     """
 
     labels: Labels
-    histograms: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    histograms: dict[str, Histogram] = field(default_factory=dict)
     disagreements: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     changed_pairs: int = 0
 
@@ -41,12 +41,10 @@ class LabelStatistics:
             if number:
                 pixels, pairs, name = self.disagreements.get(kind, (0, 0, pair.name))
                 self.disagreements[kind] = pixels + number, pairs + 1, name
-        targets = self.labels.targets(maps)
-        for target, values in targets.items():
-            found = np.bincount(values.reshape(-1), minlength=256)
+        for target, values in self.labels.targets(maps).items():
+            found = count_values(values)
             self.histograms[target] = self.histograms.get(target, np.zeros(256, np.int64)) + found
-        main = targets[self.labels.main]
-        self.changed_pairs += bool(((main > 0) & (main != IGNORE_INDEX)).any())
+            self.changed_pairs += target == self.labels.main and bool(found[1:IGNORE_INDEX].any())
         return ""
 
     @property

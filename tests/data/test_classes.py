@@ -168,6 +168,8 @@ def test_xbd_gives_buildings_and_grades(tmp_path, form):
     write_xbd(tmp_path, form)
     parts = open_data(DataCfg("xbd", root=str(tmp_path)), ("train", "val")).splits
     assert (len(parts["train"]), len(parts["val"])) == ((3, 3) if form == "targets" else (2, 1))
+    whole = open_data(DataCfg("xbd", root=str(tmp_path / "train")), ("all",))
+    assert len(whole.splits["all"]) == 3 and "has no splits" in whole.notes[0]
     sample = parts["train"][0]
     assert sample.name.startswith("train-fire_0000000") and values(sample)["building"] == [0, 1]
     assert values(sample)["damage"] == [0, 1, 2, 3, 4, 255]
