@@ -183,9 +183,10 @@ class LandCover(Labels):
             mask = maps["change"].copy()
         else:
             first, second = dates.values()
-            changed = first != second if self.everywhere else (first > 0) | (second > 0)
-            unlabeled = (first == IGNORE_INDEX) | (second == IGNORE_INDEX)
-            void = ~(_known(first) & _known(second)) if self.everywhere else unlabeled
+            if self.everywhere:
+                changed, void = first != second, ~(_known(first) & _known(second))
+            else:
+                changed, void = (first > 0) | (second > 0), (first == IGNORE_INDEX) | (second == IGNORE_INDEX)
             mask = np.where(void, np.uint8(IGNORE_INDEX), changed.astype(np.uint8))
         targets = {"mask": mask}
         for name, classes in dates.items():
@@ -234,12 +235,9 @@ class TransitionMap(LandCover):
         if pair.more:
             return super().load(pair)
         found = self.transition_palette.read(pair.mask)
-        maps = {}
-        for date in range(2):
-            table = np.full(256, IGNORE_INDEX, np.uint8)
-            table[: len(self.transitions) + 1] = (0, *(transition[date] for transition in self.transitions))
-            maps[f"t{date + 1}"] = table[found]
-        return maps
+        tables = np.full((2, 256), IGNORE_INDEX, np.uint8)
+        tables[:, : len(self.transitions) + 1] = np.transpose([(0, 0), *self.transitions])
+        return {f"t{date}": table[found] for date, table in enumerate(tables, 1)}
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def read_whole(root: Path) -> list[PairFiles]:
     """
     found = find_layout(root, _LAYOUTS)
     if found is None:
-        raise InputError(f"{root}: no images/, and targets/ or masks/; found {contents(root)}")
+        raise InputError(f"{root}: no folder images/, and targets/ or masks/; found {contents(root)}")
     images, labels = found
     keys = [_key(date) for date in ("pre", "post", "post", "pre")]
     return usable_pairs(list_folders(root, (images, images), (labels, labels), keys=keys))
@@ -61,7 +61,8 @@ def read_files(root: Path, split: str) -> list[PairFiles]:
     """
     folder = next((root / name for name in _SPLITS[split] if (root / name).is_dir()), None)
     if folder is None:
-        raise InputError(f"{root}: no folder {' or '.join(f'{name}/' for name in _SPLITS[split])} for the split '{split}'")
+        expected = " or ".join(f"{name}/" for name in _SPLITS[split])
+        raise InputError(f"{root}: no folder {expected} with images/, and with targets/ or masks/, for the split '{split}'")
     return read_whole(folder)
 
 
