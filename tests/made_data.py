@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from cdzoo.data.datasets import hi_ucd, landsat_scd, second
+from cdzoo.data.sample import Sample
 
 SIDE = 64
 
@@ -31,6 +32,11 @@ def land_cover(rng: np.random.Generator, classes: int, everywhere: bool = False)
     second = np.where((first == second) & (mask == 1), first % classes + 1, second)
     second = np.where(mask == 1, second, first) if everywhere else second * mask
     return (first if everywhere else first * mask), second.astype(np.uint8), mask
+
+
+def values(sample: Sample) -> dict[str, list[int]]:
+    """Return the values of each target."""
+    return {name: target.unique().tolist() for name, target in sample.target.items()}
 
 
 def colored(classes: np.ndarray, colors: list[tuple[int, int, int]]) -> np.ndarray:

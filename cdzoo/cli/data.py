@@ -98,12 +98,12 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
 
     dataset = dataset_info(name)
     folder = Path(root) if root else data_root(name)
-    orders = {name: ", ".join(labels.class_names) for name, labels in dataset.class_orders.items()}
+    orders = (f"{order}: {', '.join(labels.class_names)}" for order, labels in dataset.class_orders.items())
     facts = {
         "what": dataset.description,
         "task": dataset.task if dataset.class_names else "",
         "classes": ", ".join(dataset.class_names),
-        "orders": "; ".join(f"{name}: {classes}" for name, classes in orders.items()),
+        "orders": "; ".join(orders),
         "events": ", ".join(dataset.events),
         "resolution": f"{dataset.resolution} m",
         "images": f"{dataset.image_size}x{dataset.image_size}" if dataset.image_size else "of different sizes",
@@ -151,7 +151,7 @@ def prepare(
     """
     from cdzoo.data.config import DataCfg
     from cdzoo.data.datasets import dataset_info
-    from cdzoo.data.layout import SPLITS, find_splits
+    from cdzoo.data.layout import find_splits
     from cdzoo.data.open import data_root
     from cdzoo.data.source import FileSource
 
@@ -176,8 +176,7 @@ def prepare(
     path, root = (str(folder), None) if described is None else (name, str(folder))
     cfg = DataCfg(path, mask_encoding=mask_encoding, root=root, class_order=class_order)
     source = FileSource(cfg)
-    splits = list(find_splits(folder, source.layouts))
-    splits = splits or [split for split in SPLITS if described is not None and split in described.existing_splits(folder)]
+    splits = list(find_splits(folder, source.layouts)) or (described.existing_splits(folder) if described else [])
     if not splits:
         raise InputError(f"{folder}: no splits (train/, val/, test/ or list/*.txt), so the tiles cannot be assigned to splits")
     pairs = {split: source.read(split) for split in splits}

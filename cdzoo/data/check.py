@@ -57,6 +57,11 @@ class SplitReport:
     unchanged_pairs: int = 0
     classes: dict[str, dict[str, float]] = field(default_factory=dict)
 
+    def count(self, unchanged: int, changed: int, unlabeled: int) -> None:
+        """Set the fractions, given the numbers of pixels."""
+        self.changed = changed / max(1, unchanged + changed)
+        self.unlabeled = unlabeled / max(1, unchanged + changed + unlabeled)
+
     @property
     def described_formats(self) -> str:
         """Formats of the images, by date if they differ."""
@@ -83,42 +88,36 @@ class DataReport:
     sheet: Image.Image | None = None
 
 
-def list_data(data: str | Path | DataCfg, exclude: Sequence[str] = ()) -> dict[str, Listing]:
+def list_data(data: str | Path | DataCfg) -> dict[str, Listing]:
     """List the samples of each split, or of `all` for a folder without splits.
 
     Args:
         data: Folder of a data set, or a description of data.
-        exclude: Wildcards (fnmatch) of sample names to leave out of a folder.
-
-    Raises:
-        InputError: The folder does not exist, or no layout matches.
-    """
-    return _listings(FileSource(_described(data, exclude)))
-
-
-def check_data(
-    data: str | Path | DataCfg, exclude: Sequence[str] = (), progress: bool = True, encoding: MaskEncoding | None = None
-) -> DataReport:
-    """Read every file of a data set and report all problems.
-
-    Args:
-        data: Folder of a data set, with or without splits, or a description of data.
-        exclude: Wildcards (fnmatch) of sample names to leave out of a folder.
-        progress: Show a progress bar.
-        encoding: Encoding of the masks of a folder; detected in each split by default.
 
     Raises:
         InputError: The folder does not exist, or no layout matches.
         ConfigError: An option does not belong to these data.
     """
-    cfg = _described(data, exclude)
-    source = FileSource(cfg)
-    root, encoding = source.root, encoding or cfg.encoding
+    return _listings(FileSource(_described(data)))
+
+
+def check_data(data: str | Path | DataCfg, progress: bool = True) -> DataReport:
+    """Read every file of a data set and report all problems.
+
+    Args:
+        data: Folder of a data set, with or without splits, or a description of data.
+        progress: Show a progress bar.
+
+    Raises:
+        InputError: The folder does not exist, or no layout matches.
+        ConfigError: An option does not belong to these data.
+    """
+    source = FileSource(_described(data))
     report = DataReport()
     listings = _listings(source)
     copies: dict[str, list[tuple[str, Path]]] = {}  # split and path of each image, by its hash
     examples: list[tuple[PairFiles, MaskEncoding | None]] = []
-    same_values = cfg.equal_values and (source.info is None or len(set(source.info.bands)) == 1)
+    same_values = source.cfg.equal_values and (source.info is None or len(set(source.info.bands)) == 1)
     for split, listing in listings.items():
         report.problems += listing.problems
         report.notes += [note for note in listing.notes if "without a mask" not in note]
@@ -128,11 +127,13 @@ def check_data(
             report.notes.append(f"excluded: {', '.join(listing.excluded)}")
         for name, images in listing.unlabeled.items():
             report.problems.append(f"{listing.root}: {name} has no mask{_date_mismatch(images)}")
-        check = _Check(split, report, copies, progress, encoding, source.labels, same_values)
+        check = _Check(split, report, copies, progress, source.cfg.encoding, source.labels, same_values)
         found, good = check.run(listing.pairs)
         report.splits.append(found)
         if split in ("train", ALL) and (found.encoding or found.classes) and found.pairs and found.unchanged_pairs == found.pairs:
-            report.problems.append(f"{root}: no mask of the split '{split}' has changed pixels, so there is nothing to learn")
+            report.problems.append(
+                f"{source.root}: no mask of the split '{split}' has changed pixels, so there is nothing to learn"
+            )
         examples += [(pair, found.encoding) for pair in good[:: max(1, len(good) * len(listings) // _ROWS)]]
     _check_duplicates(copies, report)
     if examples:
@@ -150,8 +151,8 @@ def _date_mismatch(images: Sequence[Path]) -> str:
     return f", and its dates do not match: {shown}" if len({size[:2] for size in formats}) > 1 else ""
 
 
-def _described(data: str | Path | DataCfg, exclude: Sequence[str]) -> DataCfg:
-    return data if isinstance(data, DataCfg) else DataCfg(str(data), exclude=tuple(exclude))
+def _described(data: str | Path | DataCfg) -> DataCfg:
+    return data if isinstance(data, DataCfg) else DataCfg(str(data))
 
 
 def _listings(source: FileSource) -> dict[str, Listing]:
@@ -159,9 +160,8 @@ def _listings(source: FileSource) -> dict[str, Listing]:
     if source.info is None:
         names: list[str | None] = list(find_splits(source.root, source.layouts)) or [None]
         return {split or ALL: list_split(source.root, split, source.cfg.exclude, source.layouts, source.dates) for split in names}
-    order = ("train", "val", "test")
     found: dict[str, Listing] = {}
-    for split in sorted(source.info.existing_splits(source.root), key=order.index) or [ALL]:
+    for split in source.info.existing_splits(source.root) or [ALL]:
         try:
             found[split] = Listing(source.root, source.read(None if split == ALL else split))
         except InputError as error:
@@ -223,9 +223,7 @@ class _Check:
             found.encoding, counts = find_encoding([pair.mask for pair in pairs if pair.mask not in unreadable], self.encoding)
         except InputError as error:
             self.report.problems += str(error).splitlines()
-        unchanged, changed, unlabeled = (sum(kind) for kind in zip(*counts.values(), strict=True)) if counts else (0, 0, 0)
-        found.changed = changed / max(1, unchanged + changed)
-        found.unlabeled = unlabeled / max(1, unchanged + changed + unlabeled)
+        found.count(*map(sum, zip((0, 0, 0), *counts.values(), strict=True)))
         found.unchanged_pairs = sum(not one[1] for one in counts.values())
         return set(counts), unreadable
 
@@ -233,15 +231,13 @@ class _Check:
         """Read all labels of several classes; return those that can be used, and what is wrong with others."""
         statistics = LabelStatistics(labels)
         wrong = {pair.mask: problem for pair in self._progress(pairs, "labels of") if (problem := statistics.add(pair))}
-        unchanged, changed, unlabeled = statistics.counts
-        found.changed = changed / max(1, unchanged + changed)
-        found.unlabeled = unlabeled / max(1, unchanged + changed + unlabeled)
+        found.count(*statistics.counts)
         found.unchanged_pairs = len(pairs) - len(wrong) - statistics.changed_pairs
         found.classes = statistics.shares
         problems, notes = statistics.described(self.split)
         self.report.problems += problems
         self.report.notes += notes
-        return {pair.mask for pair in pairs} - {*wrong}, wrong
+        return {pair.mask for pair in pairs if pair.mask not in wrong}, wrong
 
     def _pair(self, pair: PairFiles, found: SplitReport) -> tuple[list[str], list[float]]:
         """Add the images of a pair to the statistics and copies; return its problems, and the fraction without data by image."""

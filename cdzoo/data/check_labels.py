@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.labels import Labels
 from cdzoo.data.listing import PairFiles
+from cdzoo.data.masks import Histogram, count_values
 from cdzoo.errors import InputError
 
 
@@ -26,7 +25,7 @@ class LabelStatistics:
     """
 
     labels: Labels
-    histograms: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    histograms: dict[str, Histogram] = field(default_factory=dict)
     disagreements: dict[str, tuple[int, int, str]] = field(default_factory=dict)
     changed_pairs: int = 0
 
@@ -42,12 +41,10 @@ class LabelStatistics:
             if number:
                 pixels, pairs, name = self.disagreements.get(kind, (0, 0, pair.name))
                 self.disagreements[kind] = pixels + number, pairs + 1, name
-        targets = self.labels.targets(maps)
-        for target, values in targets.items():
-            found = np.bincount(values.reshape(-1), minlength=256)
+        for target, values in self.labels.targets(maps).items():
+            found = count_values(values)
             self.histograms[target] = self.histograms.get(target, np.zeros(256, np.int64)) + found
-        main = targets[self.labels.main]
-        self.changed_pairs += bool(((main > 0) & (main != IGNORE_INDEX)).any())
+            self.changed_pairs += target == self.labels.main and bool(found[1:IGNORE_INDEX].any())
         return ""
 
     @property
@@ -59,7 +56,14 @@ class LabelStatistics:
     @property
     def shares(self) -> dict[str, dict[str, float]]:
         """Fraction of the pixels of each value of each target, by names; `ignored` for 255 if there are any."""
-        return shares(self.histograms, self.labels.value_names())
+        found: dict[str, dict[str, float]] = {}
+        names = self.labels.value_names()
+        for target, histogram in self.histograms.items():
+            part = histogram / max(1, histogram.sum())
+            found[target] = dict(zip(names[target], part.tolist(), strict=False))
+            if part[IGNORE_INDEX]:
+                found[target]["ignored"] = float(part[IGNORE_INDEX])
+        return found
 
     def described(self, split: str) -> tuple[list[str], list[str]]:
         """Return one line for each contradiction: those that cannot be meant, and those that data sets are known to have."""
@@ -68,19 +72,3 @@ class LabelStatistics:
             line = f"split '{split}': {pixels} pixel(s) of {pairs} pair(s) are {kind}, such as in {name}"
             lines[kind in self.labels.tolerated].append(line)
         return lines
-
-
-def shares(counts: Mapping[str, npt.NDArray[np.int64]], names: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
-    """Return the fraction of the pixels of each value of each target, by names; `ignored` for 255 if there are any.
-
-    Args:
-        counts: Number of pixels of each of the 256 values of each target.
-        names: Names of the values of each target from 0.
-    """
-    found: dict[str, dict[str, float]] = {}
-    for target, histogram in counts.items():
-        total = max(1, int(histogram.sum()))
-        found[target] = {name: float(histogram[value] / total) for value, name in enumerate(names[target])}
-        if histogram[IGNORE_INDEX]:
-            found[target]["ignored"] = float(histogram[IGNORE_INDEX] / total)
-    return found

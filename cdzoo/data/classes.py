@@ -88,7 +88,10 @@ def find_classes(root: Path) -> OwnLabels | None:
         )
     further: dict[str, Any] = {"everywhere": True} if everywhere else {}
     if encoding is not None and _MASKS.get(task):
-        further[_MASKS[task]] = _mask_palette(file, encoding)
+        try:
+            further[_MASKS[task]] = MaskEncoding(str(encoding))
+        except ConfigError as error:
+            raise InputError(f"{file}: {error}") from error
     return OwnLabels(_labels(file, classes, make, further), layouts)
 
 
@@ -106,16 +109,6 @@ def declaration(labels: Labels) -> dict[str, Any]:
         "mask_encoding": "0/1/255",
         **({"everywhere": True} if getattr(labels, "everywhere", False) else {}),
     }
-
-
-def _mask_palette(file: Path, encoding: Any) -> Palette:
-    """Return the meaning of masks of change or buildings."""
-    try:
-        values = MaskEncoding(str(encoding)).values
-    except ConfigError as error:
-        raise InputError(f"{file}: {error}") from error
-    meanings = (0, 1, *(IGNORE_INDEX for _ in values[2:]))
-    return Palette(f"{file} (mask_encoding {encoding})", dict(zip(values, meanings, strict=True)))
 
 
 def _labels(file: Path, classes: Sequence[DeclaredClass], make: Callable[..., Labels], options: Mapping[str, Any]) -> Labels:
@@ -216,4 +209,4 @@ _MAKERS: dict[str, tuple[Callable[..., Labels], tuple[Layout, ...]]] = {
     Grades.task: (Grades, _GRADES_LAYOUTS),
 }
 _MASKS = {LandCover.task: "change", Grades.task: "buildings"}
-"""Argument of the labels that is the meaning of their masks."""
+"""Argument of the labels that is the encoding of their masks."""

@@ -59,8 +59,7 @@ class DataCfg:
     @property
     def scalings(self) -> tuple[Scaling, Scaling]:
         """Scaling of the first date, and of the later ones."""
-        ranges, percentiles = (self.value_range, self.value_range_after), (self.percentiles, self.percentiles_after)
-        return date_scalings(*ranges, *percentiles, self.decibels)
+        return date_scalings(self.value_range, self.value_range_after, self.percentiles, self.percentiles_after, self.decibels)
 
     @property
     def equal_values(self) -> bool:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cdzoo.data.layout import LAYOUTS, LISTS, Layout, find_layout, find_splits, list_split
+from cdzoo.data.layout import LAYOUTS, LISTS, SPLITS, Layout, find_layout, find_splits, list_split
 from cdzoo.data.listing import PairFiles, matches, usable_pairs
+from cdzoo.data.palette import RGB
 from cdzoo.data.splits import RANDOM_SPLITS, random_split
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.images import image_size
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
     from cdzoo.data.sampler import Samples
 
 Reader = Callable[[Path, str], list[PairFiles]]
-WholeReader = Callable[[Path], "list[PairFiles] | None"]
+WholeReader = Callable[[Path], list[PairFiles]]
 EventReader = Callable[[Path, str, str], list[PairFiles]]
 Generator = Callable[[str, "int | None"], "tuple[Samples, list[str]]"]
-RGB = tuple[int, int, int]
 
 _LISTED = 8
 
@@ -54,10 +54,10 @@ class DatasetInfo:
         lists: List files of a split, with {} for its name.
         split_at_random: Whether to use `random_split` unless the data have split folders or list files.
         split_parts: Parts of that split.
-        task: Task of the labels, see `cdzoo.tasks`.
+        task: Task of the labels, see `cdzoo.tasks`; like the classes, that of `labels` if they are given.
         class_names: Names of the classes of the task; in the default order if there are several.
         colors: Color of each class.
-        labels: Reads the targets of the task; None for masks of change.
+        labels: Reads the targets of the task; None for masks of change, and for generated samples.
         class_orders: Readers of the targets for other orders of the classes, by name, see `DataCfg.class_order`.
         bands: Number of bands of each date.
         fill_value: 8-bit value that all bands of all dates have where there are no data; None if there is no such value.
@@ -65,7 +65,8 @@ class DatasetInfo:
         events: Names of the events that may be the test split, see `DataCfg.test_event`.
         event_reader: Returns the files of a split if an event is the test split: `event_reader(root, split, event)`.
         optional_splits: Folders that a split of `splits` may have; without them, the split does not exist in a copy.
-        whole_reader: Returns all files of a folder that has no splits; None if it has splits.
+        whole_layouts: Folders that a folder without splits has, which `whole_reader` reads.
+        whole_reader: Returns all files of such a folder.
         reader: Returns the files of a split of the data set in a folder, for other layouts: `reader(root, split)`.
         readers: Readers for other numbers of bands than `reader` returns, by number of bands.
         generate: Returns samples and their names, for data sets without files: `generate(split, num_train)`.
@@ -100,35 +101,41 @@ class DatasetInfo:
     events: tuple[str, ...] = ()
     event_reader: EventReader | None = field(default=None, repr=False)
     optional_splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    whole_layouts: tuple[Layout, ...] = ()
     whole_reader: WholeReader | None = field(default=None, repr=False)
     reader: Reader | None = field(default=None, repr=False)
     readers: Mapping[int, Reader] = field(default_factory=dict, repr=False)
     generate: Generator | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Take the task and the classes of the labels."""
+        if self.labels is not None:
+            for name in ("task", "class_names", "colors"):
+                object.__setattr__(self, name, getattr(self.labels, name))
 
     @property
     def split_names(self) -> set[str]:
         """Names of the splits, official or random."""
         return set(self.split_parts if self.split_at_random else self.splits)
 
-    def existing_splits(self, root: Path) -> set[str]:
-        """Return the names of the splits that a copy of the data set has; none if it is a folder without splits."""
-        if self.whole(root) is not None:
-            return set()
+    def existing_splits(self, root: Path) -> list[str]:
+        """Return the names of the splits that a copy of the data set has, in order; none if it is a folder without splits."""
+        listed = find_splits(root, self.layouts, self.lists) if self.layouts else {}
+        whole = self.layouts if not self.split_at_random and not listed else ()
+        if find_layout(root, (*self.whole_layouts, *whole)):
+            return []
         missing = [split for split, names in self.optional_splits.items() if not any((root / name).is_dir() for name in names)]
-        found = find_splits(root, self.layouts, self.lists) if self.layouts else {}
-        return (self.split_names - {*missing}) | {*found}
+        return [split for split in SPLITS if split in (self.split_names - {*missing}) | {*listed}]
 
-    def whole(self, root: Path) -> list[PairFiles] | None:
-        """Return all pairs of a folder with labels of several classes and without splits; None for others.
+    def whole(self, root: Path) -> list[PairFiles]:
+        """Return all pairs of a folder with labels of several classes and without splits.
 
         Raises:
-            InputError: A file is missing.
+            InputError: No layout matches, or a file is missing.
         """
         if self.whole_reader is not None:
             return self.whole_reader(root)
-        if self.split_at_random or not self.layouts or find_splits(root, self.layouts, self.lists):
-            return None
-        return usable_pairs(list_split(root, layouts=self.layouts, dates=2)) if find_layout(root, self.layouts) else None
+        return usable_pairs(list_split(root, layouts=self.layouts, dates=2))
 
     def labels_of(self, class_order: str | None) -> Labels | None:
         """Return what reads the targets, for an order of the classes; None for masks of change.

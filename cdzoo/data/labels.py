@@ -23,8 +23,6 @@ Maps = dict[str, UInt8]
 
 _EQUAL = "changed in the mask, with equal classes"
 _UNGRADED, _UNBUILT = "a building before, without a grade after", "graded after, without a building before"
-BINARY = Palette("a mask of 0 and 1, or 0 and 255,", {0: 0, 1: 1, 255: 1})
-"""Change or buildings as 0/1 or 0/255."""
 _THREADS = 4  # that decode labels
 _LISTED = 8
 
@@ -160,14 +158,14 @@ class LandCover(Labels):
         palette: Meaning of the maps: 0 for no class, 1 to K, 255 for pixels without a label.
         colors: Color of each class.
         everywhere: Whether unchanged pixels have classes, too; 0 is then a pixel without a label.
-        change: Meaning of the mask of change.
+        change: Encoding of the mask of change; 0/1 or 0/255 by default.
     """
 
     class_names: tuple[str, ...]
     palette: Palette
     colors: tuple[RGB, ...] = ()
     everywhere: bool = False
-    change: Palette = BINARY
+    change: MaskEncoding | None = None
     task = "semantic"
     tolerated = frozenset((_EQUAL,))
     folders: ClassVar[dict[str, str]] = {"labels1": "semantic_t1", "labels2": "semantic_t2", "change": "mask"}
@@ -176,7 +174,7 @@ class LandCover(Labels):
         """Read the maps, and the mask if there is one."""
         first, second, *masks = pair.labels
         maps = {"t1": self.palette.read(first), "t2": self.palette.read(second)}
-        return maps | ({"change": self.change.read(masks[0])} if masks else {})
+        return maps | ({"change": read_mask(masks[0], self.change)} if masks else {})
 
     def targets(self, maps: Maps) -> Maps:
         """Return the mask and the classes of each date."""
@@ -185,9 +183,10 @@ class LandCover(Labels):
             mask = maps["change"].copy()
         else:
             first, second = dates.values()
-            changed = first != second if self.everywhere else (first > 0) | (second > 0)
-            unlabeled = (first == IGNORE_INDEX) | (second == IGNORE_INDEX)
-            void = ~(_known(first) & _known(second)) if self.everywhere else unlabeled
+            if self.everywhere:
+                changed, void = first != second, ~(_known(first) & _known(second))
+            else:
+                changed, void = (first > 0) | (second > 0), (first == IGNORE_INDEX) | (second == IGNORE_INDEX)
             mask = np.where(void, np.uint8(IGNORE_INDEX), changed.astype(np.uint8))
         targets = {"mask": mask}
         for name, classes in dates.items():
@@ -236,12 +235,9 @@ class TransitionMap(LandCover):
         if pair.more:
             return super().load(pair)
         found = self.transition_palette.read(pair.mask)
-        maps = {}
-        for date in range(2):
-            table = np.full(256, IGNORE_INDEX, np.uint8)
-            table[: len(self.transitions) + 1] = (0, *(transition[date] for transition in self.transitions))
-            maps[f"t{date + 1}"] = table[found]
-        return maps
+        tables = np.full((2, 256), IGNORE_INDEX, np.uint8)
+        tables[:, : len(self.transitions) + 1] = np.transpose([(0, 0), *self.transitions])
+        return {f"t{date}": table[found] for date, table in enumerate(tables, 1)}
 
 
 @dataclass(frozen=True)
@@ -254,13 +250,13 @@ class Grades(Labels):
         class_names: Grades, 1 to K in maps and targets.
         palette: Meaning of the map of grades: 0 for no building, 1 to K, 255 for pixels without a label.
         colors: Color of each grade.
-        buildings: Meaning of the map of buildings.
+        buildings: Encoding of the map of buildings; 0/1 or 0/255 by default.
     """
 
     class_names: tuple[str, ...]
     palette: Palette
     colors: tuple[RGB, ...] = ()
-    buildings: Palette = BINARY
+    buildings: MaskEncoding | None = None
     task = "damage"
     main = "building"
     tolerated = frozenset((_UNGRADED, _UNBUILT))
@@ -270,7 +266,7 @@ class Grades(Labels):
         """Read the grades, and the buildings if there are any."""
         grades, *buildings = pair.labels
         maps = {"damage": self.palette.read(grades)}
-        return maps | ({"building": self.buildings.read(buildings[0])} if buildings else {})
+        return maps | ({"building": read_mask(buildings[0], self.buildings)} if buildings else {})
 
     def targets(self, maps: Maps) -> Maps:
         """Return buildings and grades."""

@@ -91,7 +91,7 @@ def _list_pairs(root: Path, exclude: Sequence[str], names: Path | None, layouts:
     folders = find_layout(root, layouts)
     if folders is None:
         expected = "; ".join("/".join(layout) for layout in layouts)
-        count = _COUNTS.get(len(layouts[0]), len(layouts[0]))
-        raise InputError(f"{root}: expected {count} folders (one of {expected}), found {contents(root)}")
+        counts = " or ".join(_COUNTS.get(count, str(count)) for count in sorted({*map(len, layouts)}))
+        raise InputError(f"{root}: expected {counts} folders (one of {expected}), found {contents(root)}")
     split = len(folders) - 1 if dates is None else dates
     return list_folders(root, folders[:split], folders[split:], exclude, names)

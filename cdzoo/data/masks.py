@@ -78,13 +78,13 @@ def read_mask(path: str | Path, encoding: MaskEncoding | None = None) -> UInt8:
     """
     pixels = read_gray(path)
     if encoding is None:
-        histogram = _count(pixels)
+        histogram = count_values(pixels)
         encoding = next((each for each in (MaskEncoding.ONE, MaskEncoding.FULL) if not _strange(histogram, each)), None)
         if encoding is None:
             raise InputError(f"{path}: the mask has values {_shown(histogram)}; expected 0/1 or 0/255, {_ADVICE}")
     change = _table(encoding)[pixels]
     if encoding == MaskEncoding.THRESHOLD or (change == _UNDEFINED).any():
-        _check(path, _count(pixels), encoding)
+        _check(path, count_values(pixels), encoding)
     return change
 
 
@@ -157,19 +157,21 @@ def _detect(masks: Mapping[Path, Histogram]) -> MaskEncoding:
 
 
 _ADVICE = (
-    "or declare what the values mean with --mask-encoding: those of no change, change and no label, such as 0/1/255, or "
-    "threshold for noise around 0 and 255 (class labels must be converted to changed and unchanged first)"
+    "or declare what the values mean with --mask-encoding, or mask_encoding in a classes.json: those of no change, change and no "
+    "label, such as 0/1/255, or threshold for noise around 0 and 255 (class labels must be converted to changed and unchanged "
+    "first)"
 )
 
 
 def _histogram(path: Path) -> Histogram | InputError:
     try:
-        return _count(read_gray(path))
+        return count_values(read_gray(path))
     except InputError as error:
         return error
 
 
-def _count(pixels: UInt8) -> Histogram:
+def count_values(pixels: UInt8) -> Histogram:
+    """Return the number of pixels of each of the 256 values."""
     flat = pixels.reshape(-1)
     blocks = np.array_split(flat, flat.size // _BLOCK + 1)  # bincount converts its input to int64
     return np.sum([np.bincount(block, minlength=256) for block in blocks], 0)

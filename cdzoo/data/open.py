@@ -15,6 +15,7 @@ from cdzoo.data.datasets import DATASETS
 from cdzoo.data.folder import FilePairs
 from cdzoo.data.listing import PairFiles
 from cdzoo.data.overlap import name_hash, pair_hashes
+from cdzoo.data.palette import RGB
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
@@ -49,7 +50,7 @@ class DataClasses:
 
     task: str = "binary"
     class_names: tuple[str, ...] = ()
-    colors: tuple[tuple[int, int, int], ...] = ()
+    colors: tuple[RGB, ...] = ()
     bands: tuple[int, ...] | None = None
 
 
@@ -63,8 +64,11 @@ def data_classes(cfg: DataCfg) -> DataClasses:
     info = named(cfg.data)
     if info is not None and info.generate is not None:
         return DataClasses(info.task, info.class_names, info.colors, info.bands)
-    source = FileSource(cfg)
-    bands = info.bands if info else None
+    return _declared(FileSource(cfg))
+
+
+def _declared(source: FileSource) -> DataClasses:
+    bands = source.info.bands if source.info else None
     if source.labels is None:
         return DataClasses(bands=bands)
     return DataClasses(source.labels.task, source.labels.class_names, source.labels.colors, bands)
@@ -118,7 +122,7 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
         notes = ["synthetic scenes", *(f"{split}: {len(samples)} generated pairs" for split, samples in generated.items())]
         return Opened(get_protocol(cfg.protocol, info.name), generated, notes, data_classes(cfg))
     source = FileSource(cfg, bands)
-    opened = Opened(source.protocol, {}, source.notes, data_classes(cfg))
+    opened = Opened(source.protocol, {}, source.notes, _declared(source))
     scalings = [cfg.scalings[min(date, 1)] for date in range(len(bands))]
     fill_value = info.fill_value if info else None
     if fill_value is not None and any(scaling.percentiles or scaling.decibels for scaling in scalings):
@@ -134,8 +138,7 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
         tiles = f" in {len(opened.splits[split])} tiles" if len(opened.splits[split]) != len(samples) else ""
         void = f", {samples.unlabeled:.2%} of the pixels without a label" if samples.unlabeled else ""
         kind = f"masks {samples.encoding.value}" if samples.encoding else f"classes {', '.join(samples.labels.class_names)}"
-        masks = f"{kind}{void}"
-        opened.notes.append(f"{split}: {len(samples)} pairs{tiles}, {masks}, from {source.origin(split)}")
+        opened.notes.append(f"{split}: {len(samples)} pairs{tiles}, {kind}{void}, from {source.origin(split)}")
         official = info.splits.get(split) if info and not cfg.test_event else None
         if official is not None and official != len(samples) and split == "test":
             opened.notes.append(f"not the official test split, which has {official} pairs: this one has {len(samples)}")

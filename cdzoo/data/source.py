@@ -46,23 +46,24 @@ class FileSource:
         self.notes: list[str] = []
         self.layouts: tuple[Layout, ...] = known_layouts()
         self.dates: int | None = None
-        self.labels: Labels | None
-        if self.info is not None and self.info.generate is not None:
-            raise InputError(f"{cfg.data} is generated when it is opened; it has no files")
+        self.labels: Labels | None = None
         if self.info is not None:
+            if self.info.generate is not None:
+                raise InputError(f"{cfg.data} is generated when it is opened; it has no files")
             self.root = data_root(self.info.name) if cfg.root is None else Path(cfg.root)
             self.labels = self.info.labels_of(cfg.class_order)
+            if self.labels is not None and cfg.val is not None:
+                raise ConfigError(
+                    f"val is for folders of pairs; {cfg.data} has classes, and its validation pairs are a split of it"
+                )
         else:
             if wrong := [name for name in ("root", "class_order", "test_event") if getattr(cfg, name) is not None]:
                 raise ConfigError(
                     f"{wrong[0]} is for named data sets, and {cfg.data} is a folder; name the data set: --data NAME"
                 )
             self.root = Path(cfg.data)
-            own = find_classes(self.root)
-            self.labels = own.labels if own else None
-            self.layouts, self.dates = (own.layouts, 2) if own else (self.layouts, None)
-        if self.info is not None and self.labels is not None and cfg.val is not None:
-            raise ConfigError(f"val is for folders of pairs; {cfg.data} has classes, and its validation pairs are a split of it")
+            if own := find_classes(self.root):
+                self.labels, self.layouts, self.dates = own.labels, own.layouts, 2
         if self.labels is not None and cfg.mask_encoding is not None:
             raise ConfigError(f"mask_encoding is for masks of change; the classes of {cfg.data} are declared already")
         self.protocol = get_protocol(cfg.protocol, self.info.name if self.info else "")
@@ -73,7 +74,7 @@ class FileSource:
         Validation pairs are those of `val`, of the validation split, or held out; a folder without splits is carved.
         """
         existing = set(find_splits(self.root, self.layouts)) if self.info is None or self.labels is None else set[str]()
-        existing |= self.info.existing_splits(self.root) if self.info else set()
+        existing |= {*self.info.existing_splits(self.root)} if self.info else set()
         found: dict[str, list[PairFiles]] = {}
         if self.cfg.val is not None and "val" in splits:
             found["val"] = self._listed(self.cfg.val, None)
@@ -91,7 +92,7 @@ class FileSource:
         if self.info is None or (split is None and self.labels is None):
             return self._listed(self.root, split)
         if split is None:
-            pairs = self.info.whole(self.root) or []
+            pairs = self.info.whole(self.root)
         else:
             pairs = self.info.pairs(self.root, split, self.bands, self.cfg.test_event)
         return [pair for pair in pairs if not matches(pair.name, self.cfg.exclude)]

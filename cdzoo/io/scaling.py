@@ -96,7 +96,6 @@ def date_scalings(
     Raises:
         ConfigError: Numbers are not ascending, or a date has both a range and percentiles, or decibels without either.
     """
-    check_value_range(value_range)
     check_value_range(value_range_after, "value_range_after")
     if value_range_after is not None and percentiles_after is not None:
         raise ConfigError("pass value_range_after or percentiles_after, not both")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cdzoo.data.info import DatasetInfo
 from cdzoo.data.labels import Grades
-from cdzoo.data.listing import Key, PairFiles, list_folders, read_names, usable_pairs
+from cdzoo.data.listing import Key, Listing, PairFiles, list_folders, read_names, usable_pairs
 from cdzoo.data.palette import Palette
 from cdzoo.errors import InputError
 from cdzoo.protocol import Protocol
@@ -88,10 +88,9 @@ def _read(root: Path, names: list[str]) -> list[PairFiles]:
     if missing := [name for name in lacking if name not in unavailable]:
         shown = ", ".join(missing[:8]) + (", ..." if len(missing) > 8 else "")
         raise InputError(f"{root}: {len(missing)} listed pairs are incomplete: {shown}; expected NAME in {', '.join(_FOLDERS)}")
-    listing.pairs[:] = [found[name] for name in names if name in found]
-    listing.problems.clear()  # of files that are not listed
-    listing.unlabeled.clear()
-    return usable_pairs(listing, equal_values=False)
+    pairs = [found[name] for name in names if name in found]
+    listed = Listing(root, pairs, left_out=listing.left_out)  # without the problems of other files
+    return usable_pairs(listed, equal_values=False)
 
 
 def read_files(root: Path, split: str) -> list[PairFiles]:
@@ -144,9 +143,6 @@ DATASET = DatasetInfo(
         "train_set.txt, val_set.txt and test_set.txt in it or in a subfolder"
     ),
     citation=CITATION,
-    task=LABELS.task,
-    class_names=GRADES,
-    colors=COLORS,
     labels=LABELS,
     bands=(3, 1),
     events=EVENTS,

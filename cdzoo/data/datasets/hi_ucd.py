@@ -37,6 +37,7 @@ COLORS: dict[str, RGB] = {
     "bare land": (175, 122, 255),
     "woodland": (26, 255, 0),
 }
+CHANGE = Palette("Hi-UCD (0 unlabeled, 1 unchanged, 2 changed)", {0: IGNORE_INDEX, 1: 0, 2: 1})
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,10 @@ class ThreeBands(LandCover):
         pixels, _ = read_labels(pair.mask)
         if pixels.ndim != 3:
             raise InputError(f"{pair.mask}: one band; expected three: land cover of both dates, and change")
-        names = ("t1", "t2", "change")
-        palettes = (self.palette, self.palette, self.change)
-        bands = (np.ascontiguousarray(pixels[..., band]) for band in range(3))
+        palettes = {"t1": self.palette, "t2": self.palette, "change": CHANGE}
         return {
-            name: palette.classes(pair.mask, band, f"band {number} ({name})")
-            for number, (name, palette, band) in enumerate(zip(names, palettes, bands, strict=True), 1)
+            name: palette.classes(pair.mask, np.ascontiguousarray(pixels[..., band]), f"band {band + 1} ({name})")
+            for band, (name, palette) in enumerate(palettes.items())
         }
 
 
@@ -62,7 +61,6 @@ LABELS = ThreeBands(
     Palette("Hi-UCD", {0: IGNORE_INDEX} | {number: number for number in range(1, len(COLORS) + 1)}),
     tuple(COLORS.values()),
     everywhere=True,
-    change=Palette("Hi-UCD (0 unlabeled, 1 unchanged, 2 changed)", {0: IGNORE_INDEX, 1: 0, 2: 1}),
 )
 
 
@@ -107,9 +105,6 @@ DATASET = DatasetInfo(
     files="from the authors, see the homepage; the training images were replaced on 1 November 2025",
     layout="image/2018/, image/2019/ and mask/2018_2019/ in train/ and val/, or in one folder with list/train.txt, list/val.txt",
     citation=CITATION,
-    task=LABELS.task,
-    class_names=LABELS.class_names,
-    colors=LABELS.colors,
     labels=LABELS,
     reader=read_files,
 )

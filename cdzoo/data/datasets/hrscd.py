@@ -77,8 +77,6 @@ DATASET = DatasetInfo(
     layout="the unpacked archives in one folder: " + ", ".join(f"{folder}/" for folder in _FOLDERS) + ", each with D14/ and D35/",
     citation=CITATION,
     split_at_random=True,
-    task=LABELS.task,
-    class_names=CLASSES,
     labels=LABELS,
     reader=read_files,
 )

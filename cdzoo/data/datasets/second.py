@@ -75,9 +75,6 @@ DATASET = DatasetInfo(
         ("T1", "T2", "GT_T1", "GT_T2"),
         *((*dates, *maps, *change) for maps in _MAPS for change in (("label",), ()) for dates in _DATES),
     ),
-    task=LandCover.task,
-    class_names=ORDERS["A"][1],
-    colors=tuple(COLORS[name] for name in ORDERS["A"][1]),
     labels=second_labels("A", values=False),
     class_orders={order: second_labels(order) for order in ORDERS},
 )

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 SIZE = 128
 SPLITS = {"train": 512, "val": 128, "test": 256}
+TASK_SPLITS = {"train": 512, "val": 64, "test": 200}
+"""Of the variants with targets of other tasks."""
 _SEEDS = {"train": 1000, "val": 1001, "test": 1002}
 
 

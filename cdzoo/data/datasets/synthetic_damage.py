@@ -7,16 +7,14 @@ from cdzoo.data.datasets import synthetic
 from cdzoo.data.synthetic.classes import GRADES
 from cdzoo.protocol import Protocol
 
-SPLITS = {"train": 512, "val": 64, "test": 200}
-
 DATASET = replace(
     synthetic.DATASET,
     name="synthetic_damage",
     title="Synthetic scenes with damage",
     description="Synthetic buildings and the grade of their damage; synthetic_damage:N generates N training pairs",
-    splits=SPLITS,
+    splits=synthetic.TASK_SPLITS,
     protocols=(Protocol("synthetic_damage_128", "synthetic_damage", metric="xview2"),),
-    generate=functools.partial(synthetic.generate, prefix="damage_", splits=SPLITS, task="damage"),
+    generate=functools.partial(synthetic.generate, prefix="damage_", splits=synthetic.TASK_SPLITS, task="damage"),
     task="damage",
     class_names=GRADES,
 )

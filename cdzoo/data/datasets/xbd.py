@@ -7,7 +7,8 @@ from pathlib import Path
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.info import DatasetInfo
 from cdzoo.data.labels import Grades
-from cdzoo.data.listing import Key, PairFiles, list_folders, usable_pairs
+from cdzoo.data.layout import find_layout
+from cdzoo.data.listing import Key, PairFiles, contents, list_folders, usable_pairs
 from cdzoo.data.palette import Palette
 from cdzoo.errors import InputError
 from cdzoo.protocol import Protocol
@@ -24,7 +25,7 @@ CITATION = """\
 
 GRADES = ("no damage", "minor damage", "major damage", "destroyed")
 COLORS = ((70, 181, 121), (167, 187, 27), (228, 189, 139), (181, 70, 70))
-_LABELS = ("targets", "masks")
+_LAYOUTS = (("images", "targets"), ("images", "masks"))
 _SPLITS = {"train": ("train",), "val": ("val", "hold"), "test": ("test",)}
 
 
@@ -38,17 +39,18 @@ def _key(date: str) -> Key:
     return name
 
 
-def read_whole(root: Path) -> list[PairFiles] | None:
-    """Return all pairs of a folder with `images/`, and with `targets/` or `masks/`; None if it has no such folders.
+def read_whole(root: Path) -> list[PairFiles]:
+    """Return all pairs of a folder with `images/`, and with `targets/` or `masks/`.
 
     Raises:
-        InputError: A file is missing; all missing files are listed.
+        InputError: The folders or a file are missing; all missing files are listed.
     """
-    labels = next((root / name for name in _LABELS if (root / name).is_dir()), None)
-    if labels is None or not (root / "images").is_dir():
-        return None
-    folders = (root / "images", root / "images"), (labels, labels)
-    return usable_pairs(list_folders(root, *folders, keys=[_key(date) for date in ("pre", "post", "post", "pre")]))
+    found = find_layout(root, _LAYOUTS)
+    if found is None:
+        raise InputError(f"{root}: no folder images/, and targets/ or masks/; found {contents(root)}")
+    images, labels = found
+    keys = [_key(date) for date in ("pre", "post", "post", "pre")]
+    return usable_pairs(list_folders(root, (images, images), (labels, labels), keys=keys))
 
 
 def read_files(root: Path, split: str) -> list[PairFiles]:
@@ -58,11 +60,10 @@ def read_files(root: Path, split: str) -> list[PairFiles]:
         InputError: The folder of the split or a file is missing; all missing files are listed.
     """
     folder = next((root / name for name in _SPLITS[split] if (root / name).is_dir()), None)
-    pairs = None if folder is None else read_whole(folder)
-    if pairs is None:
+    if folder is None:
         expected = " or ".join(f"{name}/" for name in _SPLITS[split])
         raise InputError(f"{root}: no folder {expected} with images/, and with targets/ or masks/, for the split '{split}'")
-    return pairs
+    return read_whole(folder)
 
 
 LABELS = Grades(
@@ -92,11 +93,9 @@ DATASET = DatasetInfo(
     files="the challenge training, test and holdout sets (requires an account)",
     layout="train/, hold/ (or val/) and test/, each with images/, and with targets/ or masks/: EVENT_ID_{pre,post}_disaster*.png",
     citation=CITATION,
-    task=LABELS.task,
-    class_names=GRADES,
-    colors=COLORS,
     labels=LABELS,
     optional_splits={"val": _SPLITS["val"]},
     reader=read_files,
+    whole_layouts=_LAYOUTS,
     whole_reader=read_whole,
 )

@@ -236,7 +236,7 @@ def leans(house: House, view: View, scale: float) -> bool:
 def _apply_light(
     image: Image.Image, layers: tuple[Image.Image, ...], plowed: bool, woods: float, view: View, palette: Palette, ground: Ground
 ) -> tuple[Image.Image, Array]:
-    """Apply texture, rows and shadows to the ground and draw the canopy of trees over it."""
+    """Apply texture, rows and shadows to the ground and draw trees over it; return the image and the cover of trees (H, W)."""
     *bands, rough = (np.asarray(band) for band in image.split())
     shade, free, rows, crowns = layers
     canopy = np.asarray(crowns) * ((0.15 / 255) * ground.clumps + ((0.1 / 255) * ground.fine + np.float32(1 / 255)))
