@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from cdzoo.constants import IGNORE_INDEX
+from cdzoo.constants import IGNORE_INDEX, RGB
 
 UInt8 = npt.NDArray[np.uint8]
-RGB = tuple[int, int, int]
 Classes = tuple[Sequence[str], Sequence[RGB]]
 """Name and color of each value of a map, starting with 0."""
 
