@@ -95,15 +95,14 @@ def page() -> str:
     if missing := sorted(groups.keys() - costs.keys()):
         raise InputError(f"{COSTS}: lacks {', '.join(missing)}; run cdzoo flops '*' --format json -o {COSTS}")
     run = read_run(str(LATENCY))
-    medians = {timing.case.model: timing.median_s for timing in run.results}
-    base = medians[BASE]
+    medians = {timing.case.model: timing.median_s or math.nan for timing in run.results}
     rows = []
     for name in sorted(groups):
         config = MODELS.get(name)()
         row = {
             **costs[name],
-            "ms": 1e3 * (medians[name] or math.nan),
-            "ratio": (medians[name] or math.nan) / (base or math.nan),
+            "ms": 1e3 * medians[name],
+            "ratio": medians[name] / medians[BASE],
             "model": f"`{name}`",
             "aliases": ", ".join(f"`{alias}`" for alias in groups[name]),
             "paper": config.paper,
