@@ -15,7 +15,7 @@ from cdzoo.errors import InputError
 from cdzoo.factory import list_architectures
 from cdzoo.flops import CONVENTION
 from cdzoo.io.files import write_text
-from cdzoo.registry import COMPONENTS, MODELS
+from cdzoo.registry import MODELS
 from cdzoo.tables import render
 from cdzoo.weights.checkpoints import list_checkpoints
 
@@ -78,7 +78,7 @@ TERMS |= {"place": "place", "file": "file", "note": "remark"}
 def checkpoints() -> str:
     """Return the section about checkpoints of the authors."""
     rows = []
-    for name, found in list_checkpoints(known=[*MODELS, *COMPONENTS["backbone"]]):
+    for name, found in list_checkpoints():
         use = found.use if found.place else ""
         rows.append({**dataclasses.asdict(found), "network": name, "use": use, "place": found.place or "none"})
     return CHECKPOINTS + render(rows, TERMS, "markdown")
