@@ -1,5 +1,8 @@
 """Constants shared by data, training, evaluation and inference."""
 
+RGB = tuple[int, int, int]
+"""Color, with values from 0 to 255."""
+
 IGNORE_INDEX = 255
 """Value of targets, masks and 8-bit maps for pixels without a label or without data."""
 

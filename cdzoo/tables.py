@@ -27,8 +27,7 @@ def render(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], form: 
 
     Args:
         rows: One mapping per row.
-        columns: Heading of each column by key, optionally followed by ":" and a format spec for numbers, such as "F1:.2f". JSON
-            ignores `columns` and contains all keys.
+        columns: Heading of each column by key, see `split_heading`. JSON ignores `columns` and contains all keys.
         form: One of `FORMATS`.
         notes: Lines below a plain text or Markdown table.
 
@@ -38,8 +37,9 @@ def render(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], form: 
     check_format(form)
     if form == "json":
         return json.dumps([dict(row) for row in rows], indent=2) + "\n"
-    headings = [heading.partition(":")[0] for heading in columns.values()]
-    cells = [[format_cell(row.get(key), heading.partition(":")[2]) for key, heading in columns.items()] for row in rows]
+    shown = {key: split_heading(key, heading) for key, heading in columns.items()}
+    headings = [title for title, _ in shown.values()]
+    cells = [[format_cell(row.get(key), spec) for key, (_, spec) in shown.items()] for row in rows]
     if form == "csv":
         buffer = io.StringIO()
         csv.writer(buffer, lineterminator="\n").writerows([headings, *cells])
@@ -47,6 +47,12 @@ def render(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], form: 
     numeric = [any(isinstance(row.get(key), int | float) for row in rows) for key in columns]
     lines = _markdown(headings, cells, numeric) if form == "markdown" else _plain(headings, cells, numeric)
     return "\n".join([*lines, *(["", *notes] if notes else [])]) + "\n"
+
+
+def split_heading(key: str, heading: str) -> tuple[str, str]:
+    """Return the title and the format spec of a heading such as "F1:.2f"; one that equals its key is a title, even with ":"."""
+    title, _, spec = (heading, "", "") if heading == key else heading.partition(":")
+    return title, spec
 
 
 def format_cell(value: Any, form: str) -> str:

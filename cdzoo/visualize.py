@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from cdzoo.constants import IGNORE_INDEX
+from cdzoo.constants import IGNORE_INDEX, RGB
 
 UInt8 = npt.NDArray[np.uint8]
-RGB = tuple[int, int, int]
 Classes = tuple[Sequence[str], Sequence[RGB]]
 """Name and color of each value of a map, starting with 0."""
 
@@ -145,7 +144,11 @@ def map_sheet(before: UInt8, after: UInt8, maps: Mapping[str, UInt8], legends: M
 
 def with_legend(picture: Image.Image, entries: Sequence[tuple[str, RGB]], title: str = "") -> Image.Image:
     """Return a picture with a legend below it: a title, and a colored box for each name, in as many lines as needed."""
-    return _stacked(picture, _legend(title, entries, picture.width))
+    legend = _legend(title, entries, picture.width)
+    sheet = Image.new("RGB", (picture.width, picture.height + legend.height))
+    sheet.paste(picture, (0, 0))
+    sheet.paste(legend, (0, picture.height))
+    return sheet
 
 
 def occurring_classes(maps: Sequence[UInt8], classes: Classes) -> list[tuple[str, RGB]]:
@@ -166,10 +169,10 @@ def _palette(colors: Sequence[RGB]) -> UInt8:
     return table
 
 
-def _legend(title: str, entries: Sequence[tuple[str, RGB]], width: int, font_size: int = 13) -> Image.Image:
+def _legend(title: str, entries: Sequence[tuple[str, RGB]], width: int) -> Image.Image:
     """Return a title and one box and name per entry, in lines of at most `width` pixels."""
-    font = ImageFont.load_default(size=font_size)
-    line, box, margin = int(font_size * 1.7), font_size, 8
+    line, box, margin = 22, 13, 8
+    font = ImageFont.load_default(size=box)
     places, x, y = [], margin, line if title else 0
     for name, _ in entries:
         size = box + 6 + int(font.getlength(name)) + 16
@@ -184,11 +187,4 @@ def _legend(title: str, entries: Sequence[tuple[str, RGB]], width: int, font_siz
         middle = top + line / 2
         draw.rectangle((left, middle - box / 2, left + box, middle + box / 2), fill=color, outline=(90, 90, 90))
         draw.text((left + box + 6, middle), name, fill="black", font=font, anchor="lm")
-    return picture
-
-
-def _stacked(upper: Image.Image, lower: Image.Image) -> Image.Image:
-    picture = Image.new("RGB", (upper.width, upper.height + lower.height), "white")
-    picture.paste(upper, (0, 0))
-    picture.paste(lower, (0, upper.height))
     return picture

@@ -1,5 +1,6 @@
 """Every command and example of README.md and CONTRIBUTING.md is executed."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -104,6 +105,16 @@ def test_model_zoo_page_is_complete():
             params = sum(p.numel() for p in cdzoo.create_model(name).parameters())
         assert f" | {params / 1e6:.2f} | " in rows[name]
         assert all(f"`{preset}`" in rows[name] for preset in presets)
+
+
+def test_table_of_the_readme_has_the_counted_costs():
+    costs = {row["registered"]: row for row in json.loads((ROOT / "results" / "costs.json").read_text())}
+    rows = re.findall(r"^\| (`.*`) \| ([\d., ]+) M \| ([\d., ]+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    for names, *shown in rows:
+        for key, values in zip(("params_m", "gmacs"), shown, strict=True):
+            expected = [f"{costs[name][key]:.1f}" for name in re.findall(r"`(\w+)`", names)]
+            assert values in (", ".join(expected), *{*expected}) and (", " in values or len({*expected}) == 1), names
+    assert len(rows) > 15
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/finetune.md", "docs/tasks.md"])

@@ -146,3 +146,9 @@ def test_without_a_valid_pixel_losses_and_gradients_are_finite(text, classes):
         loss = create_loss(text, change_weight)(logits, torch.full((2, 9, 7), 255))
         loss.backward()
         assert loss.isfinite() and not logits.grad.any()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_say_whether_the_weight_of_changed_pixels_has_an_effect(name, mask):
+    logits = torch.randn(2, 1, 9, 7)
+    assert torch.equal(LOSSES[name](3.0)(logits, mask), LOSSES[name]()(logits, mask)) != LOSSES[name].weighted

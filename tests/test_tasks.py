@@ -90,8 +90,7 @@ class TestTask:
         for index in (2, 0, 3, 1):
             task.update(counter, probability[[index], :, 2:], {name: t[[index], 2:] for name, t in target.items()})
         assert counter.summary() == whole
-        view = Confusion(whole.tp, whole.fp, whole.fn, whole.tn)
-        assert whole.f1 == view.f1 and whole[task.score_names[0]] == whole.further[task.score_names[0]]
+        assert whole.f1 == whole.confusion.f1 and whole[task.score_names[0]] == whole.further[task.score_names[0]]
         for name, matrix in whole.matrices.items():
             assert len(matrix) == len(matrix[0]) and sum(map(sum, matrix)) > 0, name
 

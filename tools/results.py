@@ -135,7 +135,7 @@ def _authors_weights() -> list[str]:
         for name, file in files.items()
     ]
     commands = "".join(f"{run['command']}\n" for run in runs)
-    convert = "".join(f"cdzoo convert --model {run['model']} {run['checkpoint']['file']} FOLDER\n" for run in runs[:1])
+    convert = f"cdzoo convert --model {runs[0]['model']} {runs[0]['checkpoint']['file']} FOLDER\n"
     return [AUTHORS, render(rows, columns, "markdown"), *places, f"```bash\n{convert}{commands}```\n"]
 
 

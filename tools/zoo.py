@@ -15,7 +15,7 @@ from cdzoo.errors import InputError
 from cdzoo.factory import list_architectures
 from cdzoo.flops import CONVENTION
 from cdzoo.io.files import write_text
-from cdzoo.registry import COMPONENTS, MODELS
+from cdzoo.registry import MODELS
 from cdzoo.tables import render
 from cdzoo.weights.checkpoints import list_checkpoints
 
@@ -78,7 +78,7 @@ TERMS |= {"place": "place", "file": "file", "note": "remark"}
 def checkpoints() -> str:
     """Return the section about checkpoints of the authors."""
     rows = []
-    for name, found in list_checkpoints(known=[*MODELS, *COMPONENTS["backbone"]]):
+    for name, found in list_checkpoints():
         use = found.use if found.place else ""
         rows.append({**dataclasses.asdict(found), "network": name, "use": use, "place": found.place or "none"})
     return CHECKPOINTS + render(rows, TERMS, "markdown")
@@ -95,15 +95,14 @@ def page() -> str:
     if missing := sorted(groups.keys() - costs.keys()):
         raise InputError(f"{COSTS}: lacks {', '.join(missing)}; run cdzoo flops '*' --format json -o {COSTS}")
     run = read_run(str(LATENCY))
-    medians = {timing.case.model: timing.median_s for timing in run.results}
-    base = medians[BASE]
+    medians = {timing.case.model: timing.median_s or math.nan for timing in run.results}
     rows = []
     for name in sorted(groups):
         config = MODELS.get(name)()
         row = {
             **costs[name],
-            "ms": 1e3 * (medians[name] or math.nan),
-            "ratio": (medians[name] or math.nan) / (base or math.nan),
+            "ms": 1e3 * medians[name],
+            "ratio": medians[name] / medians[BASE],
             "model": f"`{name}`",
             "aliases": ", ".join(f"`{alias}`" for alias in groups[name]),
             "paper": config.paper,

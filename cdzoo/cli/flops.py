@@ -48,10 +48,8 @@ def count(
     progress: Any = require("tqdm", "tools", "counting multiply-adds")
     costs = list(progress.tqdm(count_models(names, size, batch), total=len(names), unit="model", leave=False, disable=None))
     rows = [cost.to_dict() if format == "json" else _flat(cost.to_dict()) for cost in costs]
-    columns = {
-        **_COLUMNS,
-        **({"branches": "branches M / GMACs"} if any("branches" in cost.component_params for cost in costs) else {}),
-    }
+    has_branches = any("branches" in cost.component_params for cost in costs)
+    columns = _COLUMNS | ({"branches": "branches M / GMACs"} if has_branches else {})
     print_or_write(render(rows, columns, format, _notes(costs, format)), output)
 
 

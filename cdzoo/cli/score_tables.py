@@ -32,16 +32,10 @@ def further_table(result: Results, class_names: Sequence[str]) -> str:
     return text
 
 
-def matrix_files(sheet: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Return the picture of each matrix by name, beside the picture `worst_MODEL.png` of the worst samples."""
-    return {name: sheet.with_name(f"{name}_{sheet.name.removeprefix('worst_')}") for name in names}
-
-
 def draw_matrices(result: Results, sheet: Path) -> None:
-    """Write the pictures of the matrices of a model."""
+    """Write the pictures of the matrices of a model as `NAME_MODEL.png`, beside `worst_MODEL.png` of the worst samples."""
     from cdzoo.engine.pictures import matrix_pictures
 
-    pictures = matrix_pictures(result.scores)
-    for name, file in matrix_files(sheet, list(pictures)).items():
-        with replace_atomically(file) as temporary:
-            pictures[name].save(temporary)
+    for name, picture in matrix_pictures(result.scores).items():
+        with replace_atomically(sheet.with_name(f"{name}_{sheet.name.removeprefix('worst_')}")) as temporary:
+            picture.save(temporary)

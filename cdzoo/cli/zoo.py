@@ -116,19 +116,21 @@ _HEADINGS = {
 
 def _entries(kind: str, pattern: str) -> Iterator[tuple[str, str]]:
     """Yield the names of one kind that match a wildcard, each with its description."""
-    from cdzoo.cli.common import describe_weights
-    from cdzoo.recipes import describe_recipe, list_recipes
-    from cdzoo.weights import get_pretrained, list_pretrained
-    from cdzoo.weights.checkpoints import list_checkpoints
-
     if kind == "recipe":
+        from cdzoo.recipes import describe_recipe, list_recipes
+
         yield from ((name, describe_recipe(name)) for name in select(list_recipes(), pattern))
     elif kind == "weight":
+        from cdzoo.cli.common import describe_weights
+        from cdzoo.weights import get_pretrained, list_pretrained
+
         for cfg in map(get_pretrained, list_pretrained(pattern)):
             where = "in the package" if cfg.file else f"hf-hub:{cfg.repo}@{cfg.revision[:8]}"
             yield cfg.name, f"{describe_weights(cfg)}; {where}"
     elif kind == "checkpoint":
-        yield from ((name, found.describe(name)) for name, found in list_checkpoints(pattern, [*MODELS, *COMPONENTS["backbone"]]))
+        from cdzoo.weights.checkpoints import list_checkpoints
+
+        yield from ((name, found.describe(name)) for name, found in list_checkpoints(pattern))
     elif kind == "model":
         yield from ((name, MODELS.get(name)().description) for name in MODELS.list(pattern))
     else:

@@ -23,7 +23,7 @@ from cdzoo.factory import create_model
 from cdzoo.figures import Lines, line_figure
 from cdzoo.io.files import output_path, write_text
 from cdzoo.protocol import Protocol
-from cdzoo.tables import format_cell
+from cdzoo.tables import format_cell, split_heading
 from cdzoo.visualize import data_uri
 
 _STYLE = """
@@ -75,10 +75,10 @@ def write_page(
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
-    shown = {key: heading.partition(":") for key, heading in columns.items() if any(row.get(key) is not None for row in rows)}
-    cells = [[html.escape(format_cell(row.get(key), form)) for key, (_, _, form) in shown.items()] for row in rows]
+    shown = {key: split_heading(key, text) for key, text in columns.items() if any(row.get(key) is not None for row in rows)}
+    cells = [[html.escape(format_cell(row.get(key), form)) for key, (_, form) in shown.items()] for row in rows]
     lines = ["".join(f"<td>{cell}</td>" for cell in line) for line in cells]
-    heading = "".join(f"<th>{html.escape(title)}</th>" for title, _, _ in shown.values())
+    heading = "".join(f"<th>{html.escape(title)}</th>" for title, _ in shown.values())
     return f"<table><tr>{heading}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>"
 
 

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator
 
 from cdzoo.data.sampler import StepSampler
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.setup import uses_momentum
 from cdzoo.errors import ConfigError
+from cdzoo.losses import PixelLoss
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.names import check_known
 from cdzoo.protocol import Protocol
 from cdzoo.tasks import Task
 
 _LARGEST_START = 0.5
-_UNWEIGHTED = {"balanced_bce", "consistency", "dice", "lovasz", "similarity"}
-
-
 SELECTION_SCORES = ("f1", "iou", "kappa", "mean_image_f1")
 """Scores by which weights can be selected for any task."""
 
@@ -51,18 +48,19 @@ def check_settings(cfg: TrainCfg, model: ChangeDetector, sampler: StepSampler) -
     micro_batch = sampler.batch_size // (sampler.world * sampler.accumulate)
     if cfg.cutmix and micro_batch < 2:
         raise ConfigError(f"cutmix={cfg.cutmix} mixes the samples of a micro-batch, which has one only: use a larger batch_size")
-    return [*_idle(cfg), *_too_long(cfg, cfg.epochs * sampler.steps_per_epoch)]
+    return [*_idle(cfg, model.task), *_too_long(cfg, cfg.epochs * sampler.steps_per_epoch)]
 
 
-def _idle(cfg: TrainCfg) -> Iterator[str]:
+def _idle(cfg: TrainCfg, task: Task) -> Iterator[str]:
     """Yield a note for each setting that was changed and that another one switches off."""
+    weighted = any(part.weighted for part in task.create_loss(cfg.loss).modules() if isinstance(part, PixelLoss))
     decays = cfg.schedule in ("step", "exponential", "plateau")
     switches = {
         "power": (cfg.schedule == "poly", f"schedule={cfg.schedule}"),
         "lr_decay": (decays, f"schedule={cfg.schedule}"),
         "lr_decay_epochs": (decays, f"schedule={cfg.schedule}"),
         "momentum": (uses_momentum(cfg), f"optimizer={cfg.optimizer}"),
-        "change_weight": (bool(set(re.findall(r"[a-z_]+", re.sub(r"@\w+", "", cfg.loss))) - _UNWEIGHTED), f"loss={cfg.loss}"),
+        "change_weight": (weighted, f"loss={cfg.loss}"),
         "decay_all": (cfg.weight_decay > 0, "weight_decay=0"),
     }
     defaults = {field.name: field.default for field in dataclasses.fields(cfg)}

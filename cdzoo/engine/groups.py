@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from torch import nn
-
 from cdzoo.components import Backbone
 from cdzoo.engine.config import TrainCfg
 from cdzoo.models.detector import ChangeDetector
@@ -49,10 +47,9 @@ def learning_rate_scales(model: ChangeDetector, cfg: TrainCfg) -> dict[int, floa
     return scales
 
 
-def is_added(encoder: nn.Module, name: str) -> bool:
+def is_added(encoder: Backbone, name: str) -> bool:
     """Return whether a backbone adds this parameter to its encoder."""
-    added = tuple(getattr(encoder, "added", ()))
-    return bool(added) and name.startswith(added)
+    return name.startswith(encoder.added)
 
 
 def parameter_groups(model: ChangeDetector, cfg: TrainCfg) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from cdzoo.components import Backbone
+from cdzoo.engine.groups import is_added
 from cdzoo.errors import ConfigError, require
 
 _Replaced = list[tuple[nn.Module, str, nn.Module]]
@@ -44,7 +45,7 @@ def add_adapters(encoder: Backbone, rank: int, seed: int) -> None:
         torch.manual_seed(seed)
         peft.inject_adapter_in_model(config, encoder)
     for name, parameter in encoder.named_parameters():
-        if encoder.added and name.startswith(encoder.added):
+        if is_added(encoder, name):
             parameter.requires_grad_(True)
 
 

@@ -12,8 +12,11 @@ from cdzoo.losses.pixel import PixelLoss
 class LovaszLoss(PixelLoss):
     """Lovasz extension of the Jaccard loss over the whole batch (Berman et al., CVPR 2018).
 
-    The hinge of the logit for one class; for more, Lovasz-softmax averaged over the classes that are present.
+    The hinge of the logit for one class; for more, Lovasz-softmax averaged over the classes that are present. `change_weight`
+    has no effect.
     """
+
+    weighted = False
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss, see the package for the shapes."""

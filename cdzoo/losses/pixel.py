@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,9 +15,14 @@ class PixelLoss(nn.Module):
     """Base class of the losses.
 
     Args:
-        change_weight: Weight of changed pixels relative to unchanged ones; has no effect on `DiceLoss` and `LovaszLoss`.
+        change_weight: Weight of changed pixels relative to unchanged ones; has no effect unless the loss is `weighted`.
         ignore_index: Value of the target for pixels that are left out.
+
+    Attributes:
+        weighted: Whether `change_weight` has an effect.
     """
+
+    weighted: ClassVar[bool] = True
 
     def __init__(self, change_weight: float = 1.0, ignore_index: int = IGNORE_INDEX) -> None:
         super().__init__()
@@ -54,6 +61,8 @@ class BalancedBCELoss(PixelLoss):
     Binary cross-entropy for one logit. `change_weight` has no effect.
     """
 
+    weighted = False
+
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Return the loss, see the package for the shapes."""
         valid, target = self._mask(target)
@@ -75,6 +84,8 @@ class DiceLoss(PixelLoss):
         ignore_index: Value of the target for pixels that are left out.
         smooth: Added to numerator and denominator.
     """
+
+    weighted = False
 
     def __init__(self, change_weight: float = 1.0, ignore_index: int = IGNORE_INDEX, smooth: float = 1.0) -> None:
         super().__init__(change_weight, ignore_index)

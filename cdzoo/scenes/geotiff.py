@@ -205,11 +205,6 @@ def read_change_probability(file: Any, task: Task, window: Any) -> Array:
     return task.change_probability(values if task.probability_names else values[0])
 
 
-def has_data(classes: UInt8) -> Mask:
-    """Return where both dates of a change map have data."""
-    return classes != IGNORE_INDEX
-
-
 def is_changed(classes: UInt8) -> Mask:
     """Return where a change map has a class other than "no change"."""
     return (classes != 0) & (classes != IGNORE_INDEX)

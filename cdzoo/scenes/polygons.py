@@ -21,7 +21,7 @@ from cdzoo.scenes.areas import area_function
 from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.geotiff import is_changed, read_change_probability
 from cdzoo.scenes.outputs import POLYGONS
-from cdzoo.tasks import MapSpec, Task
+from cdzoo.tasks import Task
 from cdzoo.tiling import Window
 
 _MAX_PIXELS = 1 << 22  # number of pixels read at once
@@ -131,7 +131,6 @@ class Outlines:
         pixels: Number of pixels of each.
         total: Sum of their probabilities of change.
         values: Value of each in each map, by name, the main map first.
-        legends: Names and colors of the values of the maps.
     """
 
     polygons: Array
@@ -139,7 +138,6 @@ class Outlines:
     pixels: npt.NDArray[np.float64]
     total: npt.NDArray[np.float64]
     values: dict[str, npt.NDArray[np.uint8]]
-    legends: Mapping[str, MapSpec]
 
     def located(self, polygons: Array) -> Array:
         """Return polygons in the coordinate reference system of the map."""
@@ -180,10 +178,10 @@ def trace(maps: Mapping[str, Any], probabilities: Any, task: Task) -> Outlines:
     grid = Grid(main.crs, main.transform, main.height, main.width)
     # In pixels, whose corners are whole numbers.
     polygons = shapely.transform(np.array(traced, dtype=object), lambda points: grid.pixels(points).round())
-    return Outlines(polygons, grid, *_sums(maps, probabilities, task, polygons), task.maps)
+    return Outlines(polygons, grid, *_sums(maps, probabilities, task, polygons))
 
 
-def changed_areas(outlines: Outlines, cfg: PolygonCfg) -> ChangedAreas:
+def changed_areas(outlines: Outlines, task: Task, cfg: PolygonCfg) -> ChangedAreas:
     """Return the changed areas of traced outlines, cleaned."""
     measure = area_function(outlines.grid.crs)
     polygons, pixels, total = outlines.polygons, outlines.pixels, outlines.total
@@ -192,7 +190,7 @@ def changed_areas(outlines: Outlines, cfg: PolygonCfg) -> ChangedAreas:
         polygons, owner, kept = cleaning.fill_holes(polygons, lambda holes: measure(outlines.located(holes)) < cfg.fill_holes)
         pixels, total = (np.bincount(owner, values, len(polygons)).astype(np.float64) for values in (pixels, total))
     if cfg.simplify:
-        main, *_ = outlines.legends.values()
+        main, *_ = task.maps.values()
         share_borders = len(main.class_names) > 2
         polygons = (cleaning.simplify_coverage if share_borders else cleaning.simplify)(polygons, cfg.simplify)
     located = outlines.located(polygons)

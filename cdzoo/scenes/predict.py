@@ -109,13 +109,12 @@ def predict_scene(
     """
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
-    outputs = scene_outputs(output, probability, polygons, report, [*input_files(before), *input_files(after)])
+    files = (output, probability, polygons, report, [*input_files(before), *input_files(after)])
+    scene_outputs(*files)  # before the model is loaded
     model = resolve_model(model)
     check_mode(cfg.augment, model)
     main, *further = model.task.maps
-    if further:
-        inputs = (*input_files(before), *input_files(after))
-        outputs = scene_outputs(output, probability, polygons, report, inputs, further)
+    outputs = scene_outputs(*files, further)
     with ExitStack() as stack:
         stack.enter_context(outputs.locked())
         stack.enter_context(evaluating(model))

@@ -85,7 +85,7 @@ def write_products(
                 opened = {name: files.enter_context(rasterio.open(file)) for name, file in maps.items()}
                 probabilities = files.enter_context(rasterio.open(probability))
                 outlines = trace(opened, probabilities, task)
-                areas = changed_areas(outlines, cfg)
+                areas = changed_areas(outlines, task, cfg)
                 if outputs.polygons is not None:
                     count = len(areas)
                     file = stack.enter_context(replace_atomically(outputs.polygons))

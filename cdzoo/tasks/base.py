@@ -11,13 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from cdzoo.constants import RGB
 from cdzoo.metrics import Confusion, Scores
 
 Output = Tensor | dict[str, Tensor]
 """Output of a model: logits (B, K, H, W), or one such tensor per branch by name."""
 Target = Mapping[str, Tensor]
 """Targets of a batch by name, such as `"mask"` (B, H, W)."""
-RGB = tuple[int, int, int]
 
 
 class OutputSpec(NamedTuple):

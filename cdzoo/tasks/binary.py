@@ -13,6 +13,7 @@ from cdzoo.errors import ConfigError
 from cdzoo.losses import change_probability, create_loss
 from cdzoo.metrics import ChangeCounts, Confusion, Scores
 from cdzoo.tasks.base import Output, Target, Task
+from cdzoo.tasks.palette import CHANGE, NO_CHANGE
 
 
 class BinaryTask(Task):
@@ -24,7 +25,7 @@ class BinaryTask(Task):
 
     name = "binary"
     class_names = ("no change", "change")
-    colors = ((0, 0, 0), (255, 60, 60))
+    colors = (NO_CHANGE, CHANGE)
 
     def __init__(self, class_names: Sequence[str] = ()) -> None:
         if class_names and len(class_names) != 2:

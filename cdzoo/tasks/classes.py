@@ -9,9 +9,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from cdzoo.constants import RGB
 from cdzoo.errors import ConfigError
 from cdzoo.metrics import score_key
-from cdzoo.tasks.palette import RGB
 
 
 def check_class_names(task: str, names: Sequence[str], meaning: str, least: int, most: int) -> None:

@@ -10,11 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from cdzoo.constants import IGNORE_INDEX
+from cdzoo.constants import IGNORE_INDEX, RGB
 from cdzoo.errors import ConfigError
 from cdzoo.losses import create_loss
 from cdzoo.metrics import ClassCounts, Confusion, Scores, class_scores, multiclass_scores
-from cdzoo.tasks.base import RGB, Output, Target, Task
+from cdzoo.tasks.base import Output, Target, Task
 from cdzoo.tasks.binary import MaskLoss, main_logits, nothing_predicted
 from cdzoo.tasks.classes import check_class_names, check_colors, on_array, reaches
 from cdzoo.tasks.palette import NO_CHANGE, class_colors

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-RGB = tuple[int, int, int]
+from cdzoo.constants import RGB
 
 NO_CHANGE: RGB = (0, 0, 0)
 CHANGE: RGB = (255, 60, 60)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from cdzoo.constants import IGNORE_INDEX
+from cdzoo.constants import IGNORE_INDEX, RGB
 from cdzoo.errors import ConfigError
 from cdzoo.losses import OutputsLoss, change_probability, create_outputs_loss
 from cdzoo.metrics import (
@@ -23,7 +23,7 @@ from cdzoo.metrics import (
     second_scores,
     transitions,
 )
-from cdzoo.tasks.base import RGB, MapSpec, Output, OutputSpec, Target, Task
+from cdzoo.tasks.base import MapSpec, Output, OutputSpec, Target, Task
 from cdzoo.tasks.binary import nothing_predicted
 from cdzoo.tasks.classes import check_class_names, check_colors, on_array, reaches
 from cdzoo.tasks.palette import NO_CHANGE, class_colors, from_to_colors

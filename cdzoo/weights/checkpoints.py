@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -73,13 +72,12 @@ def all_checkpoints() -> tuple[Checkpoint, ...]:
     return tuple(Checkpoint(**{**entry, "models": tuple(entry.get("models", ()))}) for entry in entries)
 
 
-def list_checkpoints(filter: Patterns = "*", known: Sequence[str] | None = None) -> list[tuple[str, Checkpoint]]:
+def list_checkpoints(filter: Patterns = "*") -> list[tuple[str, Checkpoint]]:
     """Return the checkpoints of networks, each with the name of its model or backbone, in natural order of names.
 
     Args:
         filter: Wildcard of names, or several of them.
-        known: Names to keep; all by default.
     """
     pairs = [(name, checkpoint) for checkpoint in all_checkpoints() for name in checkpoint.names]
-    names = select((name for name, _ in pairs if known is None or name in known), filter)
+    names = select((name for name, _ in pairs), filter)
     return sorted((pair for pair in pairs if pair[0] in names), key=lambda pair: natural_key(pair[0]))

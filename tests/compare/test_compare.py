@@ -83,6 +83,16 @@ def test_worst_images_are_those_of_all_runs(tmp_path):
     assert rows[0]["wrong pixels"] == 2 * (10 + 57 + 20 + 19) - 4
 
 
+def test_names_with_colons_are_headings(tmp_path, capsys):
+    from cdzoo.io.files import write_json
+
+    names = ["hf-hub:owner/a", "hf-hub:owner/b"]
+    write_json(tmp_path / "r.json", {"runs": [result(name, 4 * number) for number, name in enumerate(names)]})
+    assert main(["compare", str(tmp_path / "r.json"), "--html", str(tmp_path / "c.html")]) == 0
+    worst = capsys.readouterr().out.split("worst images")[1]
+    assert all(name in worst and f"<th>{name}</th>" in (tmp_path / "c.html").read_text() for name in names)
+
+
 def test_the_latency_is_that_of_the_model(tmp_path):
     case = Case("b", "forward", 256, 1, "fp32", False, "cpu")
     timings = [Timing(dataclasses.replace(case, model="a"), median_s=1.0), Timing(case, median_s=0.25)]

@@ -1,7 +1,6 @@
 """Training, evaluation output and pictures of tasks of several classes."""
 
 import csv
-import dataclasses
 
 import numpy as np
 import pytest
@@ -18,9 +17,10 @@ from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.fit import train
 from cdzoo.engine.pictures import matrix_pictures, sample_picture
 from cdzoo.errors import ConfigError
-from cdzoo.metrics import spread_table
+from cdzoo.metrics import ClassCounts, spread_table
 from cdzoo.protocol import Protocol
 from cdzoo.results import Results
+from cdzoo.tasks import get_task
 from cdzoo.visualize import IGNORED_COLOR
 
 COLORS = torch.tensor([[0, 0, 0], [40, 80, 220], [40, 160, 60], [210, 60, 50], [200, 200, 190]], dtype=torch.uint8)
@@ -113,8 +113,6 @@ def test_pixels_with_a_wrong_class_are_yellow():
 
 
 def test_scores_of_tasks_have_rows_and_conditions_of_their_own(tmp_path):
-    from cdzoo.tasks import get_task
-
     runs = []
     for task, (names, _, _) in CASES.items():
         scores = get_task(task, names).create_counter(0.5).summary()
@@ -130,11 +128,9 @@ def test_scores_of_tasks_have_rows_and_conditions_of_their_own(tmp_path):
 
 
 def test_pictures_of_large_and_empty_matrices():
-    from cdzoo.metrics import ClassCounts
-
     names = [f"class {index}" for index in range(40)]
     empty = ClassCounts({"many": names, "few": names[:3]}, lambda scores: scores).summary()
-    pictures = matrix_pictures(dataclasses.replace(empty))
+    pictures = matrix_pictures(empty)
     assert pictures["many"].width > 40 * 18 and pictures["few"].width < 400
 
 

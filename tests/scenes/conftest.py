@@ -52,6 +52,26 @@ def raster(tmp_path):
 
 
 @pytest.fixture
+def interrupted(monkeypatch):
+    """Run a function that is interrupted at a call of a model."""
+
+    def run(model, call, function):
+        calls, forward = [], model.forward
+
+        def fail(*images):
+            calls.append(1)
+            if len(calls) == call:
+                raise KeyboardInterrupt
+            return forward(*images)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(model, "forward", fail)
+            function()
+
+    return run
+
+
+@pytest.fixture
 def scene():
     """Return two dates (300, 410, 3) and the mask of their changed rectangle."""
     rng = np.random.default_rng(0)

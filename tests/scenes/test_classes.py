@@ -108,7 +108,7 @@ def test_dates_of_classes_with_a_direction_are_not_swapped(pair, tmp_path, name)
     np.testing.assert_array_equal(read(tmp_path / "c.tif"), truth)
 
 
-def test_an_interrupted_run_writes_the_same_bytes(pair, tmp_path, monkeypatch):
+def test_an_interrupted_run_writes_the_same_bytes(pair, tmp_path, interrupted):
     model = known_model("semantic")
     before, after, _ = pair("semantic")
     outputs = [tmp_path / "one" / "c.tif", tmp_path / "two" / "c.tif"]
@@ -121,18 +121,7 @@ def test_an_interrupted_run_writes_the_same_bytes(pair, tmp_path, monkeypatch):
     for output in outputs:
         output.parent.mkdir()
     run(outputs[0])
-    calls, forward = [], model.forward
-
-    def fail(*images):
-        calls.append(1)
-        if len(calls) == 2:
-            raise KeyboardInterrupt
-        return forward(*images)
-
-    monkeypatch.setattr(model, "forward", fail)
-    with pytest.raises(KeyboardInterrupt):
-        run(outputs[1])
-    monkeypatch.undo()
+    interrupted(model, 2, lambda: run(outputs[1]))
     assert run(outputs[1]).resumed >= 1
     names = sorted(path.name for path in outputs[0].parent.iterdir())
     assert len(names) == 9 and names == sorted(path.name for path in outputs[1].parent.iterdir())

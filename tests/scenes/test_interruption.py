@@ -20,7 +20,7 @@ SMALL = SceneCfg(tile=128, overlap=48, batch_size=3, progress=False)
 
 
 class TestInterruption:
-    def test_an_interrupted_run_resumes_and_writes_the_same_bytes(self, detector, raster, scene, tmp_path, monkeypatch):
+    def test_an_interrupted_run_resumes_and_writes_the_same_bytes(self, detector, raster, scene, tmp_path, interrupted):
         torch.manual_seed(1)
         model = detector(Convolutions())
         paths = raster("a.tif", scene[0]), raster("b.tif", scene[1])
@@ -28,19 +28,8 @@ class TestInterruption:
         for output in outputs:
             output.parent.mkdir()
         predict_scene(model, *paths, outputs[0], SMALL, outputs[0].with_name("p.tif"))
-        calls, forward = [], model.forward
-
-        def fail(*images):
-            calls.append(1)
-            if len(calls) == 6:
-                raise KeyboardInterrupt
-            return forward(*images)
-
-        monkeypatch.setattr(model, "forward", fail)
-        with pytest.raises(KeyboardInterrupt):
-            predict_scene(model, *paths, outputs[1], SMALL, outputs[1].with_name("p.tif"))
+        interrupted(model, 6, lambda: predict_scene(model, *paths, outputs[1], SMALL, outputs[1].with_name("p.tif")))
         assert [path.name for path in outputs[1].parent.iterdir()] == [".c.tif.blocks"]
-        monkeypatch.undo()
         result = predict_scene(model, *paths, outputs[1], SMALL, outputs[1].with_name("p.tif"))
         assert result.resumed >= 1
         for name in ("c.tif", "p.tif"):

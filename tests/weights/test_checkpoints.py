@@ -7,7 +7,7 @@ from cdzoo.cli.main import main
 from cdzoo.convert import convertible
 from cdzoo.errors import ConfigError
 from cdzoo.factory import list_architectures
-from cdzoo.registry import BACKBONES
+from cdzoo.registry import BACKBONES, MODELS
 from cdzoo.weights.checkpoints import Checkpoint, all_checkpoints, list_checkpoints
 
 CONVERTIBLE = [name for name in list_architectures() if convertible(name)]
@@ -22,7 +22,7 @@ def test_every_network_with_a_key_map_is_listed():
 def test_entries_are_complete():
     for checkpoint in all_checkpoints():
         assert bool(checkpoint.models) != bool(checkpoint.backbone)
-        assert not checkpoint.backbone or checkpoint.backbone in BACKBONES
+        assert all(name in (BACKBONES if checkpoint.backbone else MODELS) for name in checkpoint.names)
         assert checkpoint.note or (checkpoint.place and checkpoint.license), checkpoint
         assert checkpoint.place or not (checkpoint.file or checkpoint.score), checkpoint
 
