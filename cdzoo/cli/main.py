@@ -35,7 +35,7 @@ GROUPS = {
         "reproduce": "evaluate:reproduce",
         "compare": "compare:compare",
     },
-    "prediction": {"predict": "predict:predict", "demo": "demo:demo"},
+    "prediction": {"predict": "predict:predict", "demo": "demo:demo", "app": "app:app"},
     "data": {
         "data list": "data:show_datasets",
         "data info": "data:show_dataset",
