@@ -17,11 +17,11 @@ import numpy as np
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import InputError
 from cdzoo.inference.blocks import Block, WindowGrid, predict_blocks
+from cdzoo.inference.model import PairModel
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
 from cdzoo.io.rasters import limited_cache
-from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.geotiff import encode_mask, encode_probability
@@ -68,7 +68,7 @@ class SceneResult:
 
 
 def predict_scene(
-    model: ChangeDetector | str,
+    model: PairModel | str | Path,
     before: str | Path,
     after: str | Path,
     output: str | Path,
@@ -152,7 +152,7 @@ def predict_scene(
     )
 
 
-def _windows(model: ChangeDetector, source: RasterSource, cfg: SceneCfg) -> WindowGrid:
+def _windows(model: PairModel, source: RasterSource, cfg: SceneCfg) -> WindowGrid:
     try:
         return WindowGrid(model, source.height, source.width, cfg.tile, cfg.overlap, cfg.batch_size)
     except InputError as error:
@@ -182,7 +182,7 @@ def _is_finished(outputs: Outputs, job: str) -> bool:
 
 
 def _store(
-    model: ChangeDetector,
+    model: PairModel,
     blocks: Iterator[Block],
     journal: Journal,
     grid: WindowGrid,
