@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ from cdzoo.scenes.job import SceneJob, scene_job
 from cdzoo.scenes.journal import Journal
 from cdzoo.scenes.outputs import Outputs, scene_outputs
 from cdzoo.scenes.polygons import check_crs
-from cdzoo.scenes.products import write_products
+from cdzoo.scenes.products import Predicted, write_products
 from cdzoo.scenes.raster import RasterSource, opened_dates
 
 _JOB_TAG = "job_sha256"
@@ -78,6 +78,7 @@ def predict_scene(
     polygon_cfg: PolygonCfg | None = None,
     report: str | Path | None = None,
     skip_finished: bool = False,
+    on_progress: Callable[[float], None] | None = None,
 ) -> SceneResult:
     """Predict the change between two rasters and write it as a Cloud Optimized GeoTIFF.
 
@@ -100,6 +101,8 @@ def predict_scene(
         report: HTML page with both dates, the map and the largest changes; not written by default.
         skip_finished: Return at once if all outputs exist and were made from equal inputs (files, content included) with equal
             weights and settings; the map has their hash in its tag `job_sha256`.
+        on_progress: Called after each block with the share of the scene, in [0, 1], that is predicted. What it raises stops the
+            run, which the same call resumes.
 
     Raises:
         InputError: A raster cannot be read, does not match the model or does not overlap the other one, or an output has the
@@ -133,8 +136,14 @@ def predict_scene(
             )
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
-        _store(model, predict_blocks(model, first, second, grid, cfg.augment, missing), journal, grid, job, missing)
-        polygon_count = write_products(outputs, first, second, grid, journal, job, model.task, tags, polygon_cfg)
+        blocks = predict_blocks(model, first, second, grid, cfg.augment, missing)
+        _store(model, blocks, journal, grid, job, missing, on_progress)
+        predicted = Predicted(
+            journal.folder,
+            lambda name: lambda: ((grid.completed(*block), journal.read(*block, name)) for block in grid.order),
+            cfg.probability if job.with_probability else None,
+        )
+        polygon_count = write_products(outputs, first, second, predicted, model.task, tags, polygon_cfg)
         counts = np.sum([np.bincount(journal.read(*block, main).ravel(), minlength=256) for block in grid.order], axis=0)
     journal.remove()
     pixels, names = int(counts[:IGNORE_INDEX].sum()), model.task.maps[main].class_names
@@ -188,6 +197,7 @@ def _store(
     grid: WindowGrid,
     job: SceneJob,
     missing: list[tuple[int, int]],
+    on_progress: Callable[[float], None] | None,
 ) -> None:
     """Write blocks to the journal while the next ones are predicted."""
     from tqdm import tqdm
@@ -206,4 +216,7 @@ def _store(
             stored.result()  # an error such as a full disk stops the run
             stored = writer.submit(journal.write, block.row, block.number, **arrays)
             bar.update(block.valid.size)
+            left -= block.valid.size
+            if on_progress is not None:
+                on_progress(1 - left / total)
         stored.result()

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
 
-from cdzoo.inference.blocks import WindowGrid
-from cdzoo.inference.sources import Array
 from cdzoo.io.files import replace_atomically
 from cdzoo.scenes.config import PolygonCfg
-from cdzoo.scenes.geotiff import STEPS, replace_raster, write_cog
-from cdzoo.scenes.job import SceneJob
-from cdzoo.scenes.journal import Journal
+from cdzoo.scenes.geotiff import STEPS, Blocks, replace_raster, write_cog
 from cdzoo.scenes.outputs import Outputs, writing
 from cdzoo.scenes.polygons import changed_areas, trace, write_polygons
 from cdzoo.scenes.raster import RasterSource
 from cdzoo.scenes.report import write_report
 from cdzoo.tasks import Task
-from cdzoo.tiling import Window
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predicted values of a scene.
+
+    Attributes:
+        folder: Folder for temporary files.
+        blocks: Function from the name of a map of the task, or `"probability"`, to the blocks of its values.
+        dtype: Type of the probability; None if it is not predicted.
+        probability: Probability map from which the maps are made again, which is not written; None to write it from its blocks.
+    """
+
+    folder: Path
+    blocks: Callable[[str], Blocks]
+    dtype: str | None
+    probability: Path | None = None
 
 
 def write_products(
     outputs: Outputs,
     before: RasterSource,
     after: RasterSource,
-    windows: WindowGrid,
-    journal: Journal,
-    job: SceneJob,
+    predicted: Predicted,
     task: Task,
     tags: Mapping[str, str],
     cfg: PolygonCfg,
@@ -39,9 +51,7 @@ def write_products(
         outputs: Files to write.
         before: First date.
         after: Second date.
-        windows: Blocks of the scene.
-        journal: Storage of the predicted blocks.
-        job: Inputs and settings of the prediction.
+        predicted: Values to write.
         task: Task of the model.
         tags: Metadata of the maps.
         cfg: Post-processing of the polygons.
@@ -54,9 +64,7 @@ def write_products(
     """
     import rasterio
 
-    def stored(name: str) -> Callable[[], Iterator[tuple[Window, Array]]]:
-        return lambda: ((windows.completed(*block), journal.read(*block, name)) for block in windows.order)
-
+    folder, blocks, dtype, probability = predicted.folder, predicted.blocks, predicted.dtype, predicted.probability
     count = None
     with ExitStack() as stack:
         maps = {}
@@ -64,22 +72,13 @@ def write_products(
             maps[name] = stack.enter_context(replace_raster(path))
             bands, legend = ((name,), task.maps[name]) if task.has_legend else ((), None)
             with writing(path):
-                write_cog(maps[name], journal.folder, before.grid, "uint8", stored(name), tags, bands, legend)
-        if job.with_probability:
+                write_cog(maps[name], folder, before.grid, "uint8", blocks(name), tags, bands, legend)
+        if dtype is not None and probability is None:
             kept = outputs.probability
-            probability = journal.folder / "probability.tif" if kept is None else stack.enter_context(replace_raster(kept))
-            dtype = job.settings.probability
-            scale = {"scale": f"{1 / STEPS:g}"} if dtype == "uint8" else {}
+            probability = folder / "probability.tif" if kept is None else stack.enter_context(replace_raster(kept))
+            further = {**tags, "scale": f"{1 / STEPS:g}"} if dtype == "uint8" else tags
             with writing(kept or probability):
-                write_cog(
-                    probability,
-                    journal.folder,
-                    before.grid,
-                    dtype,
-                    stored("probability"),
-                    {**tags, **scale},
-                    task.probability_names,
-                )
+                write_cog(probability, folder, before.grid, dtype, blocks("probability"), further, task.probability_names)
         if outputs.polygons is not None or outputs.report is not None:
             with ExitStack() as files:
                 opened = {name: files.enter_context(rasterio.open(file)) for name, file in maps.items()}
