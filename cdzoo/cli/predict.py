@@ -133,7 +133,7 @@ class _Job:
         from cdzoo.scenes.outputs import scene_outputs
 
         files: dict[str, Any] = dict(products)
-        scene_outputs(target, **files, inputs=(before, after))  # before the model is loaded
+        scene_outputs(target, **files, inputs=(before, after), with_styles=self.cfg.style)  # before the model is loaded
         model = self.load_named()
         result = predict_scene(model, before, after, target, self.cfg, **files, polygon_cfg=self.polygon_cfg)
         share = result.changed / result.pixels if result.pixels else 0.0
@@ -146,6 +146,8 @@ class _Job:
         for path in (result.mask, *result.further.values(), result.probability, products["polygons"], products["report"]):
             if path is not None:
                 print(f"  {path}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
+        if result.styles:
+            print(f"  styles for QGIS: {', '.join(path.name for path in result.styles)}")
 
     def predict_pictures(self, before: str, after: str, target: Path) -> None:
         """Write the main map, the probability and an overlay, and for several classes a figure and further maps: all or none."""

@@ -50,7 +50,7 @@ class SceneJob:
     def to_json(self) -> str:
         """Return everything that affects the output, as JSON."""
         data = dataclasses.asdict(self)
-        for name in ("progress", "threshold"):  # without effect; resolved in `threshold` above
+        for name in ("style", "progress", "threshold"):  # without effect on the map; resolved in `threshold` above
             del data["settings"][name]
         return json.dumps(data, indent=2, sort_keys=True) + "\n"
 

@@ -21,6 +21,7 @@ from cdzoo.inference.model import PairModel
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
+from cdzoo.io.files import write_text
 from cdzoo.io.rasters import limited_cache
 from cdzoo.models.modes import evaluating
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
@@ -32,6 +33,7 @@ from cdzoo.scenes.outputs import Outputs, scene_outputs
 from cdzoo.scenes.polygons import check_crs
 from cdzoo.scenes.products import Predicted, write_products
 from cdzoo.scenes.raster import RasterSource, opened_dates
+from cdzoo.scenes.styles import style_files
 
 _JOB_TAG = "job_sha256"
 
@@ -52,6 +54,7 @@ class SceneResult:
         finished: Whether the outputs are those of an earlier run, and were not made again; pixels are not counted then.
         further: GeoTIFFs of the further maps of the task by name.
         classes: Number of pixels of each value of the main map that occurs, by name.
+        styles: Style files of QGIS; that of a GeoPackage is in it.
     """
 
     mask: Path
@@ -65,6 +68,7 @@ class SceneResult:
     finished: bool = False
     further: dict[str, Path] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)
+    styles: tuple[Path, ...] = ()
 
 
 def predict_scene(
@@ -86,8 +90,8 @@ def predict_scene(
     the height of the scene, and hardly on its width (0.5 KB per pixel and probability). With the same arguments, an interrupted
     run resumes and writes the same bytes.
     Values of the map: 1 for change, 0 for no change, 255 (nodata) where a date has no data. For other tasks than `binary`, those
-    of `Task.maps`: the main map is `output`, further ones are written next to it as `OUTPUT_NAME.tif`; their classes are in the
-    color table, the category names and the tags of the file.
+    of `Task.maps`: the main map is `output`, further ones are written next to it as `OUTPUT_NAME.tif`. The classes are in the
+    color table, the category names and the tags of the file, and in a style of QGIS next to it, `OUTPUT.qml`.
 
     Args:
         model: Model, used in evaluation mode on its device, after which its mode is restored; or a name, see `predict_pair`.
@@ -113,11 +117,11 @@ def predict_scene(
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
     files = (output, probability, polygons, report, [*input_files(before), *input_files(after)])
-    scene_outputs(*files)  # before the model is loaded
+    scene_outputs(*files, with_styles=cfg.style)  # before the model is loaded
     model = resolve_model(model)
     check_mode(cfg.augment, model)
     main, *further = model.task.maps
-    outputs = scene_outputs(*files, further)
+    outputs = scene_outputs(*files, further, cfg.style)
     with ExitStack() as stack:
         stack.enter_context(outputs.locked())
         stack.enter_context(evaluating(model))
@@ -130,10 +134,12 @@ def predict_scene(
         job = scene_job(model, first, second, grid, cfg, resolve_threshold(model, cfg.threshold), outputs.needs_probability)
         tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg))}
         if skip_finished and _is_finished(outputs, tags[_JOB_TAG]):
+            for file, text in style_files(outputs, model.task).items():
+                if not file.exists():
+                    write_text(file, text)
+            made: dict[str, Any] = {"further": dict(outputs.further), "styles": tuple(outputs.styles)}
             seconds = time.monotonic() - start
-            return SceneResult(
-                outputs.mask, outputs.probability, None, 0, 0, seconds, 0, job.threshold, True, dict(outputs.further)
-            )
+            return SceneResult(outputs.mask, outputs.probability, None, 0, 0, seconds, 0, job.threshold, True, **made)
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
         blocks = predict_blocks(model, first, second, grid, cfg.augment, missing)
@@ -158,6 +164,7 @@ def predict_scene(
         threshold=job.threshold,
         further=dict(outputs.further),
         classes={name: int(count) for name, count in zip(names, counts, strict=False) if count},
+        styles=tuple(outputs.styles),
     )
 
 
@@ -205,7 +212,7 @@ def _store(
     sizes = {block: window.height * window.width for block in grid.order for window in (grid.completed(*block),)}
     total, left = sum(sizes.values()), sum(sizes[block] for block in missing)
     look: dict[str, Any] = {"unit": "px", "unit_scale": True, "desc": "predicting", "dynamic_ncols": True}
-    look["disable"] = not (job.settings.progress and sys.stderr.isatty())
+    look["disable"] = not (sys.stderr.isatty() if job.settings.progress is None else job.settings.progress)
     with ThreadPoolExecutor(1) as writer, tqdm(total=total, initial=total - left, **look) as bar:
         stored: Future[None] = writer.submit(lambda: None)
         for block in blocks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from cdzoo.scenes.outputs import Outputs, writing
 from cdzoo.scenes.polygons import changed_areas, trace, write_polygons
 from cdzoo.scenes.raster import RasterSource
 from cdzoo.scenes.report import write_report
+from cdzoo.scenes.styles import polygon_style, store_style, style_files, style_text
 from cdzoo.tasks import Task
 
 
@@ -70,15 +72,16 @@ def write_products(
         maps = {}
         for name, path in zip(task.maps, (outputs.mask, *outputs.further.values()), strict=True):
             maps[name] = stack.enter_context(replace_raster(path))
-            bands, legend = ((name,), task.maps[name]) if task.has_legend else ((), None)
             with writing(path):
-                write_cog(maps[name], folder, before.grid, "uint8", blocks(name), tags, bands, legend)
+                write_cog(maps[name], folder, before.grid, "uint8", blocks(name), tags, (name,), task.maps[name])
         if dtype is not None and probability is None:
             kept = outputs.probability
             probability = folder / "probability.tif" if kept is None else stack.enter_context(replace_raster(kept))
-            further = {**tags, "scale": f"{1 / STEPS:g}"} if dtype == "uint8" else tags
+            scale = 1 / STEPS if dtype == "uint8" else 1.0
+            further = {**tags, "scale": f"{scale:g}"} if dtype == "uint8" else tags
+            bands = task.probability_names or ("probability of change",)
             with writing(kept or probability):
-                write_cog(probability, folder, before.grid, dtype, blocks("probability"), further, task.probability_names)
+                write_cog(probability, folder, before.grid, dtype, blocks("probability"), further, bands, scale=scale)
         if outputs.polygons is not None or outputs.report is not None:
             with ExitStack() as files:
                 opened = {name: files.enter_context(rasterio.open(file)) for name, file in maps.items()}
@@ -90,10 +93,20 @@ def write_products(
                     file = stack.enter_context(replace_atomically(outputs.polygons))
                     with writing(outputs.polygons):
                         write_polygons(file, areas, outlines.grid.crs, task)
+                        if outputs.with_styles and "polygons" not in outputs.styled:
+                            store_style(file, style_text(polygon_style(task)))
                 if outputs.report is not None:
                     file = stack.enter_context(replace_atomically(outputs.report))
                     with writing(outputs.report):
                         write_report(file, (before, after), opened, probabilities, task, outlines, areas)
+        for path, text in style_files(outputs, task).items():
+            file = stack.enter_context(replace_atomically(path))
+            with writing(path):
+                file.write_text(text, encoding="utf-8")
+        for path in outputs.kept_styles if outputs.with_styles else ():
+            warnings.warn(f"{path}: a style that cdzoo did not write is kept; remove it to get a new one", stacklevel=3)
         # So that a run that ends between two of the renames leaves no map of earlier settings with these products.
         outputs.mask.unlink(missing_ok=True)
+        for path in outputs.stale_styles:
+            path.unlink()
     return count
