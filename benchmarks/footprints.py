@@ -1,9 +1,9 @@
 """Measure statistics per polygon: ``python benchmarks/footprints.py --out benchmarks/results/footprints_cpu.json``.
 
-Writes a change map of 4,000 x 4,000 pixels of 0.5 m and 10,000 rotated boxes of 6 to 20 m, many of which overlap, and measures the
-CPU time of `cdzoo.scenes.footprint_table` and of rasterstats on the same polygons, both with counts of each value; exactextract,
-which weights pixels by the share that a polygon covers, is measured as well if it is installed. ``--quick`` takes seconds and
-checks the script.
+Writes a change map of 4,000 x 4,000 pixels of 0.5 m and 10,000 rotated boxes of 6 to 20 m, many of which overlap, and measures
+the CPU time of `cdzoo.scenes.footprint_table` and of rasterstats on the same polygons, both with counts of each value;
+exactextract, which weights pixels by the share that a polygon covers, is measured as well if it is installed. ``--quick`` takes
+seconds and checks the script.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ def read_vectors(path: PathLike, layer: str | None = None) -> Any:
     check_vector_packages(suffix, f"{path}: reading polygons")
     with file.open("rb") as opened:  # GDAL would take other formats, which may name servers, under any suffix
         start = opened.read(64)
-    if not (start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"{" if "json" in suffix else start.startswith(_SIGNATURES[suffix])):
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not (text.startswith(b"{") if "json" in suffix else start.startswith(_SIGNATURES[suffix])):
         raise InputError(f"{path}: is not what its suffix {suffix} says; name the format by its suffix, or convert the file")
     import geopandas
 
@@ -78,9 +79,9 @@ def _layer(file: Path, layer: str | None) -> str:
         raise InputError(f"{file}: has no layer with geometries")
     if layer is None and len(layers) == 1:
         return layers[0]
-    if layer not in layers:
-        problem = f"has several layers: {', '.join(layers)}" if layer is None else f"has no layer '{layer}', but {', '.join(layers)}"
-        raise InputError(f"{file}: {problem}; name one")
+    if layer is None or layer not in layers:
+        problem = "several layers" if layer is None else f"no layer '{layer}'"
+        raise InputError(f"{file}: has {problem}; name one of {', '.join(layers)}")
     return layer
 
 

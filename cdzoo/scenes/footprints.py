@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,10 +12,10 @@ import numpy as np
 
 from cdzoo.errors import InputError, printable
 from cdzoo.inference.sources import Array
-from cdzoo.io.files import PathLike, output_path
+from cdzoo.io.files import PathLike
 from cdzoo.io.georeference import Grid, grid_of, is_same
 from cdzoo.io.rasters import limited_cache, open_raster, reading, valid_pixels
-from cdzoo.io.vectors import WRITTEN, check_vector_packages, read_vectors
+from cdzoo.io.vectors import read_vectors
 from cdzoo.scenes.geotiff import STEPS
 from cdzoo.scenes.placed import check_placed, place_polygons
 from cdzoo.scenes.zonal import ZonalSums, zonal_sums
@@ -29,7 +30,7 @@ _NOTES = ("inside", "all_touched", "remark")
 
 
 def footprint_table(
-    polygons: PathLike | Any,
+    polygons: Any,
     change_map: PathLike,
     probability: PathLike | None = None,
     layer: str | None = None,
@@ -63,8 +64,9 @@ def footprint_table(
             has the name of a column; the map has other types of values; or the probability has another grid or no known scale.
         MissingDependencyError: geopandas is not installed.
     """
-    is_file = isinstance(polygons, str | Path)
-    frame, name = (read_vectors(polygons, layer), polygons) if is_file else (polygons, "the polygons")
+    frame, name = polygons, "the polygons"
+    if isinstance(polygons, str | os.PathLike):
+        frame, name = read_vectors(polygons, layer), str(polygons)
     with ExitStack() as stack:
         stack.enter_context(limited_cache())
         file = stack.enter_context(open_raster(change_map, "statistics per polygon"))
@@ -77,10 +79,11 @@ def footprint_table(
     columns = _columns(sums, classes, "m2" if grid.crs is not None else "px", placed.area)
     if chance is None:
         del columns["mean_probability"]
-    columns |= {"inside": placed.inside.round(6), "all_touched": sums.all_touched, "remark": placed.remarks.astype(str)}
+    columns |= {"inside": placed.inside.round(6), "all_touched": sums.all_touched, "remark": placed.remarks}
     if taken := [prefix + title for title in columns if prefix + title in frame.columns]:
         raise _taken(name, taken)
-    return frame.assign(**{prefix + title: values for title, values in columns.items()})
+    table = frame.assign(**{prefix + title: values for title, values in columns.items()})
+    return table.astype({prefix + title: "string" for title in ("class", "remark") if title in columns})
 
 
 def check_footprints(name: object, frame: Any, grid: Grid, prefix: str = PREFIX) -> None:
@@ -94,16 +97,17 @@ def check_footprints(name: object, frame: Any, grid: Grid, prefix: str = PREFIX)
         raise _taken(name, taken)
 
 
-def footprint_output(path: PathLike) -> Path:
-    """Return the path of a table to write.
+def table_of(output: PathLike, footprints: PathLike | None, table: PathLike | None) -> Path | None:
+    """Return the file of the statistics per footprint of a scene; None without footprints.
 
     Raises:
-        InputError: The suffix is not in `io.vectors.WRITTEN`, or the folder does not exist.
-        MissingDependencyError: geopandas, or pyarrow for Parquet, is not installed.
+        InputError: A table is named, and no footprints.
     """
-    target = output_path(path, suffixes=tuple(WRITTEN), purpose="the format of the table follows from the suffix")
-    check_vector_packages(target.suffix, f"{target}: writing polygons")
-    return target
+    if footprints is None:
+        if table is not None:
+            raise InputError(f"{table}: the table of which polygons? Pass their file as footprints")
+        return None
+    return Path(table or Path(output).with_name(f"{Path(output).stem}_{LAYER}.gpkg"))
 
 
 def largest_changes(table: Any, count: int, prefix: str = PREFIX) -> list[dict[str, Any]]:
@@ -124,7 +128,8 @@ def largest_changes(table: Any, count: int, prefix: str = PREFIX) -> list[dict[s
             break
         named = {} if name is None else {"name": row[name]}
         found = {key: row[prefix + title] for key, title in titles.items() if prefix + title in table.columns}
-        rows.append({"id": row.get("fid", index), **named, **found, "share": 100 * found["share"], "unknown": 100 * found["unknown"]})
+        percent = {key: 100 * found[key] for key in ("share", "unknown")}
+        rows.append({"id": row.get("fid", index), **named, **found, **percent})
     return rows
 
 
@@ -149,8 +154,6 @@ def _taken(name: object, columns: Sequence[str]) -> InputError:
 
 def _columns(sums: ZonalSums, classes: Sequence[str], unit: str, area: Array) -> dict[str, Any]:
     """Return the columns by title, without prefix."""
-    import pandas
-
     pixels, unknown = sums.counts.sum(1), sums.counts[:, -1]
     changed, known = sums.counts[:, 1:-1].sum(1), pixels - sums.counts[:, -1]
     with np.errstate(invalid="ignore"):
@@ -161,7 +164,7 @@ def _columns(sums: ZonalSums, classes: Sequence[str], unit: str, area: Array) ->
     if len(classes) > 2:
         names = _distinct(classes)[1:]
         most = np.array(classes[1:], dtype=object)[sums.counts[:, 1:-1].argmax(1)]
-        columns["class"] = pandas.Series(np.where(changed > 0, most, None), dtype="string").to_numpy(dtype=object, na_value=None)
+        columns["class"] = np.where(changed > 0, most, None)
         columns |= {f"px_{name}": sums.counts[:, value] for value, name in enumerate(names, 1)}
         if unit != "px":
             columns |= {f"{unit}_{name}": sums.areas[:, value] for value, name in enumerate(names, 1)}
@@ -178,8 +181,8 @@ def _class_names(path: PathLike, file: Any) -> tuple[str, ...]:
     """Return the names of the values of a map; two for a map without names."""
     if file.dtypes[0] != "uint8":
         raise InputError(
-            f"{path}: a change map has values of 8 bits, this has {file.dtypes[0]}; a probability is passed in addition to the map "
-            "(--probability), other rasters are converted with gdal_translate -ot Byte"
+            f"{path}: a change map has values of 8 bits, this has {file.dtypes[0]}; pass a probability in addition to the map "
+            "(--probability), and convert other rasters with gdal_translate -ot Byte"
         )
     tags = file.tags(1)
     names: list[str] = []

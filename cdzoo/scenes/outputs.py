@@ -11,6 +11,7 @@ from pathlib import Path
 from cdzoo.errors import CdzooError, InputError, require
 from cdzoo.io.files import PathLike, output_path
 from cdzoo.io.outputs import check_outputs, exclusive
+from cdzoo.io.vectors import WRITTEN, check_vector_packages
 
 RASTERS = (".tif", ".tiff")
 PAGES = (".html", ".htm")
@@ -28,6 +29,7 @@ class Outputs:
         polygons: File of the changed areas.
         report: HTML page.
         further: GeoTIFFs of the further maps of the task by name.
+        footprints: Table of statistics per footprint.
     """
 
     mask: Path
@@ -35,17 +37,18 @@ class Outputs:
     polygons: Path | None = None
     report: Path | None = None
     further: Mapping[str, Path] = field(default_factory=dict)
+    footprints: Path | None = None
 
     @property
     def files(self) -> list[Path]:
         """Files that are written."""
-        products = [file for file in (self.probability, self.polygons, self.report) if file is not None]
+        products = [file for file in (self.probability, self.polygons, self.report, self.footprints) if file is not None]
         return [self.mask, *self.further.values(), *products]
 
     @property
     def needs_probability(self) -> bool:
-        """Whether the probability is written, or polygons or a report that contain it."""
-        return any(file is not None for file in (self.probability, self.polygons, self.report))
+        """Whether the probability is written, or polygons, a report or a table that contain it."""
+        return any(file is not None for file in (self.probability, self.polygons, self.report, self.footprints))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -63,6 +66,7 @@ def scene_outputs(
     report: PathLike | None = None,
     inputs: Iterable[PathLike] = (),
     further: Iterable[str] = (),
+    footprints: PathLike | None = None,
 ) -> Outputs:
     """Return the output files of a scene.
 
@@ -73,6 +77,7 @@ def scene_outputs(
         report: HTML page.
         inputs: Files that are read.
         further: Names of further maps, each written next to the main one as `MASK_NAME.tif`.
+        footprints: Table of statistics per footprint.
 
     Raises:
         InputError: A file has another suffix than its format, is an input or another output, or cannot be written.
@@ -90,16 +95,29 @@ def scene_outputs(
         page = output_path(report, suffixes=PAGES, purpose="a report is an HTML page")
         for module in ("shapely", "pyproj"):
             require(module, "geo", f"{page}: writing a report")
+    table = None if footprints is None else table_output(footprints)
     maps = {name: target.with_stem(f"{target.stem}_{name}") for name in further}
     named = {"output": target, **{f"the map {name} beside the output": file for name, file in maps.items()}}
-    check_outputs({**named, "probability": raster, "polygons": vector, "report": page}, inputs)
-    outputs = Outputs(target, raster, vector, page, maps)
+    check_outputs({**named, "probability": raster, "polygons": vector, "report": page, "footprint table": table}, inputs)
+    outputs = Outputs(target, raster, vector, page, maps, table)
     for file in outputs.files:
         try:
             str(file).encode()
         except UnicodeEncodeError as error:
             raise InputError(f"{file}: the path is not UTF-8, which GDAL requires; choose another one") from error
     return outputs
+
+
+def table_output(path: PathLike) -> Path:
+    """Return the path of a table of statistics per footprint.
+
+    Raises:
+        InputError: The suffix is not in `io.vectors.WRITTEN`, or the folder does not exist.
+        MissingDependencyError: geopandas, or pyarrow for Parquet, is not installed.
+    """
+    target = output_path(path, suffixes=tuple(WRITTEN), purpose="the format of the table follows from the suffix")
+    check_vector_packages(target.suffix, f"{target}: writing polygons")
+    return target
 
 
 @contextmanager

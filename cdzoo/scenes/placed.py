@@ -79,6 +79,7 @@ def place_polygons(frame: Any, grid: Grid) -> PlacedPolygons:
 def _converted(frame: Any, grid: Grid) -> Array:
     """Return the geometries in the system of the map, in the turn of its longitudes; those without a place are empty."""
     import shapely
+    from shapely import affinity
 
     shapes = frame.geometry
     if grid.crs is not None and frame.crs is not None:
@@ -90,7 +91,7 @@ def _converted(frame: Any, grid: Grid) -> Array:
         center = grid.coordinates(grid.size[None] / 2)[0, 0]
         turns = 360 * np.round((center - bounds[:, [0, 2]].mean(1)) / 360)
         for index in np.flatnonzero(np.isfinite(turns) & (turns != 0)):
-            shapes[index] = shapely.transform(shapes[index], lambda points, turn=turns[index]: points + (turn, 0))
+            shapes[index] = affinity.translate(shapes[index], xoff=turns[index])
     return shapes
 
 

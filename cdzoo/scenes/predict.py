@@ -20,12 +20,15 @@ from cdzoo.inference.blocks import Block, WindowGrid, predict_blocks
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
+from cdzoo.io.files import PathLike
 from cdzoo.io.rasters import limited_cache
+from cdzoo.io.vectors import read_vectors
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.footprints import check_footprints, table_of
 from cdzoo.scenes.geotiff import encode_mask, encode_probability
-from cdzoo.scenes.inputs import input_files
+from cdzoo.scenes.inputs import input_files, input_hash
 from cdzoo.scenes.job import SceneJob, scene_job
 from cdzoo.scenes.journal import Journal
 from cdzoo.scenes.outputs import Outputs, scene_outputs
@@ -52,6 +55,8 @@ class SceneResult:
         finished: Whether the outputs are those of an earlier run, and were not made again; pixels are not counted then.
         further: GeoTIFFs of the further maps of the task by name.
         classes: Number of pixels of each value of the main map that occurs, by name.
+        footprints: Table of statistics per footprint (GeoDataFrame), see `footprint_table`; None if it was not requested, or
+            if the outputs are those of an earlier run.
     """
 
     mask: Path
@@ -65,6 +70,7 @@ class SceneResult:
     finished: bool = False
     further: dict[str, Path] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)
+    footprints: Any = None
 
 
 def predict_scene(
@@ -78,6 +84,9 @@ def predict_scene(
     polygon_cfg: PolygonCfg | None = None,
     report: str | Path | None = None,
     skip_finished: bool = False,
+    footprints: str | Path | None = None,
+    footprint_output: str | Path | None = None,
+    footprint_layer: str | None = None,
 ) -> SceneResult:
     """Predict the change between two rasters and write it as a Cloud Optimized GeoTIFF.
 
@@ -100,6 +109,11 @@ def predict_scene(
         report: HTML page with both dates, the map and the largest changes; not written by default.
         skip_finished: Return at once if all outputs exist and were made from equal inputs (files, content included) with equal
             weights and settings; the map has their hash in its tag `job_sha256`.
+        footprints: File of polygons, such as those of buildings or districts, to write statistics of the map for, see
+            `footprint_table`; none by default.
+        footprint_output: Table of these statistics: `.gpkg`, `.geojson`, `.parquet` or `.csv`; by default
+            `OUTPUT_footprints.gpkg` next to the map.
+        footprint_layer: Layer of the polygons in a GeoPackage with several.
 
     Raises:
         InputError: A raster cannot be read, does not match the model or does not overlap the other one, or an output has the
@@ -109,12 +123,15 @@ def predict_scene(
     """
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
-    files = (output, probability, polygons, report, [*input_files(before), *input_files(after)])
-    scene_outputs(*files)  # before the model is loaded
+    inputs = [*input_files(before), *input_files(after), *([] if footprints is None else [Path(footprints)])]
+    table = table_of(output, footprints, footprint_output)
+    files = (output, probability, polygons, report, inputs)
+    scene_outputs(*files, footprints=table)  # before the model is loaded
+    zones = None if footprints is None else read_vectors(footprints, footprint_layer)
     model = resolve_model(model)
     check_mode(cfg.augment, model)
     main, *further = model.task.maps
-    outputs = scene_outputs(*files, further)
+    outputs = scene_outputs(*files, further, table)
     with ExitStack() as stack:
         stack.enter_context(outputs.locked())
         stack.enter_context(evaluating(model))
@@ -124,8 +141,10 @@ def predict_scene(
         grid = _windows(model, first, cfg)
         if outputs.polygons is not None:
             check_crs(outputs.polygons, before, first.grid.crs)
+        if zones is not None:
+            check_footprints(footprints, zones, first.grid)
         job = scene_job(model, first, second, grid, cfg, resolve_threshold(model, cfg.threshold), outputs.needs_probability)
-        tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg))}
+        tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg, footprints, footprint_layer))}
         if skip_finished and _is_finished(outputs, tags[_JOB_TAG]):
             seconds = time.monotonic() - start
             return SceneResult(
@@ -134,7 +153,7 @@ def predict_scene(
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
         _store(model, predict_blocks(model, first, second, grid, cfg.augment, missing), journal, grid, job, missing)
-        polygon_count = write_products(outputs, first, second, grid, journal, job, model.task, tags, polygon_cfg)
+        polygon_count, zones = write_products(outputs, first, second, grid, journal, job, model.task, tags, polygon_cfg, zones)
         counts = np.sum([np.bincount(journal.read(*block, main).ravel(), minlength=256) for block in grid.order], axis=0)
     journal.remove()
     pixels, names = int(counts[:IGNORE_INDEX].sum()), model.task.maps[main].class_names
@@ -149,6 +168,7 @@ def predict_scene(
         threshold=job.threshold,
         further=dict(outputs.further),
         classes={name: int(count) for name, count in zip(names, counts, strict=False) if count},
+        footprints=zones,
     )
 
 
@@ -159,10 +179,11 @@ def _windows(model: ChangeDetector, source: RasterSource, cfg: SceneCfg) -> Wind
         raise InputError(f"{source.path}: {error}") from error
 
 
-def _products(outputs: Outputs, cfg: PolygonCfg) -> dict[str, Any]:
+def _products(outputs: Outputs, cfg: PolygonCfg, footprints: PathLike | None, layer: str | None) -> dict[str, Any]:
     """Return which products are made from the map, and their settings."""
+    zones = {} if footprints is None else {"footprints": [layer, input_hash(footprints)]}
     made = [file is not None for file in (outputs.probability, outputs.polygons, outputs.report)]
-    return {"products": made, "polygons": dataclasses.asdict(cfg) if any(made[1:]) else None}
+    return {"products": made, "polygons": dataclasses.asdict(cfg) if any(made[1:]) else None, **zones}
 
 
 def _is_finished(outputs: Outputs, job: str) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 from cdzoo.inference.blocks import WindowGrid
 from cdzoo.inference.sources import Array
 from cdzoo.io.files import replace_atomically
+from cdzoo.io.vectors import write_vectors
 from cdzoo.scenes.config import PolygonCfg
+from cdzoo.scenes.footprints import LAYER, footprint_table
 from cdzoo.scenes.geotiff import STEPS, replace_raster, write_cog
 from cdzoo.scenes.job import SceneJob
 from cdzoo.scenes.journal import Journal
@@ -30,7 +33,8 @@ def write_products(
     task: Task,
     tags: Mapping[str, str],
     cfg: PolygonCfg,
-) -> int | None:
+    footprints: Any = None,
+) -> tuple[int | None, Any]:
     """Write all outputs under temporary names, and rename them when they are complete; the main map is renamed last.
 
     The existence of the main map means that the scene is complete.
@@ -45,9 +49,10 @@ def write_products(
         task: Task of the model.
         tags: Metadata of the maps.
         cfg: Post-processing of the polygons.
+        footprints: Polygons (GeoDataFrame) of the table.
 
     Returns:
-        Number of polygons; None if they are not written.
+        Number of polygons, and the table of footprints; None for one that is not written.
 
     Raises:
         InputError: A file cannot be written.
@@ -57,7 +62,7 @@ def write_products(
     def stored(name: str) -> Callable[[], Iterator[tuple[Window, Array]]]:
         return lambda: ((windows.completed(*block), journal.read(*block, name)) for block in windows.order)
 
-    count = None
+    count = table = None
     with ExitStack() as stack:
         maps = {}
         for name, path in zip(task.maps, (outputs.mask, *outputs.further.values()), strict=True):
@@ -80,6 +85,11 @@ def write_products(
                     {**tags, **scale},
                     task.probability_names,
                 )
+        if outputs.footprints is not None:
+            table = footprint_table(footprints, next(iter(maps.values())), probability)
+            file = stack.enter_context(replace_atomically(outputs.footprints))
+            with writing(outputs.footprints):
+                write_vectors(file, table, LAYER)
         if outputs.polygons is not None or outputs.report is not None:
             with ExitStack() as files:
                 opened = {name: files.enter_context(rasterio.open(file)) for name, file in maps.items()}
@@ -97,4 +107,4 @@ def write_products(
                         write_report(file, (before, after), opened, probabilities, task, outlines, areas)
         # So that a run that ends between two of the renames leaves no map of earlier settings with these products.
         outputs.mask.unlink(missing_ok=True)
-    return count
+    return count, table

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -110,9 +109,7 @@ def _add(
                     sums.known[index] += int(is_known.sum())
 
 
-def _tiles(
-    polygons: Array, chosen: npt.NDArray[np.int64], grid: Grid
-) -> Iterator[tuple[Window, npt.NDArray[np.int64]]]:
+def _tiles(polygons: Array, chosen: npt.NDArray[np.int64], grid: Grid) -> Iterator[tuple[Window, npt.NDArray[np.int64]]]:
     """Yield the tiles of a map that chosen polygons touch, with their indices."""
     import shapely
 
