@@ -21,12 +21,14 @@ from cdzoo.inference.model import PairModel
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
-from cdzoo.io.files import write_text
+from cdzoo.io.files import PathLike, write_text
 from cdzoo.io.rasters import limited_cache
+from cdzoo.io.vectors import read_vectors
 from cdzoo.models.modes import evaluating
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.footprints import check_footprints, table_of
 from cdzoo.scenes.geotiff import encode_mask, encode_probability
-from cdzoo.scenes.inputs import input_files
+from cdzoo.scenes.inputs import input_files, input_hash
 from cdzoo.scenes.job import SceneJob, scene_job
 from cdzoo.scenes.journal import Journal
 from cdzoo.scenes.outputs import Outputs, scene_outputs
@@ -55,6 +57,8 @@ class SceneResult:
         further: GeoTIFFs of the further maps of the task by name.
         classes: Number of pixels of each value of the main map that occurs, by name.
         styles: Style files of QGIS; that of a GeoPackage is in it.
+        footprints: Table of statistics per footprint (GeoDataFrame), see `footprint_table`; None if it was not requested, or
+            if the outputs are those of an earlier run.
     """
 
     mask: Path
@@ -69,6 +73,7 @@ class SceneResult:
     further: dict[str, Path] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)
     styles: tuple[Path, ...] = ()
+    footprints: Any = None
 
 
 def predict_scene(
@@ -83,6 +88,9 @@ def predict_scene(
     report: str | Path | None = None,
     skip_finished: bool = False,
     on_progress: Callable[[float], None] | None = None,
+    footprints: str | Path | None = None,
+    footprint_output: str | Path | None = None,
+    footprint_layer: str | None = None,
 ) -> SceneResult:
     """Predict the change between two rasters and write it as a Cloud Optimized GeoTIFF.
 
@@ -107,6 +115,11 @@ def predict_scene(
             weights and settings; the map has their hash in its tag `job_sha256`.
         on_progress: Called after each block with the share of the scene, in [0, 1], that is predicted. What it raises stops the
             run, which the same call resumes.
+        footprints: File of polygons, such as those of buildings or districts, to write statistics of the map for, see
+            `footprint_table`; none by default.
+        footprint_output: Table of these statistics: `.gpkg`, `.geojson`, `.parquet` or `.csv`; by default
+            `OUTPUT_footprints.gpkg` next to the map.
+        footprint_layer: Layer of the polygons in a GeoPackage with several.
 
     Raises:
         InputError: A raster cannot be read, does not match the model or does not overlap the other one, or an output has the
@@ -116,12 +129,15 @@ def predict_scene(
     """
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
-    files = (output, probability, polygons, report, [*input_files(before), *input_files(after)])
-    scene_outputs(*files, with_styles=cfg.style)  # before the model is loaded
+    inputs = [*input_files(before), *input_files(after), *([] if footprints is None else [Path(footprints)])]
+    table = table_of(output, footprints, footprint_output)
+    files = (output, probability, polygons, report, inputs)
+    scene_outputs(*files, with_styles=cfg.style, footprints=table)  # before the model is loaded
+    zones = None if footprints is None else read_vectors(footprints, footprint_layer)
     model = resolve_model(model)
     check_mode(cfg.augment, model)
     main, *further = model.task.maps
-    outputs = scene_outputs(*files, further, cfg.style)
+    outputs = scene_outputs(*files, further, cfg.style, table)
     with ExitStack() as stack:
         stack.enter_context(outputs.locked())
         stack.enter_context(evaluating(model))
@@ -131,8 +147,10 @@ def predict_scene(
         grid = _windows(model, first, cfg)
         if outputs.polygons is not None:
             check_crs(outputs.polygons, before, first.grid.crs)
+        if zones is not None:
+            check_footprints(footprints, zones, first.grid)
         job = scene_job(model, first, second, grid, cfg, resolve_threshold(model, cfg.threshold), outputs.needs_probability)
-        tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg))}
+        tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg, footprints, footprint_layer))}
         if skip_finished and _is_finished(outputs, tags[_JOB_TAG]):
             for file, text in style_files(outputs, model.task).items():
                 if not file.exists():
@@ -149,7 +167,7 @@ def predict_scene(
             lambda name: lambda: ((grid.completed(*block), journal.read(*block, name)) for block in grid.order),
             cfg.probability if job.with_probability else None,
         )
-        polygon_count = write_products(outputs, first, second, predicted, model.task, tags, polygon_cfg)
+        polygon_count, zones = write_products(outputs, first, second, predicted, model.task, tags, polygon_cfg, zones)
         counts = np.sum([np.bincount(journal.read(*block, main).ravel(), minlength=256) for block in grid.order], axis=0)
     journal.remove()
     pixels, names = int(counts[:IGNORE_INDEX].sum()), model.task.maps[main].class_names
@@ -165,6 +183,7 @@ def predict_scene(
         further=dict(outputs.further),
         classes={name: int(count) for name, count in zip(names, counts, strict=False) if count},
         styles=tuple(outputs.styles),
+        footprints=zones,
     )
 
 
@@ -175,10 +194,11 @@ def _windows(model: PairModel, source: RasterSource, cfg: SceneCfg) -> WindowGri
         raise InputError(f"{source.path}: {error}") from error
 
 
-def _products(outputs: Outputs, cfg: PolygonCfg) -> dict[str, Any]:
+def _products(outputs: Outputs, cfg: PolygonCfg, footprints: PathLike | None, layer: str | None) -> dict[str, Any]:
     """Return which products are made from the map, and their settings."""
+    zones = {} if footprints is None else {"footprints": [layer, input_hash(footprints)]}
     made = [file is not None for file in (outputs.probability, outputs.polygons, outputs.report)]
-    return {"products": made, "polygons": dataclasses.asdict(cfg) if any(made[1:]) else None}
+    return {"products": made, "polygons": dataclasses.asdict(cfg) if any(made[1:]) else None, **zones}
 
 
 def _is_finished(outputs: Outputs, job: str) -> bool:

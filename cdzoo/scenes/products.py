@@ -7,9 +7,12 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cdzoo.io.files import replace_atomically
+from cdzoo.io.vectors import write_vectors
 from cdzoo.scenes.config import PolygonCfg
+from cdzoo.scenes.footprints import LAYER, footprint_table
 from cdzoo.scenes.geotiff import STEPS, Blocks, replace_raster, write_cog
 from cdzoo.scenes.outputs import Outputs, writing
 from cdzoo.scenes.polygons import changed_areas, trace, write_polygons
@@ -44,7 +47,8 @@ def write_products(
     task: Task,
     tags: Mapping[str, str],
     cfg: PolygonCfg,
-) -> int | None:
+    footprints: Any = None,
+) -> tuple[int | None, Any]:
     """Write all outputs under temporary names, and rename them when they are complete; the main map is renamed last.
 
     The existence of the main map means that the scene is complete.
@@ -57,9 +61,10 @@ def write_products(
         task: Task of the model.
         tags: Metadata of the maps.
         cfg: Post-processing of the polygons.
+        footprints: Polygons (GeoDataFrame) of the table.
 
     Returns:
-        Number of polygons; None if they are not written.
+        Number of polygons, and the table of footprints; None for one that is not written.
 
     Raises:
         InputError: A file cannot be written.
@@ -67,7 +72,7 @@ def write_products(
     import rasterio
 
     folder, blocks, dtype, probability = predicted.folder, predicted.blocks, predicted.dtype, predicted.probability
-    count = None
+    count = table = None
     with ExitStack() as stack:
         maps = {}
         for name, path in zip(task.maps, (outputs.mask, *outputs.further.values()), strict=True):
@@ -82,6 +87,11 @@ def write_products(
             bands = task.probability_names or ("probability of change",)
             with writing(kept or probability):
                 write_cog(probability, folder, before.grid, dtype, blocks("probability"), further, bands, scale=scale)
+        if outputs.footprints is not None:
+            table = footprint_table(footprints, next(iter(maps.values())), probability)
+            file = stack.enter_context(replace_atomically(outputs.footprints))
+            with writing(outputs.footprints):
+                write_vectors(file, table, LAYER)
         if outputs.polygons is not None or outputs.report is not None:
             with ExitStack() as files:
                 opened = {name: files.enter_context(rasterio.open(file)) for name, file in maps.items()}
@@ -109,4 +119,4 @@ def write_products(
         outputs.mask.unlink(missing_ok=True)
         for path in outputs.stale_styles:
             path.unlink()
-    return count
+    return count, table
