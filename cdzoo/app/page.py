@@ -20,18 +20,6 @@ _START = "<p class='cdzoo-notes'>Upload two images and press Detect change, or t
 _PRIVATE: dict[str, Any] = {"api_visibility": "private"}  # no part of the documented API
 
 
-class _Upload(gr.File):  # type: ignore[misc]  # Gradio is not read by mypy
-    """Upload that takes no address instead of a file, which the server would download."""
-
-    is_template = True  # shown as its base class
-
-    async def async_move_resource_to_block_cache(self, url_or_file_path: str | Path | None) -> str | None:
-        """Return the file in the folder of the page."""
-        if is_http_url_like(str(url_or_file_path)):
-            raise gr.Error("Upload a file; addresses are not taken.", print_exception=False)
-        return await super().async_move_resource_to_block_cache(url_or_file_path)
-
-
 class _Inputs(NamedTuple):
     """Components with which a pair and its weights are chosen."""
 
@@ -87,8 +75,10 @@ def build_page(weights: WeightsMenu, sessions: Sessions, limits: Limits, notice:
 def _inputs(handlers: Handlers) -> _Inputs:
     names = handlers.weights.names
     upload: dict[str, Any] = {"type": "filepath", "file_types": list(SUFFIXES), "height": 110, "elem_classes": "cdzoo-upload"}
-    before = _Upload(label="Before: first date", elem_id="before", **upload)
-    after = _Upload(label="After: second date", elem_id="after", **upload)
+    before = gr.File(label="Before: first date", elem_id="before", **upload)
+    after = gr.File(label="After: second date", elem_id="after", **upload)
+    for one in (before, after):
+        _take_files_only(one)
     with gr.Row():
         run = gr.Button("Detect change", variant="primary", elem_id="detect", min_width=140)
         stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", min_width=80)
@@ -104,6 +94,18 @@ def _inputs(handlers: Handlers) -> _Inputs:
             info="If empty, images of 8 bits are used as they are, and others are stretched between percentiles 2 and 98.",
         )
     return _Inputs(before, after, weights, card, bands, span, run, stop, example)
+
+
+def _take_files_only(upload: gr.File) -> None:
+    """Refuse addresses instead of files, which the server would download."""
+    receive = upload.async_move_resource_to_block_cache
+
+    async def receive_file(path: str | Path | None) -> str | None:
+        if is_http_url_like(str(path)):
+            raise gr.Error("Upload a file; addresses are not taken.", print_exception=False)
+        return await receive(path)
+
+    upload.async_move_resource_to_block_cache = receive_file
 
 
 def _results(handlers: Handlers) -> _Results:

@@ -35,7 +35,12 @@ GROUPS = {
         "reproduce": "evaluate:reproduce",
         "compare": "compare:compare",
     },
-    "prediction": {"predict": "predict:predict", "demo": "demo:demo", "app": "app:app"},
+    "prediction": {
+        "predict": "predict:predict",
+        "footprints": "footprints:footprints",
+        "app": "app:app",
+        "demo": "demo:demo",
+    },
     "data": {
         "data list": "data:show_datasets",
         "data info": "data:show_dataset",

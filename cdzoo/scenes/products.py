@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cdzoo.io.files import replace_atomically
+from cdzoo.io.vectors import write_vectors
 from cdzoo.scenes.config import PolygonCfg
+from cdzoo.scenes.footprints import LAYER, footprint_table
 from cdzoo.scenes.geotiff import STEPS, Blocks, replace_raster, write_cog
 from cdzoo.scenes.outputs import Outputs, writing
 from cdzoo.scenes.polygons import changed_areas, trace, write_polygons
 from cdzoo.scenes.raster import RasterSource
 from cdzoo.scenes.report import write_report
+from cdzoo.scenes.styles import polygon_style, store_style, style_files, style_text
 from cdzoo.tasks import Task
 
 
@@ -42,7 +47,8 @@ def write_products(
     task: Task,
     tags: Mapping[str, str],
     cfg: PolygonCfg,
-) -> int | None:
+    footprints: Any = None,
+) -> tuple[int | None, Any]:
     """Write all outputs under temporary names, and rename them when they are complete; the main map is renamed last.
 
     The existence of the main map means that the scene is complete.
@@ -55,9 +61,10 @@ def write_products(
         task: Task of the model.
         tags: Metadata of the maps.
         cfg: Post-processing of the polygons.
+        footprints: Polygons (GeoDataFrame) of the table.
 
     Returns:
-        Number of polygons; None if they are not written.
+        Number of polygons, and the table of footprints; None for one that is not written.
 
     Raises:
         InputError: A file cannot be written.
@@ -65,20 +72,26 @@ def write_products(
     import rasterio
 
     folder, blocks, dtype, probability = predicted.folder, predicted.blocks, predicted.dtype, predicted.probability
-    count = None
+    count = table = None
     with ExitStack() as stack:
         maps = {}
         for name, path in zip(task.maps, (outputs.mask, *outputs.further.values()), strict=True):
             maps[name] = stack.enter_context(replace_raster(path))
-            bands, legend = ((name,), task.maps[name]) if task.has_legend else ((), None)
             with writing(path):
-                write_cog(maps[name], folder, before.grid, "uint8", blocks(name), tags, bands, legend)
+                write_cog(maps[name], folder, before.grid, "uint8", blocks(name), tags, (name,), task.maps[name])
         if dtype is not None and probability is None:
             kept = outputs.probability
             probability = folder / "probability.tif" if kept is None else stack.enter_context(replace_raster(kept))
-            further = {**tags, "scale": f"{1 / STEPS:g}"} if dtype == "uint8" else tags
+            scale = 1 / STEPS if dtype == "uint8" else 1.0
+            further = {**tags, "scale": f"{scale:g}"} if dtype == "uint8" else tags
+            bands = task.probability_names or ("probability of change",)
             with writing(kept or probability):
-                write_cog(probability, folder, before.grid, dtype, blocks("probability"), further, task.probability_names)
+                write_cog(probability, folder, before.grid, dtype, blocks("probability"), further, bands, scale=scale)
+        if outputs.footprints is not None:
+            table = footprint_table(footprints, next(iter(maps.values())), probability)
+            file = stack.enter_context(replace_atomically(outputs.footprints))
+            with writing(outputs.footprints):
+                write_vectors(file, table, LAYER)
         if outputs.polygons is not None or outputs.report is not None:
             with ExitStack() as files:
                 opened = {name: files.enter_context(rasterio.open(file)) for name, file in maps.items()}
@@ -90,10 +103,20 @@ def write_products(
                     file = stack.enter_context(replace_atomically(outputs.polygons))
                     with writing(outputs.polygons):
                         write_polygons(file, areas, outlines.grid.crs, task)
+                        if outputs.with_styles and "polygons" not in outputs.styled:
+                            store_style(file, style_text(polygon_style(task)))
                 if outputs.report is not None:
                     file = stack.enter_context(replace_atomically(outputs.report))
                     with writing(outputs.report):
                         write_report(file, (before, after), opened, probabilities, task, outlines, areas)
+        for path, text in style_files(outputs, task).items():
+            file = stack.enter_context(replace_atomically(path))
+            with writing(path):
+                file.write_text(text, encoding="utf-8")
+        for path in outputs.kept_styles if outputs.with_styles else ():
+            warnings.warn(f"{path}: a style that cdzoo did not write is kept; remove it to get a new one", stacklevel=3)
         # So that a run that ends between two of the renames leaves no map of earlier settings with these products.
         outputs.mask.unlink(missing_ok=True)
-    return count
+        for path in outputs.stale_styles:
+            path.unlink()
+    return count, table
