@@ -82,6 +82,7 @@ EXTRAS = {
     **dict.fromkeys(("fvcore", "matplotlib"), "tools"),
     "tensorboard": "log",
     **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "export"),
+    "gradio": "app",
     "ray": "geo,ray",
     "mamba_ssm": "mamba",
 }

@@ -15,10 +15,10 @@ import rasterio
 from PIL import Image
 
 from cdzoo.app.inputs import Values, prepare, shown
+from cdzoo.inference.model import PairModel
 from cdzoo.inference.weights import WeightsSummary, summarize_weights
 from cdzoo.io.images import UInt8
 from cdzoo.io.rasters import limited_cache
-from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes import SceneCfg, predict_scene
 from cdzoo.scenes.raster import opened_dates
 from cdzoo.scenes.threshold import MapOverview, change_threshold, map_overview
@@ -45,7 +45,7 @@ class Detection:
         written: This threshold.
     """
 
-    model: ChangeDetector
+    model: PairModel
     dates: tuple[Path, Path]
     folder: Path
     cfg: SceneCfg
@@ -98,7 +98,7 @@ class Detection:
 
 
 def detect(
-    model: ChangeDetector,
+    model: PairModel,
     before: Path,
     after: Path,
     folder: Path,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +47,13 @@ class Handlers:
     def __init__(self, weights: WeightsMenu, sessions: Sessions, limits: Limits) -> None:
         self.weights, self.sessions, self.limits = weights, sessions, limits
 
-    def preview(self, before: str | None, after: str | None, request: gr.Request) -> tuple[Any, ...]:
-        """Return the slider with both images, if both are there, and empty results; images that cannot be used are refused."""
-        session = self.sessions.get(request.session_hash)
-        session.reset()
-        empty = ("", gr.update(visible=False, value=None), gr.update(visible=False), gr.update(visible=False))
-        with _messages(before, after):
-            given = [self._received(session, path) for path in (before, after) if path is not None]
-            pair = session.save_pictures(preview(path, SIDE) for path in given) if len(given) == 2 else None
-            return pair, *empty
+    def preview_before(self, before: str | None, after: str | None, request: gr.Request) -> tuple[Any, ...]:
+        """Return what to show after the first date was chosen or removed."""
+        return self._preview(before, after, request.session_hash)
+
+    def preview_after(self, before: str | None, after: str | None, request: gr.Request) -> tuple[Any, ...]:
+        """Return what to show after the second date was chosen or removed."""
+        return self._preview(after, before, request.session_hash, swapped=True)
 
     def card(self, name: str) -> str:
         """Return what is known about weights, as HTML."""
@@ -93,6 +91,8 @@ class Handlers:
     ) -> tuple[dict[str, Any], list[str]]:
         """Detect the change between two images; return facts about it, and its files."""
         session = self.sessions.get(request.session_hash)
+        session.reset()
+        session.runs += 1
         progress(0, desc="Loading")
 
         def on_progress(share: float) -> None:
@@ -107,7 +107,6 @@ class Handlers:
             files = [self._received(session, path) for path in (before, after)]
             model = self.weights.load(weights)
             limit = resolve_threshold(model, threshold)
-            session.reset()
             try:
                 session.detection = detect(model, files[0], files[1], session.new_folder(), values, limit, on_progress)
             except _Stopped:
@@ -163,6 +162,23 @@ class Handlers:
     def leave(self, request: gr.Request) -> None:
         """Remove the files of a visitor who left."""
         self.sessions.end(request.session_hash)
+
+    def _preview(self, newest: str | None, other: str | None, key: str | None, swapped: bool = False) -> tuple[Any, ...]:
+        """Return the slider with both images, if both can be used, and empty results; raise if the newest one cannot."""
+        session, pair = self.sessions.get(key), None
+        session.reset()
+        runs = session.runs
+        with _messages(newest):
+            if newest is not None:
+                shown = preview(self._received(session, newest), SIDE)
+                if other is not None:
+                    with suppress(CdzooError):  # was answered when it was uploaded
+                        given = (shown, preview(self._received(session, other), SIDE))
+                        pair = session.save_pictures(given[::-1] if swapped else given)
+        if session.runs != runs:  # a prediction started, whose result is shown
+            return tuple(gr.skip() for _ in range(5))
+        hidden = gr.update(visible=False)
+        return pair, "", hidden, gr.update(visible=False, value=None), hidden
 
     def _received(self, session: Session, path: str) -> Path:
         """Return an uploaded image after checking it, and remember it among those of the visitor."""

@@ -133,14 +133,10 @@ def _connect(handlers: Handlers, inputs: _Inputs, results: _Results) -> None:
     """Connect the components. Predictions run one at a time, as does the writing of files; what is shown waits for neither."""
     pair = [inputs.before, inputs.after]
     shown = [results.compared, results.text, results.maps, results.files, results.prepare]
-    gr.on(
-        [inputs.before.upload, inputs.after.upload, inputs.before.clear, inputs.after.clear],
-        handlers.preview,
-        pair,
-        shown,
-        show_progress="minimal",
-        **_PRIVATE,
-    )
+    for upload, preview in ((inputs.before, handlers.preview_before), (inputs.after, handlers.preview_after)):
+        gr.on(
+            [upload.upload, upload.clear], preview, pair, shown, trigger_mode="always_last", show_progress="minimal", **_PRIVATE
+        )
     inputs.weights.input(handlers.choose, inputs.weights, [inputs.card, results.threshold], show_progress="hidden", **_PRIVATE)
     example = inputs.example.click(handlers.example, None, pair, show_progress="minimal", **_PRIVATE)
     choices = [results.threshold, results.view, results.maps]

@@ -26,6 +26,7 @@ class Session:
         folder: Folder of all files but the uploads.
         uploads: Uploaded files. Visitors who upload equal files share them.
         detection: Last detection; None before the first.
+        runs: Number of predictions that were started.
         stopped: Set to stop the prediction that runs.
     """
 
@@ -34,6 +35,7 @@ class Session:
         self.uploads: set[Path] = set()
         self.detection: Detection | None = None
         self.stopped = threading.Event()
+        self.runs = 0
         self.used = time.monotonic()
         self._pictures: deque[Path] = deque()
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import torch
 
 from cdzoo.errors import ConfigError, UnknownNameError
-from cdzoo.factory import create_model
+from cdzoo.inference.model import PairModel
+from cdzoo.inference.onnx import is_exported
+from cdzoo.inference.resolve import resolve_model
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.names import suggest
 from cdzoo.weights.pretrained import get_pretrained, list_pretrained
@@ -23,19 +25,19 @@ class WeightsMenu:
     """Weights by the name under which the page shows them: given ones first, then those in the package, the default first.
 
     Args:
-        sources: Names as for `create_model`: `local-dir:FOLDER`, `hf-hub:owner/name` or `model.tag`. Each is loaded once, so that
-            one that cannot be used is found before the page is shown.
-        device: Device of the models.
+        sources: Names as for `resolve_model`: `local-dir:FOLDER`, `hf-hub:owner/name`, `model.tag`, or an exported `.onnx` file.
+            Each is loaded once, so that one that cannot be used is found before the page is shown.
+        device: Device of the PyTorch models.
 
     Raises:
-        ConfigError: A name is given twice, or a model has not two dates.
+        ConfigError: A name is given twice, or a model is not one of two dates.
         CdzooError: Weights cannot be loaded.
     """
 
     def __init__(self, sources: Iterable[str] = (), device: torch.device | str = "cpu") -> None:
         self._sources = {**_names(sources), **_bundled()}
         self._device = torch.device(device)
-        self._loaded: dict[str, ChangeDetector] = {}
+        self._loaded: dict[str, PairModel] = {}
         self._lock = threading.Lock()
         for name in [*self._sources][: len(self._sources) - len(_bundled())]:
             self.load(name)
@@ -45,21 +47,20 @@ class WeightsMenu:
         """Names of the weights."""
         return list(self._sources)
 
-    def load(self, name: str) -> ChangeDetector:
+    def load(self, name: str) -> PairModel:
         """Return the model in evaluation mode with the weights called `name`; the last models that were used are kept.
 
         Raises:
             UnknownNameError: There are no such weights.
-            ConfigError: The model has not two dates.
+            ConfigError: The model is not one of two dates.
         """
         if name not in self._sources:
             raise UnknownNameError(f"no weights '{name}'.{suggest(name, self._sources)} Available: {', '.join(self._sources)}")
         with self._lock:
             model = self._loaded.pop(name, None)
             if model is None:
-                model = create_model(self._sources[name]).to(self._device).eval()
-                if model.num_dates != 2:
-                    raise ConfigError(f"{name}: pairs need a model of two dates; it has {model.num_dates}")
+                model = resolve_model(self._sources[name])
+                model = model.to(self._device).eval() if isinstance(model, ChangeDetector) else model
             self._loaded[name] = model
             while len(self._loaded) > _KEPT:
                 del self._loaded[next(iter(self._loaded))]
@@ -86,5 +87,5 @@ def _names(sources: Iterable[str]) -> Mapping[str, str]:
 
 
 def _parts(source: str) -> tuple[str, ...]:
-    scheme, location = parse_name(source)
-    return Path(location).absolute().parts if scheme == "local-dir" else (source,)
+    scheme, location = ("", source) if is_exported(source) else parse_name(source)
+    return Path(location).absolute().parts if scheme == "local-dir" or is_exported(source) else (source,)
