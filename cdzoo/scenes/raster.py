@@ -223,14 +223,14 @@ class RasterSource(AbstractContextManager["RasterSource"]):
 
 @contextmanager
 def opened_dates(
-    before: str | Path, after: str | Path, bands: Sequence[int], band_names: Sequence[str], cfg: SceneCfg
+    before: str | Path, after: str | Path, bands: Sequence[int | None], band_names: Sequence[str], cfg: SceneCfg
 ) -> Iterator[tuple[RasterSource, RasterSource]]:
     """Open both dates of a scene on the grid of the first one.
 
     Args:
         before: First date.
         after: Second date.
-        bands: Number of bands that the model expects of each.
+        bands: Number of bands that the model expects of each; None for any.
         band_names: Their names, for error messages.
         cfg: Settings.
 
