@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS, load_trained, pick_device, print_weights
-from cdzoo.errors import InputError
+from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.files import output_path
 from cdzoo.io.images import image_format
 from cdzoo.io.inputs import existing_file
@@ -21,8 +21,8 @@ from cdzoo.scenes.outputs import RASTERS
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from cdzoo.inference.model import PairModel
     from cdzoo.inference.predict import ChangeMap
-    from cdzoo.models.detector import ChangeDetector
     from cdzoo.scenes.config import PolygonCfg, SceneCfg
     from cdzoo.tasks import Task
 
@@ -61,7 +61,7 @@ def predict(
         before: First date: an image (PNG, JPEG), or any raster that GDAL reads.
         after: Second date; rasters may have another grid.
         output: Map to write: .png or .tif.
-        model: Folder of a run, tag (MODEL.TAG), model with published weights, or hf-hub:owner/name.
+        model: Folder of a run, tag (MODEL.TAG), model with published weights, hf-hub:owner/name, or file of cdzoo export (.onnx).
         random_weights: Use an untrained model, to try a pipeline.
         device: auto, cpu, cuda or mps.
         cfg: Prediction.
@@ -135,10 +135,16 @@ class _Job:
         names = ("value_range_after", "percentiles", "percentiles_after", "decibels", "bands", "bands_after", "alpha")
         return {name: getattr(self.cfg, name) for name in names}
 
-    def load(self) -> ChangeDetector:
-        return load_trained(self.model, self.random_weights).to(pick_device(self.device))
+    def load(self) -> PairModel:
+        from cdzoo.inference.onnx import OnnxModel, is_exported
 
-    def load_named(self) -> ChangeDetector:
+        if not is_exported(self.model):
+            return load_trained(self.model, self.random_weights).to(pick_device(self.device))
+        if self.random_weights:
+            raise ConfigError(f"--random-weights is for the name of a model; '{self.model}' has its weights")
+        return OnnxModel(self.model, self.device)
+
+    def load_named(self) -> PairModel:
         """Load the model and print which weights it has."""
         model = self.load()
         print_weights(model)
@@ -156,7 +162,7 @@ class _Job:
         of_zones: dict[str, Any] = dict(zones)
         table = table_of(target, zones["footprints"], zones["footprint_output"])
         inputs = [file for file in (before, after, zones["footprints"]) if file is not None]
-        scene_outputs(target, **files, inputs=inputs, footprints=table)  # before the model is loaded
+        scene_outputs(target, **files, inputs=inputs, with_styles=self.cfg.style, footprints=table)  # before the model is loaded
         model = self.load_named()
         result = predict_scene(model, before, after, target, self.cfg, **files, **of_zones, polygon_cfg=self.polygon_cfg)
         share = result.changed / result.pixels if result.pixels else 0.0
@@ -169,6 +175,8 @@ class _Job:
         for path in (result.mask, *result.further.values(), result.probability, products["polygons"], products["report"]):
             if path is not None:
                 print(f"  {path}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
+        if result.styles:
+            print(f"  styles for QGIS: {', '.join(path.name for path in result.styles)}")
         if table is not None and result.footprints is not None:
             print_largest(table, result.footprints)
 
@@ -179,7 +187,8 @@ class _Job:
 
         paths = [existing_file(image) for image in images]
         products: dict[str, Any] = {name: options[name] for name in ("probability", "polygons")}
-        scene_outputs(output, **products, inputs=paths, further=FURTHER)  # before the model is loaded
+        # Before the model is loaded.
+        scene_outputs(output, **products, inputs=paths, further=FURTHER, with_styles=self.cfg.style)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they come with the prediction
             check_series(paths, self.cfg, options["polygons"] is not None, options["dates"])
@@ -243,10 +252,10 @@ class _Job:
         print(f"{share:.2%} of {width}x{height} pixels {_changed(model.task)} ({self.describe(model, threshold)})")
         print("\n".join(f"  {file}" for file in files.values()))
 
-    def describe(self, model: ChangeDetector, threshold: float) -> str:
+    def describe(self, model: PairModel, threshold: float) -> str:
         from cdzoo.constants import WINDOW_SIDE
 
-        return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.fixed_input_size or WINDOW_SIDE}"
+        return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.input_sizes.fixed or WINDOW_SIDE}"
 
     def predict_list(self, manifest: str, ray: bool | str, workers: int | None) -> int:
         """Predict the scenes of a list that are not finished; return 1 if one of them, or a line of the list, fails."""

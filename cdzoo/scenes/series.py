@@ -17,12 +17,12 @@ from typing import Any
 
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.inference.model import PairModel
 from cdzoo.inference.resolve import resolve_model
 from cdzoo.io.dates import image_date
 from cdzoo.io.files import PathLike, beside
 from cdzoo.io.georeference import grid_of
 from cdzoo.io.rasters import limited_cache, open_raster
-from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import scene_outputs
@@ -62,7 +62,7 @@ class SeriesResult:
 
 
 def predict_series(
-    model: ChangeDetector | str,
+    model: PairModel | str | Path,
     images: Sequence[PathLike],
     output: PathLike,
     cfg: SceneCfg | None = None,
@@ -104,7 +104,7 @@ def predict_series(
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
     paths = [Path(image) for image in images]
     names = check_series(paths, cfg, polygons is not None, dates)
-    files = (output, probability, polygons, None, [file for path in paths for file in input_files(path)], FURTHER)
+    files = (output, probability, polygons, None, [file for path in paths for file in input_files(path)], FURTHER, cfg.style)
     outputs = scene_outputs(*files)
     model = resolve_model(model)
     _check_model(model)
@@ -126,7 +126,7 @@ def predict_series(
                 on_pair(number, len(pairs), names[one], names[other])
             maps = [folder / f"pair_{one + 1:03d}_{other + 1:03d}{end}.tif" for end in ("", "_probability")]
             options: dict[str, Any] = {"probability": maps[1], "skip_finished": True, "target_grid": grid}
-            result = predict_scene(model, paths[one], paths[other], maps[0], cfg, **options)
+            result = predict_scene(model, paths[one], paths[other], maps[0], dataclasses.replace(cfg, style=False), **options)
             found[one, other] = maps[0], maps[1]
             with open_raster(maps[0]) as file:
                 jobs.append(file.tags())
@@ -189,7 +189,7 @@ def check_series(
     return tuple(text if texts.count(text) == 1 else f"{text} ({path.stem})" for text, path in zip(texts, images, strict=True))
 
 
-def _check_model(model: ChangeDetector) -> None:
+def _check_model(model: PairModel) -> None:
     if len(set(model.bands)) > 1:
         raise ConfigError(f"{model.config.name}: has dates of different bands {tuple(model.bands)}; a series has equal images")
     if model.task.name == "damage":

@@ -19,9 +19,11 @@ from cdzoo.io.rasters import open_raster
 from cdzoo.io.vectors import write_vectors
 from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.geotiff import STEPS, encode_probability, is_changed, read_change_probability, replace_raster, write_cog
-from cdzoo.scenes.outputs import Outputs, writing
+from cdzoo.scenes.outputs import LAYER, Outputs, writing
 from cdzoo.scenes.persistence import KINDS, LASTING, Persistence, persistence, series_probability
 from cdzoo.scenes.polygons import changed_areas, trace
+from cdzoo.scenes.products import finish_outputs
+from cdzoo.scenes.styles import polygon_style, store_style, style_text
 from cdzoo.tasks import BinaryTask, MapSpec, Task
 from cdzoo.tiling import Window
 
@@ -132,7 +134,7 @@ def write_series(
     count = None
     with ExitStack() as stack:
 
-        def write(path: Path, name: str, blocks: Callable[[], Iterator[tuple[Window, Array]]], **options: Any) -> Path:
+        def write(path: Path, blocks: Callable[[], Iterator[tuple[Window, Array]]], **options: Any) -> Path:
             file = stack.enter_context(replace_raster(path))
             with writing(path):
                 write_cog(file, folder, pairs.grid, "uint8", blocks, **options)
@@ -143,17 +145,19 @@ def write_series(
 
         paths = zip(("kind", "first", "last_before"), (outputs.mask, *outputs.further.values()), legends.items(), strict=True)
         for field, path, (name, legend) in paths:
-            write(path, name, values(field), tags=tags, bands=(name,), legend=legend)
+            write(path, values(field), tags=tags, bands=(name,), legend=legend)
         if outputs.needs_probability:
             path = outputs.probability or folder / "change_probability.tif"
             scaled = {**tags, "scale": f"{1 / STEPS:g}"}
-            probability = write(path, "probability", pairs.probabilities, tags=scaled, bands=BANDS)
+            probability = write(path, pairs.probabilities, tags=scaled, bands=BANDS, scale=1 / STEPS)
             if outputs.polygons is not None:
                 file = stack.enter_context(replace_atomically(outputs.polygons))
                 with writing(outputs.polygons):
                     count = _write_polygons(file, pairs, names, probability, cfg, folder)
+                    if outputs.with_styles and "polygons" not in outputs.styled:
+                        store_style(file, style_text(polygon_style(_SeriesTask(legends))))
         counts = _count(pairs, threshold)
-        outputs.mask.unlink(missing_ok=True)  # as for the map of a scene
+        finish_outputs(outputs, _SeriesTask(legends), stack)
     return count, counts
 
 
@@ -168,15 +172,16 @@ def series_legends(names: Sequence[str]) -> dict[str, MapSpec]:
     return {"change": kinds, **dict.fromkeys(FURTHER, MapSpec(("no lasting change", *names), colors))}
 
 
-class _Events(BinaryTask):
-    """Maps of a series in terms of a task: the combination of kind and dates first."""
+class _SeriesTask(BinaryTask):
+    """Maps of a series as those of a task."""
 
-    def __init__(self, number: int, legends: Mapping[str, MapSpec]) -> None:
+    def __init__(self, maps: dict[str, MapSpec]) -> None:
         super().__init__()
-        self._maps = {"event": MapSpec(("",) * (number + 1), ((0, 0, 0),) * (number + 1)), **legends}
+        self._maps = maps
 
     @property
     def maps(self) -> dict[str, MapSpec]:
+        """The maps."""
         return self._maps
 
 
@@ -199,7 +204,7 @@ def _write_polygons(target: Path, pairs: PairMaps, names: Sequence[str], probabi
 
     file = folder / "change_events.tif"
     write_cog(file, folder, pairs.grid, "uint8", numbered, {})
-    task = _Events(len(events), {})
+    task = _SeriesTask({"event": MapSpec(("",) * (len(events) + 1), ((0, 0, 0),) * (len(events) + 1))})
     with rasterio.open(file) as opened, rasterio.open(probability) as probabilities:
         areas = changed_areas(trace({"event": opened}, probabilities, task), task, cfg)
     of_number = {number: event for event, number in events.items()}
@@ -216,7 +221,7 @@ def _write_polygons(target: Path, pairs: PairMaps, names: Sequence[str], probabi
     }
     frame = geopandas.GeoDataFrame(columns, geometry=areas.geometry, crs=pairs.grid.crs)
     frame = frame.astype({name: "string" for name in ("class", "first_date", "last_before")} | {"first_image": "int64"})
-    write_vectors(target, frame, "change")
+    write_vectors(target, frame, LAYER)
     return len(frame)
 
 

@@ -1,10 +1,15 @@
 """Series of made images with changes at known dates."""
 
+from pathlib import Path
+
 import geopandas
 import numpy as np
 import pytest
 import rasterio
 
+from cdzoo.cli.common import DEFAULT_WEIGHTS
+from cdzoo.cli.main import main
+from cdzoo.data import SyntheticScenes
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.scenes import PolygonCfg, SceneCfg, predict_scene, predict_series
 from cdzoo.scenes.persistence import KINDS
@@ -163,3 +168,46 @@ def test_invalid_series(detector, series, tmp_path):
 def test_every_date_has_a_color_of_its_own():
     legend = series_legends([str(number) for number in range(254)])["first_date"]
     assert len(legend.class_names) == len(legend.colors) == 255 and len({*series_legends("12345")["first_date"].colors}) == 6
+
+
+def test_the_command(series, detector, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    paths = [path.name for path in series(3)]
+    monkeypatch.setattr("cdzoo.cli.predict.load_trained", lambda *_: detector())
+    words = ["predict", "--series", *paths, "-o", "s.tif", "--polygons", "s.gpkg", "--tile", "128"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "pair 3 of 3: 2011-06-01, 2012-06-01" in out and "4.00% lasting change, 0.00% passing change, 4.00% unconfirmed" in out
+    assert "4.00% since 2011-06-01; a fault of the first image looks the same" in out and "s.gpkg (2 polygons)" in out
+    assert 'label="passing change"' in Path("s.qml").read_text()
+    for extra, message in [
+        (["--report", "r.html"], "--series names the images"),
+        (["--value-range-after", "[0, 1]"], "all images of a series"),
+        (["--polygons", paths[0]], "use one of .gpkg"),
+    ]:
+        assert main([*words, *extra]) == 2 and message in capsys.readouterr().err
+    assert main(["predict", paths[0], paths[1], "-o", "c.tif", "--dates", "a", "b"]) == 2
+
+
+@pytest.mark.slow
+def test_dates_with_the_bundled_weights(raster, tmp_path):
+    """Three generated scenes side by side: the first changes from the second image on, the next from the fourth, one passes."""
+    scenes = SyntheticScenes(3, 256, seed=5, unchanged=0)
+    both = [np.concatenate([scenes[i].images[date].permute(1, 2, 0).numpy() for i in range(3)], 1) for date in range(2)]
+    truth = np.concatenate([scenes[i].target["mask"].numpy() for i in range(3)], 1)
+    paths = []
+    for index in range(5):
+        image = both[0].copy()
+        for place, states in enumerate(("01111", "00011", "00100")):
+            columns = slice(256 * place, 256 * place + 256)
+            image[:, columns] = both[int(states[index])][:, columns]
+        paths.append(raster(f"{2018 + index}.tif", image))
+    result = predict_series(DEFAULT_WEIGHTS, paths, tmp_path / "s.tif", SceneCfg(progress=False))
+    for place, (kind, first) in enumerate(((1, 2), (1, 4), (2, 0))):
+        part = np.s_[:, 256 * place : 256 * place + 256]
+        kinds, firsts = read(result.mask)[part], read(result.first_date)[part]
+        assert f1(kinds == kind, truth[part]) > 0.85 and (firsts[kinds == kind] == first).mean() > 0.99
+
+
+def f1(found, truth):
+    return 2 * (found & (truth > 0)).sum() / (found.sum() + (truth > 0).sum())
