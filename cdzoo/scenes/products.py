@@ -109,14 +109,25 @@ def write_products(
                     file = stack.enter_context(replace_atomically(outputs.report))
                     with writing(outputs.report):
                         write_report(file, (before, after), opened, probabilities, task, outlines, areas)
-        for path, text in style_files(outputs, task).items():
-            file = stack.enter_context(replace_atomically(path))
-            with writing(path):
-                file.write_text(text, encoding="utf-8")
-        for path in outputs.kept_styles if outputs.with_styles else ():
-            warnings.warn(f"{path}: a style that cdzoo did not write is kept; remove it to get a new one", stacklevel=3)
-        # So that a run that ends between two of the renames leaves no map of earlier settings with these products.
-        outputs.mask.unlink(missing_ok=True)
-        for path in outputs.stale_styles:
-            path.unlink()
+        finish_outputs(outputs, task, stack)
     return count, table
+
+
+def finish_outputs(outputs: Outputs, task: Task, stack: ExitStack) -> None:
+    """Write the styles of outputs whose files are complete under temporary names, and remove the main map of an earlier run.
+
+    Args:
+        outputs: Files.
+        task: Task with the maps of the outputs.
+        stack: Its end renames the files.
+    """
+    for path, text in style_files(outputs, task).items():
+        file = stack.enter_context(replace_atomically(path))
+        with writing(path):
+            file.write_text(text, encoding="utf-8")
+    for path in outputs.kept_styles if outputs.with_styles else ():
+        warnings.warn(f"{path}: a style that cdzoo did not write is kept; remove it to get a new one", stacklevel=4)
+    # So that a run that ends between two of the renames leaves no map of earlier settings with these products.
+    outputs.mask.unlink(missing_ok=True)
+    for path in outputs.stale_styles:
+        path.unlink()
