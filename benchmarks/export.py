@@ -1,6 +1,6 @@
 """Export every architecture and compare the files with PyTorch: ``python benchmarks/export.py --all --speed``.
 
-Each architecture is exported at its own width to ONNX and to ``.pt2``, in a process of its own, with random weights and batch norms
+Each architecture is exported at its own width to ONNX and to ``.pt2``, in its own process, with random weights and batch norms
 that have the statistics of a batch. The files are compared with the model as ``cdzoo export`` does: one and three pairs, at two
 sizes where the network takes them. ``--speed`` times onnxruntime against PyTorch, forward, on one pair: CPU time of one thread,
 median of interleaved rounds. The results are written after each architecture; a second call continues, and ``--again`` repeats
