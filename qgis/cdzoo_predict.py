@@ -15,6 +15,7 @@ from pathlib import Path
 from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingException,
+    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterFile,
     QgsProcessingParameterNumber,
@@ -40,6 +41,17 @@ synthetic scenes.</p>
 than 8 bits.</p>"""
 
 
+class DefaultStyle(QgsProcessingLayerPostProcessorInterface):
+    """Gives a loaded layer the style that cdzoo wrote with it, which Processing leaves out."""
+
+    def postProcessLayer(self, layer, context, feedback):
+        layer.loadDefaultStyle()
+        layer.triggerRepaint()
+
+
+ALIVE = []  # styles in use: QGIS deletes each with its layer, and keeps no reference for Python
+
+
 class CdzooPredict(QgsProcessingAlgorithm):
     """Runs `cdzoo predict` on two raster layers."""
 
@@ -59,7 +71,7 @@ class CdzooPredict(QgsProcessingAlgorithm):
         return "cdzoo"
 
     def shortHelpString(self):
-        return HELP
+        return HELP.replace("\n", " ")  # QGIS makes a paragraph of each line
 
     def initAlgorithm(self, config=None):
         number, advanced = QgsProcessingParameterNumber, QgsProcessingParameterDefinition.FlagAdvanced
@@ -100,10 +112,19 @@ class CdzooPredict(QgsProcessingAlgorithm):
             words += ["--threshold", f"{self.parameterAsDouble(parameters, 'THRESHOLD', context):g}"]
         if "POLYGONS" in outputs:
             words += ["--min-area", f"{self.parameterAsDouble(parameters, 'MIN_AREA', context):g}"]
-        words += shlex.split(self.parameterAsString(parameters, "OPTIONS", context))
+        try:
+            words += shlex.split(self.parameterAsString(parameters, "OPTIONS", context))
+        except ValueError as error:
+            raise QgsProcessingException(f"Further options: {error}; write them as in a terminal") from error
         feedback.pushCommandInfo(shlex.join(["cdzoo", "predict", *words]))
         run([python, "-m", "cdzoo", "predict", *words], feedback)
-        return {} if feedback.isCanceled() else outputs
+        if feedback.isCanceled():
+            return {}
+        for file in outputs.values():
+            if context.willLoadLayerOnCompletion(file):
+                ALIVE.append(DefaultStyle())
+                context.layerToLoadOnCompletionDetails(file).setPostProcessor(ALIVE[-1])
+        return outputs
 
 
 def find_python(given):
