@@ -12,6 +12,7 @@ from pathlib import Path
 from cdzoo.errors import CdzooError, InputError, require
 from cdzoo.io.files import PathLike, output_path
 from cdzoo.io.outputs import check_outputs, exclusive
+from cdzoo.io.vectors import WRITTEN, check_vector_packages
 
 RASTERS = (".tif", ".tiff")
 PAGES = (".html", ".htm")
@@ -34,6 +35,7 @@ class Outputs:
         report: HTML page.
         further: GeoTIFFs of the further maps of the task by name.
         with_styles: Whether styles of QGIS are written with them.
+        footprints: Table of statistics per footprint.
     """
 
     mask: Path
@@ -42,11 +44,12 @@ class Outputs:
     report: Path | None = None
     further: Mapping[str, Path] = field(default_factory=dict)
     with_styles: bool = True
+    footprints: Path | None = None
 
     @property
     def files(self) -> list[Path]:
         """Files that are written."""
-        products = [file for file in (self.probability, self.polygons, self.report) if file is not None]
+        products = [file for file in (self.probability, self.polygons, self.report, self.footprints) if file is not None]
         return [self.mask, *self.further.values(), *products]
 
     @property
@@ -77,8 +80,8 @@ class Outputs:
 
     @property
     def needs_probability(self) -> bool:
-        """Whether the probability is written, or polygons or a report that contain it."""
-        return any(file is not None for file in (self.probability, self.polygons, self.report))
+        """Whether the probability is written, or polygons, a report or a table that contain it."""
+        return any(file is not None for file in (self.probability, self.polygons, self.report, self.footprints))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -97,6 +100,7 @@ def scene_outputs(
     inputs: Iterable[PathLike] = (),
     further: Iterable[str] = (),
     with_styles: bool = True,
+    footprints: PathLike | None = None,
 ) -> Outputs:
     """Return the output files of a scene.
 
@@ -108,6 +112,7 @@ def scene_outputs(
         inputs: Files that are read.
         further: Names of further maps, each written next to the main one as `MASK_NAME.tif`.
         with_styles: Whether styles of QGIS are written next to rasters and polygons, and into a GeoPackage.
+        footprints: Table of statistics per footprint.
 
     Raises:
         InputError: A file has another suffix than its format, is an input or another output, or cannot be written.
@@ -125,10 +130,12 @@ def scene_outputs(
         page = output_path(report, suffixes=PAGES, purpose="a report is an HTML page")
         for module in ("shapely", "pyproj"):
             require(module, "geo", f"{page}: writing a report")
+    table = None if footprints is None else table_output(footprints)
     maps = {name: target.with_stem(f"{target.stem}_{name}") for name in further}
-    outputs = Outputs(target, raster, vector, page, maps, with_styles)
-    named = {"output": target, **{_title(name): file for name, file in maps.items()}}
-    check_outputs({**named, "probability": raster, "polygons": vector, "report": page, **_named_styles(outputs)}, inputs)
+    outputs = Outputs(target, raster, vector, page, maps, with_styles, table)
+    named: dict[str, Path | None] = {"output": target, **{_title(name): file for name, file in maps.items()}}
+    named |= {"probability": raster, "polygons": vector, "report": page, "footprint table": table}
+    check_outputs({**named, **_named_styles(outputs)}, inputs)
     for file in outputs.files:
         try:
             str(file).encode()
@@ -161,6 +168,18 @@ def _named_styles(outputs: Outputs) -> dict[str, Path]:
     styles = {name: style_file(file) for name, file in outputs.styled.items() if style_file(file) in written}
     rasters = [file for name, file in styles.items() if name != "polygons"]
     return {f"the style of {name}": file for name, file in styles.items() if name != "polygons" or file not in rasters}
+
+
+def table_output(path: PathLike) -> Path:
+    """Return the path of a table of statistics per footprint.
+
+    Raises:
+        InputError: The suffix is not in `io.vectors.WRITTEN`, or the folder does not exist.
+        MissingDependencyError: geopandas, or pyarrow for Parquet, is not installed.
+    """
+    target = output_path(path, suffixes=tuple(WRITTEN), purpose="the format of the table follows from the suffix")
+    check_vector_packages(target.suffix, f"{target}: writing polygons")
+    return target
 
 
 @contextmanager
