@@ -32,8 +32,8 @@ INSTALL = "python -m venv cdzoo-env, then cdzoo-env/bin/pip install 'cdzoo[geo]'
 VARIABLES = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "GDAL_DATA", "GDAL_DRIVER_PATH", "PROJ_LIB", "PROJ_DATA")
 HELP = """<p>Maps the change between two images of any size with a model of cdzoo, and loads the map, the changed areas as
 polygons and the probability, with their styles. The map has the grid of the first image; the second one is resampled to it.</p>
-<p><b>Model</b>: name of weights (<code>cdzoo list</code>), or folder of a training run. Empty: weights for RGB images, trained on
-synthetic scenes.</p>
+<p><b>Model</b>: name of weights (<code>cdzoo list --kind weight</code>), or folder of a training run. Empty: the weights that
+<code>cdzoo predict</code> uses by default.</p>
 <p><b>Threshold</b>: minimum probability of a changed pixel. Not set: that of the weights.</p>
 <p><b>Minimum area</b> of a polygon, in square meters.</p>
 <p><b>Python of cdzoo</b>: program, or folder of the virtual environment, in which cdzoo is installed. QGIS remembers it.</p>
@@ -138,7 +138,7 @@ def find_python(given):
     places = ("bin/python", "Scripts/python.exe", "python.exe")  # of Linux and macOS, of Windows, of conda on Windows
     for program in [folder / place for place in places] if folder.is_dir() else [folder]:
         if program.is_file():
-            return str(program)
+            return os.path.abspath(program)  # not its target: a link in the folder of an environment stands for that
     raise QgsProcessingException(f"{given}: no Python, and no folder of an environment with one. To install cdzoo: {INSTALL}")
 
 
