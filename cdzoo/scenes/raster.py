@@ -225,7 +225,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
 def opened_dates(
     before: str | Path,
     after: str | Path,
-    bands: Sequence[int],
+    bands: Sequence[int | None],
     band_names: Sequence[str],
     cfg: SceneCfg,
     grid: Grid | None = None,
@@ -235,7 +235,7 @@ def opened_dates(
     Args:
         before: First date.
         after: Second date.
-        bands: Number of bands that the model expects of each.
+        bands: Number of bands that the model expects of each; None for any.
         band_names: Their names, for error messages.
         cfg: Settings.
         grid: Grid of both; by default that of the first date.
