@@ -134,7 +134,7 @@ def predict_scene(
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
         _store(model, predict_blocks(model, first, second, grid, cfg.augment, missing), journal, grid, job, missing)
-        polygon_count = write_products(outputs, first, second, grid, journal, job, model.task, tags, polygon_cfg)
+        polygon_count = write_products(outputs, first, second, grid, journal, job, model, tags, polygon_cfg)
         counts = np.sum([np.bincount(journal.read(*block, main).ravel(), minlength=256) for block in grid.order], axis=0)
     journal.remove()
     pixels, names = int(counts[:IGNORE_INDEX].sum()), model.task.maps[main].class_names

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from cdzoo.inference.blocks import WindowGrid
 from cdzoo.inference.sources import Array
 from cdzoo.io.files import replace_atomically
+from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.geotiff import STEPS, replace_raster, write_cog
 from cdzoo.scenes.job import SceneJob
@@ -16,7 +17,6 @@ from cdzoo.scenes.outputs import Outputs, writing
 from cdzoo.scenes.polygons import changed_areas, trace, write_polygons
 from cdzoo.scenes.raster import RasterSource
 from cdzoo.scenes.report import write_report
-from cdzoo.tasks import Task
 from cdzoo.tiling import Window
 
 
@@ -27,7 +27,7 @@ def write_products(
     windows: WindowGrid,
     journal: Journal,
     job: SceneJob,
-    task: Task,
+    model: ChangeDetector,
     tags: Mapping[str, str],
     cfg: PolygonCfg,
 ) -> int | None:
@@ -42,7 +42,7 @@ def write_products(
         windows: Blocks of the scene.
         journal: Storage of the predicted blocks.
         job: Inputs and settings of the prediction.
-        task: Task of the model.
+        model: The model.
         tags: Metadata of the maps.
         cfg: Post-processing of the polygons.
 
@@ -57,7 +57,7 @@ def write_products(
     def stored(name: str) -> Callable[[], Iterator[tuple[Window, Array]]]:
         return lambda: ((windows.completed(*block), journal.read(*block, name)) for block in windows.order)
 
-    count = None
+    count, task = None, model.task
     with ExitStack() as stack:
         maps = {}
         for name, path in zip(task.maps, (outputs.mask, *outputs.further.values()), strict=True):
@@ -94,7 +94,8 @@ def write_products(
                 if outputs.report is not None:
                     file = stack.enter_context(replace_atomically(outputs.report))
                     with writing(outputs.report):
-                        write_report(file, (before, after), opened, probabilities, task, outlines, areas)
+                        dates = (before, after)
+                        write_report(file, dates, opened, probabilities, model, job.threshold, outlines, areas, cfg)
         # So that a run that ends between two of the renames leaves no map of earlier settings with these products.
         outputs.mask.unlink(missing_ok=True)
     return count
