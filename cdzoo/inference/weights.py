@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from cdzoo.errors import CdzooError
-from cdzoo.models.detector import ChangeDetector
+from cdzoo.inference.exported import Metadata
+from cdzoo.inference.model import PairModel
 from cdzoo.results import RESULTS_FILE, Results
 from cdzoo.weights.pretrained import PretrainedCfg
 
@@ -55,7 +56,7 @@ class WeightsSummary:
         return "" if self.scores else "No measured score of these weights was found, so the quality of this map is unknown."
 
 
-def summarize_weights(model: ChangeDetector) -> WeightsSummary:
+def summarize_weights(model: PairModel) -> WeightsSummary:
     """Return what is known about the weights of a model: from their description if they are published, or from `results.json`."""
     origin, published = model.origin, model.pretrained_cfg
     if origin is None:
@@ -65,6 +66,8 @@ def summarize_weights(model: ChangeDetector) -> WeightsSummary:
     # A folder of the user may be private; its name is enough to find it.
     is_local = os.path.exists(origin.name)
     name = Path(os.path.abspath(origin.name)).name if is_local else origin.name
+    if isinstance(metadata := getattr(model, "metadata", None), Metadata):
+        return _exported(metadata, name, origin.sha256)
     try:
         results = Results.read(Path(origin.name) / RESULTS_FILE)
     except CdzooError:  # none, or not readable
@@ -77,6 +80,13 @@ def summarize_weights(model: ChangeDetector) -> WeightsSummary:
     measured = f"{scores.positive} on the {split} split of {_data_name(results.data)}, {scores.images:,} images"
     trained = (results.trained or {}).get("data", results.data)
     return WeightsSummary(name, origin.sha256, _data_name(trained), found, measured)
+
+
+def _exported(metadata: Metadata, name: str, sha256: str) -> WeightsSummary:
+    given = metadata.weights or {}
+    scores = given.get("scores") or {}
+    found = {key: float(scores[key]) for key in _SHOWN if isinstance(scores.get(key), int | float)}
+    return WeightsSummary(name, sha256, _data_name(given["data"]) if given.get("data") else "", found, "before export")
 
 
 def _published(cfg: PretrainedCfg, sha256: str) -> WeightsSummary:

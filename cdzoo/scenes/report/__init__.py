@@ -5,5 +5,6 @@
 
 from cdzoo.scenes.report.content import Column, Table
 from cdzoo.scenes.report.write import write_report
+from cdzoo.scenes.report.zones import footprint_summary
 
-__all__ = ["Column", "Table", "write_report"]
+__all__ = ["Column", "Table", "footprint_summary", "write_report"]

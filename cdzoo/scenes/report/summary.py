@@ -40,7 +40,6 @@ def summarize(
     probabilities: Any,
     task: Task,
     weights: WeightsSummary,
-    threshold: float,
     outlines: Outlines,
     areas: ChangedAreas,
     cfg: PolygonCfg,
@@ -48,13 +47,14 @@ def summarize(
 ) -> Report:
     """Return the content of the report of a scene; the arguments are those of `write_report`."""
     main, *_ = maps
+    tags = maps[main].tags()
+    threshold = float(tags["threshold"])
     counts, reached = _count(maps, probabilities, task, threshold)
     valid = int(counts[main][:IGNORE_INDEX].sum())
     changed = valid - int(counts[main][0])
     images = (_image(dates[0]), _image(dates[1]))
     place, unit = Place(outlines.grid), "m²" if outlines.grid.crs else "pixels"
     listed = _outlines(areas, outlines, task)
-    tags = maps[main].tags()
     return Report(
         images=images,
         place=place,

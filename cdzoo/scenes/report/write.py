@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cdzoo.inference.model import PairModel
 from cdzoo.inference.weights import summarize_weights
-from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.polygons import ChangedAreas, Outlines
 from cdzoo.scenes.raster import RasterSource
@@ -22,8 +22,7 @@ def write_report(
     dates: tuple[RasterSource, RasterSource],
     maps: Mapping[str, Any],
     probabilities: Any,
-    model: ChangeDetector,
-    threshold: float,
+    model: PairModel,
     outlines: Outlines,
     areas: ChangedAreas,
     cfg: PolygonCfg,
@@ -37,14 +36,13 @@ def write_report(
         maps: Open map of each name, the main one first.
         probabilities: Their open probability map.
         model: The model.
-        threshold: Minimum probability for a pixel to count as changed.
         outlines: Outlines of the changed areas, as traced.
         areas: Changed areas, largest first.
         cfg: Post-processing of the changed areas.
         tables: Further tables, shown below the others.
     """
     task, weights = model.task, summarize_weights(model)
-    report = summarize(dates, maps, probabilities, task, weights, threshold, outlines, areas, cfg, tables)
+    report = summarize(dates, maps, probabilities, task, weights, outlines, areas, cfg, tables)
     pictures = draw_pictures(dates, maps, report.outlines[:TOP])
     page = render(report, pictures, {name: task.maps[name].colors for name in maps})
     target.write_text(page, encoding="utf-8")
