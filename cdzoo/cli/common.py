@@ -119,5 +119,8 @@ def name_weights(model: PairModel) -> str:
 
 
 def print_weights(model: PairModel) -> None:
-    """Print one line that names the weights of a model."""
-    print(name_weights(model), flush=True)
+    """Print one line that names the weights of a model, and the exported file that contains them."""
+    from cdzoo.inference.onnx import OnnxModel
+
+    file = f"; {model.path}, {model.metadata.precision}, run by ONNX Runtime" if isinstance(model, OnnxModel) else ""
+    print(f"{name_weights(model)}{file}", flush=True)

@@ -25,6 +25,7 @@ GROUPS = {
         "info": "zoo:show_model",
         "flops": "flops:count",
         "benchmark": "benchmark:benchmark",
+        "export": "export:export",
         "convert": "hub:convert",
         "push": "hub:push",
         "pull": "hub:pull",
@@ -38,6 +39,7 @@ GROUPS = {
     "prediction": {
         "predict": "predict:predict",
         "footprints": "footprints:footprints",
+        "stack": "stack:stack",
         "app": "app:app",
         "demo": "demo:demo",
     },

@@ -1,4 +1,4 @@
-"""`ExportInfo`: what an exported file says about its model, as JSON in its metadata."""
+"""`Metadata`: what an exported file says about itself, as JSON inside the file."""
 
 from __future__ import annotations
 
@@ -6,106 +6,133 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cdzoo.config import ModelCfg
+from cdzoo.config import Mean, ModelCfg, Std
+from cdzoo.constants import MIN_SIZE
 from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.sizes import InputSizes
 from cdzoo.validation import MAX_INTEGER, config_dataclass
 from cdzoo.weights.origin import Origin
 from cdzoo.weights.pretrained import PretrainedCfg
 
-METADATA_KEY = "cdzoo"
-_Length = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+KEY = "cdzoo"
+"""Key of the JSON in the `metadata_props` of an ONNX file."""
+Precision = Literal["fp32", "fp16", "int8"]
+_Count = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+_AGAIN = "export the model again: cdzoo export MODEL -o model.onnx"
 
 
 @config_dataclass
-class ExportInfo:
-    """Description of an exported model.
+class Metadata:
+    """Description of an exported file.
 
     Attributes:
-        version: Version of cdzoo that wrote the file.
-        config: Description of the model.
-        pad_multiple: Images are padded to multiples of this, see `pad_edges`.
-        window_multiple: Windows of larger images start at multiples of this; 0 for `pad_multiple`.
-        fixed: Height and width that the file takes; None if it takes others.
-        multiple: Heights and widths must be multiples of this.
-        square: Whether height and width must be equal.
-        local: Whether a logit depends only on a neighborhood of its pixel.
-        normalized: Whether the file normalizes its inputs itself, which are values in [0, 1] then.
-        probabilities: Whether the output is that of `Task.probabilities` instead of logits.
-        precision: `fp32`, `fp16` or `int8`.
+        version: Version of cdzoo.
+        config: `ModelCfg` of the model.
+        weights: Name, sha256, training data (`data`) and scores of the weights, and their `PretrainedCfg` (`published`) if they
+            have one; None for random weights.
+        bands: Number of bands of each date.
+        mean: Mean of each band of images in [0, 1]; a single value applies to all bands.
+        std: Standard deviation of each band.
         threshold: Minimum probability for a pixel to count as changed.
-        bands: Names of the bands of each date; empty if they are not known.
-        weights: Description of the weights; None for newly initialized ones.
-        error: Largest error of each output against PyTorch, relative to its largest magnitude.
+        normalized: Whether the file normalizes images in [0, 1] itself.
+        probabilities: Whether the file returns probabilities, see `Task.probabilities`, instead of logits.
+        task: Name of the task.
+        class_names: Name of each class.
+        num_classes: Number of logits of the main output.
+        pad_multiple: Height and width of the images of the file are multiples of this.
+        input_sizes: Sizes that the network takes, see `InputSizes`.
+        local: Whether windows predict the same as the whole image.
+        precision: fp32, fp16 or int8.
+        error: Largest difference of each output from that of the model, as a share of its largest magnitude.
+        min_size: Smallest height and width of the images of the file.
+        batch: Number of pairs of the file; None if it is free.
     """
 
     version: str
-    config: ModelCfg
-    pad_multiple: _Length
-    window_multiple: Annotated[int, Field(ge=0, le=MAX_INTEGER)] = 0
-    fixed: _Length | None = None
-    multiple: _Length = 1
-    square: bool = False
-    local: bool = True
-    normalized: bool = False
-    probabilities: bool = False
-    precision: str = "fp32"
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    bands: tuple[str, ...] = ()
-    weights: dict[str, Any] | None = None
+    config: dict[str, Any]
+    weights: dict[str, Any] | None
+    bands: tuple[_Count, ...]
+    mean: tuple[Mean, ...]
+    std: tuple[Std, ...]
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+    normalized: bool
+    probabilities: bool
+    task: str
+    class_names: tuple[str, ...]
+    num_classes: _Count
+    pad_multiple: _Count
+    input_sizes: dict[str, Any]
+    local: bool
+    precision: Precision
     error: dict[str, float] = field(default_factory=dict)
+    min_size: _Count = MIN_SIZE
+    batch: _Count | None = None
+
+    def to_json(self) -> str:
+        """Return JSON that `from_json` reads."""
+        return json.dumps(dataclasses.asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, source: str = "the file") -> Metadata:
+        """Read the output of `to_json`; unknown keys are ignored, so that newer files can be read.
+
+        Raises:
+            InputError: The text is not the description of an exported file.
+        """
+        try:
+            data = json.loads(text)
+            if not isinstance(data, dict):
+                raise ConfigError("not an object")
+            known = {one.name for one in dataclasses.fields(cls)}
+            found = cls(**{name: value for name, value in data.items() if name in known})
+            _ = found.model_config(), found.sizes, found.origin, found.pretrained_cfg
+            return found
+        except (ValueError, TypeError, KeyError, RecursionError, CdzooError) as error:
+            raise InputError(f"{source}: its metadata cannot be read ({error}); {_AGAIN}") from error
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, str], source: str) -> Metadata:
+        """Read the metadata of an ONNX file.
+
+        Raises:
+            InputError: They are not those of a file of cdzoo.
+        """
+        if KEY not in properties:
+            raise InputError(
+                f"{source}: has no metadata of cdzoo, so its bands, normalization and classes are not known; write it with: "
+                "cdzoo export MODEL -o model.onnx"
+            )
+        return cls.from_json(properties[KEY], source)
+
+    def model_config(self) -> ModelCfg:
+        """Return the config of the model.
+
+        Raises:
+            ConfigError: It is invalid.
+        """
+        return ModelCfg.from_dict(self.config)
 
     @property
-    def input_sizes(self) -> InputSizes:
-        """Sizes of images that the file takes after padding."""
-        return InputSizes(self.fixed, self.multiple, self.square)
+    def sizes(self) -> InputSizes:
+        """Sizes of images that the network takes."""
+        given = self.input_sizes
+        fixed, multiple, square = given.get("fixed"), given.get("multiple", 1), given.get("square", False)
+        lengths = [length for length in (fixed, multiple) if length is not None]
+        if not all(type(length) is int and 1 <= length <= MAX_INTEGER for length in lengths) or not isinstance(square, bool):
+            raise ConfigError(f"input_sizes must be lengths in pixels, got {given}")
+        return InputSizes(fixed, multiple, square)
 
     @property
     def origin(self) -> Origin | None:
-        """Where the weights come from."""
-        return Origin(str(self.weights["name"]), str(self.weights["sha256"])) if self.weights else None
+        """Where the weights come from; None for newly initialized ones."""
+        return None if self.weights is None else Origin(str(self.weights["name"]), str(self.weights["sha256"]))
 
     @property
     def pretrained_cfg(self) -> PretrainedCfg | None:
-        """Description of published weights; None for other weights."""
-        known = {one.name for one in dataclasses.fields(PretrainedCfg)}
-        values = {name: value for name, value in (self.weights or {}).items() if name in known}
-        return PretrainedCfg(**values) if "tag" in values else None
-
-
-def read_info(source: str, metadata: Mapping[str, str]) -> ExportInfo:
-    """Return the description of an exported model.
-
-    Args:
-        source: File, for messages.
-        metadata: Metadata of the file.
-
-    Raises:
-        InputError: The file was not written by cdzoo, or its description is damaged.
-    """
-    if METADATA_KEY not in metadata:
-        raise InputError(
-            f"{source}: has no metadata of cdzoo, so its bands, normalization and classes are not known; write the file with: "
-            "cdzoo export MODEL -o model.onnx"
-        )
-    try:
-        return _info(json.loads(metadata[METADATA_KEY]))
-    except (ValueError, TypeError, KeyError, RecursionError, CdzooError) as error:
-        raise InputError(
-            f"{source}: its metadata of cdzoo cannot be used ({error}); export the model again, with this version: cdzoo export "
-            "MODEL -o model.onnx"
-        ) from error
-
-
-def _info(data: Any) -> ExportInfo:
-    if not isinstance(data, dict):
-        raise ConfigError("not a JSON object")
-    values = {**data, **data.get("input_sizes", {}), "config": ModelCfg.from_dict(data["config"])}
-    known = {one.name for one in dataclasses.fields(ExportInfo)}  # later versions may write more
-    info = ExportInfo(**{name: value for name, value in values.items() if name in known})
-    _ = info.origin, info.pretrained_cfg  # validated
-    return info
+        """Description of the weights; None for those that are not published."""
+        published = (self.weights or {}).get("published")
+        return None if published is None else PretrainedCfg(**published)

@@ -7,15 +7,17 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cdzoo.errors import ConfigError, InputError, require
-from cdzoo.inference.exported import read_info
+from cdzoo.inference.exported import Metadata
+from cdzoo.inference.sources import Array
 from cdzoo.io.files import PathLike
 from cdzoo.models.checks import check_images
 from cdzoo.models.preprocess import normalize_images, pad_edges, to_unit
-from cdzoo.sizes import InputSizes, missing
+from cdzoo.sizes import missing
 from cdzoo.tasks import get_task
 from cdzoo.tasks.base import Output
 
@@ -42,12 +44,13 @@ class OnnxModel:
     Attributes:
         path: Path of the file.
         sha256: Hash of the file.
-        info: What the file says about itself.
+        metadata: What the file says about itself.
         config: Description of the model.
         task: Meaning of the outputs.
         origin: Where the weights come from; None for newly initialized weights.
         pretrained_cfg: Description of the weights; None without published weights.
         bands: Number of bands of each date.
+        input_sizes: Sizes of images that it takes.
         pad_multiple: Images are padded to multiples of this before the file is run.
         window_multiple: Windows of larger images start at multiples of this.
         local: Whether a logit depends only on a neighborhood of its pixel.
@@ -67,52 +70,43 @@ class OnnxModel:
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.threads = threads or torch.get_num_threads()
         self._session = _open(self.path, content, device, self.threads)
-        self.info = info = read_info(str(path), self._session.get_modelmeta().custom_metadata_map)
-        self.config, self.origin, self.pretrained_cfg = info.config, info.origin, info.pretrained_cfg
+        self.metadata = found = Metadata.from_properties(self._session.get_modelmeta().custom_metadata_map, str(path))
+        self.config, self.origin, self.pretrained_cfg = found.model_config(), found.origin, found.pretrained_cfg
         self.task = get_task(self.config.task, self.config.class_names)
         self.bands, self.num_dates = self.config.bands, len(self.config.bands)
-        self.pad_multiple, self.window_multiple, self.local = (
-            info.pad_multiple,
-            info.window_multiple or info.pad_multiple,
-            info.local,
-        )
+        self.input_sizes, self.local = found.sizes, found.local
+        self.pad_multiple = self.window_multiple = found.pad_multiple
         self.device = torch.device("cpu")  # ONNX Runtime copies the images to its own device
         self.output_names = [output.name for output in self._session.get_outputs()]
         self._type = self._check_interface()
 
     @property
-    def input_sizes(self) -> InputSizes:
-        """Sizes of images that the model takes."""
-        return self.info.input_sizes
-
-    @property
     def fixed_input_size(self) -> int | None:
         """Height and width that the file takes; None if it takes others."""
-        return self.info.fixed
+        return self.input_sizes.fixed
 
     def __call__(self, *images: Tensor) -> Output:
         """Return the output of the file at the size of the images.
 
         Args:
-            *images: One tensor (B, bands, H, W) per date, all of one size: values in [0, 1] if `info.normalized`, else normalized
+            *images: One tensor (B, bands, H, W) per date, of one size: values in [0, 1] if `metadata.normalized`, else normalized
                 with the mean and standard deviation of `config`.
 
         Returns:
-            Logits (B, K, H, W) or a dict of them, as a `ChangeDetector`; if `info.probabilities`, probabilities (B, C, H, W).
+            Logits (B, K, H, W) or a dict of them, as a `ChangeDetector`; if `metadata.probabilities`, probabilities (B, C, H, W).
 
         Raises:
             InputError: The images do not match each other or the model.
         """
         check_images(images, self.bands, self.input_sizes)
         height, width = images[0].shape[-2:]
-        padded = [pad_edges(image.to(self._type), *self.padding(height, width)) for image in images]
-        feed = {name: image.cpu().contiguous().numpy() for name, image in zip(INPUTS, padded, strict=True)}
-        found = [torch.from_numpy(array)[..., :height, :width].float() for array in self._run(feed)]
+        padded = [pad_edges(image.to(self._type), *self.padding(height, width)).cpu().contiguous().numpy() for image in images]
+        found = [torch.from_numpy(array)[..., :height, :width].float() for array in self._run(padded)]
         return found[0] if len(found) == 1 else dict(zip(self.output_names, found, strict=True))
 
     def probabilities(self, output: Output) -> Tensor:
         """Return the probabilities (B, ..., H, W) in [0, 1] of an output of the model; (B, H, W) of change for `binary`."""
-        if not self.info.probabilities:
+        if not self.metadata.probabilities:
             return self.task.probabilities(output)
         assert isinstance(output, Tensor)
         return output if self.task.probability_names else output[:, 0]
@@ -123,12 +117,13 @@ class OnnxModel:
         Raises:
             InputError: The images do not match each other or the model.
         """
-        unit = tuple(map(to_unit, images)) if self.info.normalized else normalize_images(self.config, *images)
+        unit = tuple(map(to_unit, images)) if self.metadata.normalized else normalize_images(self.config, *images)
         return self.probabilities(self(*unit))
 
     def padding(self, height: int, width: int) -> tuple[int, int]:
         """Return the number of rows and columns that are appended below and to the right of an image."""
-        return missing(height, self.pad_multiple), missing(width, self.pad_multiple)
+        down, right = (max(length, self.metadata.min_size) - length for length in (height, width))
+        return down + missing(height + down, self.pad_multiple), right + missing(width + right, self.pad_multiple)
 
     def eval(self) -> OnnxModel:
         """Return the model, which is always in evaluation mode."""
@@ -136,22 +131,31 @@ class OnnxModel:
 
     def __repr__(self) -> str:
         """Return the name of the model, the file, and how it is run."""
-        return f"OnnxModel({self.config.name}, {self.path}, {self.info.precision}, {self._session.get_providers()[0]})"
+        return f"OnnxModel({self.config.name}, {self.path}, {self.metadata.precision}, {self._session.get_providers()[0]})"
 
-    def _run(self, feed: dict[str, Any]) -> list[Any]:
-        try:
-            return self._session.run(None, feed)
-        except Exception as error:  # ONNX Runtime has no common class of errors
-            shape = "x".join(map(str, feed[INPUTS[0]].shape))
-            raise InputError(
-                f"{self.path}: ONNX Runtime cannot run it on images of {shape} ({_first_line(error)}); export the model again, "
-                "or predict with the model itself"
-            ) from error
+    def _run(self, images: list[Array]) -> list[Array]:
+        """Return the outputs for images (N, bands, H, W); files of a fixed number of pairs are run several times."""
+        count = len(images[0])
+        batch = self.metadata.batch or count
+        parts = []
+        for first in range(0, count, batch):
+            pairs = [image[first : first + batch] for image in images]
+            if (lacking := batch - len(pairs[0])) > 0:
+                pairs = [np.concatenate([image, np.repeat(image[-1:], lacking, 0)]) for image in pairs]
+            try:
+                parts.append(self._session.run(None, dict(zip(INPUTS, pairs, strict=True))))
+            except Exception as error:  # ONNX Runtime has no common class of errors
+                shape = "x".join(map(str, pairs[0].shape))
+                raise InputError(
+                    f"{self.path}: ONNX Runtime cannot run it on images of {shape} ({_reason(error)}); export the model "
+                    "again, or predict with the model itself"
+                ) from error
+        return [np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True)]
 
     def _check_interface(self) -> torch.dtype:
         """Return the type of the inputs after checking the names and types of inputs and outputs."""
         inputs = self._session.get_inputs()
-        expected = [PROBABILITY] if self.info.probabilities else [*self.task.outputs(self.config.num_classes)]
+        expected = [PROBABILITY] if self.metadata.probabilities else [*self.task.outputs(self.config.num_classes)]
         if [one.name for one in inputs] != [*INPUTS]:
             deepness = "model_type" in self._session.get_modelmeta().custom_metadata_map
             raise InputError(
@@ -190,7 +194,7 @@ def _open(path: Path, content: bytes, device: str, threads: int) -> Any:
     try:
         return runtime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # ONNX Runtime has no common class of errors
-        text = _first_line(error)
+        text = _reason(error)
         if "IR version" in text or "opset" in text.lower():
             raise InputError(
                 f"{path}: is for a newer ONNX Runtime than {runtime.__version__} ({text}); install a newer one: pip install -U "
@@ -202,5 +206,7 @@ def _open(path: Path, content: bytes, device: str, threads: int) -> Any:
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def _reason(error: Exception) -> str:
+    """Return the message of an error of ONNX Runtime; long ones begin with the name of a function in C++."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) < 300 else f"... {text[-200:]}"

@@ -51,7 +51,7 @@ def resolve_threshold(model: PairModel, threshold: float | None) -> float:
         InputError: The threshold is out of range.
     """
     if threshold is None and isinstance(model, OnnxModel):
-        return model.info.threshold
+        return model.metadata.threshold
     if threshold is None:
         return get_protocol(None).threshold if model.pretrained_cfg is None else model.pretrained_cfg.threshold
     if not 0 < threshold < 1:

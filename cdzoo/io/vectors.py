@@ -110,7 +110,8 @@ def write_vectors(target: Path, frame: Any, layer: str) -> None:
 
     if suffix == ".geojson" and frame.crs is not None:
         frame = frame.to_crs("EPSG:4326")
-    pyogrio.write_dataframe(frame, target, driver=WRITTEN[suffix], layer=layer)
+    kind = {} if len(frame) else {"geometry_type": "Polygon"}
+    pyogrio.write_dataframe(frame, target, driver=WRITTEN[suffix], layer=layer, **kind)
     if pyogrio.read_info(target, layer=layer, force_feature_count=True)["features"] != len(frame):
         raise OSError("the file is incomplete")
 

@@ -22,6 +22,7 @@ from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
 from cdzoo.io.files import PathLike, write_text
+from cdzoo.io.georeference import Grid
 from cdzoo.io.rasters import limited_cache
 from cdzoo.io.vectors import read_vectors
 from cdzoo.models.modes import evaluating
@@ -91,6 +92,7 @@ def predict_scene(
     footprints: str | Path | None = None,
     footprint_output: str | Path | None = None,
     footprint_layer: str | None = None,
+    target_grid: Grid | None = None,
 ) -> SceneResult:
     """Predict the change between two rasters and write it as a Cloud Optimized GeoTIFF.
 
@@ -120,6 +122,7 @@ def predict_scene(
         footprint_output: Table of these statistics: `.gpkg`, `.geojson`, `.parquet` or `.csv`; by default
             `OUTPUT_footprints.gpkg` next to the map.
         footprint_layer: Layer of the polygons in a GeoPackage with several.
+        target_grid: Grid of the map; by default that of `before`.
 
     Raises:
         InputError: A raster cannot be read, does not match the model or does not overlap the other one, or an output has the
@@ -143,7 +146,7 @@ def predict_scene(
         stack.enter_context(evaluating(model))
         stack.enter_context(limited_cache())
         names = () if model.pretrained_cfg is None else model.pretrained_cfg.bands
-        first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg))
+        first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg, target_grid))
         grid = _windows(model, first, cfg)
         if outputs.polygons is not None:
             check_crs(outputs.polygons, before, first.grid.crs)
@@ -167,7 +170,7 @@ def predict_scene(
             lambda name: lambda: ((grid.completed(*block), journal.read(*block, name)) for block in grid.order),
             cfg.probability if job.with_probability else None,
         )
-        polygon_count, zones = write_products(outputs, first, second, predicted, model.task, tags, polygon_cfg, zones)
+        polygon_count, zones = write_products(outputs, first, second, predicted, model, tags, polygon_cfg, zones)
         counts = np.sum([np.bincount(journal.read(*block, main).ravel(), minlength=256) for block in grid.order], axis=0)
     journal.remove()
     pixels, names = int(counts[:IGNORE_INDEX].sum()), model.task.maps[main].class_names
