@@ -143,6 +143,7 @@ def preview(path: Path, side: int) -> UInt8:
 
 
 def shown(source: RasterSource, shape: tuple[int, int]) -> UInt8:
-    """Return a raster as RGB (h, w, 3) of a shape."""
-    pixels = source.overview(shape)
-    return to_rgb(pixels if pixels.dtype == np.uint8 else (pixels * 255).round().astype(np.uint8))
+    """Return a raster as RGB (h, w, 3) of a shape; pixels without data are light gray."""
+    pixels, valid = source.overview(shape)
+    picture = to_rgb(pixels if pixels.dtype == np.uint8 else (pixels * 255).round().astype(np.uint8))
+    return np.where(valid[..., None], picture, np.uint8(222))
