@@ -5,6 +5,7 @@ import os
 import socket
 from importlib.util import find_spec
 
+import huggingface_hub  # noqa: F401  # reads its settings when it is imported, before the page is offline
 import numpy as np
 import pytest
 from PIL import Image
@@ -39,11 +40,18 @@ def connections():
         yield found
 
 
+@pytest.fixture(autouse=True)
+def _same_environment():
+    """The page is offline, and other tests have a Hub of their own."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def server(connections, tmp_path_factory):
     """Return the address, the weights and the sessions of a page that takes images of at most a megapixel."""
-    import huggingface_hub  # noqa: F401  # before the page is offline, as other tests have a Hub of their own
-
     from cdzoo.app.inputs import Limits
     from cdzoo.app.server import start, stay_offline
 
@@ -55,11 +63,12 @@ def server(connections, tmp_path_factory):
 
     menu, sessions = WeightsMenu(), Sessions()
     page, url = start(menu, sessions, Limits(megabytes=4, megapixels=1))
+    kept = {name: text for name, text in os.environ.items() if name.startswith("GRADIO_")}
+    os.environ.clear()
+    os.environ.update({**before, **kept})
     yield url, menu, sessions
     page.close(verbose=False)
     sessions.close()
-    os.environ.clear()
-    os.environ.update(before)
     assert not connections
 
 

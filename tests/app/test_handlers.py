@@ -10,6 +10,7 @@ from PIL import Image
 from cdzoo.app.detection import SIDE
 from cdzoo.app.handlers import Handlers
 from cdzoo.app.inputs import Limits, check_upload, preview, read_values
+from cdzoo.app.server import start
 from cdzoo.app.session import Sessions
 from cdzoo.app.view import area_text
 from cdzoo.app.weights import DEFAULT, WeightsMenu
@@ -80,6 +81,12 @@ def test_a_prediction_is_stopped(server, files, sessions):
     assert sessions.get("visitor").detection is None
     with pytest.raises(gr.Error, match="Nothing was detected yet"):
         page.write(0.5, VISITOR, silent)
+
+
+def test_a_port_that_is_taken_is_named(server, sessions):
+    port = int(server[0].rpartition(":")[2])
+    with pytest.raises(InputError, match=f"port {port} cannot be used.*another --port"):
+        start(server[1], sessions, Limits(), port=port)
 
 
 class TestUploads:
