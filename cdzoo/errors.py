@@ -81,6 +81,8 @@ EXTRAS = {
     **dict.fromkeys(("rasterio", "geopandas", "shapely", "pyproj", "pyogrio", "pyarrow"), "geo"),
     **dict.fromkeys(("fvcore", "matplotlib"), "tools"),
     "tensorboard": "log",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
     "ray": "geo,ray",
     "mamba_ssm": "mamba",
 }
