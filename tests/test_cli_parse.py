@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from cdzoo.cli.help import COMMON
-from cdzoo.cli.main import COMMANDS, _load, main
+from cdzoo.cli.main import COMMANDS, load, main
 from cdzoo.cli.parse import build_parser, call, parse
 from cdzoo.config import ModelOptions
 from cdzoo.data.open import DataCfg
@@ -22,7 +22,7 @@ from cdzoo.errors import ConfigError
 def train(monkeypatch, *words):
     """Return the arguments that `cdzoo train` passes to its function."""
     found = {}
-    function = _load("train")
+    function = load("train")
 
     @functools.wraps(function)
     def record(**arguments):
@@ -46,7 +46,7 @@ def test_help_imports_no_torch():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_has_a_help_text(command, capsys):
-    parser = build_parser(command, _load(command))
+    parser = build_parser(command, load(command))
     assert [action.dest for action in parser._actions if not action.help] == []
     with pytest.raises(SystemExit) as stopped:
         main([*command.split(), "--help"])
@@ -70,7 +70,7 @@ def test_every_help_fits_a_screen(command, capsys, monkeypatch):
 
 @pytest.mark.parametrize("command", COMMON)
 def test_help_all_shows_every_option(command, capsys):
-    options = {name for action in build_parser(command, _load(command))._actions for name in action.option_strings}
+    options = {name for action in build_parser(command, load(command))._actions for name in action.option_strings}
     shown = {word.rstrip(",") for word in help_of(capsys, command, "--help-all").split()}
     assert options <= shown and {*COMMON[command]} <= {name[2:].replace("-", "_") for name in options} | {"config"}
     short = help_of(capsys, command)
@@ -146,7 +146,7 @@ def test_later_options_win(monkeypatch, tmp_path):
     assert (found["cfg"].lr, found["cfg"].crop, found["cfg"].rotate) == (1e-3, 64, False)
 
 
-def test_run_files_of_earlier_versions_load(monkeypatch, tmp_path):
+def test_run_files_of_earlier_versionsload(monkeypatch, tmp_path):
     (tmp_path / "run.yaml").write_text(
         "model: glmamba_tiny\nrecipe: glmamba_levir\nseeds: [0, 1]\ndata: pairs\nexclude: ['x*']\nvalue_range: [0, 4095]\n"
         "mask_encoding: 0/255\nbackbone: vss\nbackbone_kwargs: {channels: 8}\nneck: none\nin_chans: [3, 3]\nsiamese: false\n"

@@ -44,7 +44,7 @@ GROUPS = {
         "data check": "data:check",
         "data prepare": "data:prepare",
     },
-    "system": {"env": "zoo:show_environment"},
+    "system": {"env": "zoo:show_environment", "completion": "completion:completion"},
 }
 """Commands by group, each with the function that runs it as `module:name` in `cdzoo.cli`."""
 COMMANDS = {name: function for group in GROUPS.values() for name, function in group.items()}
@@ -131,7 +131,7 @@ def _run(words: list[str]) -> int:
         from cdzoo.cli.train import expand
 
         words = expand(words)
-    function = _load(name)
+    function = load(name)
     values = parse(build_parser(name, function, config=name == "train"), words)
     if imports:
         from cdzoo.imports import import_file
@@ -141,7 +141,8 @@ def _run(words: list[str]) -> int:
     return call(function, values) or 0
 
 
-def _load(command: str) -> Callable[..., Any]:
+def load(command: str) -> Callable[..., Any]:
+    """Return the function that runs a command."""
     module, name = COMMANDS[command].split(":")
     return getattr(importlib.import_module(f"cdzoo.cli.{module}"), name)
 
@@ -152,7 +153,7 @@ def _usage(prefix: str = "") -> str:
     lines = [f"usage: cdzoo {f'{prefix} ' if prefix else ''}COMMAND ...", "", "Change detection in remote-sensing images."]
     for title, commands in GROUPS.items():
         if not prefix or prefix == title:
-            lines += ["", f"{title}:", align([(f"{name:<{width}}", summary(_load(name))) for name in commands], size)]
+            lines += ["", f"{title}:", align([(f"{name:<{width}}", summary(load(name))) for name in commands], size)]
     return "\n".join([*lines, "", "cdzoo COMMAND --help shows the options of a command."])
 
 

@@ -52,7 +52,7 @@ _METAVARS = {int: "INT", float: "FLOAT", bool: "true|false", dict: "JSON"}
 _EPILOG = "Every command accepts --import FILE.py (repeatable), which imports your own components first."
 
 
-class _Option(NamedTuple):
+class Option(NamedTuple):
     """One argument: a parameter of a command, or a field of one of its config classes."""
 
     name: str
@@ -106,9 +106,9 @@ def build_parser(name: str, function: Callable[..., Any], config: bool = False) 
         function: The command.
         config: Add `--config FILE.yaml` and `--print-config`, and mention key=value.
     """
-    own = _parameters(function)
+    groups = options_of(function)
+    own = groups.pop("")
     first = [option.name.upper() if option.required else f"[{option.name.upper()}]" for option in own if option.positional]
-    groups = {CONFIGS[cls.__name__].title: [*_fields(cls, own)] for cls in _configs(function).values()}
     needed = [option for options in (own, *groups.values()) for option in options if option.required and not option.positional]
     words = [f"--{option.name} {option.name.upper()}" for option in needed]
     parser = ArgumentParser(
@@ -138,6 +138,12 @@ def build_parser(name: str, function: Callable[..., Any], config: bool = False) 
     return parser
 
 
+def options_of(function: Callable[..., Any]) -> dict[str, list[Option]]:
+    """Return the arguments of a command by the title of their group; that of its own parameters is empty."""
+    own = _parameters(function)
+    return {"": own, **{CONFIGS[cls.__name__].title: [*_fields(cls, own)] for cls in _configs(function).values()}}
+
+
 def parse(parser: ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
     """Return the values of all arguments.
 
@@ -165,9 +171,10 @@ def call(function: Callable[..., Any], values: Mapping[str, Any]) -> int | None:
     arguments: dict[str, Any] = {}
     for option in _parameters(function):
         arguments[option.name] = values[option.name]
+        label = option.name.upper() if option.positional else flag_of(option.name)
         for value in arguments[option.name] or () if option.item else [arguments[option.name]]:
             if option.choices and value is not None:
-                check_known(f"--{option.name}: unknown value", value, option.choices)
+                check_known(f"{label}: unknown value", value, option.choices)
     for name, cls in _configs(function).items():
         renamed = CONFIGS[cls.__name__].renamed
         arguments[name] = cls(**{one.name: values[renamed.get(one.name, one.name)] for one in dataclasses.fields(cls)})
@@ -185,21 +192,21 @@ def _configs(function: Callable[..., Any]) -> dict[str, Any]:
     return {name: getattr(importlib.import_module(CONFIGS[kind].module), kind) for name, kind in named.items()}
 
 
-def _parameters(function: Callable[..., Any]) -> list[_Option]:
+def _parameters(function: Callable[..., Any]) -> list[Option]:
     helps = _helps(function)
     kinds = typing.get_type_hints(function, localns=dict.fromkeys(CONFIGS, object))
     parameters = [one for one in inspect.signature(function).parameters.values() if one.annotation not in CONFIGS]
-    return [_Option(p.name, kinds[p.name], p.default, helps.get(p.name, ""), p.kind is not p.KEYWORD_ONLY) for p in parameters]
+    return [Option(p.name, kinds[p.name], p.default, helps.get(p.name, ""), p.kind is not p.KEYWORD_ONLY) for p in parameters]
 
 
-def _fields(cls: Any, own: Sequence[_Option]) -> Iterator[_Option]:
+def _fields(cls: Any, own: Sequence[Option]) -> Iterator[Option]:
     """Yield the options of a config class that are not parameters of the command."""
     helps, kinds, taken = _helps(cls), typing.get_type_hints(cls), {option.name for option in own}
     for one in dataclasses.fields(cls):
         name = CONFIGS[cls.__name__].renamed.get(one.name, one.name)
         if name not in taken:
             default = inspect.Parameter.empty if one.default is dataclasses.MISSING else one.default
-            yield _Option(name, kinds[one.name], default, helps.get(one.name, ""))
+            yield Option(name, kinds[one.name], default, helps.get(one.name, ""))
 
 
 def _helps(documented: Any) -> dict[str, str]:
@@ -207,7 +214,7 @@ def _helps(documented: Any) -> dict[str, str]:
     return {one.arg_name: " ".join((one.description or "").split()) for one in parameters}
 
 
-def _add(parser: Any, option: _Option, flag: bool = True) -> None:
+def _add(parser: Any, option: Option, flag: bool = True) -> None:
     """Add an argument. With `flag`, a switch that is off by default takes no value."""
     text = option.help.replace("`", "").replace("%", "%%")
     if option.choices and not _are_short(option) and not all(choice in text for choice in option.choices):
@@ -233,7 +240,7 @@ def _add(parser: Any, option: _Option, flag: bool = True) -> None:
     parser.add_argument(*names, **options)
 
 
-def _metavar(option: _Option) -> str:
+def _metavar(option: Option) -> str:
     if _are_short(option):
         return "{" + ",".join(option.choices) + "}"
     kinds = (option.item,) if option.item else option.kinds
@@ -241,7 +248,7 @@ def _metavar(option: _Option) -> str:
     return name if option.positional or len(kinds) > 1 else _METAVARS.get(typing.get_origin(kinds[0]) or kinds[0], name)
 
 
-def _are_short(option: _Option) -> bool:
+def _are_short(option: Option) -> bool:
     """Return whether the choices of an option are shown beside it, and not in its text."""
     return bool(option.choices) and not option.item and len(",".join(option.choices)) <= _MAX_CHOICES
 
