@@ -63,9 +63,11 @@ def export_model(model: ChangeDetector | str, path: PathLike, **options: Any) ->
     file = output_path(path, suffixes=FORMATS, purpose="the format is unknown")
     if _is_program(file) and cfg.precision != "fp32":
         raise ConfigError(f"precision={cfg.precision} is for .onnx files; a .pt2 file is fp32")
-    model = resolve_model(model)
-    sizes = FileSizes.of(model, cfg.size)
-    module = deployed(model, cfg)
+    found = resolve_model(model)
+    if not isinstance(found, ChangeDetector):
+        raise ConfigError(f"{model} is an exported file already; pass the model that it was made from")
+    sizes = FileSizes.of(found, cfg.size)
+    module = deployed(found, cfg)
     return write(trace(module, cfg, sizes), module, file, cfg, sizes)
 
 
