@@ -26,6 +26,7 @@ WIDE = {"zoo.md", "components.md"}
 """Pages whose tables need the place of the table of contents."""
 LANGUAGES = {".py": "python", ".sh": "bash", ".yaml": "yaml", ".yml": "yaml", ".json": "json", ".toml": "toml", ".csv": "csv"}
 LINK = re.compile(r"(\]\()([^)\s:]+?)(#[^)\s]*)?(\))")
+FILE_BLOCK = re.compile(r"^(```\w+) file=(\S+)$", re.MULTILINE)
 FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
 log = logging.getLogger("mkdocs.hooks.site")
 
@@ -51,7 +52,8 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def _relinked(text: str, source: str) -> str:
-    """Return the text of a file of the repository with links that hold on its page."""
+    """Return the text of a file of the repository with links that hold on its page, and the names of files as titles of code."""
+    text = FILE_BLOCK.sub(r'\1 title="\2"', text)
     here = posixpath.dirname(_page(source))
 
     def replace(match: re.Match[str]) -> str:

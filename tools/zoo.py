@@ -40,14 +40,14 @@ COLUMNS = {
     "scan_g": "of which scan:.2f",
     "ms": "CPU ms:.0f",
     "ratio": f"to {BASE}:.1f",
-    "official": "reads official",
+    "official": "official checkpoints",
     "license": "authors' code (license)",
 }
 HEADER = """# Model zoo
 
 The networks of other authors are verified against their official code: with the same parameters, the outputs are equal, which the
 tests check. `cdzoo.convert.from_official` and `to_official` convert between official parameter names and those of cdzoo. Models
-with "yes" in the column "reads official" load converted checkpoints, which are not included. The code of cdzoo is
+with "yes" in the column "official checkpoints" load converted checkpoints, which are not included. The code of cdzoo is
 Apache-2.0 and was written from the papers. The last column is the license of the official code, which may also apply to its
 checkpoints. The card of a family has its paper, components, weights, recipes and scores;
 [Which model for which images](choose.md) helps to choose.
