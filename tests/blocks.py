@@ -11,7 +11,11 @@ from pathlib import Path
 from cdzoo.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(page.relative_to(ROOT).as_posix()) for page in (ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    "README.md",
+    "CONTRIBUTING.md",
+    *sorted(str(page.relative_to(ROOT).as_posix()) for page in (ROOT / "docs").rglob("*.md")),
+]
 """Documents whose blocks are executed; CHANGELOG.md has none."""
 
 BLOCK = re.compile(r"^(?:<!-- (?P<mark>[\w ]+): (?P<value>.+?) -->\n+)?^```(?P<info>.*)\n(?P<text>(?:.*\n)*?)```$", re.MULTILINE)
@@ -83,7 +87,7 @@ def shortened(words: list[str]) -> list[str]:
     data = words.index("--data") + 1 if "--data" in words else 0
     if data and words[data].startswith("synthetic"):
         words = [*words[:data], f"{words[data].partition(':')[0]}:4", *words[data + 1 :]]
-    return [*words, "--epochs", "1", "--early-stopping", "null", "--batch-size", "2", "--crop", "32", "--progress", "false"]
+    return [*words, "--epochs", "1", "--early-stopping", "null", "--batch-size", "8", "--crop", "32", "--progress", "false"]
 
 
 def run_command(words: list[str], place: str) -> None:
@@ -94,7 +98,8 @@ def run_command(words: list[str], place: str) -> None:
             code = main(shortened(words[1:]))
         except SystemExit as stop:  # of the parser
             code = stop.code
-        assert code in (0, None), f"{place}: {shlex.join(words)} ended with {code}"
+        small = words[1:3] == ["data", "info"]  # ends with 1 for a copy with fewer samples than the official one
+        assert code in ((0, 1) if small else (0, None)), f"{place}: {shlex.join(words)} ended with {code}"
         for option, value in zip(words, words[1:], strict=False):
             assert option not in OUTPUTS or Path(value).exists(), f"{place}: {shlex.join(words)} has not written {value}"
     elif name in SHELL:

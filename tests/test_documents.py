@@ -3,10 +3,6 @@
 import importlib.util
 import json
 import re
-import sys
-from html.parser import HTMLParser
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 import torch
@@ -45,10 +41,11 @@ def scratch(tmp_path, monkeypatch, hub):
     return tmp_path
 
 
+@pytest.mark.filterwarnings("default::UserWarning")  # as on the command line
 @pytest.mark.parametrize("page", [of_page(page) for page in PAGES if page not in CARDS and read_blocks(page)])
 def test_blocks_run(page, scratch, hub, capsys):
     blocks = [block for block in read_blocks(page) if not block.not_run]
-    prepare("\n".join(block.text for block in blocks), scratch, hub)
+    prepare("\n".join([BEFORE.get(page, ""), *(block.text for block in blocks)]), scratch, hub)
     for words in commands(BEFORE.get(page, "")):
         run_command(words, f"before {page}")
     scope = {}
@@ -111,6 +108,7 @@ def test_generated_pages_are_current(tool, monkeypatch):
         assert {*(ROOT / "docs" / "zoo").glob("*.md")} == pages.keys()
 
 
+@pytest.mark.slow
 def test_model_zoo_page_is_complete():
     """Run `python tools/zoo.py` to update the page."""
     rows = {line.split("`")[1]: line for line in (ROOT / "docs" / "zoo.md").read_text().splitlines() if line.startswith("| `")}

@@ -125,7 +125,9 @@ def _components(configs: dict[str, ModelCfg]) -> str:
             component = getattr(config, role)
             if component is None:
                 continue
-            found = rows.setdefault((role, component.name), {"role": role.replace("_", " "), "name": f"`{component.name}`", "in": []})
+            found = rows.setdefault(
+                (role, component.name), {"role": role.replace("_", " "), "name": f"`{component.name}`", "in": []}
+            )
             found["in"].append(name)
             found["what"] = cell(summary(kind, component.name))
     ordered = [rows[key] for key in sorted(rows, key=lambda key: list(ROLES).index(key[0]))]
@@ -157,7 +159,9 @@ def _weights(names: list[str], weights: list[Any]) -> list[str]:
         rows: dict[Any, dict[str, Any]] = {}
         for name, found in published:
             terms = ": ".join(part for part in (found.use.replace("unstated", UNSTATED), found.license) if part)
-            row = rows.setdefault(found, {"names": [], "terms": terms, **{key: getattr(found, key) for key in ("data", "score", "place")}})
+            row = rows.setdefault(
+                found, {"names": [], "terms": terms, **{key: getattr(found, key) for key in ("data", "score", "place")}}
+            )
             row["names"].append(f"`{name}`")
         table = [{key: cell(", ".join(v) if key == "names" else v) for key, v in row.items()} for row in rows.values()]
         name, found = published[0]
@@ -181,7 +185,9 @@ def _recipes(configs: dict[str, ModelCfg]) -> str:
     named |= {recipe for recipe in list_recipes() if _model_of(recipe) in {*configs, *_aliases(configs)}}
     if not named:
         first = next(iter(configs))
-        return f"No recipe of the paper is known. `cdzoo train --model {first} --data FOLDER` trains it with the default settings.\n"
+        return (
+            f"No recipe of the paper is known. `cdzoo train --model {first} --data FOLDER` trains it with the default settings.\n"
+        )
     lines = []
     for name in sorted(named):
         text = describe_recipe(name)
@@ -212,7 +218,9 @@ def _all_scores() -> tuple[dict[str, Any], ...]:
         if "scores" in row:
             note = "384 steps from scratch, to compare the start of training"
             data = "generated scenes `synthetic_plain`"
-            rows.append({"kind": "measured", "model": row["model"], "f1": 100 * row["scores"]["f1"]["mean"], "data": data, "note": note})
+            rows.append(
+                {"kind": "measured", "model": row["model"], "f1": 100 * row["scores"]["f1"]["mean"], "data": data, "note": note}
+            )
     return tuple(rows)
 
 

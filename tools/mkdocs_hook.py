@@ -1,11 +1,13 @@
 """Hook of MkDocs: pages that lie at the root of the repository, and files of it that pages link to.
 
-Links of the pages are those of the repository, so that they also work where its files are shown. A link out of docs/ leads to the
-page made of that file: CONTRIBUTING.md and CHANGELOG.md are pages, README.md is the home page, and any other file is shown as code.
+Links of the pages are those of the repository, so that they also work where its files are shown. A link out of docs/ leads to
+the page made of that file: CONTRIBUTING.md and CHANGELOG.md are pages, README.md is the home page, and any other file is shown
+as code.
 """
 
 from __future__ import annotations
 
+import html
 import logging
 import os
 import posixpath
@@ -17,8 +19,6 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
-os.environ.setdefault("NO_MKDOCS_2_WARNING", "1")
-
 ROOT = Path(__file__).parents[1]
 PAGES = {"CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
 HOME = {"README.md": "index.md"}
@@ -28,7 +28,13 @@ LANGUAGES = {".py": "python", ".sh": "bash", ".yaml": "yaml", ".yml": "yaml", ".
 LINK = re.compile(r"(\]\()([^)\s:]+?)(#[^)\s]*)?(\))")
 FILE_BLOCK = re.compile(r"^(```\w+) file=(\S+)$", re.MULTILINE)
 FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
-log = logging.getLogger("mkdocs.hooks.site")
+log = logging.getLogger("mkdocs.hooks.cdzoo")
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Link to the repository at the foot of each page, if its address is known."""
+    if url := os.environ.get("REPO_URL"):
+        config.copyright = f'{config.copyright} · <a href="{html.escape(url)}">Repository</a>'
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
