@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from cdzoo.cli.main import main
@@ -100,7 +101,7 @@ def run_command(words: list[str], place: str) -> None:
             code = stop.code
         small = words[1:3] == ["data", "info"]  # ends with 1 for a copy with fewer samples than the official one
         assert code in ((0, 1) if small else (0, None)), f"{place}: {shlex.join(words)} ended with {code}"
-        for option, value in zip(words, words[1:], strict=False):
+        for option, value in pairwise(words):
             assert option not in OUTPUTS or Path(value).exists(), f"{place}: {shlex.join(words)} has not written {value}"
     elif name in SHELL:
         subprocess.run(["bash", "-c", words[1] if words[0] == "bash -c" else shlex.join(words)], check=True)
@@ -112,7 +113,7 @@ def expected_output(source: str) -> list[str]:
     """Return what a Python block says that it prints: comments behind a `print`, or in the line after it."""
     lines = [*source.splitlines(), ""]
     found = []
-    for line, following in zip(lines, lines[1:], strict=False):
+    for line, following in pairwise(lines):
         if line.lstrip().startswith("print("):
             _, _, comment = line.partition(")  # ")
             found.append(comment or following.partition("# ")[2] * following.startswith("# "))

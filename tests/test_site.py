@@ -1,4 +1,4 @@
-"""The documentation site is built without a warning, its links and anchors lead somewhere, and it loads nothing from other hosts."""
+"""The documentation site is built without a warning, its links lead somewhere, and it loads nothing from other hosts."""
 
 import os
 import re

@@ -151,8 +151,8 @@ def _weights(names: list[str], weights: list[Any]) -> list[str]:
     for cfg in weights:
         scored = f"; zero-shot {cfg.zero_shot.replace('f1', 'F1', 1)}" if cfg.zero_shot else ""
         parts.append(
-            f"`{cfg.name}` ({cfg.license}): trained on {cfg.dataset}{scored}. [Weights](../weights.md) has the other scores and the "
-            f"limits.\n"
+            f"`{cfg.name}` ({cfg.license}): trained on {cfg.dataset}{scored}. [Weights](../weights.md) has the other scores and "
+            f"the limits.\n"
         )
     published = [(name, found) for name, found in list_checkpoints(names) if found.place]
     if published:
@@ -235,7 +235,10 @@ def _scores(names: list[str]) -> str:
     if not rows:
         return ""
     table = render(rows, {"model": "model", "f1": "F1", "kind": "source", "data": "data", "note": "remark"}, "markdown")
-    return f"{table}\nQuoted scores are those of papers and repositories and were not reproduced; [Results](../results.md) has the sources.\n"
+    sources = (
+        "Quoted scores are those of papers and repositories and were not reproduced; [Results](../results.md) has the sources."
+    )
+    return f"{table}\n{sources}\n"
 
 
 def cell(text: str) -> str:

@@ -31,8 +31,8 @@ GIVEN = ("in_chans", "in_channels", "in_strides", "num_classes", "channels")
 """Arguments that follow from the previous components."""
 COMPONENTS_HEADER = """# Components
 
-A model is a backbone, a neck, a fusion, a decoder and a head. Each of them can be exchanged by name, with arguments, for a class or
-for an instance; channels and strides follow from the component before.
+A model is a backbone, a neck, a fusion, a decoder and a head. Each of them can be exchanged by name, with arguments, for a class
+or for an instance; channels and strides follow from the component before.
 
 ```python
 import cdzoo
@@ -42,15 +42,15 @@ model = cdzoo.create_model("glmamba_tiny", backbone="timm/convnext_atto", fusion
 print(cdzoo.list_components("fusion", "*attention*"))
 ```
 
-`cdzoo list --kind fusion` prints one of these tables, and `cdzoo info glmamba_tiny --fusion cbam` the parameters of each component.
+`cdzoo list --kind fusion` prints one of these tables, and `cdzoo info glmamba_tiny --fusion cbam` the parameters of each of them.
 [Contributing](../CONTRIBUTING.md) shows how to write one; [its base classes](api/components.md) are part of the reference.
 `python tools/catalog.py` writes this page from the registry.
 
 """
 DATASETS_HEADER = """# Data sets and protocols
 
-Named data sets know their layout, splits, classes and protocols. None is downloaded without a command: `cdzoo data info NAME` says
-where the authors publish it and where its folder belongs. [Data](data.md) is about folders of your own, and
+Named data sets know their layout, splits, classes and protocols. None is downloaded without a command: `cdzoo data info NAME`
+says where the authors publish it and where its folder belongs. [Data](data.md) is about folders of your own, and
 [Labels of several classes](classes.md) about those with classes.
 
 ```bash
@@ -62,15 +62,16 @@ cdzoo data info levir_cd
 
 ## Protocols
 
-A protocol fixes how images are tiled, how weights are selected and how scores are computed; it is stored with every score. The first
-one of a data set is its default, `--protocol NAME` takes another.
+A protocol fixes how images are tiled, how weights are selected and how scores are computed; it is stored with every score. The
+first one of a data set is its default, `--protocol NAME` takes another.
 
 """
 PACKAGE_HEADER = """# Layers of the package
 
-A module imports only from the layers below its own, which `lint-imports` checks. The modules of one layer do not import each other,
-except the names and constants at the bottom. Packages discover their modules, so that a new component, model or data set is one new file
-([Contributing](../CONTRIBUTING.md)). Heavy libraries are imported where they are used: `import cdzoo` takes a fraction of a second.
+A module imports only from the layers below its own, which `lint-imports` checks. The modules of one layer do not import each
+other, except the names and constants at the bottom. Packages discover their modules, so that a new component, model or data set
+is one new file ([Contributing](../CONTRIBUTING.md)). Heavy libraries are imported where they are used: `import cdzoo` takes a
+fraction of a second.
 
 Four of the layers are worth knowing when reading the code:
 
