@@ -15,6 +15,7 @@ from cdzoo.registry import MODELS
 if TYPE_CHECKING:
     import torch
 
+    from cdzoo.inference.model import PairModel
     from cdzoo.models.detector import ChangeDetector
     from cdzoo.weights.pretrained import PretrainedCfg
 
@@ -78,8 +79,10 @@ def load_trained(name: str, random_weights: bool = False) -> ChangeDetector:
 
     Raises:
         WeightsError: No weights of the model are published.
-        ConfigError: `random_weights` is set for a name that has weights.
+        ConfigError: `random_weights` is set for a name that has weights, or the name is that of an exported file.
     """
+    if name.lower().endswith(".onnx"):
+        raise ConfigError(f"{name}: an exported file, which only cdzoo predict takes; pass the model that it was exported from")
     source = model_source(name)
     if not random_weights:
         return build_model(ModelOptions(name, pretrained=":" not in source))
@@ -98,7 +101,7 @@ def describe_weights(cfg: PretrainedCfg) -> str:
     return f"trained on {cfg.dataset}{zero_shot}; {scores} ({cfg.provenance}, protocol {cfg.protocol})"
 
 
-def name_weights(model: ChangeDetector) -> str:
+def name_weights(model: PairModel) -> str:
     """Return the name, hash and score of the weights of a model; published ones with their training data."""
     from cdzoo.results import RESULTS_FILE, Results
 
@@ -115,6 +118,6 @@ def name_weights(model: ChangeDetector) -> str:
     return f"weights {origin}, f1 {100 * results.scores.f1:.2f} on the {results.split} split"
 
 
-def print_weights(model: ChangeDetector) -> None:
+def print_weights(model: PairModel) -> None:
     """Print one line that names the weights of a model."""
     print(name_weights(model), flush=True)

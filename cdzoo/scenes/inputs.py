@@ -25,6 +25,12 @@ def input_hashes(path: PathLike) -> list[tuple[str, str]]:
     return [(file.name, _sha256(file, *_state(file))) for file in input_files(path)]
 
 
+def input_hash(path: PathLike) -> str:
+    """Return the sha256 of a file that is no raster."""
+    file = Path(os.path.abspath(path))
+    return _sha256(file, *_state(file))
+
+
 def _state(file: Path) -> tuple[int, ...]:
     found = file.stat()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

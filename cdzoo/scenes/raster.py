@@ -223,16 +223,22 @@ class RasterSource(AbstractContextManager["RasterSource"]):
 
 @contextmanager
 def opened_dates(
-    before: str | Path, after: str | Path, bands: Sequence[int], band_names: Sequence[str], cfg: SceneCfg
+    before: str | Path,
+    after: str | Path,
+    bands: Sequence[int | None],
+    band_names: Sequence[str],
+    cfg: SceneCfg,
+    grid: Grid | None = None,
 ) -> Iterator[tuple[RasterSource, RasterSource]]:
-    """Open both dates of a scene on the grid of the first one.
+    """Open both dates of a scene on one grid.
 
     Args:
         before: First date.
         after: Second date.
-        bands: Number of bands that the model expects of each.
+        bands: Number of bands that the model expects of each; None for any.
         band_names: Their names, for error messages.
         cfg: Settings.
+        grid: Grid of both; by default that of the first date.
 
     Raises:
         InputError: As for `RasterSource`; or the stored values of the dates differ in depth, scale or offset, so that one range
@@ -244,7 +250,7 @@ def opened_dates(
         return {**ranges, "indexes": indexes, "band_names": band_names, "alpha": cfg.alpha}
 
     scaling, later = cfg.scalings
-    with RasterSource(before, bands[0], None, **options(scaling, cfg.bands)) as first:
+    with RasterSource(before, bands[0], grid, **options(scaling, cfg.bands)) as first:
         with RasterSource(after, bands[1], first.grid, **options(later, cfg.bands_after or cfg.bands)) as second:
             if cfg.percentiles is None and cfg.value_range_after is None and cfg.percentiles_after is None:
                 _check_one_scale(first, second, cfg.value_range)

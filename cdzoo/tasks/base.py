@@ -154,6 +154,10 @@ class Task(ABC):
         """Return the targets of a sample whose dates are reversed."""
         return dict(target)
 
+    def swap_probabilities(self, probabilities: Tensor) -> Tensor:
+        """Return the probabilities (B, ..., H, W) of the dates in their order, given those of reversed dates."""
+        return probabilities
+
     @abstractmethod
     def classes(self, target: Target) -> Tensor:
         """Return the true value of each pixel in the main map, 255 for ignored ones."""
