@@ -130,7 +130,7 @@ def test_table_of_the_readme_has_the_counted_costs():
     assert len(rows) > 15
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/finetune.md", "docs/tasks.md"])
+@pytest.mark.parametrize("name", ["CHANGELOG.md", *PAGES])
 def test_linked_files_exist(name):
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
         assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"

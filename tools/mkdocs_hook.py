@@ -7,12 +7,12 @@ as code.
 
 from __future__ import annotations
 
-import html
 import logging
 import os
 import posixpath
 import re
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -34,7 +34,7 @@ log = logging.getLogger("mkdocs.hooks.cdzoo")
 def on_config(config: MkDocsConfig) -> None:
     """Link to the repository at the foot of each page, if its address is known."""
     if url := os.environ.get("REPO_URL"):
-        config.copyright = f'{config.copyright} · <a href="{html.escape(url)}">Repository</a>'
+        config.copyright = f'{config.copyright} · <a href="{escape(url)}">Repository</a>'
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -55,6 +55,11 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     if page.file.src_uri in WIDE:
         page.meta["hide"] = ["toc"]
     return markdown if page.file.generated_by else _relinked(markdown, f"docs/{page.file.src_uri}")
+
+
+def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Return the content of a page without the roles and double colons of reStructuredText, which some docstrings have."""
+    return html if "doc-contents" not in html else re.sub(r"::(?=</p>)", ":", re.sub(r":\w+:(?=<code>)", "", html))
 
 
 def _relinked(text: str, source: str) -> str:

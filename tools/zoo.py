@@ -29,7 +29,7 @@ BASE = "fc_siam_diff"
 LATENCY_NOTE = """
 Latency: forward pass of one pair, fp32, on {threads} threads of a CPU ({name}), torch {torch}: median of {rounds}
 interleaved rounds in one run, `cdzoo benchmark '*' --against fc_siam_diff --format json -o FILE`, stored in
-benchmarks/results/latency_cpu.json. Compare the ratios; the times depend on the machine.
+benchmarks/results/latency_cpu.json. Compare the ratios, to `fc_siam_diff`; the times depend on the machine.
 """
 COLUMNS = {
     "model": "model",
@@ -39,7 +39,7 @@ COLUMNS = {
     "gmacs": "GMACs:.2f",
     "scan_g": "of which scan:.2f",
     "ms": "CPU ms:.0f",
-    "ratio": f"to {BASE}:.1f",
+    "ratio": "ratio:.1f",
     "official": "official checkpoints",
     "license": "authors' code (license)",
 }
