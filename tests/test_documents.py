@@ -18,6 +18,8 @@ LONG_FILES = 400
 LANGUAGES = {"python", "bash", "text", "json", "yaml", "toml", "bibtex", "console"}
 SLOW = {"docs/classes.md", "docs/data.md", "docs/finetune.md", "docs/tasks.md", "docs/training.md", "docs/weights.md"}
 """Pages that train."""
+ELSEWHERE = {"docs/answers.md": "scenes/test_answers.py", "docs/app.md": "app/test_api.py"}
+"""Pages whose blocks a test of their subject executes."""
 CARDS = [page for page in PAGES if page.startswith("docs/zoo/")]
 NOT_RUN = 16
 """Blocks that cannot run here, each with its reason in the page."""
@@ -38,11 +40,13 @@ def scratch(tmp_path, monkeypatch, hub):
         len(registry)  # imports what registers entries
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
         monkeypatch.setattr(registry, "_aliases", dict(registry._aliases))
+    if importlib.util.find_spec("cdzoo.app"):
+        monkeypatch.setattr("cdzoo.app.server.serve", lambda *arguments: None)  # `cdzoo app` would serve until it is stopped
     return tmp_path
 
 
 @pytest.mark.filterwarnings("default::UserWarning")  # as on the command line
-@pytest.mark.parametrize("page", [of_page(page) for page in PAGES if page not in CARDS and read_blocks(page)])
+@pytest.mark.parametrize("page", [of_page(page) for page in PAGES if page not in (*CARDS, *ELSEWHERE) and read_blocks(page)])
 def test_blocks_run(page, scratch, hub, capsys):
     blocks = [block for block in read_blocks(page) if not block.not_run]
     prepare("\n".join([BEFORE.get(page, ""), *(block.text for block in blocks)]), scratch, hub)

@@ -7,7 +7,6 @@ as code.
 
 from __future__ import annotations
 
-import logging
 import os
 import posixpath
 import re
@@ -28,7 +27,6 @@ LANGUAGES = {".py": "python", ".sh": "bash", ".yaml": "yaml", ".yml": "yaml", ".
 LINK = re.compile(r"(\]\()([^)\s:]+?)(#[^)\s]*)?(\))")
 FILE_BLOCK = re.compile(r"^(```\w+) file=(\S+)$", re.MULTILINE)
 FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
-log = logging.getLogger("mkdocs.hooks.cdzoo")
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -81,10 +79,8 @@ def _targets(text: str, source: str) -> Iterator[str]:
     for line, prose in _lines(text):
         for match in LINK.finditer(line) if prose else ():
             target = posixpath.normpath(posixpath.join(posixpath.dirname(source), match[2]))
-            if (ROOT / target).is_file():
+            if (ROOT / target).exists():
                 yield target
-            elif (ROOT / target).is_dir():
-                log.warning(f"{source} links to the folder {target}: name it as code, or link to a file in it")
 
 
 def _page(target: str) -> str:
@@ -95,9 +91,11 @@ def _page(target: str) -> str:
 
 
 def _code(target: str) -> str:
-    """Return a page that shows a file, left out of the search."""
-    text = (ROOT / target).read_text(encoding="utf-8")
-    language = LANGUAGES.get(Path(target).suffix, "text")
+    """Return a page that shows a file, or the names of the files of a folder, left out of the search."""
+    path = ROOT / target
+    names = sorted(file.name for file in path.iterdir() if not file.name.startswith((".", "__"))) if path.is_dir() else []
+    text = "\n".join(names) if path.is_dir() else path.read_text(encoding="utf-8")
+    language = LANGUAGES.get(path.suffix, "text")
     return f"---\nsearch:\n  exclude: true\n---\n\n# {target}\n\n`````{language}\n{text.rstrip()}\n`````\n"
 
 
