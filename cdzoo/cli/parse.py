@@ -245,7 +245,7 @@ def _alternatives(kind: Any) -> tuple[Any, ...]:
 
 
 def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return "--" + name.rstrip("_").replace("_", "-")  # `for_`: a word that Python reserves
 
 
 def _normalize(words: Sequence[str], actions: Mapping[str, Any]) -> list[str]:
