@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import shtab
 
-from cdzoo.cli.parse import Option, options_of, summary
+from cdzoo.cli.parse import options_of, summary
 from cdzoo.cli.words import flag_of
 from cdzoo.registry import COMPONENTS, MODELS
 

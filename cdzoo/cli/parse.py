@@ -63,6 +63,7 @@ class Option(NamedTuple):
 
     @property
     def required(self) -> bool:
+        """Whether there is no default."""
         return self.default is inspect.Parameter.empty
 
     @property

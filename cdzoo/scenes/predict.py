@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -190,12 +189,12 @@ def _store(
     missing: list[tuple[int, int]],
 ) -> None:
     """Write blocks to the journal while the next ones are predicted."""
-    from tqdm import tqdm
+    from cdzoo.io.progress import is_watched, tqdm
 
     sizes = {block: window.height * window.width for block in grid.order for window in (grid.completed(*block),)}
     total, left = sum(sizes.values()), sum(sizes[block] for block in missing)
     look: dict[str, Any] = {"unit": "px", "unit_scale": True, "desc": "predicting", "dynamic_ncols": True}
-    look["disable"] = not (job.settings.progress and sys.stderr.isatty())
+    look["disable"] = not (job.settings.progress and is_watched())
     with ThreadPoolExecutor(1) as writer, tqdm(total=total, initial=total - left, **look) as bar:
         stored: Future[None] = writer.submit(lambda: None)
         for block in blocks:
