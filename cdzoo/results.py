@@ -27,7 +27,7 @@ from cdzoo.protocol import Protocol
 __all__ = ["RESULTS_FILE", "Environment", "Hardware", "ProtocolRecord", "Results", "Scores", "ThresholdScores"]
 
 RESULTS_FILE = "results.json"
-_OF_THE_RUN = ("seed", "device", "devices", "nodes", "progress", "workers", "tensorboard")
+_OF_THE_RUN = ("seed", "device", "devices", "nodes", "progress", "workers", "log", "tensorboard")
 """Settings of a training in which the seeds of one model may differ."""
 
 

@@ -33,7 +33,7 @@ def count(
     format: Literal["table", "csv", "json", "markdown"] = "table",
     output: str | None = None,
 ) -> None:
-    """Count the parameters, multiply-adds and activations of models, component by component.
+    """Count parameters, multiply-adds and activations of models.
 
     Args:
         model: Names or wildcards ('glmamba*'), folders of runs, or hf-hub:owner/name.

@@ -51,7 +51,7 @@ def predict(
     ray: bool | str = False,
     workers: int | None = None,
 ) -> int:
-    """Map the change between two images of any size, or of a list of scenes.
+    """Map the change between two images, or of a list of scenes.
 
     A .png output writes pictures of the mask, the probability and an overlay. A .tif output writes a georeferenced map, with
     options for windows, polygons and a report. Models of several classes write each of their maps, and to a .png output also a

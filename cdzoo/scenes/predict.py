@@ -170,7 +170,7 @@ def predict_scene(
             lambda name: lambda: ((grid.completed(*block), journal.read(*block, name)) for block in grid.order),
             cfg.probability if job.with_probability else None,
         )
-        polygon_count, zones = write_products(outputs, first, second, predicted, model.task, tags, polygon_cfg, zones)
+        polygon_count, zones = write_products(outputs, first, second, predicted, model, tags, polygon_cfg, zones)
         counts = np.sum([np.bincount(journal.read(*block, main).ravel(), minlength=256) for block in grid.order], axis=0)
     journal.remove()
     pixels, names = int(counts[:IGNORE_INDEX].sum()), model.task.maps[main].class_names

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cdzoo.inference.model import PairModel
 from cdzoo.io.files import replace_atomically
 from cdzoo.io.vectors import write_vectors
 from cdzoo.scenes.config import PolygonCfg
@@ -17,7 +18,7 @@ from cdzoo.scenes.geotiff import STEPS, Blocks, replace_raster, write_cog
 from cdzoo.scenes.outputs import Outputs, writing
 from cdzoo.scenes.polygons import changed_areas, trace, write_polygons
 from cdzoo.scenes.raster import RasterSource
-from cdzoo.scenes.report import write_report
+from cdzoo.scenes.report import footprint_summary, write_report
 from cdzoo.scenes.styles import polygon_style, store_style, style_files, style_text
 from cdzoo.tasks import Task
 
@@ -44,7 +45,7 @@ def write_products(
     before: RasterSource,
     after: RasterSource,
     predicted: Predicted,
-    task: Task,
+    model: PairModel,
     tags: Mapping[str, str],
     cfg: PolygonCfg,
     footprints: Any = None,
@@ -58,7 +59,7 @@ def write_products(
         before: First date.
         after: Second date.
         predicted: Values to write.
-        task: Task of the model.
+        model: The model.
         tags: Metadata of the maps.
         cfg: Post-processing of the polygons.
         footprints: Polygons (GeoDataFrame) of the table.
@@ -72,7 +73,7 @@ def write_products(
     import rasterio
 
     folder, blocks, dtype, probability = predicted.folder, predicted.blocks, predicted.dtype, predicted.probability
-    count = table = None
+    task, count, table = model.task, None, None
     with ExitStack() as stack:
         maps = {}
         for name, path in zip(task.maps, (outputs.mask, *outputs.further.values()), strict=True):
@@ -108,7 +109,8 @@ def write_products(
                 if outputs.report is not None:
                     file = stack.enter_context(replace_atomically(outputs.report))
                     with writing(outputs.report):
-                        write_report(file, (before, after), opened, probabilities, task, outlines, areas)
+                        zones = [] if table is None else [footprint_summary(table, outlines.grid)]
+                        write_report(file, (before, after), opened, probabilities, model, outlines, areas, cfg, zones)
         finish_outputs(outputs, task, stack)
     return count, table
 

@@ -114,10 +114,14 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         ranges = [f"{low:g} to {high:g}" for low, high in zip(*self.scaling, strict=True)]
         return (ranges[0] if len(set(ranges)) == 1 else ", ".join(ranges)) + (" dB" if self._decibels else "")
 
-    def overview(self, shape: tuple[int, int]) -> Array:
-        """Return the whole raster (h, w, bands) at a lower resolution, scaled as by `read` and cut to [0, 1]."""
-        pixels = self._read("the overview", out_shape=shape)[0]
-        return pixels if self.scaling is None else pixels.clip(0, 1)
+    def overview(self, shape: tuple[int, int], window: Window | None = None) -> tuple[Array, Mask]:
+        """Return the raster, or a window of it, at a lower resolution (h, w, bands), cut to [0, 1], and where it is valid.
+
+        Pixels are the means of those that they cover, scaled as by `read`.
+        """
+        options: dict[str, Any] = {} if window is None else {"window": window.slices}
+        pixels, valid = self._read("the overview", out_shape=shape, average=True, **options)
+        return pixels if self.scaling is None else pixels.clip(0, 1), valid
 
     def check_range(self) -> None:
         """Check that values of the raster lie in the range that maps to [0, 1].
@@ -136,13 +140,15 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 f"the range of values {self.values}; pass the (min, max) of the numbers that the file stores"
             )
 
-    def _read(self, part: str, raw: bool = False, **options: Any) -> tuple[Array, Mask]:
+    def _read(self, part: str, raw: bool = False, average: bool = False, **options: Any) -> tuple[Array, Mask]:
         """Return pixels (h, w, bands), scaled unless `raw`, and where they are valid. Those without decibels are -inf or 0."""
+        resampling = require_rasterio("reading scenes").enums.Resampling
         if "out_shape" in options:
             options["out_shape"] = (self.bands, *options["out_shape"])
         with reading(self.path, f"{part} cannot be read"):
             valid = valid_pixels(self._data, self.indexes, **options)
-            pixels = self._data.read(self.indexes, **options).transpose(1, 2, 0)
+            how = resampling.average if average else resampling.nearest
+            pixels = self._data.read(self.indexes, resampling=how, **options).transpose(1, 2, 0)
         if pixels.dtype.kind == "f":
             valid &= np.isfinite(pixels).all(-1)
         if self._decibels:

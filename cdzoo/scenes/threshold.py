@@ -142,7 +142,7 @@ def change_threshold(
             return lambda: ((window, maps[name]) for window, maps in _blocks(file, task, threshold, windows))
 
         predicted = Predicted(Path(folder), blocks, file.dtypes[0], Path(probability))
-        count, _ = write_products(outputs, first, second, predicted, task, tags, polygon_cfg or PolygonCfg())
+        count, _ = write_products(outputs, first, second, predicted, model, tags, polygon_cfg or PolygonCfg())
         for _, values in blocks(main)():
             counts += np.bincount(values.ravel(), minlength=256)
     pixels, class_names = int(counts[:IGNORE_INDEX].sum()), task.maps[main].class_names

@@ -1,0 +1,75 @@
+"""`cdzoo export`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from cdzoo.cli.common import load_trained, print_weights
+from cdzoo.io.files import output_path
+from cdzoo.io.outputs import check_outputs
+
+if TYPE_CHECKING:
+    from cdzoo.export.write import ExportResult
+
+
+def export(
+    model: str,
+    *,
+    output: str,
+    random_weights: bool = False,
+    normalize: bool = False,
+    probabilities: bool = False,
+    precision: Literal["fp32", "fp16", "int8"] = "fp32",
+    size: int | None = None,
+    batch: int | None = None,
+    opset: int = 18,
+    ir_version: int = 8,
+) -> None:
+    """Write a model as a file that runs without cdzoo: ONNX, or a program of torch.export.
+
+    The file is compared with the model before it gets its name, and refused if an output differs.
+
+    Args:
+        model: Folder of a run, tag (MODEL.TAG), model with published weights, or hf-hub:owner/name.
+        output: File to write: .onnx or .pt2.
+        random_weights: Export an untrained model, to try a pipeline.
+        normalize: Take images in [0, 1] and normalize them inside, instead of normalized images.
+        probabilities: Return probabilities instead of logits.
+        precision: fp32, or ONNX with weights and arithmetic in fp16, or with weights in int8.
+        size: Only height and width of the images in pixels; free by default where the network is.
+        batch: Only number of pairs; free by default.
+        opset: Version of the ONNX operators.
+        ir_version: Version of the ONNX format; onnxruntime 1.12 and later read 8.
+    """
+    from cdzoo.export.write import FORMATS, export_model
+
+    output_path(output, "-o", FORMATS, "models are exported to ONNX or to torch.export")
+    check_outputs({"-o": output})
+    detector = load_trained(model, random_weights)
+    print_weights(detector)
+    result = export_model(
+        detector,
+        output,
+        normalize=normalize,
+        probabilities=probabilities,
+        precision=precision,
+        size=size,
+        batch=batch,
+        opset=opset,
+        ir_version=ir_version,
+    )
+    print(_summary(result))
+
+
+def _summary(result: ExportResult) -> str:
+    file = result.metadata
+    fixed, square = file.input_sizes["fixed"], file.input_sizes["square"]
+    free = f"multiples of {file.pad_multiple} from {file.min_size}{', square' if square else ''}"
+    values = "images in [0, 1]" if file.normalized else "normalized images"
+    errors = ", ".join(f"{name} {error:.1g}" for name, error in file.error.items())
+    return (
+        f"{result.path}: {result.megabytes:.1f} MB, {file.precision}; {values} of "
+        f"{f'{fixed}x{fixed} pixels' if fixed else f'any height and width ({free})'}, "
+        f"{f'{file.batch} pairs' if file.batch else 'any number of pairs'}\n"
+        f"largest difference from the model, as a share of the largest magnitude: {errors}"
+    )
