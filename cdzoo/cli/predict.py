@@ -133,7 +133,7 @@ class _Job:
     def of_scenes(self) -> dict[str, Any]:
         """Return the settings that pictures do not have."""
         names = ("value_range_after", "percentiles", "percentiles_after", "decibels", "bands", "bands_after", "alpha")
-        return {name: getattr(self.cfg, name) for name in names}
+        return {**{name: getattr(self.cfg, name) for name in names}, "align": self.cfg.align or None}
 
     def load(self) -> PairModel:
         from cdzoo.inference.onnx import OnnxModel, is_exported
@@ -217,8 +217,10 @@ class _Job:
 
         from cdzoo.inference.predict import predict_pair
         from cdzoo.inference.resolve import resolve_threshold
+        from cdzoo.inference.sources import ArraySource
         from cdzoo.io.files import replace_atomically
         from cdzoo.io.outputs import check_outputs, exclusive
+        from cdzoo.scenes.alignment import scene_shift, warn_of_shift
 
         def reserve(names: Iterable[str]) -> dict[str, Path]:
             """Return the file of each name, checked and locked; the main map has the name ""."""
@@ -246,6 +248,8 @@ class _Job:
             temporary = [stack.enter_context(replace_atomically(file)) for file in files.values()]
             for name, file in zip(files, temporary, strict=True):
                 pictures[name].save(file)
+        shift = scene_shift(ArraySource(change.before), ArraySource(change.after))
+        warn_of_shift(before, after, shift, "a map of a scene corrects it: -o MAP.tif --align")
         print_weights(model)
         height, width = change.mask.shape
         share = np.count_nonzero(change.mask) / change.mask.size
