@@ -83,6 +83,8 @@ EXTRAS = {
     "tensorboard": "log",
     **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "export"),
     "gradio": "app",
+    "wandb": "wandb",
+    "mlflow": "mlflow",
     "ray": "geo,ray",
     "mamba_ssm": "mamba",
 }
