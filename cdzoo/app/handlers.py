@@ -69,13 +69,22 @@ class Handlers:
             return self.card(name), self.default_threshold(name)
 
     @staticmethod
-    def started() -> tuple[Any, Any, Any]:
-        """Return the buttons to detect, to stop and for the example, while a prediction runs."""
-        return gr.update(interactive=False), gr.update(visible=True), gr.update(visible=False)
+    def started() -> tuple[Any, ...]:
+        """Return the buttons to detect, to stop and for the example while a prediction runs, and empty results."""
+        hidden = gr.update(visible=False)
+        return (
+            gr.update(interactive=False),
+            gr.update(visible=True),
+            hidden,
+            "",
+            hidden,
+            gr.update(visible=False, value=None),
+            hidden,
+        )
 
     @staticmethod
     def ended() -> tuple[Any, Any, Any]:
-        """Return the same buttons after a prediction."""
+        """Return the buttons after a prediction."""
         return gr.update(interactive=True), gr.update(visible=False), gr.update(visible=True)
 
     def detect(

@@ -142,7 +142,7 @@ def _connect(handlers: Handlers, inputs: _Inputs, results: _Results) -> None:
     buttons = [inputs.run, inputs.stop, inputs.example]
     choices = [results.threshold, results.view, results.maps]
     for trigger, visibility in ((inputs.run.click, "public"), (example.success, "private")):
-        started = trigger(handlers.started, None, buttons, queue=False, **_PRIVATE)
+        started = trigger(handlers.started, None, [*buttons, *shown[1:]], queue=False, **_PRIVATE)
         detected = started.then(
             handlers.detect,
             [*pair, inputs.weights, results.threshold, inputs.bands, inputs.value_range],

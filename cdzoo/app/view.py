@@ -36,8 +36,7 @@ def pictures(detection: Detection, found: MapOverview, view: str, name: str) -> 
 def summary(detection: Detection, found: MapOverview, threshold: float) -> str:
     """Return share and area of the change, the classes with their colors, and the weights, as HTML."""
     known, task = facts(detection, found, threshold), detection.model.task
-    unchanged = next(iter(task.maps.values())).class_names[0]
-    what = f"not {unchanged}" if task.has_legend else "changed"
+    what = "changed" if task.positive == "change" else task.positive
     figures = [(f"{known['share']:.2%}", what)]
     if known["area_m2"] is not None:
         figures.append((area_text(known["area_m2"]), "on the ground"))
