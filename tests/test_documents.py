@@ -141,6 +141,13 @@ def test_linked_files_exist(name):
         assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
 
 
+def test_the_reference_has_the_public_names():
+    pages = " ".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
+    for package in (cdzoo, cdzoo.data, cdzoo.losses):
+        for name in {*package.__all__} - {"data", "losses", "metrics", "__version__"}:
+            assert re.search(rf"[.`]{name}\b", pages), f"{package.__name__}.{name} is on no page of docs/api"
+
+
 def test_files_are_short():
     long = {
         str(file.relative_to(ROOT)): count
