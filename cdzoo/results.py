@@ -186,6 +186,11 @@ class Results:
     trained: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Return model, split, protocol and summary scores; `to_dict` has all entries."""
+        protocol = f", protocol {self.protocol.name}" if self.protocol else ""
+        return f"Results({self.source or self.model} on the {self.split} split{protocol})\n  {self.scores!r}"
+
     def __getitem__(self, key: str) -> Any:
         return {**self.scores.to_dict(), **self.scores.further, **self.to_dict()}[key]
 

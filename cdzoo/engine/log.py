@@ -13,12 +13,12 @@ from typing import Any, TypeVar
 
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.loggers import RunLogger
 from cdzoo.engine.state import TrainState
 from cdzoo.io.files import replace_atomically
+from cdzoo.io.progress import tqdm
 from cdzoo.layers import SS2D
 from cdzoo.metrics import SUMMARY_SCORES, Scores
 from cdzoo.models.detector import ChangeDetector
