@@ -81,6 +81,7 @@ EXTRAS = {
     **dict.fromkeys(("rasterio", "geopandas", "shapely", "pyproj", "pyogrio", "pyarrow"), "geo"),
     **dict.fromkeys(("fvcore", "matplotlib"), "tools"),
     "tensorboard": "log",
+    **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "export"),
     "wandb": "wandb",
     "mlflow": "mlflow",
     "ray": "geo,ray",

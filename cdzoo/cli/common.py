@@ -17,6 +17,7 @@ from cdzoo.registry import MODELS
 if TYPE_CHECKING:
     import torch
 
+    from cdzoo.inference.model import PairModel
     from cdzoo.models.detector import ChangeDetector
     from cdzoo.weights.pretrained import PretrainedCfg
 
@@ -85,8 +86,10 @@ def load_trained(name: str, random_weights: bool = False) -> ChangeDetector:
 
     Raises:
         WeightsError: No weights of the model are published.
-        ConfigError: `random_weights` is set for a name that has weights.
+        ConfigError: `random_weights` is set for a name that has weights, or the name is that of an exported file.
     """
+    if name.lower().endswith(".onnx"):
+        raise ConfigError(f"{name}: an exported file, which only cdzoo predict takes; pass the model that it was exported from")
     source = model_source(name)
     if not random_weights:
         return build_model(ModelOptions(name, pretrained=":" not in source))
@@ -105,7 +108,7 @@ def describe_weights(cfg: PretrainedCfg) -> str:
     return f"trained on {cfg.dataset}{zero_shot}; {scores} ({cfg.provenance}, protocol {cfg.protocol})"
 
 
-def name_weights(model: ChangeDetector) -> str:
+def name_weights(model: PairModel) -> str:
     """Return the name, hash and score of the weights of a model; published ones with their training data."""
     from cdzoo.results import RESULTS_FILE, Results
 
@@ -122,8 +125,10 @@ def name_weights(model: ChangeDetector) -> str:
     return f"weights {origin}, f1 {100 * results.scores.f1:.2f} on the {results.split} split"
 
 
-def print_weights(model: ChangeDetector) -> None:
-    """Print one line that names a model, its swapped components and its weights."""
+def print_weights(model: PairModel) -> None:
+    """Print one line that names a model, its swapped components, its weights, and the exported file that contains them."""
+    from cdzoo.inference.onnx import OnnxModel
     from cdzoo.models.summary import title
 
-    print(f"model {title(model.config)}; {name_weights(model)}", flush=True)
+    file = f"; {model.path}, {model.metadata.precision}, run by ONNX Runtime" if isinstance(model, OnnxModel) else ""
+    print(f"model {title(model.config)}; {name_weights(model)}{file}", flush=True)

@@ -27,6 +27,7 @@ GROUPS = {
         "info": "zoo:show_model",
         "flops": "flops:count",
         "benchmark": "benchmark:benchmark",
+        "export": "export:export",
         "convert": "hub:convert",
         "push": "hub:push",
         "pull": "hub:pull",
@@ -37,7 +38,12 @@ GROUPS = {
         "reproduce": "evaluate:reproduce",
         "compare": "compare:compare",
     },
-    "prediction": {"predict": "predict:predict", "demo": "demo:demo"},
+    "prediction": {
+        "predict": "predict:predict",
+        "footprints": "footprints:footprints",
+        "stack": "stack:stack",
+        "demo": "demo:demo",
+    },
     "data": {
         "data list": "data:show_datasets",
         "data info": "data:show_dataset",

@@ -27,7 +27,7 @@ _ELSEWHERE = {
 
 def flag_of(name: str) -> str:
     """Return the spelling of an option on the command line."""
-    return "--" + name.replace("_", "-")
+    return "--" + name.rstrip("_").replace("_", "-")  # `for_`: a word that Python reserves
 
 
 def normalize(words: Sequence[str], actions: Mapping[str, Any]) -> list[str]:

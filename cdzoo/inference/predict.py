@@ -17,13 +17,13 @@ from cdzoo.constants import WINDOW_BATCH
 from cdzoo.errors import InputError
 from cdzoo.inference.blocks import WindowGrid, predict_blocks, probability_channels
 from cdzoo.inference.change_map import ChangeMap
+from cdzoo.inference.model import PairModel
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array, ArraySource
 from cdzoo.inference.tta import check_mode
 from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import check_value_range, image_format
 from cdzoo.io.values import values_mismatch
-from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import ImageLike, load_pixels
 
@@ -52,7 +52,7 @@ def _accept_positional_options(function: F) -> F:
 
 @_accept_positional_options
 def predict_pair(
-    model: ChangeDetector | str,
+    model: PairModel | str | Path,
     before: ImageLike,
     after: ImageLike,
     *,
@@ -67,7 +67,8 @@ def predict_pair(
 
     Args:
         model: Model, used in evaluation mode on its device, after which its mode is restored. Or a name as for `create_model`,
-            whose weights are loaded: `"glmamba_tiny"` (default weights), `"glmamba_tiny.synthetic"`, `"local-dir:FOLDER"`.
+            whose weights are loaded: `"glmamba_tiny"` (default weights), `"glmamba_tiny.synthetic"`, `"local-dir:FOLDER"`. Or the
+            path of an exported file, which ONNX Runtime runs: `"model.onnx"`.
         before: First date: path, PIL image, array (H, W, bands) or (H, W), or tensor (bands, H, W); uint8, or float in [0, 1].
         after: Second date, of the same size.
         threshold: Minimum probability for a pixel to count as changed, in (0, 1); by default that of the published weights of the
@@ -119,9 +120,7 @@ def _check_files(before: str | Path, after: str | Path) -> None:
         )
 
 
-def _load(
-    model: ChangeDetector, image: ImageLike, date: int, label: str, value_range: tuple[float, float] | None
-) -> npt.NDArray[Any]:
+def _load(model: PairModel, image: ImageLike, date: int, label: str, value_range: tuple[float, float] | None) -> npt.NDArray[Any]:
     bands, published = model.bands[date], model.pretrained_cfg
     # One more band may be an opaque alpha channel, which is dropped.
     if published is not None and (found := _count_bands(image)) not in (bands, bands + 1):
