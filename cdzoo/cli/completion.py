@@ -20,7 +20,7 @@ _MODELS = ("model", "init", "against")
 
 
 def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
-    """Print a script that completes commands, options and names in a shell.
+    """Print a script that completes commands, options and names.
 
     The script contains the names of this version and of installed plugins: write it again after an update.
 
