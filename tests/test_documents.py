@@ -96,6 +96,24 @@ def test_the_page_about_your_own_pairs_is_followed(tmp_path, pair_folder, monkey
     assert Path("comparison.html").stat().st_size > 10_000 and Path("robustness.png").is_file()
 
 
+def test_the_page_about_reports_is_followed(tmp_path, monkeypatch, capsys):
+    """The commands are run as written, on a small pair."""
+    rasterio = pytest.importorskip("rasterio")
+    from cdzoo.data.synthetic import make_scene
+
+    scene = make_scene(0, 96)
+    monkeypatch.chdir(tmp_path)
+    profile = {"driver": "GTiff", "height": 96, "width": 96, "count": 3, "dtype": "uint8", "crs": "EPSG:32633"}
+    for name, image in (("before.tif", scene.before), ("after.tif", scene.after)):
+        with rasterio.open(name, "w", transform=rasterio.transform.from_origin(6e5, 5e6, 0.5, 0.5), **profile) as file:
+            file.write(image.transpose(2, 0, 1))
+    shown = commands("docs/report.md")
+    for command in shown:
+        assert main(shlex.split(command)[1:]) == 0, capsys.readouterr().err
+    page = (tmp_path / "report.html").read_text()
+    assert len(shown) == 1 and "demo weights" in page and "Area changed" in page
+
+
 def test_model_zoo_page_is_complete():
     """Run `python tools/zoo.py` to update the page."""
     rows = {line.split("`")[1]: line for line in (ROOT / "docs" / "zoo.md").read_text().splitlines() if line.startswith("| `")}
@@ -117,7 +135,7 @@ def test_table_of_the_readme_has_the_counted_costs():
     assert len(rows) > 15
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/finetune.md", "docs/tasks.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/finetune.md", "docs/report.md", "docs/tasks.md"])
 def test_linked_files_exist(name):
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
         assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
