@@ -5,6 +5,7 @@ from ._version import __version__ as __version__
 from .config import ComponentCfg as ComponentCfg
 from .config import ModelCfg as ModelCfg
 from .data.datasets import list_datasets as list_datasets
+from .export.write import export_model as export_model
 from .factory import create_model as create_model
 from .factory import is_model as is_model
 from .factory import list_models as list_models

@@ -15,6 +15,7 @@ from pathlib import Path
 from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingException,
+    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterFile,
     QgsProcessingParameterNumber,
@@ -31,13 +32,24 @@ INSTALL = "python -m venv cdzoo-env, then cdzoo-env/bin/pip install 'cdzoo[geo]'
 VARIABLES = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "GDAL_DATA", "GDAL_DRIVER_PATH", "PROJ_LIB", "PROJ_DATA")
 HELP = """<p>Maps the change between two images of any size with a model of cdzoo, and loads the map, the changed areas as
 polygons and the probability, with their styles. The map has the grid of the first image; the second one is resampled to it.</p>
-<p><b>Model</b>: name of weights (<code>cdzoo list</code>), or folder of a training run. Empty: weights for RGB images, trained on
-synthetic scenes.</p>
+<p><b>Model</b>: name of weights (<code>cdzoo list --kind weight</code>), or folder of a training run. Empty: the weights that
+<code>cdzoo predict</code> uses by default.</p>
 <p><b>Threshold</b>: minimum probability of a changed pixel. Not set: that of the weights.</p>
 <p><b>Minimum area</b> of a polygon, in square meters.</p>
 <p><b>Python of cdzoo</b>: program, or folder of the virtual environment, in which cdzoo is installed. QGIS remembers it.</p>
 <p><b>Further options</b>: those of <code>cdzoo predict</code>, such as <code>--percentiles "[2, 98]"</code> for images of more
 than 8 bits.</p>"""
+
+
+class DefaultStyle(QgsProcessingLayerPostProcessorInterface):
+    """Gives a loaded layer the style that cdzoo wrote with it, which Processing leaves out."""
+
+    def postProcessLayer(self, layer, context, feedback):
+        layer.loadDefaultStyle()
+        layer.triggerRepaint()
+
+
+ALIVE = []  # styles in use: QGIS deletes each with its layer, and keeps no reference for Python
 
 
 class CdzooPredict(QgsProcessingAlgorithm):
@@ -59,7 +71,7 @@ class CdzooPredict(QgsProcessingAlgorithm):
         return "cdzoo"
 
     def shortHelpString(self):
-        return HELP
+        return HELP.replace("\n", " ")  # QGIS makes a paragraph of each line
 
     def initAlgorithm(self, config=None):
         number, advanced = QgsProcessingParameterNumber, QgsProcessingParameterDefinition.FlagAdvanced
@@ -100,10 +112,19 @@ class CdzooPredict(QgsProcessingAlgorithm):
             words += ["--threshold", f"{self.parameterAsDouble(parameters, 'THRESHOLD', context):g}"]
         if "POLYGONS" in outputs:
             words += ["--min-area", f"{self.parameterAsDouble(parameters, 'MIN_AREA', context):g}"]
-        words += shlex.split(self.parameterAsString(parameters, "OPTIONS", context))
+        try:
+            words += shlex.split(self.parameterAsString(parameters, "OPTIONS", context))
+        except ValueError as error:
+            raise QgsProcessingException(f"Further options: {error}; write them as in a terminal") from error
         feedback.pushCommandInfo(shlex.join(["cdzoo", "predict", *words]))
         run([python, "-m", "cdzoo", "predict", *words], feedback)
-        return {} if feedback.isCanceled() else outputs
+        if feedback.isCanceled():
+            return {}
+        for file in outputs.values():
+            if context.willLoadLayerOnCompletion(file):
+                ALIVE.append(DefaultStyle())
+                context.layerToLoadOnCompletionDetails(file).setPostProcessor(ALIVE[-1])
+        return outputs
 
 
 def find_python(given):
@@ -117,7 +138,7 @@ def find_python(given):
     places = ("bin/python", "Scripts/python.exe", "python.exe")  # of Linux and macOS, of Windows, of conda on Windows
     for program in [folder / place for place in places] if folder.is_dir() else [folder]:
         if program.is_file():
-            return str(program)
+            return os.path.abspath(program)  # not its target: a link in the folder of an environment stands for that
     raise QgsProcessingException(f"{given}: no Python, and no folder of an environment with one. To install cdzoo: {INSTALL}")
 
 

@@ -147,7 +147,7 @@ class OnnxModel:
             except Exception as error:  # ONNX Runtime has no common class of errors
                 shape = "x".join(map(str, pairs[0].shape))
                 raise InputError(
-                    f"{self.path}: ONNX Runtime cannot run it on images of {shape} ({_first_line(error)}); export the model "
+                    f"{self.path}: ONNX Runtime cannot run it on images of {shape} ({_reason(error)}); export the model "
                     "again, or predict with the model itself"
                 ) from error
         return [np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True)]
@@ -194,7 +194,7 @@ def _open(path: Path, content: bytes, device: str, threads: int) -> Any:
     try:
         return runtime.InferenceSession(content, options, providers=providers)
     except Exception as error:  # ONNX Runtime has no common class of errors
-        text = _first_line(error)
+        text = _reason(error)
         if "IR version" in text or "opset" in text.lower():
             raise InputError(
                 f"{path}: is for a newer ONNX Runtime than {runtime.__version__} ({text}); install a newer one: pip install -U "
@@ -206,5 +206,7 @@ def _open(path: Path, content: bytes, device: str, threads: int) -> Any:
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def _reason(error: Exception) -> str:
+    """Return the message of an error of ONNX Runtime; long ones begin with the name of a function in C++."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) < 300 else f"... {text[-200:]}"

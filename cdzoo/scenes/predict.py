@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,6 +25,7 @@ from cdzoo.io.georeference import Grid
 from cdzoo.io.rasters import limited_cache
 from cdzoo.io.vectors import read_vectors
 from cdzoo.models.modes import evaluating
+from cdzoo.scenes.alignment import scene_shift, warn_of_shift
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.footprints import check_footprints, table_of
 from cdzoo.scenes.geotiff import encode_mask, encode_probability
@@ -161,6 +161,8 @@ def predict_scene(
             made: dict[str, Any] = {"further": dict(outputs.further), "styles": tuple(outputs.styles)}
             seconds = time.monotonic() - start
             return SceneResult(outputs.mask, outputs.probability, None, 0, 0, seconds, 0, job.threshold, True, **made)
+        if not cfg.align:
+            warn_of_shift(before, after, scene_shift(first, second), "correct it with --align, or resample the images")
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
         blocks = predict_blocks(model, first, second, grid, cfg.augment, missing)
@@ -230,12 +232,12 @@ def _store(
     on_progress: Callable[[float], None] | None,
 ) -> None:
     """Write blocks to the journal while the next ones are predicted."""
-    from tqdm import tqdm
+    from cdzoo.io.progress import is_watched, tqdm
 
     sizes = {block: window.height * window.width for block in grid.order for window in (grid.completed(*block),)}
     total, left = sum(sizes.values()), sum(sizes[block] for block in missing)
     look: dict[str, Any] = {"unit": "px", "unit_scale": True, "desc": "predicting", "dynamic_ncols": True}
-    look["disable"] = not (sys.stderr.isatty() if job.settings.progress is None else job.settings.progress)
+    look["disable"] = not (is_watched() if job.settings.progress is None else job.settings.progress)
     with ThreadPoolExecutor(1) as writer, tqdm(total=total, initial=total - left, **look) as bar:
         stored: Future[None] = writer.submit(lambda: None)
         for block in blocks:

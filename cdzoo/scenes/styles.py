@@ -23,7 +23,7 @@ from cdzoo.tasks.palette import CHANGE
 
 _HEAD = "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"
 _VERSION = "3.22.0"  # of QGIS, whose elements are used; later versions convert them
-_OPACITY = 0.75  # of changed pixels, so that the image below stays visible
+_OPACITY = 0.6  # of changed pixels, so that the image below stays visible
 _RAMP: tuple[tuple[float, RGB, int], ...] = (
     (0.0, (255, 245, 170), 0),
     (0.25, (255, 215, 110), 90),
@@ -101,8 +101,8 @@ def polygon_style(task: Task) -> list[Element]:
         symbol = SubElement(symbols, "symbol", type="fill", name=str(index), alpha="1", clip_to_extent="1", force_rhr="0")
         layer = SubElement(symbol, "layer", {"class": "SimpleFill", "enabled": "1", "locked": "0", "pass": "0"})
         levels = ",".join(str(level) for level in color)
-        look = {"style": "solid", "color": f"{levels},60", "outline_color": f"{levels},255", "outline_style": "solid"}
-        for name, value in {**look, "outline_width": "0.4", "outline_width_unit": "MM", "joinstyle": "miter"}.items():
+        look = {"style": "solid", "color": f"{levels},30", "outline_color": f"{levels},255", "outline_style": "solid"}
+        for name, value in {**look, "outline_width": "0.5", "outline_width_unit": "MM", "joinstyle": "miter"}.items():
             SubElement(layer, "prop", k=name, v=value)
     return [kind, renderer]
 

@@ -15,6 +15,7 @@ from cdzoo.cli.main import main
 from cdzoo.errors import InputError
 from cdzoo.io.images import read_gray
 from cdzoo.scenes import SceneCfg, predict_scene
+from cdzoo.scenes.inputs import input_hashes
 from cdzoo.scenes.styles import map_style, style_text
 from cdzoo.tasks import MapSpec, get_task
 
@@ -149,6 +150,22 @@ def test_the_command_names_the_styles(tiny, raster, scene, tmp_path, capsys):
     assert "  styles for QGIS: c.qml\n" in out and "predicting: 100%" in err
     assert main([*words, "--style", "false"]) == 0
     assert "styles" not in capsys.readouterr().out and not (tmp_path / "c.qml").exists()
+
+
+def test_statistics_that_qgis_adds_to_an_input_do_not_count(raster, tmp_path):
+    path = raster("a.tif", np.zeros((64, 64, 3), np.uint8))
+    expected, notes = input_hashes(path), tmp_path / "a.tif.aux.xml"
+    statistic, nodata = '<MDI key="STATISTICS_MEAN">3</MDI>', "<NoDataValue>0</NoDataValue>"
+    band = "<PAMDataset><PAMRasterBand band='1'>%s<Metadata>%s</Metadata><Histograms>%s</Histograms></PAMRasterBand></PAMDataset>"
+    notes.write_text(band % ("", statistic, "<HistItem/>"))
+    assert input_hashes(path) == expected
+    notes.write_text(band % (nodata, statistic, ""))
+    named = input_hashes(path)
+    assert [name for name, _ in named] == ["a.tif", "a.tif.aux.xml"]
+    notes.write_text(band % (nodata, statistic + statistic, "<HistItem/>"))
+    assert input_hashes(path) == named
+    notes.write_text(band % (nodata.replace("0", "1"), statistic, ""))
+    assert input_hashes(path) != named
 
 
 def test_a_map_is_read_as_a_mask(binary):

@@ -1,0 +1,58 @@
+"""`FileSizes`: heights and widths that an exported file takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from cdzoo.constants import MIN_SIZE
+from cdzoo.errors import ConfigError
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.sizes import InputSizes, missing
+
+
+@dataclass(frozen=True)
+class FileSizes:
+    """Heights and widths that an exported file takes. The file does not pad: its images are padded before.
+
+    Attributes:
+        multiple: Height and width are multiples of this: of the padding of the model, and of the stride of its coarsest level.
+        accepted: Sizes of images that the network takes; `fixed` also if the file is written for one size.
+    """
+
+    multiple: int
+    accepted: InputSizes
+
+    @classmethod
+    def of(cls, model: ChangeDetector, size: int | None = None) -> FileSizes:
+        """Return the sizes of a model, or only one height and width.
+
+        Raises:
+            ConfigError: The model does not take this size.
+        """
+        strides = [stride for encoder in model.encoders for stride in encoder.out_strides]
+        sizes = cls(math.lcm(model.pad_multiple, model.size_multiple, *strides), model.input_sizes)
+        if size is None:
+            return sizes
+        if (fixed := sizes.accepted.fixed) not in (None, size):
+            raise ConfigError(f"size={size}: {model.config.name} takes images of {fixed}x{fixed} pixels only: leave the size out")
+        if add := missing(size, sizes.multiple):
+            near = size + add
+            raise ConfigError(
+                f"size={size}: a file of {model.config.name} takes multiples of {sizes.multiple} pixels, for example {near}"
+            )
+        return replace(sizes, accepted=replace(sizes.accepted, fixed=size))
+
+    @property
+    def smallest(self) -> int:
+        """Smallest height and width: two pixels of the coarsest level, since programs are traced for more than one."""
+        return self.accepted.fixed or max(2 * self.multiple, MIN_SIZE + missing(MIN_SIZE, self.multiple))
+
+    def example(self, number: int) -> tuple[int, int]:
+        """Return a size for tracing (0) or one of two for checks (1, 2); free sizes all differ, and their height and width."""
+        unit = self.smallest // 2
+        if self.accepted.fixed is not None:
+            return (self.accepted.fixed,) * 2
+        if self.accepted.square:
+            return ((3, 2, 4)[number] * unit,) * 2
+        return ((3 * unit, 4 * unit), (2 * unit, 3 * unit), (4 * unit, 3 * unit))[number]
