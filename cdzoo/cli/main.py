@@ -36,7 +36,12 @@ GROUPS = {
         "reproduce": "evaluate:reproduce",
         "compare": "compare:compare",
     },
-    "prediction": {"predict": "predict:predict", "stack": "stack:stack", "demo": "demo:demo"},
+    "prediction": {
+        "predict": "predict:predict",
+        "footprints": "footprints:footprints",
+        "stack": "stack:stack",
+        "demo": "demo:demo",
+    },
     "data": {
         "data list": "data:show_datasets",
         "data info": "data:show_dataset",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -41,6 +42,11 @@ def predict(
     probability: str | None = None,
     polygons: str | None = None,
     report: str | None = None,
+    footprints: str | None = None,
+    footprint_output: str | None = None,
+    footprint_layer: str | None = None,
+    series: list[str] | None = None,
+    dates: list[str] | None = None,
     manifest: str | None = None,
     ray: bool | str = False,
     workers: int | None = None,
@@ -63,16 +69,32 @@ def predict(
         probability: GeoTIFF to write the probability to, in addition, with one band per class.
         polygons: File to write the changed areas to, in addition: .gpkg, .geojson or .parquet.
         report: HTML page to write, in addition, with both dates, the map and the largest changes.
+        footprints: Polygons, such as buildings, to write statistics of the map for: .gpkg, .geojson, .shp or .parquet.
+        footprint_output: Table of these: .gpkg, .geojson, .parquet or .csv; OUTPUT_footprints.gpkg by default.
+        footprint_layer: Layer of the footprints in a .gpkg with several.
+        series: Rasters in the order of their dates, instead of two images, to map which changes last, and since when.
+        dates: Date of each image of a series, as text; by default as in its tags or its name.
         manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
         ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started locally.
         workers: Number of Ray workers; one per GPU, or per two cores, by default.
     """
     products = {"probability": probability, "polygons": polygons, "report": report}
+    zones = {"footprints": footprints, "footprint_output": footprint_output, "footprint_layer": footprint_layer}
     job = _Job(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:
-        if before is not None or output is not None or any(products.values()):
+        if before is not None or output is not None or series or any(products.values()) or any(zones.values()):
             raise InputError("--manifest names the images and outputs: pass no others")
         return job.predict_list(manifest, ray, workers)
+    if series is not None:
+        if before is not None or ray or report or any(zones.values()) or output is None:
+            raise InputError(
+                "--series names the images: pass -o MAP.tif, and no others, no --report and no --footprints; statistics per "
+                "polygon are those of cdzoo footprints MAP.tif POLYGONS"
+            )
+        job.predict_series(series, output, {"probability": probability, "polygons": polygons, "dates": dates or ()})
+        return 0
+    if dates is not None:
+        raise InputError("--dates are those of the images of a series: pass --series")
     if before is None or after is None or output is None:
         raise InputError("pass two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
     if ray:
@@ -82,9 +104,9 @@ def predict(
     for file in (before, after):  # before the model is loaded, which takes seconds
         _check_header(existing_file(file), is_scene)
     if is_scene:
-        job.predict_scene(before, after, target, products)
-    elif given := [name.replace("_", "-") for name, value in {**products, **job.of_scenes()}.items() if value is not None]:
-        raise InputError(f"--{given[0]} is for maps of scenes: name the output .tif")
+        job.predict_scene(before, after, target, products, zones)
+    elif given := [name for name, value in {**products, **zones, **job.of_scenes()}.items() if value is not None]:
+        raise InputError(f"--{given[0].replace('_', '-')} is for maps of scenes: name the output .tif")
     else:
         job.predict_pictures(before, after, target)
     return 0
@@ -128,14 +150,21 @@ class _Job:
         print_weights(model)
         return model
 
-    def predict_scene(self, before: str, after: str, target: Path, products: dict[str, str | None]) -> None:
+    def predict_scene(
+        self, before: str, after: str, target: Path, products: dict[str, str | None], zones: dict[str, str | None]
+    ) -> None:
+        from cdzoo.cli.footprints import print_largest
         from cdzoo.scenes import predict_scene
+        from cdzoo.scenes.footprints import table_of
         from cdzoo.scenes.outputs import scene_outputs
 
         files: dict[str, Any] = dict(products)
-        scene_outputs(target, **files, inputs=(before, after))  # before the model is loaded
+        of_zones: dict[str, Any] = dict(zones)
+        table = table_of(target, zones["footprints"], zones["footprint_output"])
+        inputs = [file for file in (before, after, zones["footprints"]) if file is not None]
+        scene_outputs(target, **files, inputs=inputs, with_styles=self.cfg.style, footprints=table)  # before the model is loaded
         model = self.load_named()
-        result = predict_scene(model, before, after, target, self.cfg, **files, polygon_cfg=self.polygon_cfg)
+        result = predict_scene(model, before, after, target, self.cfg, **files, **of_zones, polygon_cfg=self.polygon_cfg)
         share = result.changed / result.pixels if result.pixels else 0.0
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
         text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
@@ -146,6 +175,41 @@ class _Job:
         for path in (result.mask, *result.further.values(), result.probability, products["polygons"], products["report"]):
             if path is not None:
                 print(f"  {path}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
+        if result.styles:
+            print(f"  styles for QGIS: {', '.join(path.name for path in result.styles)}")
+        if table is not None and result.footprints is not None:
+            print_largest(table, result.footprints)
+
+    def predict_series(self, images: list[str], output: str, options: dict[str, Any]) -> None:
+        from cdzoo.scenes.outputs import scene_outputs
+        from cdzoo.scenes.series import check_series, predict_series
+        from cdzoo.scenes.series_products import FURTHER
+
+        paths = [existing_file(image) for image in images]
+        products: dict[str, Any] = {name: options[name] for name in ("probability", "polygons")}
+        # Before the model is loaded.
+        scene_outputs(output, **products, inputs=paths, further=FURTHER, with_styles=self.cfg.style)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they come with the prediction
+            check_series(paths, self.cfg, options["polygons"] is not None, options["dates"])
+        model = self.load_named()
+
+        def announce(number: int, count: int, before: str, after: str) -> None:
+            print(f"pair {number} of {count}: {before}, {after}", flush=True)
+
+        result = predict_series(model, paths, output, self.cfg, polygon_cfg=self.polygon_cfg, on_pair=announce, **options)
+        counts, pixels = result.counts, max(1, sum(result.counts.kinds.values()))
+        shares = ", ".join(f"{count / pixels:.2%} {name}" for name, count in counts.kinds.items() if name != "no change")
+        print(f"{shares} of {pixels:,} pixels with data ({self.describe(model, result.threshold)}); {result.seconds:.0f} s")
+        for number, count in counts.dates.items():
+            note = "; a fault of the first image looks the same" if number == 2 and len(images) > 2 else ""
+            print(f"  {count / pixels:.2%} since {result.names[number - 1]}{note}")
+        if counts.comparable:
+            share = counts.supported / counts.comparable
+            print(f"  {share:.0%} of the changes after the second image are also seen between the two images around their date")
+        for path in (result.mask, result.first_date, result.last_before, result.probability, options["polygons"]):
+            if path is not None:
+                print(f"  {path}{f' ({result.polygons} polygons)' if path == options['polygons'] else ''}")
 
     def predict_pictures(self, before: str, after: str, target: Path) -> None:
         """Write the main map, the probability and an overlay, and for several classes a figure and further maps: all or none."""

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.export import ExportedProgram
 
 from cdzoo.errors import ConfigError
-from cdzoo.export.check import LIMITS, PT2_LIMIT, measure, onnx_runner, require_small
+from cdzoo.export.check import LIMITS, PT2_LIMIT, Run, measure, onnx_runner, require_small
 from cdzoo.export.config import ExportCfg
-from cdzoo.export.deepness import DeepnessCfg, Stacked, deepness_metadata, deepness_options
+from cdzoo.export.deepness import DeepnessCfg, deepness_options, stacked
 from cdzoo.export.metadata import PT2_FILE, Metadata, describe
-from cdzoo.export.onnx_file import save, to_onnx
+from cdzoo.export.onnx_file import save as save_onnx
+from cdzoo.export.onnx_file import to_onnx
 from cdzoo.export.program import Deployed, deployed, trace
 from cdzoo.export.sizes import FileSizes
 from cdzoo.inference.resolve import resolve_model
@@ -63,39 +66,47 @@ def export_model(
     """
     cfg = ExportCfg(**options)
     file = output_path(path, suffixes=FORMATS, purpose="the format is unknown")
-    if is_program := file.suffix.lower() == ".pt2":
-        if cfg.precision != "fp32":
-            raise ConfigError(f"precision={cfg.precision} is for .onnx files; a .pt2 file is fp32")
-        if deepness is not None:
-            raise ConfigError("Deepness reads .onnx files")
+    if _is_program(file) and cfg.precision != "fp32":
+        raise ConfigError(f"precision={cfg.precision} is for .onnx files; a .pt2 file is fp32")
     found = resolve_model(model)
     if not isinstance(found, ChangeDetector):
-        raise ConfigError(f"{model}: is an exported file already; pass the model that it was made from")
-    model = found
-    further: dict[str, str] = {}
+        raise ConfigError(f"{model} is an exported file already; pass the model that it was made from")
     if deepness is not None:
-        cfg = deepness_options(model, cfg)
-        further = deepness_metadata(model, cfg, deepness)
-    sizes = FileSizes.of(model, cfg.size)
-    module = deployed(model, cfg, Deployed if deepness is None else Stacked)
+        if _is_program(file):
+            raise ConfigError("Deepness reads .onnx files")
+        cfg = deepness_options(found, cfg)
+    sizes = FileSizes.of(found, cfg.size)
+    module = deployed(found, cfg) if deepness is None else stacked(found, cfg, deepness)
+    return write(trace(module, cfg, sizes), module, file, cfg, sizes)
+
+
+def write(program: ExportedProgram, module: Deployed, file: Path, cfg: ExportCfg, sizes: FileSizes) -> ExportResult:
+    """Write the program of a model to a file after comparing it with the model, see `export_model`."""
     metadata = describe(module.model, cfg, sizes)
-    program = trace(module, cfg, sizes)
+    content = program if _is_program(file) else to_onnx(program, module, cfg)
+    limit = PT2_LIMIT if content is program else LIMITS[cfg.precision]
     with replace_atomically(file) as temporary:
-        if is_program:
-            loaded = torch.export.load(_save_program(program, temporary, metadata)).module()
-            errors, limit = measure(module, lambda images: loaded(*images), cfg, sizes), PT2_LIMIT
-            written = dataclasses.replace(metadata, error=errors)
-            _save_program(program, temporary, written)
-        else:
-            proto = to_onnx(program, module, cfg)
-            save(proto, temporary, metadata, further)
-            errors, limit = measure(module, onnx_runner(temporary), cfg, sizes), LIMITS[cfg.precision]
-            written = dataclasses.replace(metadata, error=errors)
-            save(proto, temporary, written, further)
+        _save(content, temporary, metadata, module.further)
+        errors = measure(module, _runner(temporary), cfg, sizes)
         require_small(errors, limit, file)
-    return ExportResult(file, written, file.stat().st_size / 1e6)
+        metadata = dataclasses.replace(metadata, error=errors)
+        _save(content, temporary, metadata, module.further)
+    return ExportResult(file, metadata, file.stat().st_size / 1e6)
 
 
-def _save_program(program: torch.export.ExportedProgram, path: Path, metadata: Metadata) -> Path:
-    torch.export.save(program, path, extra_files={PT2_FILE: metadata.to_json()})
-    return path
+def _is_program(file: Path) -> bool:
+    return file.suffix.lower() == ".pt2"
+
+
+def _save(content: Any, path: Path, metadata: Metadata, further: Mapping[str, str]) -> None:
+    if _is_program(path):
+        torch.export.save(content, path, extra_files={PT2_FILE: metadata.to_json()})
+    else:
+        save_onnx(content, path, metadata, further)
+
+
+def _runner(path: Path) -> Run:
+    if not _is_program(path):
+        return onnx_runner(path)
+    program: Any = torch.export.load(path).module()
+    return lambda images: program(*images)

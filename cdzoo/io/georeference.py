@@ -43,6 +43,12 @@ class Grid:
         return self.crs is not None or not self.transform.is_identity
 
     @property
+    def text(self) -> str:
+        """Everything that determines the grid."""
+        system = "" if self.crs is None else self.crs.to_wkt()
+        return f"{self.width}x{self.height} {[*self.transform[:6]]} {system}"
+
+    @property
     def size(self) -> Points:
         """Width and height."""
         return np.array([self.width, self.height], np.float64)

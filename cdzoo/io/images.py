@@ -20,7 +20,7 @@ from cdzoo.names import natural_key
 UInt8 = npt.NDArray[np.uint8]
 Valid = npt.NDArray[np.bool_]
 
-_NODATA = 42113  # tag of TIFF
+_GDAL_METADATA, _NODATA = 42112, 42113  # tags of TIFF
 _BAND = re.compile(r"(?:.*[_-])?(B\d{1,2}A?)", re.IGNORECASE)
 
 
@@ -122,7 +122,9 @@ def read_image_and_valid(
 
 
 def read_gray(path: str | Path) -> UInt8:
-    """Read an 8-bit image with one band, or with equal bands, as (H, W). Palettes and CMYK are read as the colors they stand for.
+    """Read an 8-bit image with one band, or with equal bands, as (H, W).
+
+    Palettes and CMYK are read as the colors they stand for, but change maps of this package as their values.
 
     Raises:
         InputError: The file is missing, truncated or not an image, has colors or is partly transparent, or has more than 8 bits.
@@ -131,6 +133,8 @@ def read_gray(path: str | Path) -> UInt8:
         with open_image(path) as image:
             mode = color_mode(path, image)
             gray = image.mode in ("1", "L") and "transparency" not in image.info
+            if _names_classes(image):
+                mode = "P"
             pixels = decode(image, "L" if gray else "RGB" if mode == "CMYK" else mode)
     except UnsupportedByPillow:
         pixels = read_deep(path)
@@ -151,6 +155,11 @@ def read_gray(path: str | Path) -> UInt8:
             )
         pixels = pixels[..., 0]
     return np.ascontiguousarray(pixels)
+
+
+def _names_classes(image: Any) -> bool:
+    """Return whether an image is a change map, whose tags name the class of each value of its palette."""
+    return image.mode == "P" and 'name="class_0"' in str(getattr(image, "tag_v2", {}).get(_GDAL_METADATA, ""))
 
 
 def check_same_size(path: str | Path, other: str | Path) -> None:

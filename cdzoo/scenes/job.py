@@ -38,6 +38,7 @@ class SceneJob:
         settings: Settings.
         threshold: Minimum probability for a pixel to count as changed.
         with_probability: Whether the probability is stored.
+        grid: Size and location of the map, as text.
     """
 
     tags: dict[str, str]
@@ -46,11 +47,12 @@ class SceneJob:
     settings: SceneCfg
     threshold: float
     with_probability: bool
+    grid: str = ""
 
     def to_json(self) -> str:
         """Return everything that affects the output, as JSON."""
         data = dataclasses.asdict(self)
-        for name in ("progress", "threshold"):  # without effect; resolved in `threshold` above
+        for name in ("style", "progress", "threshold"):  # without effect on the map; resolved in `threshold` above
             del data["settings"][name]
         return json.dumps(data, indent=2, sort_keys=True) + "\n"
 
@@ -87,7 +89,7 @@ def scene_job(
         tags["weights"] = model.pretrained_cfg.name
     tags = {name: printable(value) for name, value in tags.items()}
     files = (input_hashes(before.path), input_hashes(after.path))
-    return SceneJob(tags, files, _model_hash(model), cfg, threshold, with_probability)
+    return SceneJob(tags, files, _model_hash(model), cfg, threshold, with_probability, before.grid.text)
 
 
 def _weights_tags(model: PairModel) -> dict[str, str]:

@@ -114,10 +114,14 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         ranges = [f"{low:g} to {high:g}" for low, high in zip(*self.scaling, strict=True)]
         return (ranges[0] if len(set(ranges)) == 1 else ", ".join(ranges)) + (" dB" if self._decibels else "")
 
-    def overview(self, shape: tuple[int, int]) -> Array:
-        """Return the whole raster (h, w, bands) at a lower resolution, scaled as by `read` and cut to [0, 1]."""
-        pixels = self._read("the overview", out_shape=shape)[0]
-        return pixels if self.scaling is None else pixels.clip(0, 1)
+    def overview(self, shape: tuple[int, int], window: Window | None = None) -> tuple[Array, Mask]:
+        """Return the raster, or a window of it, at a lower resolution (h, w, bands), cut to [0, 1], and where it is valid.
+
+        Pixels are the means of those that they cover, scaled as by `read`.
+        """
+        options: dict[str, Any] = {} if window is None else {"window": window.slices}
+        pixels, valid = self._read("the overview", out_shape=shape, average=True, **options)
+        return pixels if self.scaling is None else pixels.clip(0, 1), valid
 
     def check_range(self) -> None:
         """Check that values of the raster lie in the range that maps to [0, 1].
@@ -136,13 +140,15 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 f"the range of values {self.values}; pass the (min, max) of the numbers that the file stores"
             )
 
-    def _read(self, part: str, raw: bool = False, **options: Any) -> tuple[Array, Mask]:
+    def _read(self, part: str, raw: bool = False, average: bool = False, **options: Any) -> tuple[Array, Mask]:
         """Return pixels (h, w, bands), scaled unless `raw`, and where they are valid. Those without decibels are -inf or 0."""
+        resampling = require_rasterio("reading scenes").enums.Resampling
         if "out_shape" in options:
             options["out_shape"] = (self.bands, *options["out_shape"])
         with reading(self.path, f"{part} cannot be read"):
             valid = valid_pixels(self._data, self.indexes, **options)
-            pixels = self._data.read(self.indexes, **options).transpose(1, 2, 0)
+            how = resampling.average if average else resampling.nearest
+            pixels = self._data.read(self.indexes, resampling=how, **options).transpose(1, 2, 0)
         if pixels.dtype.kind == "f":
             valid &= np.isfinite(pixels).all(-1)
         if self._decibels:
@@ -223,9 +229,14 @@ class RasterSource(AbstractContextManager["RasterSource"]):
 
 @contextmanager
 def opened_dates(
-    before: str | Path, after: str | Path, bands: Sequence[int | None], band_names: Sequence[str], cfg: SceneCfg
+    before: str | Path,
+    after: str | Path,
+    bands: Sequence[int | None],
+    band_names: Sequence[str],
+    cfg: SceneCfg,
+    grid: Grid | None = None,
 ) -> Iterator[tuple[RasterSource, RasterSource]]:
-    """Open both dates of a scene on the grid of the first one.
+    """Open both dates of a scene on one grid.
 
     Args:
         before: First date.
@@ -233,6 +244,7 @@ def opened_dates(
         bands: Number of bands that the model expects of each; None for any.
         band_names: Their names, for error messages.
         cfg: Settings.
+        grid: Grid of both; by default that of the first date.
 
     Raises:
         InputError: As for `RasterSource`; or the stored values of the dates differ in depth, scale or offset, so that one range
@@ -244,7 +256,7 @@ def opened_dates(
         return {**ranges, "indexes": indexes, "band_names": band_names, "alpha": cfg.alpha}
 
     scaling, later = cfg.scalings
-    with RasterSource(before, bands[0], None, **options(scaling, cfg.bands)) as first:
+    with RasterSource(before, bands[0], grid, **options(scaling, cfg.bands)) as first:
         with RasterSource(after, bands[1], first.grid, **options(later, cfg.bands_after or cfg.bands)) as second:
             if cfg.percentiles is None and cfg.value_range_after is None and cfg.percentiles_after is None:
                 _check_one_scale(first, second, cfg.value_range)

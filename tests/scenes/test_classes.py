@@ -124,7 +124,7 @@ def test_an_interrupted_run_writes_the_same_bytes(pair, tmp_path, interrupted):
     interrupted(model, 2, lambda: run(outputs[1]))
     assert run(outputs[1]).resumed >= 1
     names = sorted(path.name for path in outputs[0].parent.iterdir())
-    assert len(names) == 9 and names == sorted(path.name for path in outputs[1].parent.iterdir())
+    assert len(names) == 13 and names == sorted(path.name for path in outputs[1].parent.iterdir())
     for name in names:
         assert outputs[0].with_name(name).read_bytes() == outputs[1].with_name(name).read_bytes(), name
     assert run(outputs[1], skip_finished=True).finished
@@ -158,7 +158,7 @@ class TestPolygons:
         before, after, truth = pair(name)
         files = {"polygons": tmp_path / "p.gpkg", "report": tmp_path / "r.html"}
         predict_scene(known_model(name), before, after, tmp_path / "c.tif", SMALL, polygon_cfg=PolygonCfg(**cfg), **files)
-        return geopandas.read_file(files["polygons"]), truth
+        return geopandas.read_file(files["polygons"], layer="change"), truth
 
     def test_each_has_one_class_and_its_transition(self, pair, tmp_path):
         frame, _ = self.run(pair, tmp_path)
@@ -190,7 +190,7 @@ class TestPolygons:
                 known_model("multiclass"), raster("a.tif", before), raster("b.tif", after), tmp_path / "c.tif", SMALL,
                 polygons=tmp_path / "p.gpkg", polygon_cfg=PolygonCfg(simplify=simplify),
             )  # fmt: skip
-            frames.append(geopandas.read_file(tmp_path / "p.gpkg"))
+            frames.append(geopandas.read_file(tmp_path / "p.gpkg", layer="change"))
         exact, simple = (frame.geometry.to_numpy() for frame in frames)
         assert shapely.get_num_coordinates(simple).sum() < shapely.get_num_coordinates(exact).sum() / 2
         assert shapely.is_valid(simple).all() and shapely.coverage_is_valid(simple)

@@ -1,6 +1,7 @@
 """Polygons and report of a scene with known changes."""
 
 import base64
+import functools
 import hashlib
 import re
 
@@ -44,7 +45,8 @@ def predicted(detector, raster, squares, tmp_path):
 @pytest.mark.parametrize("output", ["change.gpkg", "change.parquet"])
 def test_polygons_have_the_locations_and_areas_of_the_squares(predicted, tmp_path, output):
     result = predicted(output)
-    frame = geopandas.read_parquet(tmp_path / output) if output.endswith("parquet") else geopandas.read_file(tmp_path / output)
+    read = geopandas.read_parquet if output.endswith("parquet") else functools.partial(geopandas.read_file, layer="change")
+    frame = read(tmp_path / output)
     assert result.polygons == len(frame) == 3 and frame.crs.to_epsg() == 32633
     assert list(frame["pixels"]) == [200 * 200 - 100, 600, 1]
     # On the central meridian of a zone the scale of UTM is 0.9996.
@@ -53,7 +55,8 @@ def test_polygons_have_the_locations_and_areas_of_the_squares(predicted, tmp_pat
     assert frame.geometry[0].equals(box(500_100, 4_999_740, 500_300, 4_999_940).difference(hole))
     assert frame.geometry[1].equals(box(500_020, 4_999_680, 500_050, 4_999_700))
     assert (frame["mean_probability"] > 0.9).all()
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["a.tif", "b.tif", "c.tif", output])
+    files = ["a.tif", "b.tif", "c.qml", "c.tif", "c.tif.aux.xml", output] + ([] if output.endswith("gpkg") else ["change.qml"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(files)
 
 
 def test_statistics_of_large_polygons_are_read_in_pieces(predicted, tmp_path, monkeypatch):
@@ -61,7 +64,7 @@ def test_statistics_of_large_polygons_are_read_in_pieces(predicted, tmp_path, mo
     for pixels in (1 << 22, 500):
         monkeypatch.setattr("cdzoo.scenes.polygons._MAX_PIXELS", pixels)
         predicted("change.gpkg")
-        frames.append(geopandas.read_file(tmp_path / "change.gpkg"))
+        frames.append(geopandas.read_file(tmp_path / "change.gpkg", layer="change"))
     assert frames[0].equals(frames[1]) and frames[0]["pixels"][0] == 39_900
 
 
@@ -73,14 +76,14 @@ def test_geojson_is_in_longitude_and_latitude(predicted, tmp_path):
 
 def test_degrees_give_square_meters_too(predicted, tmp_path):
     predicted("change.gpkg", crs="EPSG:4326", transform=from_origin(15.0, 60.0, 1e-5, 1e-5))
-    frame = geopandas.read_file(tmp_path / "change.gpkg")
+    frame = geopandas.read_file(tmp_path / "change.gpkg", layer="change")
     side_ns, side_ew = 1e-5 * 111_412, 1e-5 * 55_800  # meters of a pixel at 60 degrees north
     assert frame["area_m2"][1] == pytest.approx(600 * side_ns * side_ew, rel=0.01)
 
 
 def test_cleaning(predicted, tmp_path):
     assert predicted("change.gpkg", PolygonCfg(min_area=10, fill_holes=150)).polygons == 2
-    frame = geopandas.read_file(tmp_path / "change.gpkg")
+    frame = geopandas.read_file(tmp_path / "change.gpkg", layer="change")
     assert not frame.geometry[0].interiors and frame["area_m2"][0] == pytest.approx(40_000, rel=2e-3)
     assert frame["pixels"][0] == 39_900  # the predicted pixels, without filled ones
 
@@ -94,21 +97,21 @@ def test_simplification_moves_outlines_by_its_distance_at_most(detector, raster,
     for simplify in (0, 1.5):
         cfg = PolygonCfg(simplify=simplify)
         predict_scene(detector(), *paths, tmp_path / "c.tif", SMALL, polygons=tmp_path / "p.gpkg", polygon_cfg=cfg)
-        frames.append(geopandas.read_file(tmp_path / "p.gpkg").geometry[0])
+        frames.append(geopandas.read_file(tmp_path / "p.gpkg", layer="change").geometry[0])
     assert len(frames[1].exterior.coords) < len(frames[0].exterior.coords) / 4
     assert frames[0].hausdorff_distance(frames[1]) <= 1.5 + 1e-6
 
 
 def test_without_coordinates_areas_are_pixels(predicted, tmp_path):
     predicted("change.gpkg", crs=None, transform=Affine.identity())
-    frame = geopandas.read_file(tmp_path / "change.gpkg")
+    frame = geopandas.read_file(tmp_path / "change.gpkg", layer="change")
     assert list(frame["area_px"]) == [39_900, 600, 1]
 
 
 @pytest.mark.parametrize("suffix", [".gpkg", ".parquet"])
 def test_without_changes_the_file_is_empty_and_has_the_same_columns(detector, raster, squares, tmp_path, suffix):
     paths = raster("a.tif", squares[0]), raster("b.tif", squares[1])
-    read = geopandas.read_parquet if suffix == ".parquet" else geopandas.read_file
+    read = geopandas.read_parquet if suffix == ".parquet" else functools.partial(geopandas.read_file, layer="change")
     frames = []
     for number, after in enumerate(paths):
         file = tmp_path / f"p{number}{suffix}"
@@ -124,7 +127,7 @@ def test_without_changes_the_file_is_empty_and_has_the_same_columns(detector, ra
         frames.append(read(file))
     assert len(frames[0]) == 0 < len(frames[1]) and list(frames[0].dtypes) == list(frames[1].dtypes)
     if suffix == ".gpkg":
-        assert len({pyogrio.read_info(tmp_path / f"p{number}.gpkg")["geometry_type"] for number in range(2)}) == 1
+        assert len({pyogrio.read_info(tmp_path / f"p{number}.gpkg", "change")["geometry_type"] for number in range(2)}) == 1
 
 
 def test_polygons_in_filled_holes_become_part_of_the_one_around():
