@@ -82,6 +82,8 @@ EXTRAS = {
     **dict.fromkeys(("fvcore", "matplotlib"), "tools"),
     "tensorboard": "log",
     **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "export"),
+    "wandb": "wandb",
+    "mlflow": "mlflow",
     "ray": "geo,ray",
     "mamba_ssm": "mamba",
 }

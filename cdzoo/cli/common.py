@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +54,11 @@ def model_source(name: str) -> str:
             raise ConfigError(f"'{name}' is a model and a folder here: write ./{name} or local-dir:{name} for the folder")
         return name
     return f"local-dir:{name}"
+
+
+def terminal_width() -> int | None:
+    """Return the number of columns to print in; None if the output is no terminal, whose lines may have any length."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def print_or_write(text: str, output: str | None) -> None:
@@ -119,8 +126,9 @@ def name_weights(model: PairModel) -> str:
 
 
 def print_weights(model: PairModel) -> None:
-    """Print one line that names the weights of a model, and the exported file that contains them."""
+    """Print one line that names a model, its swapped components, its weights, and the exported file that contains them."""
     from cdzoo.inference.onnx import OnnxModel
+    from cdzoo.models.summary import title
 
     file = f"; {model.path}, {model.metadata.precision}, run by ONNX Runtime" if isinstance(model, OnnxModel) else ""
-    print(f"{name_weights(model)}{file}", flush=True)
+    print(f"model {title(model.config)}; {name_weights(model)}{file}", flush=True)

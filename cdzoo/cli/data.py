@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cdzoo.cli.common import PICTURES
+from cdzoo.cli.common import PICTURES, terminal_width
 from cdzoo.errors import ConfigError, InputError, mask_url
 from cdzoo.io.files import check_new_folder, output_path, replace_atomically
 from cdzoo.io.outputs import check_outputs
+from cdzoo.tables import align
 
 
 def check(
@@ -23,7 +24,7 @@ def check(
     class_order: str | None = None,
     sheet: str = "data_check.png",
 ) -> int:
-    """Read every file of a data set and report all problems. The exit code is 1 if there are any.
+    """Read every file of a data set and report problems. The exit code is 1 if there are any.
 
     Args:
         path: Folder of pairs, with or without train/, val/ and test/; or name of a data set (cdzoo data list).
@@ -73,20 +74,23 @@ def check(
 def show_datasets() -> None:
     """List the named data sets and the protocols."""
     from cdzoo.data.datasets import dataset_info, list_datasets
+    from cdzoo.data.layout import SPLITS
     from cdzoo.data.protocols import get_protocol, list_protocols
 
-    print("data sets")
+    rows = []
     for info in map(dataset_info, list_datasets()):
-        counts = _counts(info.splits) or "no official split"
-        task = f"{info.task}: " if info.class_names else ""
-        print(f"  {info.name:<20}{counts:<38}{task}{info.description}")
+        counts = " / ".join(str(info.splits.get(split, "-")) for split in SPLITS) if info.splits else "none official"
+        rows.append((info.name, counts, f"{info.task}: {info.description}" if info.class_names else info.description))
+    print("data sets: pairs for train / val / test")
+    print(align(rows, terminal_width()))
     print("protocols")
-    for protocol in map(get_protocol, list_protocols()):
-        print(f"  {protocol.dataset or 'any folder':<20}{protocol}")
+    protocols = map(get_protocol, list_protocols())
+    named = [(protocol.dataset or "any folder", *str(protocol).split(": ", 1)) for protocol in protocols]
+    print(align(named, terminal_width()))
 
 
 def show_dataset(name: str, *, root: str | None = None) -> int:
-    """Describe a data set and how to get it, and check whether it is complete. The exit code is 1 if it is not.
+    """Describe a data set, and check whether it is complete. The exit code is 1 if it is not.
 
     Args:
         name: Data set (cdzoo data list).
@@ -116,7 +120,7 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
         "folder": "" if dataset.generate else f"{folder} (set CDZOO_DATA for another folder than data/)",
     }
     print(dataset.title)
-    print("\n".join(f"  {label:<12}{text}" for label, text in facts.items() if text))
+    print(align([(f"{label:<10}", text) for label, text in facts.items() if text], terminal_width()))
     if dataset.generate is not None:
         return 0
     print(dataset.citation)
@@ -137,7 +141,7 @@ def prepare(
     mask_encoding: str | None = None,
     class_order: str | None = None,
 ) -> None:
-    """Download and unpack archives of a data set, and cut it into tiles.
+    """Download archives of a data set, and cut it into tiles.
 
     Args:
         name: Data set, or a folder with train/, val/ and test/.

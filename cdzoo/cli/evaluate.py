@@ -138,7 +138,7 @@ def _files_of(folder: Path) -> Iterator[Path]:
     """Yield the files that a training or a conversion wrote into the folder of a model."""
     from cdzoo.weights.folder import CARD_FILE, CONFIG_FILE, PICTURE_FILE, RESULTS_FILE, WEIGHTS_FILE
 
-    own = ("run.yaml", "log.csv", "pretrained.json", "training.json", "epoch_*.png", "*/*.json")
+    own = ("run.yaml", "log.csv", "loggers.json", "pretrained.json", "training.json", "epoch_*.png", "*/*.json")
     for written in (CARD_FILE, CONFIG_FILE, PICTURE_FILE, RESULTS_FILE, WEIGHTS_FILE, *own):
         yield from folder.glob(written)
 
@@ -204,7 +204,7 @@ def _uncertainty(result: Results) -> str:
 
 
 def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, device: str = "auto") -> int:
-    """Evaluate a model as its results.json describes, and compare the scores. The exit code is 1 if a score differs.
+    """Repeat the evaluation of a results.json and compare the scores. The exit code is 1 if a score differs.
 
     Args:
         model: Folder of a run, or hf-hub:owner/name.

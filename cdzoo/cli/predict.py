@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,7 @@ from cdzoo.io.rasters import open_raster
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from cdzoo.inference.model import PairModel
-    from cdzoo.inference.predict import ChangeMap
     from cdzoo.scenes.config import PolygonCfg, SceneCfg
     from cdzoo.tasks import Task
 
@@ -51,7 +47,7 @@ def predict(
     ray: bool | str = False,
     workers: int | None = None,
 ) -> int:
-    """Map the change between two images of any size, or of a list of scenes.
+    """Map the change between two images, or of a list of scenes.
 
     A .png output writes pictures of the mask, the probability and an overlay. A .tif output writes a georeferenced map, with
     options for windows, polygons and a report. Models of several classes write each of their maps, and to a .png output also a
@@ -213,16 +209,15 @@ class _Job:
 
     def predict_pictures(self, before: str, after: str, target: Path) -> None:
         """Write the main map, the probability and an overlay, and for several classes a figure and further maps: all or none."""
-        import numpy as np
-
+        from cdzoo.inference.change_map import picture_files, write_pictures
         from cdzoo.inference.predict import predict_pair
         from cdzoo.inference.resolve import resolve_threshold
-        from cdzoo.io.files import replace_atomically
         from cdzoo.io.outputs import check_outputs, exclusive
+        from cdzoo.tasks import BinaryTask
 
-        def reserve(names: Iterable[str]) -> dict[str, Path]:
-            """Return the file of each name, checked and locked; the main map has the name ""."""
-            found = {name: target.with_stem(f"{target.stem}_{name}") if name else target for name in names}
+        def reserve(task: Task) -> dict[str, Path]:
+            """Return the file of each picture, checked and locked."""
+            found = picture_files(target, task)
             check_outputs({f"the {name} beside -o" if name else "-o": file for name, file in found.items()}, (before, after))
             for file in found.values():
                 stack.enter_context(exclusive(file))
@@ -230,10 +225,10 @@ class _Job:
 
         cfg = self.cfg
         with ExitStack() as stack:
-            files = reserve(("", "probability", "overlay"))
+            files = reserve(BinaryTask())  # those of every task, before the model is loaded
             model = self.load()
             if model.task.has_legend:
-                files = reserve((*files, "figure", *[*model.task.maps][1:]))
+                files = reserve(model.task)
             threshold = resolve_threshold(model, cfg.threshold)
             options: dict[str, Any] = {
                 "value_range": cfg.value_range,
@@ -242,14 +237,10 @@ class _Job:
                 "batch_size": cfg.batch_size,
             }
             change = predict_pair(model, before, after, threshold=threshold, augment=cfg.augment, **options)
-            pictures = _pictures(model.task, change)
-            temporary = [stack.enter_context(replace_atomically(file)) for file in files.values()]
-            for name, file in zip(files, temporary, strict=True):
-                pictures[name].save(file)
+            write_pictures(change.pictures(), files)
         print_weights(model)
         height, width = change.mask.shape
-        share = np.count_nonzero(change.mask) / change.mask.size
-        print(f"{share:.2%} of {width}x{height} pixels {_changed(model.task)} ({self.describe(model, threshold)})")
+        print(f"{change.share:.2%} of {width}x{height} pixels {_changed(model.task)} ({self.describe(model, threshold)})")
         print("\n".join(f"  {file}" for file in files.values()))
 
     def describe(self, model: PairModel, threshold: float) -> str:
@@ -283,22 +274,6 @@ class _Job:
         if failed:
             print(f"{failed} of {count} scenes failed; run the same command again to retry them", file=sys.stderr)
         return 1 if failed else 0
-
-
-def _pictures(task: Task, change: ChangeMap) -> dict[str, Image]:
-    """Return the pictures of a prediction by name; the main map has the name ""."""
-    from PIL import Image
-
-    from cdzoo.visualize import indexed_picture, overlay
-
-    main, *further = task.maps
-    probability = (task.change_probability(change.probability) * 255).round().astype("uint8")
-    shown = overlay(change.after, change.mask, colors=task.maps[main].colors)
-    pictures = {"probability": Image.fromarray(probability), "overlay": Image.fromarray(shown)}
-    if not task.has_legend:
-        return {"": Image.fromarray(change.mask * 255), **pictures}
-    maps = {name: indexed_picture(change.maps[name], legend.colors) for name, legend in task.maps.items()}
-    return {"": maps[main], **pictures, "figure": change.picture(), **{name: maps[name] for name in further}}
 
 
 def _changed(task: Task) -> str:

@@ -52,10 +52,10 @@ def train(
         cfg: Training.
         out: Folder of the run; runs/MODEL by default.
         overwrite: Replace an existing run in --out.
-        recipe: Training recipe (cdzoo list --kind recipe), or a YAML file.
-        init: Weights to start from: a tag (MODEL.TAG), the folder of a run, or hf-hub:owner/name; --model is theirs by default.
-        resume: Folder of a run to continue from its last checkpoint.
-        seeds: Train once per seed, each in a separate folder.
+        recipe: Training recipe, or YAML file; cdzoo list --kind recipe shows them.
+        init: Weights to start from; a tag (MODEL.TAG), the folder of a run, or hf-hub:owner/name. --model is theirs by default.
+        resume: Folder of a run to continue; from its last checkpoint.
+        seeds: Train once per seed; each in a separate folder.
     """
     from cdzoo.engine.checkpoint import list_checkpoints
     from cdzoo.engine.fit import run_lock

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from cdzoo.data.check_labels import LabelStatistics
 from cdzoo.data.config import DataCfg
@@ -24,6 +23,7 @@ from cdzoo.errors import InputError
 from cdzoo.io.files import file_sha256
 from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import image_format, image_size, read_gray, read_image_and_valid
+from cdzoo.io.progress import tqdm
 from cdzoo.io.values import values_mismatch
 
 _ROWS = 8

@@ -16,18 +16,18 @@ class DataCfg:
     """Data set and reading options.
 
     Attributes:
-        data: Folder of pairs, or name of a data set (cdzoo data list); synthetic:N generates N training pairs.
-        protocol: Name of the protocol (cdzoo data list); the default protocol of the data set by default.
+        data: Folder of pairs, or name of a data set; cdzoo data list shows them, synthetic:N generates N training pairs.
+        protocol: Name of the protocol; that of the data set by default (cdzoo data list).
         exclude: Wildcards of sample names to leave out.
-        val: Folder of validation pairs, instead of the validation split.
+        val: Folder of validation pairs; a split of the data by default.
         value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
-        mask_encoding: Values of the masks for no change, change and, if there are any, pixels without a label: 0/1, 0/255,
+        mask_encoding: Values of the masks; for no change, change and, if there are any, pixels without a label: 0/1, 0/255,
             0/1/255, ...; threshold for noise around 0 and 255. Detected by default, if no pixels are without a label.
         root: Folder of a named data set; $CDZOO_DATA/NAME or data/NAME by default.
         class_order: Order of the classes of a named data set that has several (cdzoo data info NAME).
         test_event: Event of a named data set that is the test split, none of whose pairs is trained on (cdzoo data info NAME).
         value_range_after: (min, max) of the second date mapped to [0, 1]; by default as for the first one.
-        percentiles: Percentiles of each band of an image mapped to 0 and 1, instead of value_range.
+        percentiles: Percentiles of each band mapped to 0 and 1; instead of value_range.
         percentiles_after: Percentiles of the second date; by default as for the first one.
         decibels: Dates of radar intensities, which are converted by 10 log10(x) before value_range, then in decibels, or
             percentiles apply.

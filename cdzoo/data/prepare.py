@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from cdzoo.data.classes import FILES, declaration
 from cdzoo.data.folder import FilePairs
@@ -20,6 +19,7 @@ from cdzoo.data.tiles import TiledPairs
 from cdzoo.errors import InputError
 from cdzoo.io.files import check_new_folder
 from cdzoo.io.images import UInt8, image_format, read_image_and_valid
+from cdzoo.io.progress import tqdm
 from cdzoo.io.rasters import is_tiff, read_deep, read_valid
 from cdzoo.tiling import Window, tile_name, tile_windows
 

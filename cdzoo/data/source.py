@@ -15,6 +15,7 @@ from cdzoo.data.listing import PairFiles, matches, usable_pairs
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.splits import holdout_split, holdout_test
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.names import suggest
 
 ROOT_VARIABLE = "CDZOO_DATA"
 ALL = "all"
@@ -102,6 +103,9 @@ class FileSource:
         return self.cfg.val if split == "val" and self.cfg.val is not None else str(self.root)
 
     def _listed(self, root: str | Path, split: str | None) -> list[PairFiles]:
+        if self.info is None and not os.path.isdir(root):
+            near = suggest(str(root), DATASETS)
+            raise InputError(f"{root}: no such folder, nor a data set.{near} 'cdzoo data list' shows the data sets.")
         return usable_pairs(list_split(root, split, self.cfg.exclude, self.layouts, self.dates), self.cfg.equal_values)
 
     def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:

@@ -19,7 +19,7 @@ from cdzoo.constants import WINDOW_SIDE
 from cdzoo.data.datasets import DATASETS
 from cdzoo.errors import ConfigError
 from cdzoo.export.config import ExportCfg
-from cdzoo.export.program import Deployed, deployed
+from cdzoo.export.program import Deployed
 from cdzoo.inference.resolve import resolve_threshold
 from cdzoo.validation import config_dataclass
 
@@ -60,18 +60,6 @@ class Stacked(Deployed):
     def images(self, height: int, width: int, batch: int) -> tuple[Tensor, ...]:
         """Return an image for a check."""
         return (torch.cat(super().images(height, width, batch), 1),)
-
-
-def stacked(model: ChangeDetector, cfg: ExportCfg, settings: DeepnessCfg) -> Deployed:
-    """Return a model as a file for Deepness contains it.
-
-    Raises:
-        ConfigError: As for `deepness_metadata`.
-    """
-    further = deepness_metadata(model, cfg, settings)
-    module = deployed(model, cfg, Stacked)
-    module.further = further
-    return module
 
 
 def deepness_options(model: ChangeDetector, cfg: ExportCfg) -> ExportCfg:

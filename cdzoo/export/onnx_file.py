@@ -60,14 +60,14 @@ def to_onnx(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> Any:
     return model
 
 
-def save(model: Any, path: Path, metadata: Metadata, further: Mapping[str, str]) -> None:
+def save(model: Any, path: Path, metadata: Metadata, further: Mapping[str, str] | None = None) -> None:
     """Write an `onnx.ModelProto` with the description of the file, and with further metadata.
 
     Raises:
         ConfigError: The model has more than 2 GiB.
     """
     del model.metadata_props[:]
-    for key, value in {KEY: metadata.to_json(), **further}.items():
+    for key, value in {KEY: metadata.to_json(), **(further or {})}.items():
         model.metadata_props.add(key=key, value=value)
     if (size := model.ByteSize()) > _MAX_BYTES:
         raise ConfigError(f"the weights have {size / 2**30:.1f} GiB, an ONNX file holds 2: export a .pt2 file")

@@ -29,7 +29,6 @@ class Deployed(nn.Module):
     Attributes:
         input_names: Names of the images.
         output_names: Names of the outputs.
-        further: Metadata of the ONNX file beside that of cdzoo.
     """
 
     def __init__(self, model: ChangeDetector, cfg: ExportCfg) -> None:
@@ -39,7 +38,6 @@ class Deployed(nn.Module):
         self.mean, self.std = (nn.Buffer(torch.tensor(v).view(-1, 1, 1)) for v in (model.config.mean, model.config.std))
         dates = model.num_dates
         self.input_names = ["before", "after"] if dates == 2 else [f"date{date}" for date in range(1, dates + 1)]
-        self.further: dict[str, str] = {}
         self.output_names = ["probability"] if cfg.probabilities else list(model.task.outputs(model.num_classes))
 
     def forward(self, *images: Tensor) -> tuple[Tensor, ...]:

@@ -14,7 +14,7 @@ from torch.export import ExportedProgram
 from cdzoo.errors import ConfigError
 from cdzoo.export.check import LIMITS, PT2_LIMIT, Run, measure, onnx_runner, require_small
 from cdzoo.export.config import ExportCfg
-from cdzoo.export.deepness import DeepnessCfg, deepness_options, stacked
+from cdzoo.export.deepness import DeepnessCfg, Stacked, deepness_metadata, deepness_options
 from cdzoo.export.metadata import PT2_FILE, Metadata, describe
 from cdzoo.export.onnx_file import save as save_onnx
 from cdzoo.export.onnx_file import to_onnx
@@ -66,31 +66,50 @@ def export_model(
     """
     cfg = ExportCfg(**options)
     file = output_path(path, suffixes=FORMATS, purpose="the format is unknown")
-    if _is_program(file) and cfg.precision != "fp32":
-        raise ConfigError(f"precision={cfg.precision} is for .onnx files; a .pt2 file is fp32")
+    if _is_program(file):
+        if cfg.precision != "fp32":
+            raise ConfigError(f"precision={cfg.precision} is for .onnx files; a .pt2 file is fp32")
+        if deepness is not None:
+            raise ConfigError("Deepness reads .onnx files")
     found = resolve_model(model)
     if not isinstance(found, ChangeDetector):
-        raise ConfigError(f"{model} is an exported file already; pass the model that it was made from")
+        raise ConfigError(f"{model}: is an exported file already; pass the model that it was made from")
+    further: dict[str, str] = {}
     if deepness is not None:
-        if _is_program(file):
-            raise ConfigError("Deepness reads .onnx files")
         cfg = deepness_options(found, cfg)
+        further = deepness_metadata(found, cfg, deepness)
     sizes = FileSizes.of(found, cfg.size)
-    module = deployed(found, cfg) if deepness is None else stacked(found, cfg, deepness)
-    return write(trace(module, cfg, sizes), module, file, cfg, sizes)
+    module = deployed(found, cfg, Deployed if deepness is None else Stacked)
+    return write(trace(module, cfg, sizes), module, file, cfg, sizes, further)
 
 
-def write(program: ExportedProgram, module: Deployed, file: Path, cfg: ExportCfg, sizes: FileSizes) -> ExportResult:
-    """Write the program of a model to a file after comparing it with the model, see `export_model`."""
+def write(
+    program: ExportedProgram,
+    module: Deployed,
+    file: Path,
+    cfg: ExportCfg,
+    sizes: FileSizes,
+    further: Mapping[str, str] | None = None,
+) -> ExportResult:
+    """Write the program of a model to a file after comparing it with the model, see `export_model`.
+
+    Args:
+        program: Traced model.
+        module: The model.
+        file: File to write.
+        cfg: Settings.
+        sizes: Sizes that the file takes.
+        further: Further metadata of an ONNX file.
+    """
     metadata = describe(module.model, cfg, sizes)
     content = program if _is_program(file) else to_onnx(program, module, cfg)
     limit = PT2_LIMIT if content is program else LIMITS[cfg.precision]
     with replace_atomically(file) as temporary:
-        _save(content, temporary, metadata, module.further)
+        _save(content, temporary, metadata, further)
         errors = measure(module, _runner(temporary), cfg, sizes)
         require_small(errors, limit, file)
         metadata = dataclasses.replace(metadata, error=errors)
-        _save(content, temporary, metadata, module.further)
+        _save(content, temporary, metadata, further)
     return ExportResult(file, metadata, file.stat().st_size / 1e6)
 
 
@@ -98,7 +117,7 @@ def _is_program(file: Path) -> bool:
     return file.suffix.lower() == ".pt2"
 
 
-def _save(content: Any, path: Path, metadata: Metadata, further: Mapping[str, str]) -> None:
+def _save(content: Any, path: Path, metadata: Metadata, further: Mapping[str, str] | None) -> None:
     if _is_program(path):
         torch.export.save(content, path, extra_files={PT2_FILE: metadata.to_json()})
     else:

@@ -6,18 +6,17 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from torch import Tensor
 
 from cdzoo.constants import WINDOW_BATCH
 from cdzoo.errors import InputError
 from cdzoo.inference.blocks import WindowGrid, predict_blocks, probability_channels
+from cdzoo.inference.change_map import ChangeMap
 from cdzoo.inference.model import PairModel
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array, ArraySource
@@ -27,35 +26,10 @@ from cdzoo.io.images import check_value_range, image_format
 from cdzoo.io.values import values_mismatch
 from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import ImageLike, load_pixels
-from cdzoo.tasks import MapSpec
-from cdzoo.visualize import map_sheet
+
+__all__ = ["ChangeMap", "predict_pair"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class ChangeMap:
-    """Prediction for one pair.
-
-    Attributes:
-        mask: Value of each pixel (H, W) in the main map of the task, uint8; for `binary`: 1 for change, 0 for no change.
-        probability: Probabilities (..., H, W) in [0, 1], float32, see `Task.probabilities`; for `binary`: (H, W), of change.
-        before: First date (H, W, bands), uint8; floating-point images are scaled to 0..255.
-        after: Second date.
-        maps: All maps (H, W) of the task by name, the main one first, uint8.
-        legends: Names and colors of the values of each map.
-    """
-
-    mask: npt.NDArray[np.uint8]
-    probability: npt.NDArray[np.float32]
-    before: npt.NDArray[np.uint8]
-    after: npt.NDArray[np.uint8]
-    maps: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
-    legends: dict[str, MapSpec] = field(default_factory=dict)
-
-    def picture(self) -> Image.Image:
-        """Return a figure of both dates, of all maps in their colors, the main one last, and of the legend."""
-        return map_sheet(self.before, self.after, self.maps, self.legends)
 
 
 def _accept_positional_options(function: F) -> F:
@@ -135,7 +109,8 @@ def predict_pair(
             found[(..., *block.window.slices)] = block.probability
     maps = model.task.predict_maps(found, threshold)
     mask = maps[next(iter(model.task.maps))]
-    return ChangeMap(mask, found, _to_uint8(x1), _to_uint8(x2), maps, model.task.maps)
+    files = tuple(Path(image) for image in (before, after) if isinstance(image, str | Path))
+    return ChangeMap(mask, found, _to_uint8(x1), _to_uint8(x2), maps, model.task.maps, model.task, threshold, files)
 
 
 def _check_files(before: str | Path, after: str | Path) -> None:

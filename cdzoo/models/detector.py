@@ -19,6 +19,7 @@ from cdzoo.models.checks import bands_of, check_chain, check_config, check_image
 from cdzoo.models.predicting import PredictionMixin
 from cdzoo.models.preprocess import pad_edges
 from cdzoo.models.pretrained import PretrainedMixin
+from cdzoo.models.summary import summary
 from cdzoo.sizes import InputSizes
 from cdzoo.tasks import Task, get_task
 from cdzoo.tasks.base import Output
@@ -215,17 +216,8 @@ class ChangeDetector(PretrainedMixin, PredictionMixin):
         return {name: counts[name] for name in (*KINDS, *(["branches"] if self.branches else []))}
 
     def __repr__(self) -> str:
-        """Return one line per component."""
-        counts = self.parameter_counts()
-        lines = [f"{type(self).__name__}({self.config.name}, {sum(counts.values()) / 1e6:.2f} M parameters"]
-        for kind, count in counts.items():
-            component = getattr(self, kind)
-            if component is self.branches:
-                lines.append(f"  branches: {', '.join(self.branches)}, {count / 1e6:.2f} M")
-                continue
-            channels = getattr(component, "out_channels", (self.num_classes,))
-            lines.append(f"  {kind}: {describe(component)}, {count / 1e6:.2f} M, channels {tuple(channels)}")
-        return "\n".join([*lines, ")"])
+        """Return a table of the components; `print(torch.nn.Module.__repr__(model))` shows all modules."""
+        return summary(self)
 
     def _components(self) -> list[Any]:
         modules: list[Any] = [self.backbone, self.backbone2, self.neck, self.fusion, self.decoder, self.head]

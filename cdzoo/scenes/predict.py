@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -230,12 +229,12 @@ def _store(
     on_progress: Callable[[float], None] | None,
 ) -> None:
     """Write blocks to the journal while the next ones are predicted."""
-    from tqdm import tqdm
+    from cdzoo.io.progress import is_watched, tqdm
 
     sizes = {block: window.height * window.width for block in grid.order for window in (grid.completed(*block),)}
     total, left = sum(sizes.values()), sum(sizes[block] for block in missing)
     look: dict[str, Any] = {"unit": "px", "unit_scale": True, "desc": "predicting", "dynamic_ncols": True}
-    look["disable"] = not (sys.stderr.isatty() if job.settings.progress is None else job.settings.progress)
+    look["disable"] = not (is_watched() if job.settings.progress is None else job.settings.progress)
     with ThreadPoolExecutor(1) as writer, tqdm(total=total, initial=total - left, **look) as bar:
         stored: Future[None] = writer.submit(lambda: None)
         for block in blocks:
