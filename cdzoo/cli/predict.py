@@ -129,7 +129,7 @@ class _Job:
     def of_scenes(self) -> dict[str, Any]:
         """Return the settings that pictures do not have."""
         names = ("value_range_after", "percentiles", "percentiles_after", "decibels", "bands", "bands_after", "alpha")
-        return {name: getattr(self.cfg, name) for name in names}
+        return {**{name: getattr(self.cfg, name) for name in names}, "align": self.cfg.align or None}
 
     def load(self) -> PairModel:
         from cdzoo.inference.onnx import OnnxModel, is_exported
@@ -212,7 +212,9 @@ class _Job:
         from cdzoo.inference.change_map import picture_files, write_pictures
         from cdzoo.inference.predict import predict_pair
         from cdzoo.inference.resolve import resolve_threshold
+        from cdzoo.inference.sources import ArraySource
         from cdzoo.io.outputs import check_outputs, exclusive
+        from cdzoo.scenes.alignment import scene_shift, warn_of_shift
         from cdzoo.tasks import BinaryTask
 
         def reserve(task: Task) -> dict[str, Path]:
@@ -238,6 +240,8 @@ class _Job:
             }
             change = predict_pair(model, before, after, threshold=threshold, augment=cfg.augment, **options)
             write_pictures(change.pictures(), files)
+        shift = scene_shift(ArraySource(change.before), ArraySource(change.after))
+        warn_of_shift(before, after, shift, "a map of a scene corrects it: -o MAP.tif --align")
         print_weights(model)
         height, width = change.mask.shape
         print(f"{change.share:.2%} of {width}x{height} pixels {_changed(model.task)} ({self.describe(model, threshold)})")

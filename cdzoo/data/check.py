@@ -24,9 +24,11 @@ from cdzoo.io.files import file_sha256
 from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import image_format, image_size, read_gray, read_image_and_valid
 from cdzoo.io.progress import tqdm
+from cdzoo.io.registration import LIMIT, Shift, estimate_shift, registration_windows
 from cdzoo.io.values import values_mismatch
 
 _ROWS = 8
+_MEASURED = 200  # number of pairs of a split whose shift is measured, about
 
 
 @dataclass
@@ -44,6 +46,7 @@ class SplitReport:
         no_data: Fraction of pixels that an image declares to have no data, in [0, 1].
         unchanged_pairs: Number of pairs without change.
         classes: Fraction of the pixels of each class of each target; empty for masks of change.
+        shifts: Shift between the dates of pairs of which it is more than two pixels, by name.
     """
 
     name: str
@@ -56,6 +59,7 @@ class SplitReport:
     no_data: float = 0.0
     unchanged_pairs: int = 0
     classes: dict[str, dict[str, float]] = field(default_factory=dict)
+    shifts: dict[str, Shift] = field(default_factory=dict)
 
     def count(self, unchanged: int, changed: int, unlabeled: int) -> None:
         """Set the fractions, given the numbers of pixels."""
@@ -197,14 +201,17 @@ class _Check:
         usable, unusable = self._masks(found, pairs) if self.labels is None else self._classes(found, pairs, self.labels)
         good: list[PairFiles] = []
         lacking: list[float] = []
-        for pair in self._progress(pairs, "checking"):
-            problems, missing = self._pair(pair, found)
+        every = max(1, len(pairs) // _MEASURED)
+        for number, pair in enumerate(self._progress(pairs, "checking")):
+            problems, missing = self._pair(pair, found, number % every == 0)
             problems += [unusable[pair.mask]] if pair.mask in unusable else []
             lacking += missing
             if not problems and pair.mask in usable:
                 good.append(pair)
             self.report.problems += [problem for problem in problems if problem not in self.report.problems]
         found.no_data = float(np.mean(lacking)) if lacking else 0.0
+        if found.shifts:
+            self.report.notes.append(_describe_shifts(found, len(pairs[::every])))
         for number, formats in enumerate(found.formats, 1):
             if len(formats) > 1:
                 common = formats.most_common(1)[0][0]
@@ -239,17 +246,19 @@ class _Check:
         self.report.notes += notes
         return {pair.mask for pair in pairs if pair.mask not in wrong}, wrong
 
-    def _pair(self, pair: PairFiles, found: SplitReport) -> tuple[list[str], list[float]]:
+    def _pair(self, pair: PairFiles, found: SplitReport, measure: bool) -> tuple[list[str], list[float]]:
         """Add the images of a pair to the statistics and copies; return its problems, and the fraction without data by image."""
         problems: list[str] = []
         lacking: list[float] = []
         sizes: dict[Path, tuple[int, int]] = {}
+        pixels = []
         for path, formats in zip(pair.images, found.formats, strict=True):
             try:
                 height, width, bands, kind = image_format(path)
                 sizes[path] = (height, width)
                 # The range is arbitrary: images of more than 8 bits are only decoded and checked for NaN.
-                _, valid = read_image_and_valid(path, bands, None if kind == "uint8" else (0.0, 1.0))
+                image, valid = read_image_and_valid(path, bands, None if kind == "uint8" else (0.0, 1.0))
+                pixels.append(image if valid is None else np.where(valid[..., None], image, np.float32(np.nan)))
                 lacking.append(0.0 if valid is None else float(1 - valid.mean()))
                 formats[f"{bands} band(s) {kind}"] += 1
                 self.copies.setdefault(file_sha256(path), []).append((found.name, path))
@@ -269,7 +278,22 @@ class _Check:
             problems.append(f"{pair.images[0]}: the sizes of {pair.name} differ: {shown}")
         elif sizes:
             found.sizes[next(iter(sizes.values()))] += 1
+            if measure and len(pixels) == 2:
+                windows = registration_windows(*next(iter(sizes.values())))
+                shift = estimate_shift((pixels[0][window], pixels[1][window]) for window in windows)
+                if shift is not None and shift.size > LIMIT:
+                    found.shifts[pair.name] = shift
         return problems, lacking
+
+
+def _describe_shifts(split: SplitReport, measured: int) -> str:
+    """Return the note about the pairs of a split whose dates are shifted, the largest shifts first."""
+    largest = sorted(split.shifts.items(), key=lambda item: -item[1].size)[:_ROWS]
+    shown = "; ".join(f"{name} {shift.text}" for name, shift in largest) + (", ..." if len(split.shifts) > _ROWS else "")
+    return (
+        f"split '{split.name}': in {len(split.shifts)} of {measured} pairs examined, the content of the second date is shifted "
+        f"by more than {LIMIT:g} px, which shows as change: {shown}"
+    )
 
 
 def _check_duplicates(copies: dict[str, list[tuple[str, Path]]], report: DataReport) -> None:

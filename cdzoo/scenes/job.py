@@ -83,6 +83,8 @@ def scene_job(
         "values_before": before.values,
         "values_after": after.values,
     }
+    if after.shift is not None:
+        tags["aligned"] = f"{after.shift.text} ({after.shift.agreeing} of {after.shift.windows} windows)"
     if model.task.has_legend:
         tags["task"] = model.task.name
     if model.pretrained_cfg is not None:

@@ -25,6 +25,7 @@ from cdzoo.io.georeference import Grid
 from cdzoo.io.rasters import limited_cache
 from cdzoo.io.vectors import read_vectors
 from cdzoo.models.modes import evaluating
+from cdzoo.scenes.alignment import scene_shift, warn_of_shift
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.footprints import check_footprints, table_of
 from cdzoo.scenes.geotiff import encode_mask, encode_probability
@@ -160,6 +161,8 @@ def predict_scene(
             made: dict[str, Any] = {"further": dict(outputs.further), "styles": tuple(outputs.styles)}
             seconds = time.monotonic() - start
             return SceneResult(outputs.mask, outputs.probability, None, 0, 0, seconds, 0, job.threshold, True, **made)
+        if not cfg.align:
+            warn_of_shift(before, after, scene_shift(first, second), "correct it with --align, or resample the images")
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
         blocks = predict_blocks(model, first, second, grid, cfg.augment, missing)

@@ -14,13 +14,17 @@ from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array, Mask
 from cdzoo.io.georeference import Grid, describe, full_turns, grid_of, is_same, wrapped_system
 from cdzoo.io.rasters import is_color, open_raster, reading, require_rasterio, valid_pixels
+from cdzoo.io.registration import Shift
 from cdzoo.io.scaling import Scaling
 from cdzoo.io.values import stored_values
+from cdzoo.scenes.alignment import correction, scene_shift
 from cdzoo.scenes.bands import alpha_bands, selected_bands, without_alpha
 from cdzoo.scenes.config import SceneCfg
 from cdzoo.tiling import Window
 
 _SAMPLE = 1024  # longest side of the overview from which percentiles are computed
+_ALIGNED = 0.25  # pixels to which dates count as aligned
+_AWAY = 1000.0  # moves rasters without coordinates, as GDAL takes the identity for a missing geotransform
 _FEW = 16  # side of the sample of pixels that is compared with a range of values
 
 
@@ -33,6 +37,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         grid: Grid of the pixels; by default that of the file.
         value_range: Stored values that map to 0 and 1, for all bands.
         percentiles: Percentiles of each band that map to 0 and 1, computed from an overview of the file.
+        shift: Place of the content of the file in relation to that of the grid, which is corrected; None for no correction.
         decibels: Whether values are converted by 10 log10(x) first, as for `Scaling`.
         band_names: Names of the expected bands, for the error message.
         indexes: Bands to read, from 1; by default all but an alpha band.
@@ -68,6 +73,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         indexes: Sequence[int] | None = None,
         alpha: bool | None = None,
         decibels: bool = False,
+        shift: Shift | None = None,
     ) -> None:
         with ExitStack() as stack:
             file = stack.enter_context(open_raster(path, "predicting scenes"))
@@ -75,7 +81,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 own = grid_of(path, file)
                 self.indexes = selected_bands(path, file, indexes, alpha)
                 self.dtype, self.storage = file.dtypes[0], stored_values(file, self.indexes)
-            self.path, self.grid = path, grid or own
+            self.path, self.grid, self.shift = path, grid or own, shift
             if bands is not None and len(self.indexes) != bands:
                 names = f" ({', '.join(band_names)})" if len(band_names) == bands else ""
                 raise InputError(
@@ -84,7 +90,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 )
             if set(self.indexes) & set(alpha_bands(file)) or (alpha is False and alpha_bands(file)):
                 file = stack.enter_context(without_alpha(path, file))
-            self._data = file if is_same(own, self.grid) else stack.enter_context(self._warped(file, own))
+            self._data = file if is_same(own, self.grid) and shift is None else stack.enter_context(self._warped(file, own))
             self.height, self.width, self.bands = self.grid.height, self.grid.width, len(self.indexes)
             self._decibels = decibels
             self._clips = decibels or percentiles is not None
@@ -168,22 +174,24 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 f"{self.path}: has {describe(own)}, but the first image has {describe(self.grid)}; assign what is missing with "
                 "gdal_edit.py -a_srs EPSG:CODE -a_ullr LEFT TOP RIGHT BOTTOM FILE, or remove a world file that is wrong"
             )
-        if not own.is_placed:
+        if not own.is_placed and not is_same(own, self.grid):
             raise InputError(
                 f"{self.path}: {own.width}x{own.height} pixels, but the first image has {self.grid.width}x{self.grid.height}, "
                 "and neither has coordinates by which to align them; cut or resample one of them"
             )
-        turn, at = full_turns(self.path, own, self.grid), own.transform
+        turn = full_turns(self.path, own, self.grid) if own.is_placed else 0.0
+        x, y = (0.0, 0.0) if self.shift is None else correction(own, self.grid, self.shift)
+        away = 0.0 if own.is_placed else _AWAY
         rasterio = require_rasterio("predicting scenes")
         same = own.crs == self.grid.crs
         with reading(self.path, "cannot be resampled to the grid of the first image"):
             return rasterio.vrt.WarpedVRT(
                 file,
-                src_transform=rasterio.Affine(at.a, at.b, at.c + turn, at.d, at.e, at.f),
+                src_transform=_translated(own.transform, x + turn + away, y + away),
                 # One system needs no conversion, which some systems do not have.
                 src_crs="EPSG:3857" if same else own.crs if turn else wrapped_system(own),
                 crs="EPSG:3857" if same else self.grid.crs,
-                transform=self.grid.transform,
+                transform=_translated(self.grid.transform, away, away),
                 height=self.grid.height,
                 width=self.grid.width,
                 resampling=rasterio.enums.Resampling.bilinear,
@@ -227,6 +235,11 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         return low, high
 
 
+def _translated(transform: Any, x: float, y: float) -> Any:
+    """Return a geotransform (affine.Affine) with `x` and `y` added to its coordinates."""
+    return type(transform)(transform.a, transform.b, transform.c + x, transform.d, transform.e, transform.f + y)
+
+
 @contextmanager
 def opened_dates(
     before: str | Path,
@@ -236,7 +249,7 @@ def opened_dates(
     cfg: SceneCfg,
     grid: Grid | None = None,
 ) -> Iterator[tuple[RasterSource, RasterSource]]:
-    """Open both dates of a scene on one grid.
+    """Open both dates of a scene on one grid, the second one aligned with the first if `cfg` says so.
 
     Args:
         before: First date.
@@ -262,6 +275,16 @@ def opened_dates(
                 _check_one_scale(first, second, cfg.value_range)
             first.check_range()
             second.check_range()
+            if not cfg.align:
+                yield first, second
+                return
+            shift = scene_shift(first, second)
+            if shift is None or shift.size < _ALIGNED:
+                if shift is None:
+                    warnings.warn(f"{after}: not aligned: the places of its content in {before} do not agree", stacklevel=3)
+                yield first, second
+                return
+        with RasterSource(after, bands[1], first.grid, shift=shift, **options(later, cfg.bands_after or cfg.bands)) as second:
             yield first, second
 
 
