@@ -16,7 +16,15 @@ from cdzoo.registry import COMPONENTS, EXCHANGES, MODELS
 
 LONG_FILES = 400
 LANGUAGES = {"python", "bash", "text", "json", "yaml", "toml", "bibtex", "console"}
-SLOW = {"docs/classes.md", "docs/data.md", "docs/finetune.md", "docs/tasks.md", "docs/training.md", "docs/weights.md"}
+SLOW = {
+    "docs/classes.md",
+    "docs/data.md",
+    "docs/export.md",
+    "docs/finetune.md",
+    "docs/tasks.md",
+    "docs/training.md",
+    "docs/weights.md",
+}
 """Pages that train."""
 ELSEWHERE = {"docs/answers.md": "scenes/test_answers.py"}
 """Pages whose blocks a test of their subject executes."""
@@ -102,7 +110,7 @@ def load(tool, monkeypatch):
     return module
 
 
-@pytest.mark.parametrize("tool", ["cards", "catalog", "zoo"])
+@pytest.mark.parametrize("tool", ["cards", "catalog", "exports", "zoo"])
 def test_generated_pages_are_current(tool, monkeypatch):
     """Run `python tools/TOOL.py` to update the pages."""
     module = load(tool, monkeypatch)
