@@ -66,16 +66,16 @@ def predict(
         device: auto, cpu, cuda or mps.
         cfg: Prediction.
         polygon_cfg: Polygons.
-        probability: GeoTIFF to write the probability to, in addition, with one band per class.
-        polygons: File to write the changed areas to, in addition: .gpkg, .geojson or .parquet.
-        report: HTML page to write, in addition, with both dates, the map and the largest changes.
-        footprints: Polygons, such as buildings, to write statistics of the map for: .gpkg, .geojson, .shp or .parquet.
+        probability: GeoTIFF of the probability, one band per class.
+        polygons: Changed areas: .gpkg, .geojson or .parquet.
+        report: HTML page with the dates, map and largest changes.
+        footprints: Polygons, such as buildings, to add statistics of the map to: .gpkg, .geojson, .shp or .parquet.
         footprint_output: Table of these: .gpkg, .geojson, .parquet or .csv; OUTPUT_footprints.gpkg by default.
         footprint_layer: Layer of the footprints in a .gpkg with several.
         bbox: Left, bottom, right and top of the part to map, in the coordinates of the first image, or in longitude and latitude.
         aoi: Polygons of the area to map: .gpkg, .geojson, .shp or .parquet.
         aoi_layer: Layer of the area in a .gpkg with several.
-        series: Rasters in the order of their dates, instead of two images, to map which changes last, and since when.
+        series: Three or more rasters in the order of their dates, to map which changes last, and since when.
         dates: Date of each image of a series, as text; by default as in its tags or its name.
         manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
         ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started locally.
