@@ -17,6 +17,7 @@ from cdzoo.registry import COMPONENTS, EXCHANGES, MODELS
 LONG_FILES = 400
 LANGUAGES = {"python", "bash", "text", "json", "yaml", "toml", "bibtex", "console"}
 SLOW = {
+    "README.md",
     "docs/classes.md",
     "docs/data.md",
     "docs/export.md",
