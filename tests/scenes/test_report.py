@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 
 import geopandas
 import numpy as np
@@ -325,3 +326,54 @@ class TestPlace:
             and scale_bar(9000, 1.0) == (5000, "5 km")
             and scale_bar(30, None) == (20, "20 px")
         )
+
+
+@pytest.mark.slow
+def test_the_page_works_in_a_browser(report, tmp_path):
+    """Rows zoom by click and key, the border between the dates moves, and the policy of the page blocks none of it."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    if (browser := shutil.which("chromium")) is None:
+        pytest.skip("needs Chromium")
+    report(*squares())
+    with playwright.sync_playwright() as engine:
+        options = {"executable_path": browser, "args": ["--no-sandbox", "--disable-dev-shm-usage"]}
+        window = engine.chromium.launch(**options)
+        page, problems = window.new_page(viewport={"width": 1280, "height": 800}), []
+        page.on("console", lambda message: problems.append(message.text))
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: problems.append(request.url) if request.url.startswith("http") else None)
+        page.goto((tmp_path / "out.html").as_uri())
+
+        def view():
+            return [float(value) for value in page.get_attribute("#map", "viewBox").split()]
+
+        def shown(selector):
+            return page.is_visible(selector)
+
+        left, top, width, height = view()
+        assert left <= 0 and top <= 0 and left + width >= 400 and top + height >= 400  # the whole scene
+        page.click(".side tr[data-outline=o2]")  # 20 x 30 pixels at column 20, row 300
+        left, top, width, height = view()
+        assert (left + width / 2, top + height / 2) == pytest.approx((35, 310)) and 40 <= height <= 120
+        assert page.inner_text("#status").startswith("2: 600 m²")
+        page.focus(".side tr[data-outline=o1] button")
+        page.keyboard.press("Enter")
+        assert view() != [left, top, width, height]
+        page.focus("#map")
+        page.keyboard.press("0")
+        assert view()[2] >= 400
+        page.keyboard.press("+")
+        assert view()[2] < 800 and shown(".stage .scale")
+        page.click("#all")
+        box_ = page.locator("#map").bounding_box()
+        page.mouse.move(box_["x"] + box_["width"] / 2, box_["y"] + 50)
+        page.mouse.down()
+        page.mouse.move(box_["x"] + box_["width"] / 4, box_["y"] + 60, steps=4)
+        page.mouse.up()
+        assert float(page.input_value("#at")) == pytest.approx(25, abs=1)
+        page.select_option("#shown", "")
+        assert not shown("#map-0")
+        page.set_viewport_size({"width": 390, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert not problems
+        window.close()

@@ -36,9 +36,8 @@ def footprint_summary(table: Any, grid: Grid) -> Table:
     columns += known.values()
     rows: list[list[Cell]] = []
     for index, (_, row) in zip(order, shown.iterrows(), strict=False):
-        values = (_value(row[name], column) for name, column in known.items())
         named: list[Cell] = [str(row[label]) for label in labels] or [int(index) + 1]
-        rows.append([*named, *values])
+        rows.append([*named, *(_value(row[name], column) for name, column in known.items())])
     boxes = [_box(polygon.bounds) for polygon in place_polygons(shown, grid).pixels] if rows else []
     return Table("Footprints with the most change", columns, rows, note=f"{summary(table)}.", boxes=boxes)
 
