@@ -59,7 +59,7 @@ def predict(
 
     Args:
         before: First date: an image (PNG, JPEG), or any raster that GDAL reads.
-        after: Second date; rasters may have another grid.
+        after: Second date, on any grid.
         output: Map to write: .png or .tif.
         model: Folder of a run, tag (MODEL.TAG), model with published weights, hf-hub:owner/name, or file of cdzoo export (.onnx).
         random_weights: Use an untrained model, to try a pipeline.
@@ -68,14 +68,14 @@ def predict(
         polygon_cfg: Polygons.
         probability: GeoTIFF of the probability, one band per class.
         polygons: Changed areas: .gpkg, .geojson or .parquet.
-        report: HTML page with the dates, map and largest changes.
-        footprints: Polygons, such as buildings, to add statistics of the map to: .gpkg, .geojson, .shp or .parquet.
+        report: HTML page of both dates and largest changes.
+        footprints: Polygons to add statistics of the map to, such as buildings: .gpkg, .geojson, .shp or .parquet.
         footprint_output: Table of these: .gpkg, .geojson, .parquet or .csv; OUTPUT_footprints.gpkg by default.
         footprint_layer: Layer of the footprints in a .gpkg with several.
         bbox: Left, bottom, right and top of the part to map, in the coordinates of the first image, or in longitude and latitude.
         aoi: Polygons of the area to map: .gpkg, .geojson, .shp or .parquet.
         aoi_layer: Layer of the area in a .gpkg with several.
-        series: Three or more rasters in the order of their dates, to map which changes last, and since when.
+        series: Rasters in the order of their dates, to map which changes last, and since when.
         dates: Date of each image of a series, as text; by default as in its tags or its name.
         manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
         ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started locally.
