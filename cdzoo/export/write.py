@@ -16,6 +16,7 @@ from cdzoo.export.config import ExportCfg
 from cdzoo.export.metadata import PT2_FILE, Metadata, describe
 from cdzoo.export.onnx_file import save as save_onnx
 from cdzoo.export.onnx_file import to_onnx
+from cdzoo.export.precision import convert
 from cdzoo.export.program import Deployed, deployed, trace
 from cdzoo.export.sizes import FileSizes
 from cdzoo.inference.resolve import resolve_model
@@ -72,7 +73,7 @@ def export_model(model: ChangeDetector | str, path: PathLike, **options: Any) ->
 def write(program: ExportedProgram, module: Deployed, file: Path, cfg: ExportCfg, sizes: FileSizes) -> ExportResult:
     """Write the program of a model to a file after comparing it with the model, see `export_model`."""
     metadata = describe(module.model, cfg, sizes)
-    content = program if _is_program(file) else to_onnx(program, module, cfg)
+    content = program if _is_program(file) else convert(to_onnx(program, module, cfg), cfg.precision)
     limit = PT2_LIMIT if content is program else LIMITS[cfg.precision]
     with replace_atomically(file) as temporary:
         _save(content, temporary, metadata)
