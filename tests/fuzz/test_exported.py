@@ -1,5 +1,6 @@
 """Exported files with other metadata, and damaged ones: each is refused, or predicts."""
 
+import copy
 import json
 
 import numpy as np
@@ -45,7 +46,7 @@ def other_value(rng, data):
     elif rng.random() < 0.1:
         del data[key]
     else:
-        data[key] = VALUES[rng.integers(len(VALUES))]
+        data[key] = copy.deepcopy(VALUES[rng.integers(len(VALUES))])
 
 
 def predict(folder, data):
