@@ -47,6 +47,10 @@ def example_model(name: str) -> cdzoo.ChangeDetector:
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.unique().numel() == 1:  # such as the factor 0 of an attention, which would hide it
+                parameter.add_(0.1 * torch.randn_like(parameter))
     module = Deployed(model, ExportCfg())
     side = model.fixed_input_size or FileSizes.of(model).smallest
     with torch.no_grad():
