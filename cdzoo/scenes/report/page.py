@@ -60,8 +60,7 @@ def render(report: Report, pictures: Pictures, colors: Mapping[str, Sequence[RGB
         f'href="{overlay_uri(values, colors[name])}" {extent}/>'
         for index, (name, values) in maps
     )
-    tables = [html_table(table) for table in report.classes.values()]
-    tables += [html_table(report.areas, report.outlines, "no change was found"), *map(html_table, report.tables)]
+    tables = [*map(html_table, report.classes.values()), html_table(report.areas, report.outlines, "no change was found")]
     return Template(page).substitute(
         style=style,
         style_hash=_policy_hash(style),
@@ -93,6 +92,7 @@ def render(report: Report, pictures: Pictures, colors: Mapping[str, Sequence[RGB
         facts=definition_list(report.facts),
         print=_paper(report, before, after),
         crops=_crops(pictures.crops, report.top.title),
+        further="".join(map(html_table, report.tables)),
         thresholds=_thresholds(report),
         tables="".join(tables),
         explanation=escape(_explanation(report)),
