@@ -29,7 +29,7 @@ def precision_table() -> str:
     lines.append("|---|---|---|---|---|---|---|")
     for name, row in data["results"].items():
         errors = f"{row['error']:.1g} | {row['probability_max']:.2g}, {row['probability_mean']:.1g}"
-        shares = f"{row['pixels_differ']:.3%} | {100 * row['f1']:.2f} | {row['time_ratio']:.2f}"
+        shares = f"{row['pixels_differ']:.2g} | {100 * row['f1']:.2f} | {row['time_ratio']:.2f}"
         lines.append(f"| {name} | {row['mb']:.1f} MB | {errors} | {shares} |")
     note = (
         f"`{data['model']}` with its weights on {data['scenes']} generated scenes of {data['size']} pixels; PyTorch has an F1 of "
