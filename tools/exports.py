@@ -24,7 +24,7 @@ def precision_table() -> str:
         return MISSING
     data = json.loads(file.read_text())
     lines = [
-        "| precision | size | error of the logits | largest / mean error of the probability | share of pixels that differ | F1 | time |"
+        "| precision | size | error of logits | largest, mean error of probability | share of pixels that differ | F1 | time |"
     ]
     lines.append("|---|---|---|---|---|---|---|")
     for name, row in data["results"].items():
