@@ -184,11 +184,11 @@ class ModelOptions:
     The fields are the keyword arguments of `create_model`.
 
     Attributes:
-        model_name: Registered model, `local-dir:PATH` or `hf-hub:owner/name`.
-        pretrained: Load the default weights (true), or those of a tag.
+        model_name: Registered model, folder or `hf-hub:owner/name`.
+        pretrained: Load its weights; true for the default ones, or a tag.
         checkpoint_path: Weights of the whole model: a safetensors file, or a checkpoint of a state dict.
         cache_dir: Cache folder of downloads.
-        in_chans: Number of bands: 4, or one number per date: '[2, 3]'.
+        in_chans: Number of bands; one number per date: '[2, 3]'.
         num_classes: Number of logits; 1 is change or no change through a sigmoid.
         task: Meaning of the outputs: binary, multiclass, semantic or damage.
         class_names: Name of each class, as the task expects them.
@@ -196,11 +196,11 @@ class ModelOptions:
         mean: Mean of each band of images in [0, 1].
         std: Standard deviation of each band.
         backbone: Registered name, or timm/NAME.
-        neck: Registered name, or none.
+        neck: Registered name, or none; that of the model by default.
         fusion: Registered name.
-        decoder: Registered name, or none.
+        decoder: Registered name, or none; that of the model by default.
         head: Registered name.
-        branch_decoder: Decoder of the further outputs of a task: registered name, or none.
+        branch_decoder: Decoder of the further outputs of a task: registered name, or none; that of the model by default.
         branch_head: Head of the further outputs of a task: registered name.
         branch_shared: Whether the dates share one branch decoder.
         backbone_kwargs: Arguments of the backbone, as JSON.

@@ -82,6 +82,9 @@ EXTRAS = {
     **dict.fromkeys(("fvcore", "matplotlib"), "tools"),
     "tensorboard": "log",
     **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "export"),
+    "wandb": "wandb",
+    "mlflow": "mlflow",
+    "gradio": "app",
     "ray": "geo,ray",
     "mamba_ssm": "mamba",
 }

@@ -44,5 +44,10 @@ def check_known(label: str, name: str, known: Iterable[str], error: type[CdzooEr
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` if `name` is close to one of the `known` names, else an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{close[0]}'?" if close else ""
+    close = nearest(name, known)
+    return f" Did you mean '{close}'?" if close else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the one of the `known` names that is closest to `name`; an empty string if none is close."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), "")

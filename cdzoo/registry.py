@@ -106,6 +106,9 @@ class Registry(Generic[T]):
         self._load()
         return {name: target for name, (target, _) in sorted(self._aliases.items(), key=lambda item: natural_key(item[0]))}
 
+    def __repr__(self) -> str:
+        return f"Registry of {len(self)} {self.kind}s: {', '.join(self)}"
+
     def __contains__(self, name: object) -> bool:
         self._load()
         return name in self._entries or name in self._aliases

@@ -27,7 +27,7 @@ from cdzoo.protocol import Protocol
 __all__ = ["RESULTS_FILE", "Environment", "Hardware", "ProtocolRecord", "Results", "Scores", "ThresholdScores"]
 
 RESULTS_FILE = "results.json"
-_OF_THE_RUN = ("seed", "device", "devices", "nodes", "progress", "workers", "tensorboard")
+_OF_THE_RUN = ("seed", "device", "devices", "nodes", "progress", "workers", "log", "tensorboard")
 """Settings of a training in which the seeds of one model may differ."""
 
 
@@ -185,6 +185,11 @@ class Results:
     per_image: list[ImageScore] | None = None
     trained: dict[str, Any] | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return model, split, protocol and summary scores; `to_dict` has all entries."""
+        protocol = f", protocol {self.protocol.name}" if self.protocol else ""
+        return f"Results({self.source or self.model} on the {self.split} split{protocol})\n  {self.scores!r}"
 
     def __getitem__(self, key: str) -> Any:
         return {**self.scores.to_dict(), **self.scores.further, **self.to_dict()}[key]

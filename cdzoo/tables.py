@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -60,6 +61,30 @@ def format_cell(value: Any, form: str) -> str:
     if value is None:
         return ""
     return format(value, form) if form and isinstance(value, int | float) else str(value)
+
+
+def align(rows: Sequence[Sequence[str]], width: int | None = None, indent: int = 2) -> str:
+    """Return lines of aligned columns without a heading.
+
+    The last column is wrapped. It starts on a line of its own if the others take more than 60 % of the width.
+
+    Args:
+        rows: Cells of each row, as many in each.
+        width: Length of a line; None for lines of any length.
+        indent: Number of spaces before each line.
+    """
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
+    left = indent + sum(widths) + 2 * len(widths)
+    below = width is not None and left > 0.6 * width
+    left = indent + 4 if below else left
+    wrapper = textwrap.TextWrapper(max((width or 0) - left, 20), break_long_words=False, break_on_hyphens=False)
+    lines = []
+    for *cells, text in rows:
+        first = " " * indent + "".join(f"{cell:<{size}}  " for cell, size in zip(cells, widths, strict=True))
+        shown = [text] if width is None else wrapper.wrap(text)
+        lines += [first.rstrip(), *(" " * left + line for line in shown)] if below else []
+        lines += [] if below else [(first + "".join(shown[:1])).rstrip(), *(" " * left + line for line in shown[1:])]
+    return "\n".join(lines)
 
 
 def _markdown(headings: list[str], cells: list[list[str]], numeric: list[bool]) -> list[str]:

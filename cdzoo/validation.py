@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import math
+import re
 import reprlib
 from typing import Any, TypeVar
 
@@ -101,7 +102,8 @@ def _config_error(name: str, names: list[str], error: ValidationError) -> CdzooE
     location = first["loc"][0] if first["loc"] else name
     field = names[location] if isinstance(location, int) else location  # an index for a positional argument
     given = "" if first["type"] in ("missing", "missing_argument") else f", got {reprlib.repr(first['input'])}"
-    return ConfigError(f"{field} {_plain_message(first)}{given}")
+    known = re.findall(r"'([^']*)'", first["ctx"]["expected"]) if first["type"] == "literal_error" else []
+    return ConfigError(f"{field} {_plain_message(first)}{given}.{suggest(str(first['input']), known)}".rstrip("."))
 
 
 def _plain_message(error: Any) -> str:

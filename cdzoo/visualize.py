@@ -95,6 +95,13 @@ def data_uri(image: Image.Image, quality: int = 85) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(data.getvalue()).decode()
 
 
+def overlay_uri(mask: UInt8, colors: Sequence[RGB]) -> str:
+    """Return a map (H, W) in the colors of its values as a PNG inside a URI, transparent where it is 0."""
+    data = io.BytesIO()
+    indexed_picture(mask, colors).save(data, "PNG", transparency=bytes([0] + [255] * 255))
+    return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
+
+
 def strip(rows: Sequence[Sequence[UInt8]], titles: Sequence[str], gap: int = 8) -> Image.Image:
     """Return a figure with one row of panels per sample and a title above each column.
 

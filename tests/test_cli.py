@@ -22,7 +22,9 @@ def test_list_shows_models_and_components(capsys):
     components = [name.partition("/")[2] for name in cdzoo.list_components()]
     for name in [*cdzoo.list_models(), *components]:
         assert f"  {name} " in out
-    assert "components: fusion" in out and "aliases" not in out
+    assert "components: fusion" in out and "aliases of models" not in out
+    assert "of 8 channels (also bit, bit_dsifn, bit_levir, bit_whu)" in run(capsys, "list", "bit_levir")[1]
+    assert "(also enlarge)" in run(capsys, "list", "enl*", "--kind", "neck")[1]
     assert run(capsys, "list", "glmamba_l*")[1].split("\n")[1].split()[0] == "glmamba_large"
     assert "vss" not in run(capsys, "list", "--kind", "fusion")[1]
     assert "  spatial" in run(capsys, "list", "--kind", "exchange")[1]
@@ -35,6 +37,28 @@ def test_list_shows_aliases_recipes_and_weights(capsys):
     assert "  glmamba_levir" in run(capsys, "list", "--kind", "recipe")[1]
     weights = run(capsys, "list", "--kind", "weight")[1]
     assert re.search(r"glmamba_tiny\.synthetic +trained on synthetic; zero-shot f1 38\.09", weights)
+
+
+@pytest.mark.parametrize("command", ["list", "list --kind weight", "list --kind checkpoint", "info tinycd", "data list"])
+def test_columns_are_aligned_in_a_terminal(capsys, monkeypatch, command):
+    plain = run(capsys, *command.split())[1]
+    for module in ("zoo", "data"):
+        monkeypatch.setattr(f"cdzoo.cli.{module}.terminal_width", lambda: 80)
+    wrapped = run(capsys, *command.split())[1]
+    assert wrapped.split() == plain.split()
+    lines = [line for line in wrapped.splitlines() if line.startswith(" ")]
+    assert all(len(line.split()) == 1 for line in lines if len(line) > 80)  # an address
+    if command == "data list":
+        assert all(line[:40].rindex(" / ") < 40 for line in lines if " / " in line)
+
+
+def test_info_of_a_model_with_branches_and_swapped_components(capsys):
+    options = ["--task", "semantic", "--class-names", "a", "b", "--head", "summation", "--backbone-kwargs.dropout", "0.1"]
+    code, out, _ = run(capsys, "info", "fc_siam_diff", *options)
+    assert code == 0 and out.startswith("fc_siam_diff with backbone unet(dropout=0.1), head summation, task semantic: ")
+    assert "branches   semantic_t1, semantic_t2" in out
+    code, out, _ = run(capsys, "info", "glmamba_tiny", "--neck", "none", "--backbone-kwargs.d-state", 2)
+    assert code == 0 and out.startswith("glmamba_tiny with backbone vss(d_state=2), without neck: ")
 
 
 def test_list_without_matches_is_an_error(capsys):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 import subprocess
 import sys
 import time
@@ -9,7 +10,8 @@ from typing import Literal
 
 import pytest
 
-from cdzoo.cli.main import COMMANDS, _load, main
+from cdzoo.cli.help import COMMON
+from cdzoo.cli.main import COMMANDS, load, main
 from cdzoo.cli.parse import build_parser, call, parse
 from cdzoo.config import ModelOptions
 from cdzoo.data.open import DataCfg
@@ -20,7 +22,7 @@ from cdzoo.errors import ConfigError
 def train(monkeypatch, *words):
     """Return the arguments that `cdzoo train` passes to its function."""
     found = {}
-    function = _load("train")
+    function = load("train")
 
     @functools.wraps(function)
     def record(**arguments):
@@ -31,8 +33,12 @@ def train(monkeypatch, *words):
     return found
 
 
-def test_the_list_of_commands_imports_no_torch():
-    code = "import sys; from cdzoo.cli.main import main; main(['--help']); sys.exit('torch' in sys.modules)"
+def test_help_imports_no_torch():
+    code = (
+        "import contextlib, sys; from cdzoo.cli.main import COMMANDS, main; main([])\n"
+        "for name in COMMANDS:\n    with contextlib.suppress(SystemExit): main([*name.split(), '--help'])\n"
+        "sys.exit('torch' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert all(f"  {name} " in done.stdout for name in COMMANDS)
@@ -40,7 +46,7 @@ def test_the_list_of_commands_imports_no_torch():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_has_a_help_text(command, capsys):
-    parser = build_parser(command, _load(command))
+    parser = build_parser(command, load(command))
     assert [action.dest for action in parser._actions if not action.help] == []
     with pytest.raises(SystemExit) as stopped:
         main([*command.split(), "--help"])
@@ -49,10 +55,32 @@ def test_every_option_has_a_help_text(command, capsys):
     assert not [word for word in out.split() if word.startswith("--") and "_" in word]
 
 
-def test_help_of_train_has_groups(capsys):
+def help_of(capsys, command, option="--help"):
     with pytest.raises(SystemExit):
-        main(["train", "--help"])
-    out = capsys.readouterr().out
+        main([*command.split(), option])
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_help_fits_a_screen(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = (help_of(capsys, command) if command else (main([]), capsys.readouterr().out)[1]).splitlines()
+    assert len(lines) <= 50 and max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize("command", COMMON)
+def test_help_all_shows_every_option(command, capsys):
+    options = {name for action in build_parser(command, load(command))._actions for name in action.option_strings}
+    shown = {word.rstrip(",") for word in help_of(capsys, command, "--help-all").split()}
+    assert options <= shown and {*COMMON[command]} <= {name[2:].replace("-", "_") for name in options} | {"config"}
+    short = help_of(capsys, command)
+    left_out = options - {word.rstrip(",") for word in short.split()}
+    # The parser of train has --config and --print-config as well.
+    assert len(left_out) + (command == "train") == int(re.search(r"--help-all shows (\d+)\s+more", short)[1])
+
+
+def test_help_of_train_has_groups(capsys):
+    out = help_of(capsys, "train", "--help-all")
     positions = [out.index(title) for title in ("\noptions:", "\nmodel:", "\ndata:", "\ntraining:")]
     assert positions == sorted(positions) and out.index("--fusion ") < positions[2] < out.index("--mask-encoding") < positions[3]
     assert "--batch-size INT" in out and "(default: 16)" in out
@@ -68,6 +96,14 @@ def test_help_of_train_has_groups(capsys):
         (["train", "--model", "x"], "--data required"),
         (["train", "model=x", "data=y", "epochs=many"], "--epochs: invalid value 'many'"),
         (["train", "model=x", "data=y", "scheduler=cosine"], "Did you mean '--schedule'?"),
+        (["train", "model=x", "data=y", "--max-epochs", "3"], "unknown option --max-epochs. Did you mean '--epochs'?"),
+        (["train", "model=x", "data=y", "lerning_rate=1"], "unknown option --lerning-rate. Did you mean '--lr'?"),
+        (["train", "-out", "x"], "unknown option -out. Did you mean '--out'?"),
+        (["info", "x", "--fusion.norm", "false"], "write --fusion-kwargs.norm VALUE"),
+        (["evaluate"], "unknown command 'evaluate'. Did you mean 'eval'?"),
+        (["eval", "model=x", "data=y"], "only cdzoo train takes key=value; write --model x --data y"),
+        (["train", "--model", "glmamba_tiny", "--data", "levir_cdd"], "nor a data set. Did you mean 'levir_cd'?"),
+        (["train", "model=glmamba_tny", "data=synthetic:2"], "Did you mean 'glmamba_tiny'?"),
         (["info"], "MODEL required"),
         (["info", "glmamba_tiny", "more"], "unrecognized arguments: more"),
         (["eval", "--model", "x", "--data", "y", "--split", "tset"], "--split: unknown value 'tset'. Did you mean 'test'?"),
@@ -80,8 +116,8 @@ def test_misspelled_words_raise_with_suggestions(capsys, words, message):
 
 
 def test_without_a_command_the_commands_are_listed(capsys):
-    assert main([]) == 2 and "predict" in capsys.readouterr().out
-    assert main(["data"]) == 2
+    assert main([]) == 0 and "predict" in capsys.readouterr().out
+    assert main(["data"]) == 0
     out = capsys.readouterr().out
     assert "data check" in out and "predict" not in out
     assert main(["data", "--help"]) == 0 and capsys.readouterr().out == out
@@ -95,8 +131,8 @@ def test_spellings_of_options(monkeypatch):
     assert plain["data"].exclude == ("a_*", "b-1") and plain["data"].value_range == (0, 4095)
     other = ["--batch_size=4", "exclude=[a_*, b-1]", "--value_range", "[0, 4095]", "--seeds", "[1, 2]"]
     assert train(monkeypatch, *common, *other) == plain
-    switches = train(monkeypatch, *common, "--overwrite", "--tensorboard", "flips=false", "--siamese", "false")
-    assert switches["overwrite"] and switches["cfg"].tensorboard and not switches["cfg"].flips
+    switches = train(monkeypatch, *common, "--overwrite", "log=[wandb]", "--tensorboard", "flips=false", "--siamese=false")
+    assert switches["overwrite"] and switches["cfg"].log == ("wandb", "tensorboard") and not switches["cfg"].flips
     assert switches["model"].siamese is False and switches["model"].arguments()["siamese"] is False
     nested = train(monkeypatch, *common, "--backbone_kwargs.d_state", 2, "in_chans=[2, 3]", 'head_kwargs={"channels": 8}')
     assert nested["model"].backbone_kwargs == {"d_state": 2} and nested["model"].head_kwargs == {"channels": 8}
@@ -111,7 +147,7 @@ def test_later_options_win(monkeypatch, tmp_path):
     assert (found["cfg"].lr, found["cfg"].crop, found["cfg"].rotate) == (1e-3, 64, False)
 
 
-def test_run_files_of_earlier_versions_load(monkeypatch, tmp_path):
+def test_run_files_of_earlier_versionsload(monkeypatch, tmp_path):
     (tmp_path / "run.yaml").write_text(
         "model: glmamba_tiny\nrecipe: glmamba_levir\nseeds: [0, 1]\ndata: pairs\nexclude: ['x*']\nvalue_range: [0, 4095]\n"
         "mask_encoding: 0/255\nbackbone: vss\nbackbone_kwargs: {channels: 8}\nneck: none\nin_chans: [3, 3]\nsiamese: false\n"

@@ -106,7 +106,9 @@ def test_pre_commit_uses_the_versions_of_ci():
     assert checked == set(PACKAGES.values())
 
 
-@pytest.mark.parametrize("command", ["ruff check", "ruff format --check", "mypy", "lint-imports", "pytest"])
+@pytest.mark.parametrize(
+    "command", ["ruff check", "ruff format --check", "mypy", "lint-imports", "pytest", "mkdocs build --strict"]
+)
 def test_ci_and_the_local_script_run_the_same_checks(command):
     ci = "\n".join(commands for job, commands in jobs().items() if job.startswith("ci.yml"))
     assert re.search(rf"\b{command}\b", ci) and re.search(rf"\b{command}\b", SCRIPT)

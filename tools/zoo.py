@@ -1,4 +1,4 @@
-"""Write docs/zoo.md: every architecture with its paper, size, cost, and the license of the authors' code."""
+"""Write docs/zoo.md: every architecture with its card, size, cost, and the license of the authors' code."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import json
 import math
 import sys
 from pathlib import Path
+
+from cards import about, families
 
 from cdzoo.benchmark import read_run
 from cdzoo.cli.main import exit_code
@@ -27,17 +29,17 @@ BASE = "fc_siam_diff"
 LATENCY_NOTE = """
 Latency: forward pass of one pair, fp32, on {threads} threads of a CPU ({name}), torch {torch}: median of {rounds}
 interleaved rounds in one run, `cdzoo benchmark '*' --against fc_siam_diff --format json -o FILE`, stored in
-benchmarks/results/latency_cpu.json. Compare the ratios; the times depend on the machine.
+benchmarks/results/latency_cpu.json. Compare the ratios, to `fc_siam_diff`; the times depend on the machine.
 """
 COLUMNS = {
     "model": "model",
+    "card": "card",
     "aliases": "aliases",
-    "paper": "paper",
     "params_m": "params M:.2f",
     "gmacs": "GMACs:.2f",
     "scan_g": "of which scan:.2f",
     "ms": "CPU ms:.0f",
-    "ratio": f"to {BASE}:.1f",
+    "ratio": "ratio:.1f",
     "official": "official checkpoints",
     "license": "authors' code (license)",
 }
@@ -47,7 +49,8 @@ The networks of other authors are verified against their official code: with the
 tests check. `cdzoo.convert.from_official` and `to_official` convert between official parameter names and those of cdzoo. Models
 with "yes" in the column "official checkpoints" load converted checkpoints, which are not included. The code of cdzoo is
 Apache-2.0 and was written from the papers. The last column is the license of the official code, which may also apply to its
-checkpoints.
+checkpoints. The card of a family has its paper, components, weights, recipes and scores;
+[Which model for which images](choose.md) helps to choose.
 
 Counted by `cdzoo flops '*' --format json -o results/costs.json`; `python tools/zoo.py` writes this page.
 
@@ -96,6 +99,7 @@ def page() -> str:
         raise InputError(f"{COSTS}: lacks {', '.join(missing)}; run cdzoo flops '*' --format json -o {COSTS}")
     run = read_run(str(LATENCY))
     medians = {timing.case.model: timing.median_s or math.nan for timing in run.results}
+    cards = {name: f"[{about(family)[0]}](zoo/{family}.md)" for family, names in families().items() for name in names}
     rows = []
     for name in sorted(groups):
         config = MODELS.get(name)()
@@ -105,7 +109,7 @@ def page() -> str:
             "ratio": medians[name] / medians[BASE],
             "model": f"`{name}`",
             "aliases": ", ".join(f"`{alias}`" for alias in groups[name]),
-            "paper": config.paper,
+            "card": cards[name],
             "official": "yes" if convertible(name) else "",
             "license": config.original or "not public",
         }

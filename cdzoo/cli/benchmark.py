@@ -51,7 +51,7 @@ def benchmark(
     format: Literal["table", "csv", "json", "markdown"] = "table",
     output: str | None = None,
 ) -> None:
-    """Time models side by side: latency, throughput and peak memory.
+    """Time models: latency, throughput and peak memory, side by side.
 
     Args:
         model: Names or wildcards ('glmamba*'), tags (MODEL.TAG), folders of runs, or hf-hub:owner/name.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from cdzoo.registry import MODELS
 if TYPE_CHECKING:
     import torch
 
+    from cdzoo.inference.model import PairModel
     from cdzoo.models.detector import ChangeDetector
     from cdzoo.weights.pretrained import PretrainedCfg
 
@@ -53,6 +56,11 @@ def model_source(name: str) -> str:
     return f"local-dir:{name}"
 
 
+def terminal_width() -> int | None:
+    """Return the number of columns to print in; None if the output is no terminal, whose lines may have any length."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def print_or_write(text: str, output: str | None) -> None:
     """Print a text that ends with a newline, or write it to a file if one is named."""
     if output is None:
@@ -78,8 +86,10 @@ def load_trained(name: str, random_weights: bool = False) -> ChangeDetector:
 
     Raises:
         WeightsError: No weights of the model are published.
-        ConfigError: `random_weights` is set for a name that has weights.
+        ConfigError: `random_weights` is set for a name that has weights, or the name is that of an exported file.
     """
+    if name.lower().endswith(".onnx"):
+        raise ConfigError(f"{name}: an exported file, which only cdzoo predict takes; pass the model that it was exported from")
     source = model_source(name)
     if not random_weights:
         return build_model(ModelOptions(name, pretrained=":" not in source))
@@ -98,7 +108,7 @@ def describe_weights(cfg: PretrainedCfg) -> str:
     return f"trained on {cfg.dataset}{zero_shot}; {scores} ({cfg.provenance}, protocol {cfg.protocol})"
 
 
-def name_weights(model: ChangeDetector) -> str:
+def name_weights(model: PairModel) -> str:
     """Return the name, hash and score of the weights of a model; published ones with their training data."""
     from cdzoo.results import RESULTS_FILE, Results
 
@@ -115,6 +125,10 @@ def name_weights(model: ChangeDetector) -> str:
     return f"weights {origin}, f1 {100 * results.scores.f1:.2f} on the {results.split} split"
 
 
-def print_weights(model: ChangeDetector) -> None:
-    """Print one line that names the weights of a model."""
-    print(name_weights(model), flush=True)
+def print_weights(model: PairModel) -> None:
+    """Print one line that names a model, its swapped components, its weights, and the exported file that contains them."""
+    from cdzoo.inference.onnx import OnnxModel
+    from cdzoo.models.summary import title
+
+    file = f"; {model.path}, {model.metadata.precision}, run by ONNX Runtime" if isinstance(model, OnnxModel) else ""
+    print(f"model {title(model.config)}; {name_weights(model)}{file}", flush=True)

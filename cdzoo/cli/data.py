@@ -8,27 +8,40 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from cdzoo.cli.common import PICTURES
+from cdzoo.cli.common import PICTURES, terminal_width
 from cdzoo.errors import ConfigError, InputError, mask_url
 from cdzoo.io.files import check_new_folder, output_path, replace_atomically
 from cdzoo.io.outputs import check_outputs
+from cdzoo.tables import align
 
 
 def check(
-    path: str,
+    path: str = "",
     *,
+    pairs: str | None = None,
+    before: str | None = None,
+    after: str | None = None,
+    mask: str | None = None,
     exclude: list[str] = [],  # noqa: B006  # read only
     mask_encoding: str | None = None,
+    label_attribute: str | None = None,
+    classes: str | None = None,
     root: str | None = None,
     class_order: str | None = None,
     sheet: str = "data_check.png",
 ) -> int:
-    """Read every file of a data set and report all problems. The exit code is 1 if there are any.
+    """Read every file of a data set and report problems. The exit code is 1 if there are any.
 
     Args:
         path: Folder of pairs, with or without train/, val/ and test/; or name of a data set (cdzoo data list).
+        pairs: Table of pairs instead: a .csv file with the columns before, after, mask and, if there are splits, split.
+        before: Images of the first date instead: a path with wildcards, such as 'x/*_pre.tif'.
+        after: Images of the second date, such as 'x/*_post.tif'.
+        mask: Masks of the pairs of before and after, such as 'y/*.png'; or one file of polygons for all of them.
         exclude: Wildcards of sample names to leave out.
         mask_encoding: Values of the masks for no change, change and no label, such as 0/1/255, or threshold; detected by default.
+        label_attribute: Attribute of labels that are polygons: their value in the masks, or the name of their class.
+        classes: File that declares the classes of labels.
         root: Folder of a named data set; $CDZOO_DATA/NAME or data/NAME by default.
         class_order: Order of the classes of a named data set that has several (cdzoo data info NAME).
         sheet: Contact sheet to write.
@@ -38,11 +51,23 @@ def check(
     from cdzoo.data.layout import find_splits
     from cdzoo.data.source import FileSource
 
-    cfg = DataCfg(path, exclude=tuple(exclude), mask_encoding=mask_encoding, root=root, class_order=class_order)
+    cfg = DataCfg(
+        path,
+        exclude=tuple(exclude),
+        mask_encoding=mask_encoding,
+        root=root,
+        class_order=class_order,
+        pairs=pairs,
+        before=before,
+        after=after,
+        mask=mask,
+        label_attribute=label_attribute,
+        classes=classes,
+    )
     picture = output_path(sheet, suffixes=PICTURES, purpose="the contact sheet is a picture")
     listings = list_data(cfg)
     source = FileSource(cfg)
-    lists = find_splits(source.root, source.layouts).values()
+    lists = [source.root] if source.listed else [*find_splits(source.root, source.layouts).values()]
     check_outputs({"--sheet": picture}, inputs=[*lists, *(file for listing in listings.values() for file in listing.files)])
     report = check_data(cfg)
     for split in report.splits:
@@ -73,20 +98,23 @@ def check(
 def show_datasets() -> None:
     """List the named data sets and the protocols."""
     from cdzoo.data.datasets import dataset_info, list_datasets
+    from cdzoo.data.layout import SPLITS
     from cdzoo.data.protocols import get_protocol, list_protocols
 
-    print("data sets")
+    rows = []
     for info in map(dataset_info, list_datasets()):
-        counts = _counts(info.splits) or "no official split"
-        task = f"{info.task}: " if info.class_names else ""
-        print(f"  {info.name:<20}{counts:<38}{task}{info.description}")
+        counts = " / ".join(str(info.splits.get(split, "-")) for split in SPLITS) if info.splits else "none official"
+        rows.append((info.name, counts, f"{info.task}: {info.description}" if info.class_names else info.description))
+    print("data sets: pairs for train / val / test")
+    print(align(rows, terminal_width()))
     print("protocols")
-    for protocol in map(get_protocol, list_protocols()):
-        print(f"  {protocol.dataset or 'any folder':<20}{protocol}")
+    protocols = map(get_protocol, list_protocols())
+    named = [(protocol.dataset or "any folder", *str(protocol).split(": ", 1)) for protocol in protocols]
+    print(align(named, terminal_width()))
 
 
 def show_dataset(name: str, *, root: str | None = None) -> int:
-    """Describe a data set and how to get it, and check whether it is complete. The exit code is 1 if it is not.
+    """Describe a data set, and check whether it is complete. The exit code is 1 if it is not.
 
     Args:
         name: Data set (cdzoo data list).
@@ -116,7 +144,7 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
         "folder": "" if dataset.generate else f"{folder} (set CDZOO_DATA for another folder than data/)",
     }
     print(dataset.title)
-    print("\n".join(f"  {label:<12}{text}" for label, text in facts.items() if text))
+    print(align([(f"{label:<10}", text) for label, text in facts.items() if text], terminal_width()))
     if dataset.generate is not None:
         return 0
     print(dataset.citation)
@@ -137,7 +165,7 @@ def prepare(
     mask_encoding: str | None = None,
     class_order: str | None = None,
 ) -> None:
-    """Download and unpack archives of a data set, and cut it into tiles.
+    """Download archives of a data set, and cut it into tiles.
 
     Args:
         name: Data set, or a folder with train/, val/ and test/.

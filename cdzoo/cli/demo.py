@@ -20,7 +20,7 @@ NUM_SCORED = 16
 
 
 def demo(*, output: str = "cdzoo_demo.png", steps: int = 0, size: int = 256, seed: int = 0) -> None:
-    """Predict changes in synthetic scenes with the bundled weights and draw them. Requires no data and no network.
+    """Predict and draw changes in synthetic scenes. Uses the bundled weights; requires no data and no network.
 
     Args:
         output: Picture to write.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from cdzoo.cli.common import load_trained, print_weights
+from cdzoo.errors import ConfigError
 from cdzoo.io.files import output_path
 from cdzoo.io.outputs import check_outputs
 
@@ -24,6 +25,10 @@ def export(
     batch: int | None = None,
     opset: int = 18,
     ir_version: int = 8,
+    for_: Literal["deepness"] | None = None,
+    resolution: float | None = None,
+    tiles_overlap: int | None = None,
+    small_segment: int | None = None,
 ) -> None:
     """Write a model as a file that runs without cdzoo: ONNX, or a program of torch.export.
 
@@ -40,9 +45,19 @@ def export(
         batch: Only number of pairs; free by default.
         opset: Version of the ONNX operators.
         ir_version: Version of the ONNX format; onnxruntime 1.12 and later read 8.
+        for_: Write the file for another program: deepness, a plugin of QGIS, which takes the raster of cdzoo stack.
+        resolution: With --for, centimeters per pixel at which the raster is read; by default that of the training data.
+        tiles_overlap: With --for, overlap of neighboring tiles in percent; 25 by default.
+        small_segment: With --for, side in pixels of the median filter that removes small areas; none by default.
     """
+    from cdzoo.export.deepness import DeepnessCfg
     from cdzoo.export.write import FORMATS, export_model
 
+    given = {"resolution": resolution, "tiles_overlap": tiles_overlap, "small_segment": small_segment}
+    given = {name: value for name, value in given.items() if value is not None}
+    if given and for_ is None:
+        raise ConfigError(f"--{next(iter(given)).replace('_', '-')} is a setting of Deepness: pass --for deepness, too")
+    deepness = None if for_ is None else DeepnessCfg(**given)  # type: ignore[arg-type]  # validated
     output_path(output, "-o", FORMATS, "models are exported to ONNX or to torch.export")
     check_outputs({"-o": output})
     detector = load_trained(model, random_weights)
@@ -50,6 +65,7 @@ def export(
     result = export_model(
         detector,
         output,
+        deepness=deepness,
         normalize=normalize,
         probabilities=probabilities,
         precision=precision,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cdzoo.cli.common import model_source, print_or_write
 from cdzoo.config import KINDS
-from cdzoo.errors import require
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def count(
     format: Literal["table", "csv", "json", "markdown"] = "table",
     output: str | None = None,
 ) -> None:
-    """Count the parameters, multiply-adds and activations of models, component by component.
+    """Count parameters, multiply-adds and activations of models.
 
     Args:
         model: Names or wildcards ('glmamba*'), folders of runs, or hf-hub:owner/name.
@@ -43,10 +42,10 @@ def count(
         output: File to write instead of printing.
     """
     from cdzoo.flops import count_models, expand
+    from cdzoo.io.progress import tqdm
 
     names = expand(map(model_source, model))
-    progress: Any = require("tqdm", "tools", "counting multiply-adds")
-    costs = list(progress.tqdm(count_models(names, size, batch), total=len(names), unit="model", leave=False, disable=None))
+    costs = list(tqdm(count_models(names, size, batch), total=len(names), unit="model", leave=False, disable=None))
     rows = [cost.to_dict() if format == "json" else _flat(cost.to_dict()) for cost in costs]
     has_branches = any("branches" in cost.component_params for cost in costs)
     columns = _COLUMNS | ({"branches": "branches M / GMACs"} if has_branches else {})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import shutil
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -17,7 +18,8 @@ from typing import Any, TextIO, cast
 from cdzoo._version import __version__
 from cdzoo.cli.parse import build_parser, call, parse, summary
 from cdzoo.errors import CdzooError, UnknownNameError, mask_urls, missing_extra, printable
-from cdzoo.names import suggest
+from cdzoo.names import nearest
+from cdzoo.tables import align
 
 GROUPS = {
     "models": {
@@ -36,18 +38,31 @@ GROUPS = {
         "reproduce": "evaluate:reproduce",
         "compare": "compare:compare",
     },
-    "prediction": {"predict": "predict:predict", "demo": "demo:demo"},
+    "prediction": {
+        "predict": "predict:predict",
+        "footprints": "footprints:footprints",
+        "stack": "stack:stack",
+        "app": "app:app",
+        "demo": "demo:demo",
+    },
     "data": {
         "data list": "data:show_datasets",
         "data info": "data:show_dataset",
         "data check": "data:check",
         "data prepare": "data:prepare",
     },
-    "system": {"env": "zoo:show_environment"},
+    "system": {"env": "zoo:show_environment", "completion": "completion:completion"},
 }
 """Commands by group, each with the function that runs it as `module:name` in `cdzoo.cli`."""
 COMMANDS = {name: function for group in GROUPS.values() for name, function in group.items()}
-_HELP = ("-h", "--help")
+_HELP = ("-h", "--help", "--help-all", "help")
+_ELSEWHERE = {
+    **dict.fromkeys(("fit", "finetune"), "train"),
+    **dict.fromkeys(("test", "validate", "evaluate", "score"), "eval"),
+    **dict.fromkeys(("detect", "infer", "inference", "run", "map"), "predict"),
+    **{"models": "list", "ls": "list", "datasets": "data list", "data ls": "data list", "upload": "push", "download": "pull"},
+}
+"""Commands of cdzoo by what other programs call them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,15 +128,17 @@ def _run(words: list[str]) -> int:
     group, rest = ("data", words[1:]) if words[:1] == ["data"] else ("", words)
     if not rest or rest[0] in _HELP:
         print(_usage(group))
-        return 0 if rest else 2
+        return 0
     name, words = f"{group} {rest[0]}".strip(), rest[1:]
     if name not in COMMANDS:
-        raise UnknownNameError(f"unknown command '{name}'.{suggest(name, COMMANDS)} 'cdzoo --help' lists all commands.")
+        close = nearest(name, [*COMMANDS, *_ELSEWHERE])
+        near = f" Did you mean '{_ELSEWHERE.get(close, close)}'?" if close else ""
+        raise UnknownNameError(f"unknown command '{name}'.{near} 'cdzoo --help' lists all commands.")
     if name == "train":
         from cdzoo.cli.train import expand
 
         words = expand(words)
-    function = _load(name)
+    function = load(name)
     values = parse(build_parser(name, function, config=name == "train"), words)
     if imports:
         from cdzoo.imports import import_file
@@ -131,19 +148,20 @@ def _run(words: list[str]) -> int:
     return call(function, values) or 0
 
 
-def _load(command: str) -> Callable[..., Any]:
+def load(command: str) -> Callable[..., Any]:
+    """Return the function that runs a command."""
     module, name = COMMANDS[command].split(":")
     return getattr(importlib.import_module(f"cdzoo.cli.{module}"), name)
 
 
 def _usage(prefix: str = "") -> str:
     """Return the list of commands, or of those that start with `prefix`."""
-    width = max(map(len, COMMANDS)) + 2
-    lines = [f"usage: cdzoo {prefix or 'COMMAND'} ...", "", "Change detection in remote-sensing images."]
+    width, size = max(map(len, COMMANDS)), shutil.get_terminal_size().columns
+    lines = [f"usage: cdzoo {f'{prefix} ' if prefix else ''}COMMAND ...", "", "Change detection in remote-sensing images."]
     for title, commands in GROUPS.items():
         if not prefix or prefix == title:
-            lines += ["", f"{title}:", *(f"  {name:<{width}}{summary(_load(name))}" for name in commands)]
-    return "\n".join([*lines, "", "cdzoo COMMAND --help shows the options of a command. cdzoo --version shows the version."])
+            lines += ["", f"{title}:", align([(f"{name:<{width}}", summary(load(name))) for name in commands], size)]
+    return "\n".join([*lines, "", "cdzoo COMMAND --help shows the options of a command."])
 
 
 def _split_imports(words: list[str]) -> tuple[list[str], list[str]]:

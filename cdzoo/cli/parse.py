@@ -8,20 +8,19 @@ import functools
 import importlib
 import inspect
 import json
-import re
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import docstring_parser
-import yaml
 from jsonargparse import ArgumentParser
 
-from cdzoo.cli.config_files import PARSER_MODE, check_config_files, first_line
+from cdzoo.cli.config_files import PARSER_MODE, check_config_files
+from cdzoo.cli.help import add_help
+from cdzoo.cli.words import explain, flag_of, normalize
 from cdzoo.errors import ConfigError
-from cdzoo.io.plain_yaml import load_yaml
-from cdzoo.names import check_known, suggest
+from cdzoo.names import check_known
 
 
 class Config(NamedTuple):
@@ -40,7 +39,7 @@ class Config(NamedTuple):
 
 CONFIGS = {
     "ModelOptions": Config("cdzoo.config", "model", {"model_name": "model"}),
-    "DataCfg": Config("cdzoo.data.open", "data"),
+    "DataCfg": Config("cdzoo.data.config", "data"),
     "TrainCfg": Config("cdzoo.engine.config", "training"),
     "SceneCfg": Config("cdzoo.scenes.config", "prediction", {"probability": "probability_type"}),
     "PolygonCfg": Config("cdzoo.scenes.config", "polygons"),
@@ -48,12 +47,18 @@ CONFIGS = {
 """Classes that annotations of commands may name."""
 
 _SHORT = {"output": ["-o"]}
+_MAX_CHOICES = 40  # characters of the choices beside an option; longer lists are in its text
+FILES = (
+    *("output", "probability", "polygons", "report", "manifest", "html", "latency", "sheet", "per_image", "robustness"),
+    "checkpoint_path",
+)
+FOLDERS = ("pictures", "resume", "root", "cache_dir", "val")
+"""Options whose values are files and folders."""
 _METAVARS = {int: "INT", float: "FLOAT", bool: "true|false", dict: "JSON"}
-_HELP = "--help shows the options."
 _EPILOG = "Every command accepts --import FILE.py (repeatable), which imports your own components first."
 
 
-class _Option(NamedTuple):
+class Option(NamedTuple):
     """One argument: a parameter of a command, or a field of one of its config classes."""
 
     name: str
@@ -64,6 +69,7 @@ class _Option(NamedTuple):
 
     @property
     def required(self) -> bool:
+        """Whether there is no default."""
         return self.default is inspect.Parameter.empty
 
     @property
@@ -107,11 +113,11 @@ def build_parser(name: str, function: Callable[..., Any], config: bool = False) 
         function: The command.
         config: Add `--config FILE.yaml` and `--print-config`, and mention key=value.
     """
-    own = _parameters(function)
+    groups = options_of(function)
+    own = groups.pop("")
     first = [option.name.upper() if option.required else f"[{option.name.upper()}]" for option in own if option.positional]
-    groups = {CONFIGS[cls.__name__].title: [*_fields(cls, own)] for cls in _configs(function).values()}
     needed = [option for options in (own, *groups.values()) for option in options if option.required and not option.positional]
-    words = [f"--{option.name} {option.name.upper()}" for option in needed]
+    words = [f"{flag_of(option.name)} {_metavar(option)}" for option in needed]
     parser = ArgumentParser(
         prog=f"cdzoo {name}",
         usage=" ".join(["%(prog)s", *first, *words, "[OPTIONS]", *(["[KEY=VALUE ...]"] if config else [])]),
@@ -122,9 +128,14 @@ def build_parser(name: str, function: Callable[..., Any], config: bool = False) 
         parser_mode=PARSER_MODE,
         allow_abbrev=False,
         print_config="--print-%s",
+        add_help=False,
     )
+    add_help(parser, name)
     if config:
-        parser.add_argument("--config", action="config", metavar="FILE", help="YAML file with any of these options (repeatable)")
+        file = parser.add_argument("--config", action="config", metavar="FILE", help="YAML file of options (repeatable).")
+        assert isinstance(file, argparse.Action)
+        shown = next(action for action in parser._actions if "--print-config" in action.option_strings)
+        shown.metavar, shown.help = "", "Print the options as a config file, and exit."
     for option in own:
         _add(parser, option)
     for title, options in groups.items():
@@ -132,6 +143,12 @@ def build_parser(name: str, function: Callable[..., Any], config: bool = False) 
         for option in options:
             _add(group, option, flag=False)
     return parser
+
+
+def options_of(function: Callable[..., Any]) -> dict[str, list[Option]]:
+    """Return the arguments of a command by the title of their group; that of its own parameters is empty."""
+    own = _parameters(function)
+    return {"": own, **{CONFIGS[cls.__name__].title: [*_fields(cls, own)] for cls in _configs(function).values()}}
 
 
 def parse(parser: ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
@@ -142,12 +159,12 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> dict[str, Any]:
             file is not a YAML file of options.
     """
     actions = {name: action for action in parser._actions for name in action.option_strings}
-    words = _normalize(words, actions)
+    words = normalize(words, actions)
     check_config_files(words)
     try:
         return dict(parser.parse_args(words).as_dict())
     except argparse.ArgumentError as error:
-        raise ConfigError(_explain(str(error.message), actions)) from None
+        raise ConfigError(explain(str(error.message), actions, words)) from None
     except OverflowError as error:  # an integer of hundreds of digits as a float
         raise ConfigError(f"a value is out of range ({error})") from None
 
@@ -161,9 +178,10 @@ def call(function: Callable[..., Any], values: Mapping[str, Any]) -> int | None:
     arguments: dict[str, Any] = {}
     for option in _parameters(function):
         arguments[option.name] = values[option.name]
+        label = option.name.upper() if option.positional else flag_of(option.name)
         for value in arguments[option.name] or () if option.item else [arguments[option.name]]:
             if option.choices and value is not None:
-                check_known(f"--{option.name}: unknown value", value, option.choices)
+                check_known(f"{label}: unknown value", value, option.choices)
     for name, cls in _configs(function).items():
         renamed = CONFIGS[cls.__name__].renamed
         arguments[name] = cls(**{one.name: values[renamed.get(one.name, one.name)] for one in dataclasses.fields(cls)})
@@ -181,21 +199,21 @@ def _configs(function: Callable[..., Any]) -> dict[str, Any]:
     return {name: getattr(importlib.import_module(CONFIGS[kind].module), kind) for name, kind in named.items()}
 
 
-def _parameters(function: Callable[..., Any]) -> list[_Option]:
+def _parameters(function: Callable[..., Any]) -> list[Option]:
     helps = _helps(function)
     kinds = typing.get_type_hints(function, localns=dict.fromkeys(CONFIGS, object))
     parameters = [one for one in inspect.signature(function).parameters.values() if one.annotation not in CONFIGS]
-    return [_Option(p.name, kinds[p.name], p.default, helps.get(p.name, ""), p.kind is not p.KEYWORD_ONLY) for p in parameters]
+    return [Option(p.name, kinds[p.name], p.default, helps.get(p.name, ""), p.kind is not p.KEYWORD_ONLY) for p in parameters]
 
 
-def _fields(cls: Any, own: Sequence[_Option]) -> Iterator[_Option]:
+def _fields(cls: Any, own: Sequence[Option]) -> Iterator[Option]:
     """Yield the options of a config class that are not parameters of the command."""
     helps, kinds, taken = _helps(cls), typing.get_type_hints(cls), {option.name for option in own}
     for one in dataclasses.fields(cls):
         name = CONFIGS[cls.__name__].renamed.get(one.name, one.name)
         if name not in taken:
             default = inspect.Parameter.empty if one.default is dataclasses.MISSING else one.default
-            yield _Option(name, kinds[one.name], default, helps.get(one.name, ""))
+            yield Option(name, kinds[one.name], default, helps.get(one.name, ""))
 
 
 def _helps(documented: Any) -> dict[str, str]:
@@ -203,14 +221,17 @@ def _helps(documented: Any) -> dict[str, str]:
     return {one.arg_name: " ".join((one.description or "").split()) for one in parameters}
 
 
-def _add(parser: Any, option: _Option, flag: bool = True) -> None:
+def _add(parser: Any, option: Option, flag: bool = True) -> None:
     """Add an argument. With `flag`, a switch that is off by default takes no value."""
     text = option.help.replace("`", "").replace("%", "%%")
+    if option.choices and not _are_short(option) and not all(choice in text for choice in option.choices):
+        text = f"{text.rstrip('.')}: {', '.join(option.choices)}."
     if option.kind is bool and option.default is False and flag:
-        parser.add_argument(_flag(option.name), dest=option.name, action="store_true", help=text)
+        parser.add_argument(flag_of(option.name), dest=option.name, action="store_true", help=text)
         return
-    if option.default not in (inspect.Parameter.empty, None, False, "", (), []):
-        default = option.default if isinstance(option.default, str) else json.dumps(option.default)
+    if option.default not in (inspect.Parameter.empty, None, False, "", "default", (), []):
+        values = option.default if isinstance(option.default, list | tuple) else [option.default]
+        default = " ".join(value if isinstance(value, str) else json.dumps(value) for value in values)
         text = f"{text.rstrip('.')} (default: {default})"
     options: dict[str, Any] = {"type": _checked(option.item or option.kind), "help": text, "metavar": _metavar(option)}
     if not option.required:
@@ -221,16 +242,23 @@ def _add(parser: Any, option: _Option, flag: bool = True) -> None:
         options["const"] = True
     names = [option.name]
     if not option.positional:
-        names = [*_SHORT.get(option.name, []), _flag(option.name)]
+        names = [*_SHORT.get(option.name, []), flag_of(option.name)]
         options |= {"dest": option.name, "required": option.required}
     parser.add_argument(*names, **options)
 
 
-def _metavar(option: _Option) -> str:
-    if option.choices:
+def _metavar(option: Option) -> str:
+    if _are_short(option):
         return "{" + ",".join(option.choices) + "}"
-    name, kinds = option.name.upper(), (option.item,) if option.item else option.kinds
+    kinds = (option.item,) if option.item else option.kinds
+    place = "FILE" if option.name in FILES else "FOLDER" if option.name in FOLDERS else ""
+    name = option.name.upper() if option.positional else place or option.name.upper().rpartition("_")[2]
     return name if option.positional or len(kinds) > 1 else _METAVARS.get(typing.get_origin(kinds[0]) or kinds[0], name)
+
+
+def _are_short(option: Option) -> bool:
+    """Return whether the choices of an option are shown beside it, and not in its text."""
+    return bool(option.choices) and not option.item and len(",".join(option.choices)) <= _MAX_CHOICES
 
 
 def _checked(kind: Any) -> Any:
@@ -242,49 +270,3 @@ def _checked(kind: Any) -> Any:
 
 def _alternatives(kind: Any) -> tuple[Any, ...]:
     return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _normalize(words: Sequence[str], actions: Mapping[str, Any]) -> list[str]:
-    """Replace underscores in options by hyphens, and split lists given as JSON into words."""
-    result: list[str] = []
-    several = False
-    for word in words:
-        if word.startswith("--") and len(word) > 2:
-            option, equals, word = word.partition("=")
-            base, dot, key = option.partition(".")
-            base = _flag(base[2:])
-            if base not in actions:
-                raise ConfigError(f"unknown option {base}.{suggest(base, actions)} {_HELP}")
-            several = actions[base].nargs not in (None, "?", 0)
-            if not equals or not several:
-                result.append(f"{base}{dot}{key}{equals}{word}")
-                continue
-            result.append(base)
-        items = _items(option, word) if several and word.startswith("[") else word
-        result += [str(item) for item in items] if isinstance(items, list) else [word]
-    return result
-
-
-def _items(option: str, word: str) -> Any:
-    try:
-        return load_yaml(word)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{option}: {word[:60]!r} is not a list ({first_line(error)})") from None
-
-
-def _explain(message: str, actions: Mapping[str, Any]) -> str:
-    """Shorten an error message of the parser."""
-    known = {action.dest for action in actions.values()}
-    if found := re.match(r"Option '([^']+)' is not accepted", message):
-        return f"unknown option '{found[1]}' in the config file.{suggest(found[1], known)}"
-    if found := re.match(r"the following arguments are required: (.+)", message):
-        names = [_flag(name) if name in known else name.upper() for name in found[1].split(", ")]
-        return f"{', '.join(names)} required. {_HELP}"
-    if found := re.match(r'Parser key "([^"]+)"[^:]*:\s*(.+)', message, re.DOTALL):
-        values = re.findall(r"(?:Got|Given) value: (.+)", found[2])
-        return f"{_flag(found[1])}: {f'invalid value {values[-1]!r}' if values else found[2]}"
-    return message.replace("\n", " ")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS, load_trained, pick_device, print_weights
-from cdzoo.errors import InputError
+from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.files import output_path
 from cdzoo.io.images import image_format
 from cdzoo.io.inputs import existing_file
@@ -18,10 +18,8 @@ from cdzoo.io.rasters import open_raster
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from cdzoo.inference.predict import ChangeMap
-    from cdzoo.models.detector import ChangeDetector
+    from cdzoo.inference.model import PairModel
+    from cdzoo.scenes.area import Area
     from cdzoo.scenes.config import PolygonCfg, SceneCfg
     from cdzoo.tasks import Task
 
@@ -41,11 +39,19 @@ def predict(
     probability: str | None = None,
     polygons: str | None = None,
     report: str | None = None,
+    footprints: str | None = None,
+    footprint_output: str | None = None,
+    footprint_layer: str | None = None,
+    bbox: tuple[float, float, float, float] | None = None,
+    aoi: str | None = None,
+    aoi_layer: str | None = None,
+    series: list[str] | None = None,
+    dates: list[str] | None = None,
     manifest: str | None = None,
     ray: bool | str = False,
     workers: int | None = None,
 ) -> int:
-    """Map the change between two images of any size, or of a list of scenes.
+    """Map the change between two images, or of a list of scenes.
 
     A .png output writes pictures of the mask, the probability and an overlay. A .tif output writes a georeferenced map, with
     options for windows, polygons and a report. Models of several classes write each of their maps, and to a .png output also a
@@ -53,26 +59,46 @@ def predict(
 
     Args:
         before: First date: an image (PNG, JPEG), or any raster that GDAL reads.
-        after: Second date; rasters may have another grid.
+        after: Second date, on any grid.
         output: Map to write: .png or .tif.
-        model: Folder of a run, tag (MODEL.TAG), model with published weights, or hf-hub:owner/name.
+        model: Folder of a run, tag (MODEL.TAG), model with published weights, hf-hub:owner/name, or file of cdzoo export (.onnx).
         random_weights: Use an untrained model, to try a pipeline.
         device: auto, cpu, cuda or mps.
         cfg: Prediction.
         polygon_cfg: Polygons.
-        probability: GeoTIFF to write the probability to, in addition, with one band per class.
-        polygons: File to write the changed areas to, in addition: .gpkg, .geojson or .parquet.
-        report: HTML page to write, in addition, with both dates, the map and the largest changes.
+        probability: GeoTIFF of the probability, one band per class.
+        polygons: Changed areas: .gpkg, .geojson or .parquet.
+        report: HTML page of both dates and largest changes.
+        footprints: Polygons to add statistics of the map to, such as buildings: .gpkg, .geojson, .shp or .parquet.
+        footprint_output: Table of these: .gpkg, .geojson, .parquet or .csv; OUTPUT_footprints.gpkg by default.
+        footprint_layer: Layer of the footprints in a .gpkg with several.
+        bbox: Left, bottom, right and top of the part to map, in the coordinates of the first image, or in longitude and latitude.
+        aoi: Polygons of the area to map: .gpkg, .geojson, .shp or .parquet.
+        aoi_layer: Layer of the area in a .gpkg with several.
+        series: Rasters in the order of their dates, to map which changes last, and since when.
+        dates: Date of each image of a series, as text; by default as in its tags or its name.
         manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
         ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started locally.
         workers: Number of Ray workers; one per GPU, or per two cores, by default.
     """
     products = {"probability": probability, "polygons": polygons, "report": report}
+    zones = {"footprints": footprints, "footprint_output": footprint_output, "footprint_layer": footprint_layer}
+    part: dict[str, Any] = {"bbox": bbox, "aoi": aoi, "aoi_layer": aoi_layer}
     job = _Job(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:
-        if before is not None or output is not None or any(products.values()):
+        if before is not None or output is not None or series or any({**products, **zones, **part}.values()):
             raise InputError("--manifest names the images and outputs: pass no others")
         return job.predict_list(manifest, ray, workers)
+    if series is not None:
+        if before is not None or ray or report or any(zones.values()) or output is None:
+            raise InputError(
+                "--series names the images: pass -o MAP.tif, and no others, no --report and no --footprints; statistics per "
+                "polygon are those of cdzoo footprints MAP.tif POLYGONS"
+            )
+        job.predict_series(series, output, {"probability": probability, "polygons": polygons, "dates": dates or ()}, part)
+        return 0
+    if dates is not None:
+        raise InputError("--dates are those of the images of a series: pass --series")
     if before is None or after is None or output is None:
         raise InputError("pass two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
     if ray:
@@ -82,9 +108,9 @@ def predict(
     for file in (before, after):  # before the model is loaded, which takes seconds
         _check_header(existing_file(file), is_scene)
     if is_scene:
-        job.predict_scene(before, after, target, products)
-    elif given := [name.replace("_", "-") for name, value in {**products, **job.of_scenes()}.items() if value is not None]:
-        raise InputError(f"--{given[0]} is for maps of scenes: name the output .tif")
+        job.predict_scene(before, after, target, products, zones, part)
+    elif given := [name for name, value in {**products, **zones, **part, **job.of_scenes()}.items() if value is not None]:
+        raise InputError(f"--{given[0].replace('_', '-')} is for maps of scenes: name the output .tif")
     else:
         job.predict_pictures(before, after, target)
     return 0
@@ -96,6 +122,14 @@ def _check_header(file: Path, is_scene: bool) -> None:
             pass
     else:
         image_format(file)
+
+
+def _area(image: str | Path, bbox: tuple[float, ...] | None, aoi: str | None, aoi_layer: str | None) -> Area | None:
+    from cdzoo.scenes.area import scene_area
+
+    if aoi_layer is not None and aoi is None:
+        raise InputError(f"--aoi-layer {aoi_layer}: a layer of which file? Pass --aoi FILE")
+    return None if bbox is None and aoi is None else scene_area(image, bbox, aoi, aoi_layer)
 
 
 @dataclass(frozen=True)
@@ -111,25 +145,46 @@ class _Job:
     def of_scenes(self) -> dict[str, Any]:
         """Return the settings that pictures do not have."""
         names = ("value_range_after", "percentiles", "percentiles_after", "decibels", "bands", "bands_after", "alpha")
-        return {name: getattr(self.cfg, name) for name in names}
+        return {**{name: getattr(self.cfg, name) for name in names}, "align": self.cfg.align or None}
 
-    def load(self) -> ChangeDetector:
-        return load_trained(self.model, self.random_weights).to(pick_device(self.device))
+    def load(self) -> PairModel:
+        from cdzoo.inference.onnx import OnnxModel, is_exported
 
-    def load_named(self) -> ChangeDetector:
+        if not is_exported(self.model):
+            return load_trained(self.model, self.random_weights).to(pick_device(self.device))
+        if self.random_weights:
+            raise ConfigError(f"--random-weights is for the name of a model; '{self.model}' has its weights")
+        return OnnxModel(self.model, self.device)
+
+    def load_named(self) -> PairModel:
         """Load the model and print which weights it has."""
         model = self.load()
         print_weights(model)
         return model
 
-    def predict_scene(self, before: str, after: str, target: Path, products: dict[str, str | None]) -> None:
+    def predict_scene(
+        self,
+        before: str,
+        after: str,
+        target: Path,
+        products: dict[str, str | None],
+        zones: dict[str, str | None],
+        part: dict[str, Any],
+    ) -> None:
+        from cdzoo.cli.footprints import print_largest
         from cdzoo.scenes import predict_scene
+        from cdzoo.scenes.footprints import table_of
         from cdzoo.scenes.outputs import scene_outputs
 
         files: dict[str, Any] = dict(products)
-        scene_outputs(target, **files, inputs=(before, after))  # before the model is loaded
+        of_zones: dict[str, Any] = dict(zones)
+        table = table_of(target, zones["footprints"], zones["footprint_output"])
+        inputs = [file for file in (before, after, zones["footprints"], part["aoi"]) if file is not None]
+        scene_outputs(target, **files, inputs=inputs, with_styles=self.cfg.style, footprints=table)  # before the model is loaded
+        area = _area(before, **part)
         model = self.load_named()
-        result = predict_scene(model, before, after, target, self.cfg, **files, polygon_cfg=self.polygon_cfg)
+        options: dict[str, Any] = {**files, **of_zones, "polygon_cfg": self.polygon_cfg, "area": area}
+        result = predict_scene(model, before, after, target, self.cfg, **options)
         share = result.changed / result.pixels if result.pixels else 0.0
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
         text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
@@ -140,19 +195,57 @@ class _Job:
         for path in (result.mask, *result.further.values(), result.probability, products["polygons"], products["report"]):
             if path is not None:
                 print(f"  {path}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
+        if result.styles:
+            print(f"  styles for QGIS: {', '.join(path.name for path in result.styles)}")
+        if table is not None and result.footprints is not None:
+            print_largest(table, result.footprints)
+
+    def predict_series(self, images: list[str], output: str, options: dict[str, Any], part: dict[str, Any]) -> None:
+        from cdzoo.scenes.outputs import scene_outputs
+        from cdzoo.scenes.series import check_series, predict_series
+        from cdzoo.scenes.series_products import FURTHER
+
+        paths = [existing_file(image) for image in images]
+        products: dict[str, Any] = {name: options[name] for name in ("probability", "polygons")}
+        # Before the model is loaded.
+        inputs = [file for file in (*paths, part["aoi"]) if file is not None]
+        scene_outputs(output, **products, inputs=inputs, further=FURTHER, with_styles=self.cfg.style)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they come with the prediction
+            check_series(paths, self.cfg, options["polygons"] is not None, options["dates"])
+        options["area"] = _area(paths[0], **part)
+        model = self.load_named()
+
+        def announce(number: int, count: int, before: str, after: str) -> None:
+            print(f"pair {number} of {count}: {before}, {after}", flush=True)
+
+        result = predict_series(model, paths, output, self.cfg, polygon_cfg=self.polygon_cfg, on_pair=announce, **options)
+        counts, pixels = result.counts, max(1, sum(result.counts.kinds.values()))
+        shares = ", ".join(f"{count / pixels:.2%} {name}" for name, count in counts.kinds.items() if name != "no change")
+        print(f"{shares} of {pixels:,} pixels with data ({self.describe(model, result.threshold)}); {result.seconds:.0f} s")
+        for number, count in counts.dates.items():
+            note = "; a fault of the first image looks the same" if number == 2 and len(images) > 2 else ""
+            print(f"  {count / pixels:.2%} since {result.names[number - 1]}{note}")
+        if counts.comparable:
+            share = counts.supported / counts.comparable
+            print(f"  {share:.0%} of the changes after the second image are also seen between the two images around their date")
+        for path in (result.mask, result.first_date, result.last_before, result.probability, options["polygons"]):
+            if path is not None:
+                print(f"  {path}{f' ({result.polygons} polygons)' if path == options['polygons'] else ''}")
 
     def predict_pictures(self, before: str, after: str, target: Path) -> None:
         """Write the main map, the probability and an overlay, and for several classes a figure and further maps: all or none."""
-        import numpy as np
-
+        from cdzoo.inference.change_map import picture_files, write_pictures
         from cdzoo.inference.predict import predict_pair
         from cdzoo.inference.resolve import resolve_threshold
-        from cdzoo.io.files import replace_atomically
+        from cdzoo.inference.sources import ArraySource
         from cdzoo.io.outputs import check_outputs, exclusive
+        from cdzoo.scenes.alignment import scene_shift, warn_of_shift
+        from cdzoo.tasks import BinaryTask
 
-        def reserve(names: Iterable[str]) -> dict[str, Path]:
-            """Return the file of each name, checked and locked; the main map has the name ""."""
-            found = {name: target.with_stem(f"{target.stem}_{name}") if name else target for name in names}
+        def reserve(task: Task) -> dict[str, Path]:
+            """Return the file of each picture, checked and locked."""
+            found = picture_files(target, task)
             check_outputs({f"the {name} beside -o" if name else "-o": file for name, file in found.items()}, (before, after))
             for file in found.values():
                 stack.enter_context(exclusive(file))
@@ -160,10 +253,10 @@ class _Job:
 
         cfg = self.cfg
         with ExitStack() as stack:
-            files = reserve(("", "probability", "overlay"))
+            files = reserve(BinaryTask())  # those of every task, before the model is loaded
             model = self.load()
             if model.task.has_legend:
-                files = reserve((*files, "figure", *[*model.task.maps][1:]))
+                files = reserve(model.task)
             threshold = resolve_threshold(model, cfg.threshold)
             options: dict[str, Any] = {
                 "value_range": cfg.value_range,
@@ -172,20 +265,18 @@ class _Job:
                 "batch_size": cfg.batch_size,
             }
             change = predict_pair(model, before, after, threshold=threshold, augment=cfg.augment, **options)
-            pictures = _pictures(model.task, change)
-            temporary = [stack.enter_context(replace_atomically(file)) for file in files.values()]
-            for name, file in zip(files, temporary, strict=True):
-                pictures[name].save(file)
+            write_pictures(change.pictures(), files)
+        shift = scene_shift(ArraySource(change.before), ArraySource(change.after))
+        warn_of_shift(before, after, shift, "a map of a scene corrects it: -o MAP.tif --align")
         print_weights(model)
         height, width = change.mask.shape
-        share = np.count_nonzero(change.mask) / change.mask.size
-        print(f"{share:.2%} of {width}x{height} pixels {_changed(model.task)} ({self.describe(model, threshold)})")
+        print(f"{change.share:.2%} of {width}x{height} pixels {_changed(model.task)} ({self.describe(model, threshold)})")
         print("\n".join(f"  {file}" for file in files.values()))
 
-    def describe(self, model: ChangeDetector, threshold: float) -> str:
+    def describe(self, model: PairModel, threshold: float) -> str:
         from cdzoo.constants import WINDOW_SIDE
 
-        return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.fixed_input_size or WINDOW_SIDE}"
+        return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.input_sizes.fixed or WINDOW_SIDE}"
 
     def predict_list(self, manifest: str, ray: bool | str, workers: int | None) -> int:
         """Predict the scenes of a list that are not finished; return 1 if one of them, or a line of the list, fails."""
@@ -213,22 +304,6 @@ class _Job:
         if failed:
             print(f"{failed} of {count} scenes failed; run the same command again to retry them", file=sys.stderr)
         return 1 if failed else 0
-
-
-def _pictures(task: Task, change: ChangeMap) -> dict[str, Image]:
-    """Return the pictures of a prediction by name; the main map has the name ""."""
-    from PIL import Image
-
-    from cdzoo.visualize import indexed_picture, overlay
-
-    main, *further = task.maps
-    probability = (task.change_probability(change.probability) * 255).round().astype("uint8")
-    shown = overlay(change.after, change.mask, colors=task.maps[main].colors)
-    pictures = {"probability": Image.fromarray(probability), "overlay": Image.fromarray(shown)}
-    if not task.has_legend:
-        return {"": Image.fromarray(change.mask * 255), **pictures}
-    maps = {name: indexed_picture(change.maps[name], legend.colors) for name, legend in task.maps.items()}
-    return {"": maps[main], **pictures, "figure": change.picture(), **{name: maps[name] for name in further}}
 
 
 def _changed(task: Task) -> str:

@@ -9,10 +9,11 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Literal
 
 from cdzoo._version import __version__
+from cdzoo.cli.common import describe_weights, name_weights, terminal_width
 from cdzoo.errors import UnknownNameError
 from cdzoo.names import select
-from cdzoo.registry import COMPONENTS, EXCHANGES, MODELS, underlying
-from cdzoo.tables import render
+from cdzoo.registry import COMPONENTS, EXCHANGES, MODELS, Registry, underlying
+from cdzoo.tables import align, render
 
 if TYPE_CHECKING:
     from cdzoo.config import ModelOptions
@@ -27,12 +28,14 @@ def list_names(
     kind: Kind | None = None,
     aliases: bool = False,
 ) -> None:
-    """List models, components, training recipes, published weights, and where authors publish checkpoints.
+    """List models, components, recipes, weights and checkpoints.
+
+    Models and components are followed by their aliases. The checkpoints are those that authors publish elsewhere.
 
     Args:
         pattern: Wildcard on names, such as 'glmamba*'.
-        kind: Only one kind; models and components by default.
-        aliases: Show the aliases of models too, each with its model.
+        kind: Only one kind instead of models and components.
+        aliases: List the aliases of models too, each with its model.
     """
     sections = {name: list(_entries(name, pattern)) for name in ((kind,) if kind else ("model", *COMPONENTS, "exchange"))}
     if aliases and kind not in ("recipe", "weight", "checkpoint"):
@@ -40,45 +43,46 @@ def list_names(
         sections["alias of a model"] = [(alias, of) for alias, of in MODELS.aliases().items() if alias in matching]
     if not any(sections.values()):
         raise UnknownNameError(f"nothing matches '{pattern}'; 'cdzoo list' shows all")
-    width = max(len(name) for entries in sections.values() for name, _ in entries) + 2
+    width = max(len(name) for entries in sections.values() for name, _ in entries)
     for title, entries in sections.items():
         if entries:
             print(_HEADINGS.get(title, f"components: {title}"))
-            print("\n".join(f"  {name:<{width}}{text}".rstrip() for name, text in entries))
+            print(align([(f"{name:<{width}}", text) for name, text in entries], terminal_width()))
 
 
 def show_model(model: str, *, options: ModelOptions) -> None:
-    """Show the components of a model with their channels, parameters and arguments.
+    """Show the components of a model, their channels and parameters.
 
     Args:
         model: Registered model, tag (MODEL.TAG), folder, or hf-hub:owner/name.
         options: Model.
     """
-    from cdzoo.cli.common import build_model, name_weights
-    from cdzoo.compatibility import describe
+    from cdzoo.cli.common import build_model
+    from cdzoo.models.summary import component_rows, title
 
     detector = build_model(options)
-    config, counts = detector.config, detector.parameter_counts()
-    total = sum(counts.values())
-    print(f"{config.name}: {config.description}" if config.description else config.name)
-    if config.paper:
-        print(f"paper       {config.paper}")
+    config, rows = detector.config, component_rows(detector)
+    total = sum(row["parameters"] for row in rows)
+    print(f"{title(config)}: {config.description}" if config.description else title(config))
     bands = f"{config.bands[0]} bands" if config.siamese else f"{config.bands[0]} and {config.bands[1]} bands, not Siamese"
-    print(f"input       two images (B, {bands}, H, W), H and W >= 32; mean {config.mean}, std {config.std}")
-    print(f"output      logits (B, {config.num_classes}, H, W)")
-    print(f"{'weights':<12}{name_weights(detector).removeprefix('weights ')}")
-    print(f"parameters  {total:,} ({total / 1e6:.2f} M)\n")
-    rows, arguments = [], []
-    for kind, count in counts.items():
-        cfg, component = getattr(config, kind), getattr(detector, kind)
-        channels = ", ".join(map(str, getattr(component, "out_channels", (config.num_classes,))))
-        name = cfg.name if cfg else "none"
-        rows.append({"kind": kind, "name": name, "parameters": count, "share": count / total, "channels": channels})
-        if cfg is not None:
-            shown = ", ".join(f"{key}={value!r}" for key, value in {**_defaults(kind, name), **cfg.kwargs}.items())
-            arguments.append(f"  {kind:<10}{describe(component)}({shown})")
-    columns = {"kind": "component", "name": "name", "parameters": "parameters:,", "share": "share:.1%", "channels": "channels"}
-    print(render(rows, columns) + "\narguments\n" + "\n".join(arguments))
+    aliases = MODELS.aliases()
+    facts = {
+        "aliases": ", ".join(_aliases(MODELS, aliases.get(config.name, config.name))),
+        "paper": config.paper,
+        "input": f"two images (B, {bands}, H, W), H and W >= 32; mean {config.mean}, std {config.std}",
+        "output": f"logits (B, {config.num_classes}, H, W)",
+        "weights": name_weights(detector).removeprefix("weights "),
+        "parameters": f"{total:,} ({total / 1e6:.2f} M)",
+    }
+    print(align([(f"{label:<10}", text) for label, text in facts.items() if text], terminal_width(), indent=0) + "\n")
+    arguments = []
+    for row in rows:
+        if (cfg := getattr(config, row["kind"], None)) is not None:
+            shown = {**_defaults(row["kind"], cfg.name), **cfg.kwargs}.items()
+            arguments.append((row["kind"], f"{row['class']}({', '.join(f'{key}={value!r}' for key, value in shown)})"))
+    columns = {"kind": "component", "name": "name", "parameters": "parameters:,", "share": "share:.1%"}
+    columns |= {"channels": "channels", "strides": "strides"}
+    print(render(rows, columns) + "\narguments\n" + align(arguments, terminal_width()))
 
 
 def show_environment() -> None:
@@ -121,7 +125,6 @@ def _entries(kind: str, pattern: str) -> Iterator[tuple[str, str]]:
 
         yield from ((name, describe_recipe(name)) for name in select(list_recipes(), pattern))
     elif kind == "weight":
-        from cdzoo.cli.common import describe_weights
         from cdzoo.weights import get_pretrained, list_pretrained
 
         for cfg in map(get_pretrained, list_pretrained(pattern)):
@@ -131,14 +134,21 @@ def _entries(kind: str, pattern: str) -> Iterator[tuple[str, str]]:
         from cdzoo.weights.checkpoints import list_checkpoints
 
         yield from ((name, found.describe(name)) for name, found in list_checkpoints(pattern))
-    elif kind == "model":
-        yield from ((name, MODELS.get(name)().description) for name in MODELS.list(pattern))
     else:
-        registry = EXCHANGES if kind == "exchange" else COMPONENTS[kind]
-        for name in registry.list(pattern):
-            yield name, (inspect.getdoc(underlying(registry.get(name))) or "").split("\n")[0]
+        registry = {"model": MODELS, "exchange": EXCHANGES, **COMPONENTS}[kind]
+        found = registry.list(pattern, aliases=True)
+        for name in registry.list():
+            also = _aliases(registry, name)
+            if {name, *also} & {*found}:
+                entry = registry.get(name)
+                text = entry().description if kind == "model" else inspect.getdoc(underlying(entry)) or ""
+                yield name, text.split("\n")[0].rstrip(".") + (f" (also {', '.join(also)})" if also else "")
         if kind == "backbone" and pattern == "*":
-            yield "timm/<name>", "Any timm encoder with features_only."
+            yield "timm/<name>", "Any timm encoder with features_only"
+
+
+def _aliases(registry: Registry[Any], name: str) -> list[str]:
+    return [alias for alias, target in registry.aliases().items() if target == name]
 
 
 def _defaults(kind: str, name: str) -> dict[str, Any]:

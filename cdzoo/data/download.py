@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from tqdm import tqdm
-
 from cdzoo.errors import InputError, mask_url
 from cdzoo.io.files import file_sha256, write_json
 from cdzoo.io.network import StalledError, Traffic, while_it_flows
 from cdzoo.io.outputs import exclusive
+from cdzoo.io.progress import tqdm
 
 _BLOCK = 1 << 20
 _TRIES = 5

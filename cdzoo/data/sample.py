@@ -25,6 +25,12 @@ class Sample(NamedTuple):
     target: dict[str, Tensor]
     name: str
 
+    def __repr__(self) -> str:
+        """Return the name, and the shape and type of each tensor."""
+        tensors = {**{f"images[{date}]": image for date, image in enumerate(self.images)}, **self.target}
+        shown = (f"{label} {tuple(values.shape)} {str(values.dtype).removeprefix('torch.')}" for label, values in tensors.items())
+        return f"Sample({self.name!r}: {', '.join(shown)})"
+
 
 def as_sample(item: Any) -> Sample:
     """Convert an item of a data set to a `Sample`, and integer or Boolean targets to int64.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -13,11 +14,12 @@ from cdzoo.errors import ConfigError
 from cdzoo.validation import config_dataclass
 
 _LENGTH = ("epochs", "early_stopping")
-_OUTPUT = ("validate_every", "pictures_every", "checkpoint_every", "progress", "tensorboard")
+_OUTPUT = ("validate_every", "pictures_every", "checkpoint_every", "progress", "log", "tensorboard")
 _MACHINE = ("workers", "device", "devices", "nodes")
 FREE_ON_RESUME = frozenset(_LENGTH + _OUTPUT + _MACHINE)
 """Settings that a resumed run may change; the others determine its result."""
 
+LoggerName = Literal["tensorboard", "wandb", "mlflow"]
 _Count = Annotated[int, Field(ge=1, le=10**9)]
 _Index = Annotated[int, Field(ge=0, le=2**32 - 1)]
 _Positive = Annotated[float, Field(gt=0, le=1e6)]
@@ -33,13 +35,13 @@ class TrainCfg:
 
     Attributes:
         epochs: Passes over the training samples.
-        batch_size: Samples per optimizer step, over all devices and micro-batches.
+        batch_size: Samples per optimizer step; over all devices and micro-batches.
         lr: Full learning rate.
         lr_backbone: Full learning rate of the backbone; that of the other components by default.
         layer_decay: Factor of the learning rate from each layer of the backbone to the one below it; 1 for one rate.
         freeze: `backbone`: keep its weights and the statistics of its norms.
         lora: Rank of low-rank adapters of the linear layers of the backbone, whose weights are kept otherwise; 0 for none.
-        optimizer: `adam`, `adamw`, `sgd`, or any other optimizer of timm.
+        optimizer: Optimizer; `adam`, `adamw`, `sgd`, or any other optimizer of timm.
         weight_decay: Weight decay of the optimizer.
         decay_all: Apply weight decay to biases and norms, too.
         momentum: Momentum of SGD.
@@ -48,15 +50,15 @@ class TrainCfg:
         warmup_steps: Steps with a linearly rising learning rate.
         lr_decay: Factor of the step, exponential and plateau schedules.
         lr_decay_epochs: Epochs (plateau: validations without improvement) between two applications of lr_decay.
-        loss: `bce` (cross-entropy for several classes), `dice`, `focal`, `lovasz`, `balanced_bce`, `bcl` (contrastive, for the
-            head `distance`), or a sum such as `bce+0.5*dice`. Of several outputs: of each one, `ce@NAME` of one, and `similarity`
-            or `consistency` of land cover.
+        loss: Loss, or a sum as `bce+0.5*dice`; `bce` (cross-entropy for several classes), `dice`, `focal`, `lovasz`,
+            `balanced_bce`, `bcl` (contrastive, for the head `distance`). Of several outputs: of each one, `ce@NAME` of one, and
+            `similarity` or `consistency` of land cover.
         change_weight: Weight of changed pixels in the loss.
         clip_norm: Largest norm of the gradient; 0 disables clipping.
         accumulate: Micro-batches per optimizer step.
-        precision: `fp32`, `bf16` or `fp16` (autocast; the selective scan stays in fp32).
+        precision: Precision by autocast; the selective scan stays in fp32.
         ema: Decay of an exponential moving average of the weights, which is then validated and saved; 0 for none.
-        crop: Height and width of the random training crops in pixels.
+        crop: Side of random crops in pixels.
         flips: Random horizontal and vertical flips.
         rotate: Random rotations by multiples of 90 degrees.
         scale_min: Smallest scale factor, at least 0.1.
@@ -74,11 +76,13 @@ class TrainCfg:
         checkpoint_every: Steps between training states, in addition to those at the end of each epoch; 0 for none.
         max_bad_steps: Consecutive steps with a non-finite loss or gradient after which training stops.
         workers: Processes that load data; -1 for none on the CPU and up to 8 with a GPU.
-        device: `auto`, `cpu`, `cuda` or `mps`.
+        device: Device; by default the first of cuda, mps and cpu that there is.
         devices: Devices of this machine to train on.
         nodes: Number of machines.
         progress: Show a progress bar.
-        tensorboard: Write TensorBoard logs in addition to the CSV file.
+        log: Loggers besides the CSV file: `tensorboard`, `wandb`, `mlflow`; `wandb` writes files unless WANDB_MODE=online is set,
+            `mlflow` writes to MLFLOW_TRACKING_URI, or else to mlflow.db in the working directory.
+        tensorboard: Deprecated, use `log`.
     """
 
     epochs: _Count = 100
@@ -125,10 +129,14 @@ class TrainCfg:
     devices: _Count = 1
     nodes: _Count = 1
     progress: bool = True
+    log: tuple[LoggerName, ...] = ()
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
         """Validate the fields together."""
+        if self.tensorboard and "tensorboard" not in self.log:
+            warnings.warn("cdzoo: tensorboard=True is deprecated, use log=['tensorboard']", DeprecationWarning, stacklevel=4)
+            object.__setattr__(self, "log", (*self.log, "tensorboard"))
         if self.scale_max < self.scale_min:
             raise ConfigError(f"scale_max must be at least scale_min={self.scale_min}, got {self.scale_max}")
         for name, used in (("lr_backbone", self.lr_backbone), ("layer_decay", self.layer_decay < 1), ("lora", self.lora)):

@@ -1,8 +1,9 @@
-"""Log of a training run: a CSV file, TensorBoard, validation pictures and a progress bar."""
+"""Log of a training run: a CSV file, further loggers, validation pictures and a progress bar."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,15 +11,14 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.loggers import RunLogger
 from cdzoo.engine.state import TrainState
-from cdzoo.errors import require
 from cdzoo.io.files import replace_atomically
+from cdzoo.io.progress import tqdm
 from cdzoo.layers import SS2D
 from cdzoo.metrics import SUMMARY_SCORES, Scores
 from cdzoo.models.detector import ChangeDetector
@@ -34,7 +34,6 @@ T = TypeVar("T")
 FILE = "log.csv"
 _BEFORE = ("step", "epoch", "lr", "loss")
 _AFTER = ("best_threshold", "skipped_steps", "pairs_per_s", "data_wait")
-_MAX_WIDTH = 1600
 
 
 class CsvLog:
@@ -79,7 +78,7 @@ class RunLog(AbstractContextManager["RunLog"]):
         leader: Whether this is the process that writes and shows the log.
 
     Raises:
-        MissingDependencyError: `cfg.tensorboard` is set and TensorBoard is not installed.
+        MissingDependencyError: The package of a logger in `cfg.log` is not installed.
     """
 
     def __init__(
@@ -90,19 +89,17 @@ class RunLog(AbstractContextManager["RunLog"]):
         self.out = out if leader else None
         self.further = model.task.score_names
         self.csv = CsvLog(self.out, state.step, (*SUMMARY_SCORES, *self.further)) if self.out else None
-        self.board: Any = None
-        if self.out and cfg.tensorboard:
-            tensorboard = require("torch.utils.tensorboard", "log", "tensorboard=true")
-            self.board = tensorboard.SummaryWriter(str(self.out / "tensorboard"), purge_step=state.step + 1)
+        settings = {"model": model.config.name, **dataclasses.asdict(cfg)}
+        self.loggers = [RunLogger(kind, self.out, state.step, settings) for kind in dict.fromkeys(cfg.log)] if self.out else []
         hidden = not (leader and cfg.progress)
         self.bar = tqdm(desc="training", unit="step", total=total, initial=state.step, dynamic_ncols=True, disable=hidden)
         self.samples, self.shown = samples, {} if state.best is None else self._scores(state.best.scores)
         self._start_epoch()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self.bar.close()
-        if self.board is not None:
-            self.board.close()
+        for logger in self.loggers:
+            logger.close(failed=kind is not None)
 
     def timed(self, batches: Iterable[T]) -> Iterator[T]:
         """Iterate over batches and measure the time spent waiting for them."""
@@ -149,19 +146,15 @@ class RunLog(AbstractContextManager["RunLog"]):
         row |= {"skipped_steps": state.skipped, "pairs_per_s": self._rate, "data_wait": self._wait}
         if self.csv is not None:
             self.csv.write(**row)
-        if self.board is not None:
-            for name, value in row.items():
-                if name != "step":
-                    self.board.add_scalar(name, value, state.step)
-            self.board.flush()
+        for logger in self.loggers:
+            logger.scores({name: value for name, value in row.items() if name != "step" and value is not None}, state.step)
         if picture is not None and self.out is not None:
             folder = self.out / "pictures"
             folder.mkdir(exist_ok=True)
             with replace_atomically(folder / f"epoch_{state.epoch:04d}.png") as temporary:
                 picture.save(temporary)
-            if self.board is not None:
-                picture.thumbnail((_MAX_WIDTH, picture.height))
-                self.board.add_image("validation", np.asarray(picture.convert("RGB")), state.step, dataformats="HWC")
+            for logger in self.loggers:
+                logger.picture(picture, state.step)
         self._start_epoch()
 
     def _scores(self, scores: Scores) -> dict[str, str]:

@@ -18,6 +18,7 @@ from cdzoo.engine.lora import add_adapters, remove_adapters
 from cdzoo.engine.objective import Objective
 from cdzoo.errors import ConfigError
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.names import suggest
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -103,7 +104,7 @@ def build_optimizer(model: ChangeDetector, cfg: TrainCfg) -> torch.optim.Optimiz
     Raises:
         ConfigError: timm has no such optimizer, or it needs more than gradients (a second derivative, a package, a GPU).
     """
-    from timm.optim import create_optimizer_v2
+    from timm.optim import create_optimizer_v2, list_optimizers
 
     momentum = {"momentum": cfg.momentum} if uses_momentum(cfg) else {}
     name = "momentum" if cfg.optimizer.lower() == "sgd" else cfg.optimizer
@@ -115,8 +116,10 @@ def build_optimizer(model: ChangeDetector, cfg: TrainCfg) -> torch.optim.Optimiz
             torch.autograd.backward(trial.square().sum())
             optimizer.step()
     except Exception as error:  # whatever an optimizer raises that is not made for this loop
-        known = "cannot drive this training" if "not found in registry" not in str(error) else "is not an optimizer of timm"
-        raise ConfigError(f"optimizer '{cfg.optimizer}' {known} ({error}); use adamw, adam or sgd") from error
+        if "not found in registry" in str(error):
+            near = suggest(cfg.optimizer, list_optimizers())
+            raise ConfigError(f"optimizer '{cfg.optimizer}' is not an optimizer of timm.{near} Use adamw, adam or sgd") from error
+        raise ConfigError(f"optimizer '{cfg.optimizer}' cannot drive this training ({error}); use adamw, adam or sgd") from error
     scaled = cfg.lr_backbone is not None or cfg.layer_decay < 1
     groups = {"param_group_fn": functools.partial(parameter_groups, cfg=cfg)} if scaled else {}
     return create(model, filter_bias_and_bn=not cfg.decay_all, **groups)

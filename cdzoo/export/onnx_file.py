@@ -7,7 +7,7 @@ import copy
 import importlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,14 +102,15 @@ def _is_in_place(target: Any) -> bool:
     return getattr(getattr(target, "_schema", None), "is_mutable", False)
 
 
-def save(model: Any, path: Path, metadata: Metadata) -> None:
-    """Write an `onnx.ModelProto` with the description of the file.
+def save(model: Any, path: Path, metadata: Metadata, further: Mapping[str, str] | None = None) -> None:
+    """Write an `onnx.ModelProto` with the description of the file, and with further metadata.
 
     Raises:
         ConfigError: The model has more than 2 GiB.
     """
     del model.metadata_props[:]
-    model.metadata_props.add(key=KEY, value=metadata.to_json())
+    for key, value in {KEY: metadata.to_json(), **(further or {})}.items():
+        model.metadata_props.add(key=key, value=value)
     if (size := model.ByteSize()) > _MAX_BYTES:
         raise ConfigError(f"the weights have {size / 2**30:.1f} GiB, an ONNX file holds 2: export a .pt2 file")
     path.write_bytes(model.SerializeToString())

@@ -64,12 +64,12 @@ class Deployed(nn.Module):
         return tuple(dates) if self.normalize else tuple((date - self.mean) / self.std for date in dates)
 
 
-def deployed(model: ChangeDetector, cfg: ExportCfg) -> Deployed:
-    """Return a model as a file contains it: on the CPU, in evaluation mode."""
+def deployed(model: ChangeDetector, cfg: ExportCfg, kind: type[Deployed] = Deployed) -> Deployed:
+    """Return a model as a file of some kind contains it: on the CPU, in evaluation mode."""
     devices = {parameter.device.type for parameter in model.parameters()}
     if devices - {"cpu"} or any(part.training for part in model.modules()):
         model = copy.deepcopy(model).cpu()
-    return Deployed(model, cfg).eval()
+    return kind(model, cfg).eval()
 
 
 def trace(module: Deployed, cfg: ExportCfg, sizes: FileSizes) -> ExportedProgram:

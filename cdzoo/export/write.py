@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch.export import ExportedProgram
 from cdzoo.errors import ConfigError
 from cdzoo.export.check import LIMITS, PT2_LIMIT, Run, measure, onnx_runner, require_small
 from cdzoo.export.config import ExportCfg
+from cdzoo.export.deepness import DeepnessCfg, Stacked, deepness_metadata, deepness_options
 from cdzoo.export.metadata import PT2_FILE, Metadata, describe
 from cdzoo.export.onnx_file import save as save_onnx
 from cdzoo.export.onnx_file import to_onnx
@@ -41,7 +43,9 @@ class ExportResult:
     megabytes: float
 
 
-def export_model(model: ChangeDetector | str, path: PathLike, **options: Any) -> ExportResult:
+def export_model(
+    model: ChangeDetector | str, path: PathLike, *, deepness: DeepnessCfg | None = None, **options: Any
+) -> ExportResult:
     """Write a model as an ONNX file or as a program of `torch.export`, and compare it with the model.
 
     The inputs of the file are `before` and `after`, float32 (N, bands, H, W), its outputs those of the task: logits (N, C, H, W).
@@ -52,6 +56,7 @@ def export_model(model: ChangeDetector | str, path: PathLike, **options: Any) ->
         model: Model, which is exported in evaluation mode, or a name as for `create_model`, whose weights are loaded.
         path: File to write: `.onnx`, or `.pt2` for `torch.export.load`. Programs of models with selective scans need
             `import cdzoo.ops` before they are loaded, which brings its kernels.
+        deepness: Write a file for the plugin Deepness of QGIS, see `cdzoo.export.deepness`, with these settings.
         **options: Fields of `ExportCfg`.
 
     Raises:
@@ -62,25 +67,50 @@ def export_model(model: ChangeDetector | str, path: PathLike, **options: Any) ->
     """
     cfg = ExportCfg(**options)
     file = output_path(path, suffixes=FORMATS, purpose="the format is unknown")
-    if _is_program(file) and cfg.precision != "fp32":
-        raise ConfigError(f"precision={cfg.precision} is for .onnx files; a .pt2 file is fp32")
-    model = resolve_model(model)
-    sizes = FileSizes.of(model, cfg.size)
-    module = deployed(model, cfg)
-    return write(trace(module, cfg, sizes), module, file, cfg, sizes)
+    if _is_program(file):
+        if cfg.precision != "fp32":
+            raise ConfigError(f"precision={cfg.precision} is for .onnx files; a .pt2 file is fp32")
+        if deepness is not None:
+            raise ConfigError("Deepness reads .onnx files")
+    found = resolve_model(model)
+    if not isinstance(found, ChangeDetector):
+        raise ConfigError(f"{model}: is an exported file already; pass the model that it was made from")
+    further: dict[str, str] = {}
+    if deepness is not None:
+        cfg = deepness_options(found, cfg)
+        further = deepness_metadata(found, cfg, deepness)
+    sizes = FileSizes.of(found, cfg.size)
+    module = deployed(found, cfg, Deployed if deepness is None else Stacked)
+    return write(trace(module, cfg, sizes), module, file, cfg, sizes, further)
 
 
-def write(program: ExportedProgram, module: Deployed, file: Path, cfg: ExportCfg, sizes: FileSizes) -> ExportResult:
-    """Write the program of a model to a file after comparing it with the model, see `export_model`."""
+def write(
+    program: ExportedProgram,
+    module: Deployed,
+    file: Path,
+    cfg: ExportCfg,
+    sizes: FileSizes,
+    further: Mapping[str, str] | None = None,
+) -> ExportResult:
+    """Write the program of a model to a file after comparing it with the model, see `export_model`.
+
+    Args:
+        program: Traced model.
+        module: The model.
+        file: File to write.
+        cfg: Settings.
+        sizes: Sizes that the file takes.
+        further: Further metadata of an ONNX file.
+    """
     metadata = describe(module.model, cfg, sizes)
     content = program if _is_program(file) else convert(to_onnx(program, module, cfg), cfg.precision)
     limit = PT2_LIMIT if content is program else LIMITS[cfg.precision]
     with replace_atomically(file) as temporary:
-        _save(content, temporary, metadata)
+        _save(content, temporary, metadata, further)
         errors = measure(module, _runner(temporary), cfg, sizes)
         require_small(errors, limit, file)
         metadata = dataclasses.replace(metadata, error=errors)
-        _save(content, temporary, metadata)
+        _save(content, temporary, metadata, further)
     return ExportResult(file, metadata, file.stat().st_size / 1e6)
 
 
@@ -88,11 +118,11 @@ def _is_program(file: Path) -> bool:
     return file.suffix.lower() == ".pt2"
 
 
-def _save(content: Any, path: Path, metadata: Metadata) -> None:
+def _save(content: Any, path: Path, metadata: Metadata, further: Mapping[str, str] | None) -> None:
     if _is_program(path):
         torch.export.save(content, path, extra_files={PT2_FILE: metadata.to_json()})
     else:
-        save_onnx(content, path, metadata)
+        save_onnx(content, path, metadata, further)
 
 
 def _runner(path: Path) -> Run:

@@ -8,7 +8,6 @@ blocks and the border sums of a row.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,9 +19,9 @@ import torch
 
 from cdzoo.constants import MIN_SIZE, WINDOW_BATCH, WINDOW_SIDE
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.inference.model import PairModel
 from cdzoo.inference.sources import Array, Mask, Source
 from cdzoo.inference.tta import probability_array
-from cdzoo.models.detector import ChangeDetector
 from cdzoo.tiling import Window, blending_weights, window_spans
 
 Float32 = npt.NDArray[np.float32]
@@ -76,14 +75,14 @@ class WindowGrid:
 
     def __init__(
         self,
-        model: ChangeDetector,
+        model: PairModel,
         height: int,
         width: int,
         tile: int | None = None,
         overlap: int | None = None,
         batch_size: int = WINDOW_BATCH,
     ) -> None:
-        multiple, smallest, sizes = math.lcm(model.pad_multiple, max(model.backbone.out_strides)), MIN_SIZE, model.input_sizes
+        multiple, smallest, sizes = model.window_multiple, MIN_SIZE, model.input_sizes
         tile = tile or sizes.fixed or WINDOW_SIDE
         if sizes.fixed is not None and tile != sizes.fixed:
             raise ConfigError(f"{model.config.name} accepts images of one size: use tile={sizes.fixed}, got {tile}")
@@ -124,7 +123,7 @@ class WindowGrid:
 
 
 def predict_blocks(
-    model: ChangeDetector,
+    model: PairModel,
     before: Source,
     after: Source,
     grid: WindowGrid,
@@ -168,7 +167,7 @@ def predict_blocks(
                 yield Block(row, number, window, own[..., : window.height, :].clip(0, 1), valid)
 
 
-def probability_channels(model: ChangeDetector) -> tuple[int, ...]:
+def probability_channels(model: PairModel) -> tuple[int, ...]:
     """Return the shape of the probabilities of a pixel: () for one probability, else (number of channels,)."""
     names = model.task.probability_names
     return (len(names),) if names else ()
@@ -184,11 +183,10 @@ def _read(before: Source, after: Source, window: Window) -> Pixels:
 
 
 def _add_predictions(
-    model: ChangeDetector, pixels: Pixels, grid: WindowGrid, row: int, number: int, total: Float32, augment: str
+    model: PairModel, pixels: Pixels, grid: WindowGrid, row: int, number: int, total: Float32, augment: str
 ) -> None:
     """Predict the windows of a block and add their weighted probabilities to `total`, the sums of the covered pixels."""
     x1, x2, valid = pixels
-    device = next(model.parameters()).device
     left = grid.covered(row, number).x
     slices = {i: slice(grid.columns[i].start - left, grid.columns[i].stop - left) for i in grid.blocks[number]}
     with_data = [i for i, columns in slices.items() if valid[:, columns].any()]
@@ -201,14 +199,14 @@ def _add_predictions(
             for image in (x1, x2):
                 windows = np.stack([_fill_invalid(image[:, slices[i]], valid[:, slices[i]], model) for i in batch])
                 # One layout, because convolutions of another one round differently.
-                pair.append(torch.from_numpy(windows).permute(0, 3, 1, 2).contiguous().to(device))
+                pair.append(torch.from_numpy(windows).permute(0, 3, 1, 2).contiguous().to(model.device))
             predicted = probability_array(model, pair[0], pair[1], augment)
             for i, values in zip(batch, predicted, strict=True):
                 weight = grid.row_weights[row][:, None] * grid.column_weights[i][None]
                 total[..., slices[i]] += weight * values
 
 
-def _fill_invalid(image: Array, valid: Mask, model: ChangeDetector) -> Array:
+def _fill_invalid(image: Array, valid: Mask, model: PairModel) -> Array:
     """Replace pixels without data by the mean used for normalization, so that they are zero in both dates."""
     if valid.all():
         return image

@@ -6,56 +6,30 @@ import functools
 import inspect
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from torch import Tensor
 
 from cdzoo.constants import WINDOW_BATCH
 from cdzoo.errors import InputError
 from cdzoo.inference.blocks import WindowGrid, predict_blocks, probability_channels
+from cdzoo.inference.change_map import ChangeMap
+from cdzoo.inference.model import PairModel
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array, ArraySource
 from cdzoo.inference.tta import check_mode
 from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import check_value_range, image_format
 from cdzoo.io.values import values_mismatch
-from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import ImageLike, load_pixels
-from cdzoo.tasks import MapSpec
-from cdzoo.visualize import map_sheet
+
+__all__ = ["ChangeMap", "predict_pair"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class ChangeMap:
-    """Prediction for one pair.
-
-    Attributes:
-        mask: Value of each pixel (H, W) in the main map of the task, uint8; for `binary`: 1 for change, 0 for no change.
-        probability: Probabilities (..., H, W) in [0, 1], float32, see `Task.probabilities`; for `binary`: (H, W), of change.
-        before: First date (H, W, bands), uint8; floating-point images are scaled to 0..255.
-        after: Second date.
-        maps: All maps (H, W) of the task by name, the main one first, uint8.
-        legends: Names and colors of the values of each map.
-    """
-
-    mask: npt.NDArray[np.uint8]
-    probability: npt.NDArray[np.float32]
-    before: npt.NDArray[np.uint8]
-    after: npt.NDArray[np.uint8]
-    maps: dict[str, npt.NDArray[np.uint8]] = field(default_factory=dict)
-    legends: dict[str, MapSpec] = field(default_factory=dict)
-
-    def picture(self) -> Image.Image:
-        """Return a figure of both dates, of all maps in their colors, the main one last, and of the legend."""
-        return map_sheet(self.before, self.after, self.maps, self.legends)
 
 
 def _accept_positional_options(function: F) -> F:
@@ -78,7 +52,7 @@ def _accept_positional_options(function: F) -> F:
 
 @_accept_positional_options
 def predict_pair(
-    model: ChangeDetector | str,
+    model: PairModel | str | Path,
     before: ImageLike,
     after: ImageLike,
     *,
@@ -93,7 +67,8 @@ def predict_pair(
 
     Args:
         model: Model, used in evaluation mode on its device, after which its mode is restored. Or a name as for `create_model`,
-            whose weights are loaded: `"glmamba_tiny"` (default weights), `"glmamba_tiny.synthetic"`, `"local-dir:FOLDER"`.
+            whose weights are loaded: `"glmamba_tiny"` (default weights), `"glmamba_tiny.synthetic"`, `"local-dir:FOLDER"`. Or the
+            path of an exported file, which ONNX Runtime runs: `"model.onnx"`.
         before: First date: path, PIL image, array (H, W, bands) or (H, W), or tensor (bands, H, W); uint8, or float in [0, 1].
         after: Second date, of the same size.
         threshold: Minimum probability for a pixel to count as changed, in (0, 1); by default that of the published weights of the
@@ -134,7 +109,8 @@ def predict_pair(
             found[(..., *block.window.slices)] = block.probability
     maps = model.task.predict_maps(found, threshold)
     mask = maps[next(iter(model.task.maps))]
-    return ChangeMap(mask, found, _to_uint8(x1), _to_uint8(x2), maps, model.task.maps)
+    files = tuple(Path(image) for image in (before, after) if isinstance(image, str | Path))
+    return ChangeMap(mask, found, _to_uint8(x1), _to_uint8(x2), maps, model.task.maps, model.task, threshold, files)
 
 
 def _check_files(before: str | Path, after: str | Path) -> None:
@@ -144,9 +120,7 @@ def _check_files(before: str | Path, after: str | Path) -> None:
         )
 
 
-def _load(
-    model: ChangeDetector, image: ImageLike, date: int, label: str, value_range: tuple[float, float] | None
-) -> npt.NDArray[Any]:
+def _load(model: PairModel, image: ImageLike, date: int, label: str, value_range: tuple[float, float] | None) -> npt.NDArray[Any]:
     bands, published = model.bands[date], model.pretrained_cfg
     # One more band may be an opaque alpha channel, which is dropped.
     if published is not None and (found := _count_bands(image)) not in (bands, bands + 1):

@@ -8,15 +8,14 @@ import torch
 from torch import Tensor
 
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.models.detector import ChangeDetector
-from cdzoo.models.preprocess import normalize_images
+from cdzoo.inference.model import PairModel
 from cdzoo.names import suggest
 
 MODES = ("none", "flips", "swap", "all")
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
-def check_mode(mode: str, model: ChangeDetector) -> None:
+def check_mode(mode: str, model: PairModel) -> None:
     """Check that a test-time augmentation can be used with a model.
 
     Args:
@@ -37,7 +36,7 @@ def check_mode(mode: str, model: ChangeDetector) -> None:
         raise ConfigError(f"the dates of the task '{model.task.name}' cannot be swapped: use 'none' or 'flips'")
 
 
-def probability(model: ChangeDetector, before: Tensor, after: Tensor, mode: str = "none") -> Tensor:
+def probability(model: PairModel, before: Tensor, after: Tensor, mode: str = "none") -> Tensor:
     """Return the probabilities (B, ..., H, W) of the task for images (B, bands, H, W) that are not normalized.
 
     Args:
@@ -46,22 +45,20 @@ def probability(model: ChangeDetector, before: Tensor, after: Tensor, mode: str 
         after: Second date.
         mode: `"none"`; `"flips"`: mean over four flips; `"swap"`: mean over both orders of the dates; `"all"`: mean over both.
     """
-    dtype = _float_type(model)
-    pair = tuple(image.to(dtype) for image in normalize_images(model.config, before, after))
     flips = _FLIPS if mode in ("flips", "all") else _FLIPS[:1]
-    orders = (pair, pair[::-1]) if mode in ("swap", "all") else (pair,)
+    orders = ((before, after), (after, before)) if mode in ("swap", "all") else ((before, after),)
     total: Tensor | float = 0.0
     for axes in flips:
         for is_swapped, (x1, x2) in enumerate(orders):
-            output = model(x1.flip(axes), x2.flip(axes))
-            if is_swapped and not isinstance(output, Tensor):  # each date has its outputs
-                output = model.task.swap_dates(output)
-            total = total + model.probabilities(output).float().flip(axes)
+            found = model.predict_probabilities(x1.flip(axes), x2.flip(axes))
+            if is_swapped:
+                found = model.task.swap_probabilities(found)
+            total = total + found.flip(axes)
     assert isinstance(total, Tensor)
     return total / (len(flips) * len(orders))
 
 
-def probability_array(model: ChangeDetector, before: Tensor, after: Tensor, mode: str = "none") -> npt.NDArray[np.float32]:
+def probability_array(model: PairModel, before: Tensor, after: Tensor, mode: str = "none") -> npt.NDArray[np.float32]:
     """Return `probability` as an array, computed without gradients.
 
     Raises:
@@ -75,16 +72,3 @@ def probability_array(model: ChangeDetector, before: Tensor, after: Tensor, mode
             "or bfloat16"
         )
     return found
-
-
-def _float_type(model: ChangeDetector) -> torch.dtype:
-    """Return the type of the parameters, in which a model computes.
-
-    Raises:
-        ConfigError: The parameters have several types, or one in which models cannot compute.
-    """
-    found = {parameter.dtype for parameter in model.parameters()}
-    if len(found) > 1 or not found <= {torch.float32, torch.float16, torch.bfloat16, torch.float64}:
-        names = ", ".join(sorted(str(dtype).removeprefix("torch.") for dtype in found))
-        raise ConfigError(f"{model.config.name} has parameters of dtype {names}; convert it with model.float()")
-    return next(iter(found), torch.float32)

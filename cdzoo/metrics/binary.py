@@ -170,6 +170,13 @@ class Scores(Rates):
     def __getitem__(self, name: str) -> Any:
         return self.further[name] if name in self.further else self.to_dict()[name]
 
+    def __repr__(self) -> str:
+        """Return the summary scores and the first ones of the task; `to_dict` has all of them."""
+        shown = {name: getattr(self, name) for name in ("f1", "iou", "precision", "recall", "oa", "kappa")}
+        shown |= dict([*self.further.items()][:4])
+        text = ", ".join(f"{name} {value:.4f}" for name, value in shown.items())
+        return f"Scores({text}; {self.images} images, threshold {self.threshold:g})"
+
     @property
     def confusion(self) -> Confusion:
         """The pixel counts."""

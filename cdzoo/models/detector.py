@@ -13,13 +13,14 @@ from torch import Tensor
 from cdzoo.compatibility import describe
 from cdzoo.components import Backbone, Decoder, Fusion, Head, Identity, Neck, Pyramid, PyramidComponent
 from cdzoo.config import KINDS, ModelCfg
-from cdzoo.errors import InputError
 from cdzoo.models.assemble import build_head
 from cdzoo.models.branch import Branch, Branches, check_branch, check_branches
 from cdzoo.models.checks import bands_of, check_chain, check_config, check_images, check_kinds, derive_config
-from cdzoo.models.preprocess import ImageLike, create_transform, pad_edges
+from cdzoo.models.predicting import PredictionMixin
+from cdzoo.models.preprocess import pad_edges
 from cdzoo.models.pretrained import PretrainedMixin
-from cdzoo.sizes import InputSizes, missing
+from cdzoo.models.summary import summary
+from cdzoo.sizes import InputSizes
 from cdzoo.tasks import Task, get_task
 from cdzoo.tasks.base import Output
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from cdzoo.weights.pretrained import PretrainedCfg
 
 
-class ChangeDetector(PretrainedMixin):
+class ChangeDetector(PretrainedMixin, PredictionMixin):
     """Change detection model: co-registered images of two or more dates in, logits at input size out.
 
     Args:
@@ -112,11 +113,6 @@ class ChangeDetector(PretrainedMixin):
         return [encoder for encoder in (self.backbone, self.backbone2) if encoder is not None]
 
     @property
-    def num_dates(self) -> int:
-        """Number of dates."""
-        return len(self.bands)
-
-    @property
     def feature_info(self) -> list[dict[str, Any]]:
         """Channels (`num_chs`), stride (`reduction`) and submodule (`module`) of each level of the backbone, as in timm."""
         return [{**info, "module": f"backbone.{info['module']}".rstrip(".")} for info in self.backbone.feature_info]
@@ -185,24 +181,6 @@ class ChangeDetector(PretrainedMixin):
                 grouped.setdefault((level, weight, *logits.shape[-2:]), {})[name] = logits
         return output, [(weight, outputs) for (_, weight, *_), outputs in grouped.items()]
 
-    def preprocess(self, *images: ImageLike) -> tuple[Tensor, ...]:
-        """Load and normalize one image per date; return tensors (1, bands, H, W) on the device of the model.
-
-        Args:
-            *images: Paths, PIL images, arrays (H, W, bands) or tensors (bands, H, W), uint8 or float in [0, 1].
-
-        Raises:
-            InputError: An image cannot be read or does not match the model.
-        """
-        if len(images) != self.num_dates:
-            raise InputError(f"the model expects {self.num_dates} images, one per date, got {len(images)}")
-        device = next(self.parameters()).device
-        return tuple(create_transform(self, date)(image)[None].to(device) for date, image in enumerate(images))
-
-    def probabilities(self, output: Output) -> Tensor:
-        """Return the probabilities (B, ..., H, W) in [0, 1] of an output of the model; (B, H, W) of change for `binary`."""
-        return self.task.probabilities(output)
-
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the head by a newly initialized one with another number of logits.
 
@@ -237,22 +215,9 @@ class ChangeDetector(PretrainedMixin):
         counts["backbone"] += counts.pop("backbone2", 0)
         return {name: counts[name] for name in (*KINDS, *(["branches"] if self.branches else []))}
 
-    def padding(self, height: int, width: int) -> tuple[int, int]:
-        """Return the number of rows and columns that `forward` appends below and to the right of an image."""
-        return missing(height, self.pad_multiple), missing(width, self.pad_multiple)
-
     def __repr__(self) -> str:
-        """Return one line per component."""
-        counts = self.parameter_counts()
-        lines = [f"{type(self).__name__}({self.config.name}, {sum(counts.values()) / 1e6:.2f} M parameters"]
-        for kind, count in counts.items():
-            component = getattr(self, kind)
-            if component is self.branches:
-                lines.append(f"  branches: {', '.join(self.branches)}, {count / 1e6:.2f} M")
-                continue
-            channels = getattr(component, "out_channels", (self.num_classes,))
-            lines.append(f"  {kind}: {describe(component)}, {count / 1e6:.2f} M, channels {tuple(channels)}")
-        return "\n".join([*lines, ")"])
+        """Return a table of the components; `print(torch.nn.Module.__repr__(model))` shows all modules."""
+        return summary(self)
 
     def _components(self) -> list[Any]:
         modules: list[Any] = [self.backbone, self.backbone2, self.neck, self.fusion, self.decoder, self.head]

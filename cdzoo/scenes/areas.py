@@ -10,6 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cdzoo.inference.sources import Array
+from cdzoo.io.georeference import Grid
+from cdzoo.tiling import Window
+
+_STEPS = (16, 256)  # rows and columns between pixels whose areas are computed; in degrees, areas change from row to row
 
 
 def area_function(crs: Any) -> Callable[[Array], npt.NDArray[np.float64]]:
@@ -44,3 +48,27 @@ def area_function(crs: Any) -> Callable[[Array], npt.NDArray[np.float64]]:
         return np.bincount(owner, np.where(is_hole, -sizes, sizes) if len(rings) else None, len(polygons)).astype(np.float64)
 
     return area
+
+
+def pixel_areas(
+    grid: Grid, window: Window, area: Callable[[Array], npt.NDArray[np.float64]] | None = None
+) -> npt.NDArray[np.float64]:
+    """Return the area (height, width) of each pixel of a window on the ground, in the units of `area_function`.
+
+    Args:
+        grid: Grid of the map.
+        window: Part of the map.
+        area: Function from `area_function` of the system of the grid.
+    """
+    import shapely
+
+    sizes = zip((window.height, window.width), _STEPS, strict=True)
+    rows, columns = (np.unique(np.r_[0:size:step, size - 1]) for size, step in sizes)
+    left, top = (axis.ravel() for axis in np.meshgrid(window.x + columns, window.y + rows))
+    pixels = shapely.transform(shapely.box(left, top, left + 1, top + 1), grid.coordinates)
+    known = (area or area_function(grid.crs))(pixels).reshape(len(rows), len(columns))
+    across = np.stack([np.interp(np.arange(window.width), columns, line) for line in known])
+    place = np.interp(np.arange(window.height), rows, np.arange(len(rows)))
+    upper = np.floor(place).astype(np.int64)
+    part = (place - upper)[:, None]
+    return across[upper] * (1 - part) + across[np.minimum(upper + 1, len(rows) - 1)] * part

@@ -37,8 +37,12 @@ class SceneCfg:
         bands_after: Bands of the second date; by default `bands`.
         alpha: Whether a band that a file calls alpha marks the pixels with data (true), or is a band like others, such as near
             infrared (false). By default it marks them, and a note says so.
+        align: Correct a shift of the whole second date against the first, which is measured in several windows. Without it, a
+            shift of more than 2 pixels is named.
         probability: Type of the probability map: `uint8`, in steps of 1/200, or `float32`.
-        progress: Show a progress bar.
+        style: Write a style of QGIS next to each raster and into a GeoPackage: a file `.qml`, with the names and colors of the
+            classes. A style that another program wrote is kept.
+        progress: Whether to show a progress bar; by default where standard error is a terminal.
     """
 
     tile: Annotated[int, Field(ge=64, le=65_536)] | None = None
@@ -54,8 +58,10 @@ class SceneCfg:
     bands: tuple[_Band, ...] | None = None
     bands_after: tuple[_Band, ...] | None = None
     alpha: bool | None = None
+    align: bool = False
     probability: Literal["uint8", "float32"] = "uint8"
-    progress: bool = True
+    style: bool = True
+    progress: bool | None = None
 
     def __post_init__(self) -> None:
         """Validate the fields."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ STEPS = 200
 """Value of probability 1 in maps of type uint8; nodata is `IGNORE_INDEX`."""
 Blocks = Callable[[], Iterable[tuple[Window, Array]]]
 """Function that returns the location and values (..., height, width) of blocks that cover a map."""
+_NO_UNIT = "1"  # of quantities without a dimension
 _BLOCK = 512  # side of an internal block of the file in pixels
 
 
@@ -38,6 +40,7 @@ def write_cog(
     tags: Mapping[str, str],
     bands: Sequence[str] = (),
     legend: MapSpec | None = None,
+    scale: float | None = None,
 ) -> None:
     """Write a Cloud Optimized GeoTIFF, and compare what was written with the blocks.
 
@@ -54,6 +57,7 @@ def write_cog(
         bands: Name of each band; empty for one band without a name.
         legend: Names and colors of the values, stored as a color table, as tags `class_VALUE` of the band, and as category names,
             which GDAL keeps in a file `.aux.xml`.
+        scale: Value of a step of a map of probabilities, which QGIS and GDAL then show as probabilities; None for other maps.
 
     Raises:
         OSError: The file has other values than the blocks, as on a full disk.
@@ -71,6 +75,8 @@ def write_cog(
             file.update_tags(**tags)
             for index, name in enumerate(bands, 1):
                 file.set_band_description(index, printable(name))
+            if scale is not None:
+                file.scales, file.offsets, file.units = ([value] * file.count for value in (scale, 0.0, _NO_UNIT))
             if legend is not None:
                 file.update_tags(1, **{f"class_{value}": printable(name) for value, name in enumerate(legend.class_names)})
                 file.write_colormap(1, dict(enumerate(legend.colors)))
@@ -108,9 +114,18 @@ def replace_raster(path: Path) -> Iterator[Path]:
             with suppress(OSError):  # the name may be too long
                 companion(path).unlink()  # of an earlier map
             if companion(temporary).exists():
-                companion(temporary).replace(companion(path))
+                _move_companion(companion(temporary), companion(path))
         finally:
             companion(temporary).unlink(missing_ok=True)
+
+
+def _move_companion(file: Path, target: Path) -> None:
+    """Rename a companion; one of a name that is too long is left out unless it says where the pixels are."""
+    try:
+        file.replace(target)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG or b"<SRS" in file.read_bytes():
+            raise
 
 
 def _as_bands(values: Array) -> Array:
@@ -120,7 +135,10 @@ def _as_bands(values: Array) -> Array:
 def _write_categories(path: Path, names: Sequence[str]) -> None:
     """Add the names of the values of the first band to the file in which GDAL looks for them."""
     root = ElementTree.parse(path).getroot() if path.exists() else ElementTree.Element("PAMDataset")
-    categories = ElementTree.SubElement(ElementTree.SubElement(root, "PAMRasterBand", band="1"), "CategoryNames")
+    band = root.find("PAMRasterBand[@band='1']")
+    if band is None:
+        band = ElementTree.SubElement(root, "PAMRasterBand", band="1")
+    categories = ElementTree.SubElement(band, "CategoryNames")
     for name in names:
         ElementTree.SubElement(categories, "Category").text = printable(name)
     ElementTree.ElementTree(root).write(path, encoding="utf-8")

@@ -15,6 +15,8 @@ from typing import Any
 from cdzoo._version import __version__
 from cdzoo.errors import printable
 from cdzoo.inference.blocks import WindowGrid
+from cdzoo.inference.model import PairModel
+from cdzoo.inference.onnx import OnnxModel
 from cdzoo.io.files import file_sha256
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.config import SceneCfg
@@ -32,10 +34,11 @@ class SceneJob:
     Attributes:
         tags: Metadata of the maps, without local paths.
         files: Name and sha256 of the files of both dates.
-        model: Hash of the config, the parts and the code of the model that are not in the package.
+        model: Hash of the config, the parts and the code of the model that are not in the package; of an exported file, its hash.
         settings: Settings.
         threshold: Minimum probability for a pixel to count as changed.
         with_probability: Whether the probability is stored.
+        grid: Size and location of the map, as text.
     """
 
     tags: dict[str, str]
@@ -44,11 +47,12 @@ class SceneJob:
     settings: SceneCfg
     threshold: float
     with_probability: bool
+    grid: str = ""
 
     def to_json(self) -> str:
         """Return everything that affects the output, as JSON."""
         data = dataclasses.asdict(self)
-        for name in ("progress", "threshold"):  # without effect; resolved in `threshold` above
+        for name in ("style", "progress", "threshold"):  # without effect on the map; resolved in `threshold` above
             del data["settings"][name]
         return json.dumps(data, indent=2, sort_keys=True) + "\n"
 
@@ -58,7 +62,7 @@ class SceneJob:
 
 
 def scene_job(
-    model: ChangeDetector,
+    model: PairModel,
     before: RasterSource,
     after: RasterSource,
     grid: WindowGrid,
@@ -70,7 +74,7 @@ def scene_job(
     tags = {
         "cdzoo": __version__,
         "model": model.config.name,
-        "weights_sha256": state_hash(model.state_dict()),
+        **_weights_tags(model),
         "threshold": f"{threshold:g}",
         "tile": f"{grid.tile}, overlap {grid.overlap}",
         "augment": cfg.augment,
@@ -79,17 +83,32 @@ def scene_job(
         "values_before": before.values,
         "values_after": after.values,
     }
+    if after.shift is not None:
+        tags["aligned"] = f"{after.shift.text} ({after.shift.agreeing} of {after.shift.windows} windows)"
     if model.task.has_legend:
         tags["task"] = model.task.name
     if model.pretrained_cfg is not None:
         tags["weights"] = model.pretrained_cfg.name
     tags = {name: printable(value) for name, value in tags.items()}
+    place = before.grid.text if before.area is None else before.area.text
     files = (input_hashes(before.path), input_hashes(after.path))
-    return SceneJob(tags, files, _model_hash(model), cfg, threshold, with_probability)
+    return SceneJob(tags, files, _model_hash(model), cfg, threshold, with_probability, place)
 
 
-def _model_hash(model: ChangeDetector) -> str:
+def _weights_tags(model: PairModel) -> dict[str, str]:
+    if isinstance(model, OnnxModel):
+        tags = {"model_file": model.path.name, "model_file_sha256": model.sha256}
+        # The name of other weights may be a local path.
+        return tags if model.origin is None else {**tags, "weights_sha256": model.origin.sha256}
+    assert isinstance(model, ChangeDetector)
+    return {"weights_sha256": state_hash(model.state_dict())}
+
+
+def _model_hash(model: PairModel) -> str:
     """Return the sha256 of what a model computes with its weights: its config, task, modules, and the code of foreign ones."""
+    if isinstance(model, OnnxModel):
+        return model.sha256
+    assert isinstance(model, ChangeDetector)
     sources = {
         file
         for kind in {type(model.task), *(type(module) for module in model.modules())}

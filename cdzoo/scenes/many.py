@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from cdzoo.errors import CdzooError, InputError, require
+from cdzoo.inference.model import PairModel
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.outputs import file_identity
-from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import writing
@@ -139,7 +139,7 @@ def _problem(line: dict[str, str]) -> str:
 
 
 def predict_scenes(
-    load: Callable[[], ChangeDetector], scenes: Iterable[Scene], cfg: SceneCfg, polygon_cfg: PolygonCfg | None = None
+    load: Callable[[], PairModel], scenes: Iterable[Scene], cfg: SceneCfg, polygon_cfg: PolygonCfg | None = None
 ) -> Iterator[Outcome]:
     """Predict scenes one after the other and yield their results; the error of a scene is in its result.
 
@@ -155,7 +155,7 @@ def predict_scenes(
 
 
 def predict_on_ray(
-    load: Callable[[], ChangeDetector],
+    load: Callable[[], PairModel],
     scenes: list[Scene],
     cfg: SceneCfg,
     polygon_cfg: PolygonCfg | None = None,
@@ -209,7 +209,7 @@ class Worker:
         polygon_cfg: Post-processing of the polygons.
     """
 
-    def __init__(self, load: Callable[[], ChangeDetector], cfg: SceneCfg, polygon_cfg: PolygonCfg | None) -> None:
+    def __init__(self, load: Callable[[], PairModel], cfg: SceneCfg, polygon_cfg: PolygonCfg | None) -> None:
         self.model, self.cfg, self.polygon_cfg = load(), cfg, polygon_cfg
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def changed_areas(outlines: Outlines, task: Task, cfg: PolygonCfg) -> ChangedAre
         share_borders = len(main.class_names) > 2
         polygons = (cleaning.simplify_coverage if share_borders else cleaning.simplify)(polygons, cfg.simplify)
     located = outlines.located(polygons)
-    area = measure(located)
+    area = outlines.areas if polygons is outlines.polygons else measure(located)
     order = np.argsort(-area, kind="stable")
     order = order[area[order] >= cfg.min_area]
     mean = np.round(total / np.maximum(pixels, 1), 4)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,21 +16,27 @@ import numpy as np
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import InputError
 from cdzoo.inference.blocks import Block, WindowGrid, predict_blocks
+from cdzoo.inference.model import PairModel
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
+from cdzoo.io.files import PathLike, write_text
 from cdzoo.io.rasters import limited_cache
-from cdzoo.models.detector import ChangeDetector
+from cdzoo.io.vectors import read_vectors
 from cdzoo.models.modes import evaluating
+from cdzoo.scenes.alignment import scene_shift, warn_of_shift
+from cdzoo.scenes.area import Area
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.footprints import check_footprints, table_of
 from cdzoo.scenes.geotiff import encode_mask, encode_probability
-from cdzoo.scenes.inputs import input_files
+from cdzoo.scenes.inputs import input_files, input_hash
 from cdzoo.scenes.job import SceneJob, scene_job
 from cdzoo.scenes.journal import Journal
 from cdzoo.scenes.outputs import Outputs, scene_outputs
 from cdzoo.scenes.polygons import check_crs
-from cdzoo.scenes.products import write_products
+from cdzoo.scenes.products import Predicted, write_products
 from cdzoo.scenes.raster import RasterSource, opened_dates
+from cdzoo.scenes.styles import style_files
 
 _JOB_TAG = "job_sha256"
 
@@ -52,6 +57,9 @@ class SceneResult:
         finished: Whether the outputs are those of an earlier run, and were not made again; pixels are not counted then.
         further: GeoTIFFs of the further maps of the task by name.
         classes: Number of pixels of each value of the main map that occurs, by name.
+        styles: Style files of QGIS; that of a GeoPackage is in it.
+        footprints: Table of statistics per footprint (GeoDataFrame), see `footprint_table`; None if it was not requested, or
+            if the outputs are those of an earlier run.
     """
 
     mask: Path
@@ -65,10 +73,12 @@ class SceneResult:
     finished: bool = False
     further: dict[str, Path] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)
+    styles: tuple[Path, ...] = ()
+    footprints: Any = None
 
 
 def predict_scene(
-    model: ChangeDetector | str,
+    model: PairModel | str | Path,
     before: str | Path,
     after: str | Path,
     output: str | Path,
@@ -78,6 +88,11 @@ def predict_scene(
     polygon_cfg: PolygonCfg | None = None,
     report: str | Path | None = None,
     skip_finished: bool = False,
+    on_progress: Callable[[float], None] | None = None,
+    footprints: str | Path | None = None,
+    footprint_output: str | Path | None = None,
+    footprint_layer: str | None = None,
+    area: Area | None = None,
 ) -> SceneResult:
     """Predict the change between two rasters and write it as a Cloud Optimized GeoTIFF.
 
@@ -85,8 +100,8 @@ def predict_scene(
     the height of the scene, and hardly on its width (0.5 KB per pixel and probability). With the same arguments, an interrupted
     run resumes and writes the same bytes.
     Values of the map: 1 for change, 0 for no change, 255 (nodata) where a date has no data. For other tasks than `binary`, those
-    of `Task.maps`: the main map is `output`, further ones are written next to it as `OUTPUT_NAME.tif`; their classes are in the
-    color table, the category names and the tags of the file.
+    of `Task.maps`: the main map is `output`, further ones are written next to it as `OUTPUT_NAME.tif`. The classes are in the
+    color table, the category names and the tags of the file, and in a style of QGIS next to it, `OUTPUT.qml`.
 
     Args:
         model: Model, used in evaluation mode on its device, after which its mode is restored; or a name, see `predict_pair`.
@@ -100,6 +115,14 @@ def predict_scene(
         report: HTML page with both dates, the map and the largest changes; not written by default.
         skip_finished: Return at once if all outputs exist and were made from equal inputs (files, content included) with equal
             weights and settings; the map has their hash in its tag `job_sha256`.
+        on_progress: Called after each block with the share of the scene, in [0, 1], that is predicted. What it raises stops the
+            run, which the same call resumes.
+        footprints: File of polygons, such as those of buildings or districts, to write statistics of the map for, see
+            `footprint_table`; none by default.
+        footprint_output: Table of these statistics: `.gpkg`, `.geojson`, `.parquet` or `.csv`; by default
+            `OUTPUT_footprints.gpkg` next to the map.
+        footprint_layer: Layer of the polygons in a GeoPackage with several.
+        area: Part of the scene to predict, see `scene_area`, which gives the map its grid; by default all of `before`.
 
     Raises:
         InputError: A raster cannot be read, does not match the model or does not overlap the other one, or an output has the
@@ -109,32 +132,48 @@ def predict_scene(
     """
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
-    files = (output, probability, polygons, report, [*input_files(before), *input_files(after)])
-    scene_outputs(*files)  # before the model is loaded
+    vectors = [Path(file) for file in (footprints, None if area is None else area.file) if file is not None]
+    inputs = [*input_files(before), *input_files(after), *vectors]
+    table = table_of(output, footprints, footprint_output)
+    files = (output, probability, polygons, report, inputs)
+    scene_outputs(*files, with_styles=cfg.style, footprints=table)  # before the model is loaded
+    zones = None if footprints is None else read_vectors(footprints, footprint_layer)
     model = resolve_model(model)
     check_mode(cfg.augment, model)
     main, *further = model.task.maps
-    outputs = scene_outputs(*files, further)
+    outputs = scene_outputs(*files, further, cfg.style, table)
     with ExitStack() as stack:
         stack.enter_context(outputs.locked())
         stack.enter_context(evaluating(model))
         stack.enter_context(limited_cache())
         names = () if model.pretrained_cfg is None else model.pretrained_cfg.bands
-        first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg))
+        first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg, area))
         grid = _windows(model, first, cfg)
         if outputs.polygons is not None:
             check_crs(outputs.polygons, before, first.grid.crs)
+        if zones is not None:
+            check_footprints(footprints, zones, first.grid)
         job = scene_job(model, first, second, grid, cfg, resolve_threshold(model, cfg.threshold), outputs.needs_probability)
-        tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg))}
+        tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg, footprints, footprint_layer))}
         if skip_finished and _is_finished(outputs, tags[_JOB_TAG]):
+            for file, text in style_files(outputs, model.task).items():
+                if not file.exists():
+                    write_text(file, text)
+            made: dict[str, Any] = {"further": dict(outputs.further), "styles": tuple(outputs.styles)}
             seconds = time.monotonic() - start
-            return SceneResult(
-                outputs.mask, outputs.probability, None, 0, 0, seconds, 0, job.threshold, True, dict(outputs.further)
-            )
+            return SceneResult(outputs.mask, outputs.probability, None, 0, 0, seconds, 0, job.threshold, True, **made)
+        if not cfg.align:
+            warn_of_shift(before, after, scene_shift(first, second), "correct it with --align, or resample the images")
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
-        _store(model, predict_blocks(model, first, second, grid, cfg.augment, missing), journal, grid, job, missing)
-        polygon_count = write_products(outputs, first, second, grid, journal, job, model.task, tags, polygon_cfg)
+        blocks = predict_blocks(model, first, second, grid, cfg.augment, missing)
+        _store(model, blocks, journal, grid, job, missing, on_progress)
+        predicted = Predicted(
+            journal.folder,
+            lambda name: lambda: ((grid.completed(*block), journal.read(*block, name)) for block in grid.order),
+            cfg.probability if job.with_probability else None,
+        )
+        polygon_count, zones = write_products(outputs, first, second, predicted, model, tags, polygon_cfg, zones)
         counts = np.sum([np.bincount(journal.read(*block, main).ravel(), minlength=256) for block in grid.order], axis=0)
     journal.remove()
     pixels, names = int(counts[:IGNORE_INDEX].sum()), model.task.maps[main].class_names
@@ -149,20 +188,23 @@ def predict_scene(
         threshold=job.threshold,
         further=dict(outputs.further),
         classes={name: int(count) for name, count in zip(names, counts, strict=False) if count},
+        styles=tuple(outputs.styles),
+        footprints=zones,
     )
 
 
-def _windows(model: ChangeDetector, source: RasterSource, cfg: SceneCfg) -> WindowGrid:
+def _windows(model: PairModel, source: RasterSource, cfg: SceneCfg) -> WindowGrid:
     try:
         return WindowGrid(model, source.height, source.width, cfg.tile, cfg.overlap, cfg.batch_size)
     except InputError as error:
         raise InputError(f"{source.path}: {error}") from error
 
 
-def _products(outputs: Outputs, cfg: PolygonCfg) -> dict[str, Any]:
+def _products(outputs: Outputs, cfg: PolygonCfg, footprints: PathLike | None, layer: str | None) -> dict[str, Any]:
     """Return which products are made from the map, and their settings."""
+    zones = {} if footprints is None else {"footprints": [layer, input_hash(footprints)]}
     made = [file is not None for file in (outputs.probability, outputs.polygons, outputs.report)]
-    return {"products": made, "polygons": dataclasses.asdict(cfg) if any(made[1:]) else None}
+    return {"products": made, "polygons": dataclasses.asdict(cfg) if any(made[1:]) else None, **zones}
 
 
 def _is_finished(outputs: Outputs, job: str) -> bool:
@@ -182,20 +224,21 @@ def _is_finished(outputs: Outputs, job: str) -> bool:
 
 
 def _store(
-    model: ChangeDetector,
+    model: PairModel,
     blocks: Iterator[Block],
     journal: Journal,
     grid: WindowGrid,
     job: SceneJob,
     missing: list[tuple[int, int]],
+    on_progress: Callable[[float], None] | None,
 ) -> None:
     """Write blocks to the journal while the next ones are predicted."""
-    from tqdm import tqdm
+    from cdzoo.io.progress import is_watched, tqdm
 
     sizes = {block: window.height * window.width for block in grid.order for window in (grid.completed(*block),)}
     total, left = sum(sizes.values()), sum(sizes[block] for block in missing)
     look: dict[str, Any] = {"unit": "px", "unit_scale": True, "desc": "predicting", "dynamic_ncols": True}
-    look["disable"] = not (job.settings.progress and sys.stderr.isatty())
+    look["disable"] = not (is_watched() if job.settings.progress is None else job.settings.progress)
     with ThreadPoolExecutor(1) as writer, tqdm(total=total, initial=total - left, **look) as bar:
         stored: Future[None] = writer.submit(lambda: None)
         for block in blocks:
@@ -206,4 +249,7 @@ def _store(
             stored.result()  # an error such as a full disk stops the run
             stored = writer.submit(journal.write, block.row, block.number, **arrays)
             bar.update(block.valid.size)
+            left -= block.valid.size
+            if on_progress is not None:
+                on_progress(1 - left / total)
         stored.result()

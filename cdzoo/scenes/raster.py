@@ -14,13 +14,18 @@ from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array, Mask
 from cdzoo.io.georeference import Grid, describe, full_turns, grid_of, is_same, wrapped_system
 from cdzoo.io.rasters import is_color, open_raster, reading, require_rasterio, valid_pixels
+from cdzoo.io.registration import Shift
 from cdzoo.io.scaling import Scaling
 from cdzoo.io.values import stored_values
+from cdzoo.scenes.alignment import correction, scene_shift
+from cdzoo.scenes.area import Area
 from cdzoo.scenes.bands import alpha_bands, selected_bands, without_alpha
 from cdzoo.scenes.config import SceneCfg
 from cdzoo.tiling import Window
 
 _SAMPLE = 1024  # longest side of the overview from which percentiles are computed
+_ALIGNED = 0.25  # pixels to which dates count as aligned
+_AWAY = 1000.0  # moves rasters without coordinates, as GDAL takes the identity for a missing geotransform
 _FEW = 16  # side of the sample of pixels that is compared with a range of values
 
 
@@ -33,6 +38,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         grid: Grid of the pixels; by default that of the file.
         value_range: Stored values that map to 0 and 1, for all bands.
         percentiles: Percentiles of each band that map to 0 and 1, computed from an overview of the file.
+        shift: Place of the content of the file in relation to that of the grid, which is corrected; None for no correction.
         decibels: Whether values are converted by 10 log10(x) first, as for `Scaling`.
         band_names: Names of the expected bands, for the error message.
         indexes: Bands to read, from 1; by default all but an alpha band.
@@ -46,6 +52,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         bands: Number of bands.
         indexes: Bands that are read, from 1.
         path: Path of the file.
+        area: What is valid; None for all pixels with data.
         dtype: Type of the values in the file.
         storage: Type of the values, and scale and offset that the file states for them, as text.
         scaling: Values of each band that map to 0 and 1; None for 8-bit rasters, which are not scaled.
@@ -68,6 +75,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         indexes: Sequence[int] | None = None,
         alpha: bool | None = None,
         decibels: bool = False,
+        shift: Shift | None = None,
     ) -> None:
         with ExitStack() as stack:
             file = stack.enter_context(open_raster(path, "predicting scenes"))
@@ -75,7 +83,8 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 own = grid_of(path, file)
                 self.indexes = selected_bands(path, file, indexes, alpha)
                 self.dtype, self.storage = file.dtypes[0], stored_values(file, self.indexes)
-            self.path, self.grid = path, grid or own
+            self.path, self.grid, self.shift = path, grid or own, shift
+            self.area: Area | None = None
             if bands is not None and len(self.indexes) != bands:
                 names = f" ({', '.join(band_names)})" if len(band_names) == bands else ""
                 raise InputError(
@@ -84,7 +93,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 )
             if set(self.indexes) & set(alpha_bands(file)) or (alpha is False and alpha_bands(file)):
                 file = stack.enter_context(without_alpha(path, file))
-            self._data = file if is_same(own, self.grid) else stack.enter_context(self._warped(file, own))
+            self._data = file if is_same(own, self.grid) and shift is None else stack.enter_context(self._warped(file, own))
             self.height, self.width, self.bands = self.grid.height, self.grid.width, len(self.indexes)
             self._decibels = decibels
             self._clips = decibels or percentiles is not None
@@ -99,12 +108,13 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         """Return the pixels of a window (height, width, bands), and where they are valid.
 
         Pixels are scaled unless `scaling` is None; those without data are 0 then. NaN, nodata, transparent and uncovered pixels
-        are invalid.
+        are invalid, and those outside the area.
 
         Raises:
             InputError: The window cannot be read.
         """
-        return self._read(f"rows {window.y} to {window.y + window.height}", window=window.slices)
+        pixels, valid = self._read(f"rows {window.y} to {window.y + window.height}", window=window.slices)
+        return pixels, valid if self.area is None else valid & self.area.contains(window)
 
     @property
     def values(self) -> str:
@@ -114,10 +124,14 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         ranges = [f"{low:g} to {high:g}" for low, high in zip(*self.scaling, strict=True)]
         return (ranges[0] if len(set(ranges)) == 1 else ", ".join(ranges)) + (" dB" if self._decibels else "")
 
-    def overview(self, shape: tuple[int, int]) -> Array:
-        """Return the whole raster (h, w, bands) at a lower resolution, scaled as by `read` and cut to [0, 1]."""
-        pixels = self._read("the overview", out_shape=shape)[0]
-        return pixels if self.scaling is None else pixels.clip(0, 1)
+    def overview(self, shape: tuple[int, int], window: Window | None = None) -> tuple[Array, Mask]:
+        """Return the raster, or a window of it, at a lower resolution (h, w, bands), cut to [0, 1], and where it is valid.
+
+        Pixels are the means of those that they cover, scaled as by `read`.
+        """
+        options: dict[str, Any] = {} if window is None else {"window": window.slices}
+        pixels, valid = self._read("the overview", out_shape=shape, average=True, **options)
+        return pixels if self.scaling is None else pixels.clip(0, 1), valid
 
     def check_range(self) -> None:
         """Check that values of the raster lie in the range that maps to [0, 1].
@@ -136,13 +150,15 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 f"the range of values {self.values}; pass the (min, max) of the numbers that the file stores"
             )
 
-    def _read(self, part: str, raw: bool = False, **options: Any) -> tuple[Array, Mask]:
+    def _read(self, part: str, raw: bool = False, average: bool = False, **options: Any) -> tuple[Array, Mask]:
         """Return pixels (h, w, bands), scaled unless `raw`, and where they are valid. Those without decibels are -inf or 0."""
+        resampling = require_rasterio("reading scenes").enums.Resampling
         if "out_shape" in options:
             options["out_shape"] = (self.bands, *options["out_shape"])
         with reading(self.path, f"{part} cannot be read"):
             valid = valid_pixels(self._data, self.indexes, **options)
-            pixels = self._data.read(self.indexes, **options).transpose(1, 2, 0)
+            how = resampling.average if average else resampling.nearest
+            pixels = self._data.read(self.indexes, resampling=how, **options).transpose(1, 2, 0)
         if pixels.dtype.kind == "f":
             valid &= np.isfinite(pixels).all(-1)
         if self._decibels:
@@ -162,22 +178,24 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 f"{self.path}: has {describe(own)}, but the first image has {describe(self.grid)}; assign what is missing with "
                 "gdal_edit.py -a_srs EPSG:CODE -a_ullr LEFT TOP RIGHT BOTTOM FILE, or remove a world file that is wrong"
             )
-        if not own.is_placed:
+        if not own.is_placed and not is_same(own, self.grid):
             raise InputError(
                 f"{self.path}: {own.width}x{own.height} pixels, but the first image has {self.grid.width}x{self.grid.height}, "
                 "and neither has coordinates by which to align them; cut or resample one of them"
             )
-        turn, at = full_turns(self.path, own, self.grid), own.transform
+        turn = full_turns(self.path, own, self.grid) if own.is_placed else 0.0
+        x, y = (0.0, 0.0) if self.shift is None else correction(own, self.grid, self.shift)
+        away = 0.0 if own.is_placed else _AWAY
         rasterio = require_rasterio("predicting scenes")
         same = own.crs == self.grid.crs
         with reading(self.path, "cannot be resampled to the grid of the first image"):
             return rasterio.vrt.WarpedVRT(
                 file,
-                src_transform=rasterio.Affine(at.a, at.b, at.c + turn, at.d, at.e, at.f),
+                src_transform=_translated(own.transform, x + turn + away, y + away),
                 # One system needs no conversion, which some systems do not have.
                 src_crs="EPSG:3857" if same else own.crs if turn else wrapped_system(own),
                 crs="EPSG:3857" if same else self.grid.crs,
-                transform=self.grid.transform,
+                transform=_translated(self.grid.transform, away, away),
                 height=self.grid.height,
                 width=self.grid.width,
                 resampling=rasterio.enums.Resampling.bilinear,
@@ -221,18 +239,29 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         return low, high
 
 
+def _translated(transform: Any, x: float, y: float) -> Any:
+    """Return a geotransform (affine.Affine) with `x` and `y` added to its coordinates."""
+    return type(transform)(transform.a, transform.b, transform.c + x, transform.d, transform.e, transform.f + y)
+
+
 @contextmanager
 def opened_dates(
-    before: str | Path, after: str | Path, bands: Sequence[int], band_names: Sequence[str], cfg: SceneCfg
+    before: str | Path,
+    after: str | Path,
+    bands: Sequence[int | None],
+    band_names: Sequence[str],
+    cfg: SceneCfg,
+    area: Area | None = None,
 ) -> Iterator[tuple[RasterSource, RasterSource]]:
-    """Open both dates of a scene on the grid of the first one.
+    """Open both dates of a scene on one grid, the second one aligned with the first if `cfg` says so.
 
     Args:
         before: First date.
         after: Second date.
-        bands: Number of bands that the model expects of each.
+        bands: Number of bands that the model expects of each; None for any.
         band_names: Their names, for error messages.
         cfg: Settings.
+        area: Part of the scene, whose grid both have; by default all of the first date.
 
     Raises:
         InputError: As for `RasterSource`; or the stored values of the dates differ in depth, scale or offset, so that one range
@@ -244,12 +273,23 @@ def opened_dates(
         return {**ranges, "indexes": indexes, "band_names": band_names, "alpha": cfg.alpha}
 
     scaling, later = cfg.scalings
-    with RasterSource(before, bands[0], None, **options(scaling, cfg.bands)) as first:
+    with RasterSource(before, bands[0], None if area is None else area.grid, **options(scaling, cfg.bands)) as first:
+        first.area = area
         with RasterSource(after, bands[1], first.grid, **options(later, cfg.bands_after or cfg.bands)) as second:
             if cfg.percentiles is None and cfg.value_range_after is None and cfg.percentiles_after is None:
                 _check_one_scale(first, second, cfg.value_range)
             first.check_range()
             second.check_range()
+            if not cfg.align:
+                yield first, second
+                return
+            shift = scene_shift(first, second)
+            if shift is None or shift.size < _ALIGNED:
+                if shift is None:
+                    warnings.warn(f"{after}: not aligned: the places of its content in {before} do not agree", stacklevel=3)
+                yield first, second
+                return
+        with RasterSource(after, bands[1], first.grid, shift=shift, **options(later, cfg.bands_after or cfg.bands)) as second:
             yield first, second
 
 

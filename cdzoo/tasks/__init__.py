@@ -24,6 +24,7 @@ __all__ = [
     "SemanticTask",
     "Task",
     "get_task",
+    "list_tasks",
 ]
 
 
@@ -38,10 +39,19 @@ def get_task(name: str, class_names: Sequence[str] = ()) -> Task:
         UnknownNameError: There is no such task.
         ConfigError: The task does not support this number of classes.
     """
-    _import_all()
-    tasks = {task.name: task for task in Task.__subclasses__()}
+    tasks = _tasks()
     check_known("unknown task", name, tasks, UnknownNameError)
     return tasks[name](class_names)
+
+
+def list_tasks() -> list[str]:
+    """Return the names of the tasks."""
+    return sorted(_tasks())
+
+
+def _tasks() -> dict[str, type[Task]]:
+    _import_all()
+    return {task.name: task for task in Task.__subclasses__()}
 
 
 @functools.cache

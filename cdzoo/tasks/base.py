@@ -55,6 +55,7 @@ class Task(ABC):
         class_names: Name of each class, "no change" first if it is one of them.
         colors: RGB color of each class in pictures and maps.
         main_output: Name of the output of the fusion, decoder and head of a model that has several outputs.
+        positive: What a pixel is whose value in the main map is not 0: `"change"` or `"building"`.
         swappable: Whether samples may be trained on with their dates reversed, see `swap_dates`.
     """
 
@@ -62,6 +63,7 @@ class Task(ABC):
     class_names: tuple[str, ...]
     colors: tuple[RGB, ...]
     main_output: str = "change"
+    positive: str = "change"
     swappable: bool = True
 
     def __init__(self, class_names: Sequence[str] = ()) -> None:
@@ -153,6 +155,10 @@ class Task(ABC):
     def swap_dates(self, target: Target) -> dict[str, Tensor]:
         """Return the targets of a sample whose dates are reversed."""
         return dict(target)
+
+    def swap_probabilities(self, probabilities: Tensor) -> Tensor:
+        """Return the probabilities (B, ..., H, W) of the dates in their order, given those of reversed dates."""
+        return probabilities
 
     @abstractmethod
     def classes(self, target: Target) -> Tensor:

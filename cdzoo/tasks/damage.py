@@ -40,6 +40,7 @@ class DamageTask(Task):
 
     name = "damage"
     main_output = "damage"
+    positive = "building"
     swappable = False
 
     def __init__(self, class_names: Sequence[str] = (), colors: Sequence[RGB] | None = None) -> None:
@@ -128,7 +129,7 @@ class DamageTask(Task):
         matrix, in_buildings = scores.matrices["damage"], scores.matrices["damage_in_buildings"]
         further = xview2_scores(scores.confusion, matrix, in_buildings, self.class_names)
         further |= damage_scores(matrix) | class_scores(matrix, ("", *self.class_names))
-        return dataclasses.replace(scores, further=further, positive="building")
+        return dataclasses.replace(scores, further=further, positive=self.positive)
 
 
 class DamageLoss(nn.Module):

@@ -124,6 +124,11 @@ class SemanticTask(Task):
         """Return the targets with the land cover of the dates exchanged."""
         return {**target, **{name: target[other] for name, other in zip(DATES, DATES[::-1], strict=True)}}
 
+    def swap_probabilities(self, probabilities: Tensor) -> Tensor:
+        """Return the probabilities with the land cover of the dates exchanged."""
+        first, second = probabilities[:, 1:].chunk(2, 1)
+        return torch.cat([probabilities[:, :1], second, first], 1)
+
     def classes(self, target: Target) -> Tensor:
         """Return the from-to code of each pixel."""
         first, second, valid = _truth(target)

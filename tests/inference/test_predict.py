@@ -101,7 +101,7 @@ class TestNamedModels:
             cdzoo.predict_pair("glmamba_tyni", A, B)
         with pytest.raises(WeightsError, match="no weights of 'glmamba_base' are published"):
             cdzoo.predict_pair("glmamba_base", A, B)
-        with pytest.raises(ConfigError, match="must be a ChangeDetector or the name of one, got Linear"):
+        with pytest.raises(ConfigError, match=r"must be a ChangeDetector, the name of one, or an exported .* got Linear"):
             cdzoo.predict_pair(torch.nn.Linear(1, 1), A, B)
 
 

@@ -31,7 +31,9 @@ def test_polygons_and_report(pair, tmp_path, capsys):
     assert main(words) == 0
     out = capsys.readouterr().out
     assert " polygons)" in out and "r.html" in out
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.tif", "c.tif", "p.gpkg", "r.html"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("a.tif", "b.tif", "c.qml", "c.tif", "c.tif.aux.xml", "p.gpkg", "r.html")
+    ]
 
 
 def test_classes_are_printed_and_all_maps_are_written(pair, tiny, tmp_path, capsys):

@@ -165,7 +165,8 @@ def test_a_full_disk_leaves_no_map_and_keeps_the_blocks(detector, pair, tmp_path
     predict_scene(model, *words, cfg, tmp_path / "p.tif")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, ((tmp_path / "p.tif").stat().st_size * 3 // 4, limits[1]))
-    (tmp_path / "m.tif").unlink(), (tmp_path / "p.tif").unlink()
+    for name in ("m.tif", "m.tif.aux.xml", "m.qml", "p.tif", "p.qml"):
+        (tmp_path / name).unlink()
     try:
         with pytest.raises(InputError, match=r"p\.tif: "):
             predict_scene(model, *words, cfg, tmp_path / "p.tif")
@@ -178,7 +179,7 @@ def test_a_full_disk_leaves_no_map_and_keeps_the_blocks(detector, pair, tmp_path
 def test_an_output_may_have_the_longest_name(detector, pair, tmp_path):
     output = tmp_path / f"{'n' * 251}.tif"
     assert predict_scene(detector(), *pair, output, SMALL, report=tmp_path / "r.html").mask == output
-    assert sorted(tmp_path.iterdir()) == sorted([*pair, output, tmp_path / "r.html"])
+    assert sorted(tmp_path.iterdir()) == sorted([*pair, output, output.with_suffix(".qml"), tmp_path / "r.html"])
 
 
 def test_a_failed_product_leaves_the_earlier_outputs(detector, pair, tmp_path, monkeypatch):

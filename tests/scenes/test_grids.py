@@ -1,5 +1,7 @@
 """Where the pixels of two dates are: grids of every orientation and system, and what is refused because it has no grid."""
 
+import xml.etree.ElementTree as ElementTree
+
 import numpy as np
 import pytest
 import rasterio
@@ -163,6 +165,9 @@ def test_maps_keep_systems_without_a_way_to_wgs84(detector, raster, ground, tmp_
     for name in ("c.tif", "p.tif"):
         with rasterio.open(tmp_path / name) as file, rasterio.open(paths[0]) as first:
             assert file.crs == first.crs and file.transform.almost_equals(first.transform)
+    companion = ElementTree.parse(tmp_path / "c.tif.aux.xml")
+    assert [element.text for element in companion.iter("Category")] == ["no change", "change"]
+    assert len(companion.findall("PAMRasterBand")) == 1
 
 
 def test_systems_without_a_conversion_are_refused_by_name(raster, ground):

@@ -53,7 +53,8 @@ def test_the_map_is_a_cog_on_the_grid_of_the_first_image(detector, raster, scene
         np.testing.assert_array_equal(file.read(1), truth)
     expected = whole(detector(), before, after)
     np.testing.assert_allclose(read(result.probability) / 200, expected, atol=0.0026)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", "b.tif", "change.tif", "p.tif"]
+    names = ["a.tif", "b.tif", "change.qml", "change.tif", "change.tif.aux.xml", "p.qml", "p.tif"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
 
 
 def test_large_maps_have_overviews(detector, raster, tmp_path):

@@ -1,0 +1,237 @@
+"""Maps and polygons of a series, combined from the maps of its pairs block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cdzoo.constants import IGNORE_INDEX, RGB
+from cdzoo.inference.sources import Array
+from cdzoo.io.files import replace_atomically
+from cdzoo.io.georeference import Grid
+from cdzoo.io.rasters import open_raster
+from cdzoo.io.vectors import write_vectors
+from cdzoo.scenes.config import PolygonCfg
+from cdzoo.scenes.geotiff import STEPS, encode_probability, is_changed, read_change_probability, replace_raster, write_cog
+from cdzoo.scenes.outputs import LAYER, Outputs, writing
+from cdzoo.scenes.persistence import KINDS, LASTING, Persistence, persistence, series_probability
+from cdzoo.scenes.polygons import changed_areas, trace
+from cdzoo.scenes.products import finish_outputs
+from cdzoo.scenes.styles import polygon_style, store_style, style_text
+from cdzoo.tasks import BinaryTask, MapSpec, Task
+from cdzoo.tiling import Window
+
+FURTHER = ("first_date", "last_before")
+"""Maps next to that of the kinds of change."""
+BANDS = ("change", "change between the last image before and the first")
+"""Bands of the probability."""
+MAX_POLYGON_IMAGES = 22  # whose combinations of kind and dates are fewer than the values of a map
+_COLORS: tuple[RGB, ...] = ((0, 0, 0), (255, 60, 60), (60, 130, 240), (250, 200, 40))
+_RAMP: tuple[RGB, ...] = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+
+
+class SeriesCounts(NamedTuple):
+    """Numbers of pixels.
+
+    Attributes:
+        kinds: Of each kind of change, by name.
+        dates: Lasting changes by the number of their first image.
+        supported: Lasting changes that are also seen between the image before their first one and that, from the third image on:
+            the probability of that pair is at least half the threshold.
+        comparable: Lasting changes from the third image on for which the image before has data.
+    """
+
+    kinds: dict[str, int]
+    dates: dict[int, int]
+    supported: int
+    comparable: int
+
+
+@dataclass(frozen=True)
+class PairMaps:
+    """Maps and probabilities of the pairs of a series of K images.
+
+    Attributes:
+        from_first: Files (K - 1) of the pairs of the first image with each other one.
+        consecutive: Files (K - 1) of the pairs of each image with the next one.
+        grid: Grid of all of them.
+        task: Task of the model.
+    """
+
+    from_first: Sequence[tuple[Path, Path]]
+    consecutive: Sequence[tuple[Path, Path]]
+    grid: Grid
+    task: Task
+
+    def windows(self) -> Iterator[Window]:
+        """Yield the blocks of the maps."""
+        with open_raster(self.from_first[0][0]) as file:
+            blocks = [block for _, block in file.block_windows(1)]
+        for block in blocks:
+            yield Window(block.row_off, block.col_off, block.height, block.width)
+
+    def classified(self) -> Iterator[tuple[Window, Persistence]]:
+        """Yield the changes of each block."""
+        with ExitStack() as stack:
+            files = [stack.enter_context(open_raster(path)) for path, _ in self.from_first]
+            for window in self.windows():
+                values = np.stack([file.read(1, window=window.slices) for file in files])
+                yield window, persistence(np.where(is_changed(values), 1, values).astype(np.uint8))
+
+    def steps(self, window: Window, found: Persistence) -> npt.NDArray[np.float32]:
+        """Return the probability (h, w) of change from the image before the first of a lasting change to that; else NaN."""
+        result = np.full(found.kind.shape, np.nan, np.float32)
+        for number, (_, path) in enumerate(self.consecutive, 2):
+            at = (found.first == number) & (found.last_before == number - 1)
+            if at.any():
+                with open_raster(path) as file:
+                    result[at] = read_change_probability(file, self.task, window.slices)[at]
+        return result
+
+    def probabilities(self) -> Iterator[tuple[Window, Array]]:
+        """Yield the bands `BANDS` of each block, encoded."""
+        with ExitStack() as stack:
+            files = [stack.enter_context(open_raster(path)) for _, path in self.from_first]
+            for window, found in self.classified():
+                each = np.stack([read_change_probability(file, self.task, window.slices) for file in files])
+                bands = [series_probability(each.astype(np.float32), found), self.steps(window, found)]
+                yield window, np.stack([encode_probability(band, ~np.isnan(band), "uint8") for band in bands])
+
+
+def write_series(
+    outputs: Outputs,
+    pairs: PairMaps,
+    names: Sequence[str],
+    tags: Mapping[str, str],
+    threshold: float,
+    cfg: PolygonCfg,
+    folder: Path,
+) -> tuple[int | None, SeriesCounts]:
+    """Write all outputs under temporary names, and rename them when they are complete; the main map is renamed last.
+
+    Args:
+        outputs: Files to write.
+        pairs: Maps of the pairs.
+        names: Name or date of each image.
+        tags: Metadata of the maps.
+        threshold: Minimum probability for a pixel to count as changed.
+        cfg: Post-processing of the polygons.
+        folder: Folder for temporary files.
+
+    Returns:
+        Number of polygons, None if they are not written; and the numbers of pixels.
+
+    Raises:
+        InputError: A file cannot be written.
+    """
+    legends = series_legends(names)
+    count = None
+    with ExitStack() as stack:
+
+        def write(path: Path, blocks: Callable[[], Iterator[tuple[Window, Array]]], **options: Any) -> Path:
+            file = stack.enter_context(replace_raster(path))
+            with writing(path):
+                write_cog(file, folder, pairs.grid, "uint8", blocks, **options)
+            return file
+
+        def values(field: str) -> Callable[[], Iterator[tuple[Window, Array]]]:
+            return lambda: ((window, getattr(found, field)) for window, found in pairs.classified())
+
+        paths = zip(("kind", "first", "last_before"), (outputs.mask, *outputs.further.values()), legends.items(), strict=True)
+        for field, path, (name, legend) in paths:
+            write(path, values(field), tags=tags, bands=(name,), legend=legend)
+        if outputs.needs_probability:
+            path = outputs.probability or folder / "change_probability.tif"
+            scaled = {**tags, "scale": f"{1 / STEPS:g}"}
+            probability = write(path, pairs.probabilities, tags=scaled, bands=BANDS, scale=1 / STEPS)
+            if outputs.polygons is not None:
+                file = stack.enter_context(replace_atomically(outputs.polygons))
+                with writing(outputs.polygons):
+                    count = _write_polygons(file, pairs, names, probability, cfg, folder)
+                    if outputs.with_styles and "polygons" not in outputs.styled:
+                        store_style(file, style_text(polygon_style(_SeriesTask(legends))))
+        counts = _count(pairs, threshold)
+        finish_outputs(outputs, _SeriesTask(legends), stack)
+    return count, counts
+
+
+def series_legends(names: Sequence[str]) -> dict[str, MapSpec]:
+    """Return the names and colors of the values of each map, that of the kinds first."""
+    kinds = MapSpec(KINDS, _COLORS)
+    if len(names) == 2:
+        kinds = MapSpec(("no change", "change"), _COLORS[:2])
+    place = np.linspace(0, len(_RAMP) - 1, len(names))
+    ramp = np.stack([np.interp(place, np.arange(len(_RAMP)), channel) for channel in np.array(_RAMP).T], 1).round().astype(int)
+    colors = ((0, 0, 0), *(tuple(color) for color in ramp.tolist()))
+    return {"change": kinds, **dict.fromkeys(FURTHER, MapSpec(("no lasting change", *names), colors))}
+
+
+class _SeriesTask(BinaryTask):
+    """Maps of a series as those of a task."""
+
+    def __init__(self, maps: dict[str, MapSpec]) -> None:
+        super().__init__()
+        self._maps = maps
+
+    @property
+    def maps(self) -> dict[str, MapSpec]:
+        """The maps."""
+        return self._maps
+
+
+def _write_polygons(target: Path, pairs: PairMaps, names: Sequence[str], probability: Path, cfg: PolygonCfg, folder: Path) -> int:
+    """Write the areas of one kind and one interval of dates, and return their number."""
+    import geopandas
+    import rasterio
+
+    events: dict[tuple[int, int, int], int] = {}
+    for _, found in pairs.classified():
+        for event in np.unique(np.stack(found, -1)[is_changed(found.kind)], axis=0).tolist():
+            events.setdefault(tuple(event), len(events) + 1)
+
+    def numbered() -> Iterator[tuple[Window, Array]]:
+        for window, found in pairs.classified():
+            value = np.where(found.kind == IGNORE_INDEX, IGNORE_INDEX, 0).astype(np.uint8)
+            for event, number in events.items():
+                value[np.logical_and.reduce([part == wanted for part, wanted in zip(found, event, strict=True)])] = number
+            yield window, value
+
+    file = folder / "change_events.tif"
+    write_cog(file, folder, pairs.grid, "uint8", numbered, {})
+    task = _SeriesTask({"event": MapSpec(("",) * (len(events) + 1), ((0, 0, 0),) * (len(events) + 1))})
+    with rasterio.open(file) as opened, rasterio.open(probability) as probabilities:
+        areas = changed_areas(trace({"event": opened}, probabilities, task), task, cfg)
+    of_number = {number: event for event, number in events.items()}
+    kinds = series_legends(names)["change"].class_names
+    of_area = [of_number[value] for value in areas.values["event"].tolist()]
+    columns: dict[str, Any] = {
+        "class": [kinds[kind] for kind, *_ in of_area],
+        "first_image": [first for _, first, _ in of_area],
+        "first_date": [names[first - 1] if first else None for _, first, _ in of_area],
+        "last_before": [names[last - 1] if last else None for *_, last in of_area],
+        "pixels": areas.pixels,
+        "mean_probability": areas.mean_probability,
+        "area_m2" if pairs.grid.crs is not None else "area_px": areas.area,
+    }
+    frame = geopandas.GeoDataFrame(columns, geometry=areas.geometry, crs=pairs.grid.crs)
+    frame = frame.astype({name: "string" for name in ("class", "first_date", "last_before")} | {"first_image": "int64"})
+    write_vectors(target, frame, LAYER)
+    return len(frame)
+
+
+def _count(pairs: PairMaps, threshold: float) -> SeriesCounts:
+    kinds, dates, supported, comparable = np.zeros(256, np.int64), np.zeros(256, np.int64), 0, 0
+    for window, found in pairs.classified():
+        kinds += np.bincount(found.kind.ravel(), minlength=256)
+        dates += np.bincount(found.first[found.kind == LASTING], minlength=256)
+        step = pairs.steps(window, found)[found.first > 2]
+        comparable += int((~np.isnan(step)).sum())
+        supported += int((step >= threshold / 2).sum())
+    names = {name: int(count) for name, count in zip(KINDS, kinds, strict=False)}
+    return SeriesCounts(names, {number: int(count) for number, count in enumerate(dates) if count}, supported, comparable)
