@@ -129,7 +129,7 @@ def prepare(text: str, folder: Path, hub: Hub) -> None:
     for pattern, write in MADE.items():
         for match in re.finditer(rf"(?<![\w./]){pattern}(?![\w.])", text):
             name = match[0].rpartition(" ")[2]
-            if not re.search(rf"(--out|-o) {re.escape(name)}(?![\w.])", text) and not (folder / name).exists():
+            if not re.search(rf"(--out|-o|data make) {re.escape(name)}(?![\w.])", text) and not (folder / name).exists():
                 write(folder / name)
     for encoder in {*re.findall(r"timm/(\w+)\"?[^\n]*backbone[-_]pretrained", text)}:
         publish(hub, encoder)

@@ -95,6 +95,20 @@ def check(
     return _print_problems(report.problems, "no problems")
 
 
+def make(folder: str, *, count: int = 20, size: int = 128) -> None:
+    """Write a small example data set: generated pairs of aerial scenes with masks of what changed.
+
+    Args:
+        folder: Folder to create.
+        count: Number of pairs.
+        size: Side of the images in pixels.
+    """
+    from cdzoo.data.example import write_example
+
+    write_example(Path(folder), count, size)
+    print(f"{folder}: {count} pairs of {size}x{size}; train on them with: cdzoo train --model glmamba_tiny --data {folder}")
+
+
 def show_datasets() -> None:
     """List the named data sets and the protocols."""
     from cdzoo.data.datasets import dataset_info, list_datasets

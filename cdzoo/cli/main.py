@@ -49,6 +49,7 @@ GROUPS = {
         "data list": "data:show_datasets",
         "data info": "data:show_dataset",
         "data check": "data:check",
+        "data make": "data:make",
         "data prepare": "data:prepare",
     },
     "system": {"env": "zoo:show_environment", "completion": "completion:completion"},

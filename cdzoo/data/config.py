@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Literal
 
 from cdzoo.data.masks import MaskEncoding
@@ -80,10 +81,10 @@ class DataCfg:
 
     @property
     def options(self) -> str:
-        """Options of the command line that name these data."""
-        if self.data or self.pairs:
-            return f"--data {self.data}" if self.data else f"--pairs {self.pairs}"
-        return f"--before '{self.before}' --after '{self.after}' --mask '{self.mask}'"
+        """Options of the command line that name these data and say what their labels mean."""
+        names = ("data", "pairs", "before", "after", "mask", "root", "mask_encoding", "label_attribute", "classes", "class_order")
+        given = {name.replace("_", "-"): getattr(self, name) for name in names}
+        return " ".join(f"--{name} {shlex.quote(value)}" for name, value in given.items() if value)
 
     @property
     def encoding(self) -> MaskEncoding | None:

@@ -92,6 +92,10 @@ def _list_pairs(root: Path, exclude: Sequence[str], names: Path | None, layouts:
     if folders is None:
         expected = "; ".join("/".join(layout) for layout in layouts)
         counts = " or ".join(_COUNTS.get(count, str(count)) for count in sorted({*map(len, layouts)}))
-        raise InputError(f"{root}: expected {counts} folders (one of {expected}), found {contents(root)}")
+        from cdzoo.data.suggestion import suggest_patterns  # which uses SPLITS
+
+        near = suggest_patterns(root)
+        advice = f". Name the files instead of --data {root}, for example: {near}" if near else ""
+        raise InputError(f"{root}: expected {counts} folders (one of {expected}), found {contents(root)}{advice}")
     split = len(folders) - 1 if dates is None else dates
     return list_folders(root, folders[:split], folders[split:], exclude, names)

@@ -10,7 +10,7 @@ from cdzoo.data.classes import find_classes
 from cdzoo.data.config import DataCfg
 from cdzoo.data.datasets import DATASETS, DatasetInfo, known_layouts
 from cdzoo.data.labels import Labels
-from cdzoo.data.layout import Layout, find_splits, list_split
+from cdzoo.data.layout import Layout, find_layout, find_splits, list_split
 from cdzoo.data.listing import Listing, PairFiles, matches, usable_pairs
 from cdzoo.data.patterns import match_patterns
 from cdzoo.data.protocols import get_protocol
@@ -99,7 +99,18 @@ class FileSource:
         """Return what a split of a folder, a table or patterns has, usable or not; None for data without splits."""
         if self.listed is not None:
             return self.listed.get(split, Listing(self.root))
-        return list_split(self.root, split, self.cfg.exclude, self.layouts, self.dates)
+        return self._list(self.root, split)
+
+    def _list(self, root: str | Path, split: str | None) -> Listing:
+        """List a split of a folder; the error for an unknown layout names the data set that has it."""
+        try:
+            return list_split(root, split, self.cfg.exclude, self.layouts, self.dates)
+        except InputError as error:
+            own = [info for info in DATASETS.values() if find_layout(root, (*info.whole_layouts, *info.layouts))]
+            if self.info is not None or not own or find_layout(root, self.layouts):
+                raise
+            names = " or ".join(f"--data {info.name} --root {root}" for info in own)
+            raise InputError(f"{error}. Or, if it is a copy of that data set: {names}") from error
 
     def pairs(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
         """Return the files of at least the requested splits.
@@ -141,7 +152,7 @@ class FileSource:
         if self.info is None and not os.path.isdir(root):
             near = suggest(str(root), DATASETS)
             raise InputError(f"{root}: no such folder, nor a data set.{near} 'cdzoo data list' shows the data sets.")
-        listing = list_split(root, split, self.cfg.exclude, self.layouts, self.dates)
+        listing = self._list(root, split)
         return usable_pairs(listing, self.cfg.equal_values, self.cfg.label_attribute)
 
     def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:

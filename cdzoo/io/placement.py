@@ -52,7 +52,7 @@ def placed_table(table: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 def is_vector(path: PathLike) -> bool:
     """Return whether a label file holds polygons, by its suffix."""
-    return Path(path).suffix.lower() in VECTORS
+    return str(path).lower().endswith(VECTORS)
 
 
 def lies_elsewhere(path: PathLike, image: PathLike) -> bool:

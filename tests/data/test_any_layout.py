@@ -297,7 +297,7 @@ def test_a_run_is_trained_scored_and_reproduced_from_a_table(tmp_path, monkeypat
     write_named(tmp_path, [f"p{index}" for index in range(4)])
     rows = [f"x/p{i}_pre.png,x/p{i}_post.png,y/p{i}.png,{('train', 'train', 'val', 'test')[i]}" for i in range(4)]
     table(tmp_path, "\n".join(["before,after,mask,split", *rows]))
-    tiny = ["--model", "tinycd", "--out", "run", "steps=1", "batch_size=2", "crop=32", "device=cpu"]
+    tiny = ["--model", "tinycd", "--out", "run", "epochs=1", "batch_size=2", "crop=32", "device=cpu"]
     assert main(["train", "--pairs", "pairs.csv", *tiny]) == 0
     assert "eval --model run --pairs pairs.csv --split test" in capsys.readouterr().out
     assert main(["eval", "--model", "run", "--pairs", "pairs.csv", "--out", "s.json", "--device", "cpu"]) == 0
