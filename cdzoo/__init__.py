@@ -13,6 +13,9 @@ import lazy_loader
 
 from cdzoo._version import __version__ as __version__
 
+# Packages that import tqdm warn in a notebook without ipywidgets, whose progress bars are lines of text then.
+warnings.filterwarnings("ignore", message="IProgress not found")
+
 _attached, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 _DEPRECATED = {"PartCfg": "ComponentCfg"}
 

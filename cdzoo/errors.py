@@ -84,6 +84,7 @@ EXTRAS = {
     **dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "export"),
     "wandb": "wandb",
     "mlflow": "mlflow",
+    "gradio": "app",
     "ray": "geo,ray",
     "mamba_ssm": "mamba",
 }

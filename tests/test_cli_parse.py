@@ -99,6 +99,7 @@ def test_help_of_train_has_groups(capsys):
         (["train", "model=x", "data=y", "--max-epochs", "3"], "unknown option --max-epochs. Did you mean '--epochs'?"),
         (["train", "model=x", "data=y", "lerning_rate=1"], "unknown option --lerning-rate. Did you mean '--lr'?"),
         (["train", "-out", "x"], "unknown option -out. Did you mean '--out'?"),
+        (["info", "x", "--fusion.norm", "false"], "write --fusion-kwargs.norm VALUE"),
         (["evaluate"], "unknown command 'evaluate'. Did you mean 'eval'?"),
         (["eval", "model=x", "data=y"], "only cdzoo train takes key=value; write --model x --data y"),
         (["train", "--model", "glmamba_tiny", "--data", "levir_cdd"], "nor a data set. Did you mean 'levir_cd'?"),

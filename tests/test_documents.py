@@ -16,13 +16,22 @@ from cdzoo.registry import COMPONENTS, EXCHANGES, MODELS
 
 LONG_FILES = 400
 LANGUAGES = {"python", "bash", "text", "json", "yaml", "toml", "bibtex", "console"}
-SLOW = {"docs/classes.md", "docs/data.md", "docs/finetune.md", "docs/tasks.md", "docs/training.md", "docs/weights.md"}
+SLOW = {
+    "README.md",
+    "docs/classes.md",
+    "docs/data.md",
+    "docs/export.md",
+    "docs/finetune.md",
+    "docs/tasks.md",
+    "docs/training.md",
+    "docs/weights.md",
+}
 """Pages that train."""
-ELSEWHERE = {"docs/answers.md": "scenes/test_answers.py", "docs/app.md": "app/test_api.py"}
+ELSEWHERE = {"docs/answers.md": "scenes/test_answers.py"}
 """Pages whose blocks a test of their subject executes."""
 CARDS = [page for page in PAGES if page.startswith("docs/zoo/")]
 SLOW |= {*CARDS} - {"docs/zoo/glmamba.md", "docs/zoo/tinycd.md"}
-NOT_RUN = 18
+NOT_RUN = 22
 """Blocks that cannot run here, each with its reason in the page."""
 
 
@@ -34,6 +43,7 @@ def of_page(page):
 def scratch(tmp_path, monkeypatch, hub):
     """Work in a folder with a local Hub, small synthetic data sets, and registries that are restored afterwards."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     for splits in (synthetic.SPLITS, synthetic.TASK_SPLITS):
         for split in ("val", "test"):
             monkeypatch.setitem(splits, split, 4)
@@ -102,7 +112,7 @@ def load(tool, monkeypatch):
     return module
 
 
-@pytest.mark.parametrize("tool", ["cards", "catalog", "zoo"])
+@pytest.mark.parametrize("tool", ["cards", "catalog", "exports", "zoo"])
 def test_generated_pages_are_current(tool, monkeypatch):
     """Run `python tools/TOOL.py` to update the pages."""
     module = load(tool, monkeypatch)
@@ -139,6 +149,13 @@ def test_table_of_the_readme_has_the_counted_costs():
 def test_linked_files_exist(name):
     for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text()):
         assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
+
+
+def test_the_reference_has_the_public_names():
+    pages = " ".join(page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
+    for package in (cdzoo, cdzoo.data, cdzoo.losses):
+        for name in {*package.__all__} - {"data", "losses", "metrics", "__version__", "LOSSES", "PAIR_LOSSES"}:
+            assert re.search(rf"[.`]{name}\b", pages), f"{package.__name__}.{name} is on no page of docs/api"
 
 
 def test_files_are_short():

@@ -108,3 +108,9 @@ def test_the_page_about_fine_tuning_quotes_its_results_file():
     found = paired_difference(runs[0].per_image, runs[1].per_image)
     low, high = 100 * found.interval.low, 100 * found.interval.high
     assert f"{100 * found.difference:+.2f} ({low:+.2f} to {high:+.2f}, p {found.p:.3f})" in text
+
+
+def test_the_text_of_results_is_short(results):
+    first, second = repr(results).splitlines()
+    assert first == f"Results(glmamba_tiny on the val split, protocol {results.protocol.name})"
+    assert second.startswith("  Scores(f1 0.0000, iou ") and second.endswith("; 0 images, threshold 0.5)") and len(second) < 140

@@ -7,6 +7,7 @@ as code.
 
 from __future__ import annotations
 
+import json
 import os
 import posixpath
 import re
@@ -93,10 +94,19 @@ def _page(target: str) -> str:
 def _code(target: str) -> str:
     """Return a page that shows a file, or the names of the files of a folder, left out of the search."""
     path = ROOT / target
+    if path.suffix == ".ipynb":
+        return _relinked(_notebook(path), target)
     names = sorted(file.name for file in path.iterdir() if not file.name.startswith((".", "__"))) if path.is_dir() else []
     text = "\n".join(names) if path.is_dir() else path.read_text(encoding="utf-8")
     language = LANGUAGES.get(path.suffix, "text")
     return f"---\nsearch:\n  exclude: true\n---\n\n# {target}\n\n`````{language}\n{text.rstrip()}\n`````\n"
+
+
+def _notebook(path: Path) -> str:
+    """Return the cells of a notebook as a page: text, and blocks of code."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    texts = [(cell["cell_type"] == "code", "".join(cell["source"])) for cell in cells]
+    return "\n\n".join(f"```python\n{text}\n```" if is_code else text for is_code, text in texts) + "\n"
 
 
 def _lines(text: str) -> Iterator[tuple[str, bool]]:

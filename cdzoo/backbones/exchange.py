@@ -41,7 +41,8 @@ class AlternateExchange(Exchange):
         shape = [1] * x.ndim
         shape[self.axis] = -1
         swapped = (torch.arange(x.shape[self.axis], device=x.device) % 2 == 0).view(shape)
-        x1, x2 = x.chunk(2)
+        batch = x.shape[0] // 2
+        x1, x2 = x[:batch], x[batch:]  # `chunk` would fix the batch of an exported program
         return torch.cat([torch.where(swapped, x2, x1), torch.where(swapped, x1, x2)])
 
 

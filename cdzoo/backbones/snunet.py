@@ -59,7 +59,7 @@ class SNUNetEncoder(Backbone):
             levels.append(self.run_stage(stage, F.max_pool2d(levels[-1], 2)))
         x, dates = levels[-1], self._num_dates
         if self.last_date:
-            x = x.chunk(dates)[-1]
+            x = x[x.shape[0] // dates * (dates - 1) :]
             self._num_dates = 1  # for an exchange after the last stage, which sees one date only
         coarsest = self.run_stage(self.stages[-1], F.max_pool2d(x, 2))
         self._num_dates = dates  # for stages that are recomputed in the backward pass

@@ -29,14 +29,12 @@ def compare(
     if html is not None:
         output_path(html, "--html", (".html",), "the page is HTML")
         check_outputs({"--html": html}, [*runs, *([latency] if latency else [])])
-    from cdzoo.compare import COLUMNS, further_rows, read_runs, run_costs, score_rows, worst_rows, write_page
+    from cdzoo.compare import further_rows, read_runs, run_costs, score_table, worst_rows, write_page
 
     groups = read_runs(runs)
     costs = {run.label: run_costs(run, latency) for found in groups.values() for run in found}
     for condition, found in groups.items():
-        rows = score_rows(found, costs)
-        columns = {key: heading for key, heading in COLUMNS.items() if any(row.get(key) is not None for row in rows)}
-        print(f"{condition}\n{render(rows, columns)}")
+        print(f"{condition}\n{score_table(found, costs)}")
         if further := further_rows(found):
             labels = {key: key for key in ("score", *(run.label for run in found))}
             print(f"scores of the task in percent\n{render(further, labels)}")

@@ -22,7 +22,7 @@ COMMON: dict[str, tuple[str, ...]] = {
         *("protocol", "exclude"),
     ),
     "predict": (
-        *("output", "model", "device", "probability", "polygons", "report", "manifest"),
+        *("output", "model", "device", "probability", "polygons", "report", "footprints", "series", "manifest"),
         *("tile", "threshold", "augment", "value_range", "percentiles", "bands", "min_area"),
     ),
 }

@@ -42,6 +42,7 @@ GROUPS = {
         "predict": "predict:predict",
         "footprints": "footprints:footprints",
         "stack": "stack:stack",
+        "app": "app:app",
         "demo": "demo:demo",
     },
     "data": {

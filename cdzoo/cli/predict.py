@@ -19,6 +19,7 @@ from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
     from cdzoo.inference.model import PairModel
+    from cdzoo.scenes.area import Area
     from cdzoo.scenes.config import PolygonCfg, SceneCfg
     from cdzoo.tasks import Task
 
@@ -41,6 +42,9 @@ def predict(
     footprints: str | None = None,
     footprint_output: str | None = None,
     footprint_layer: str | None = None,
+    bbox: tuple[float, float, float, float] | None = None,
+    aoi: str | None = None,
+    aoi_layer: str | None = None,
     series: list[str] | None = None,
     dates: list[str] | None = None,
     manifest: str | None = None,
@@ -55,20 +59,23 @@ def predict(
 
     Args:
         before: First date: an image (PNG, JPEG), or any raster that GDAL reads.
-        after: Second date; rasters may have another grid.
+        after: Second date, on any grid.
         output: Map to write: .png or .tif.
         model: Folder of a run, tag (MODEL.TAG), model with published weights, hf-hub:owner/name, or file of cdzoo export (.onnx).
         random_weights: Use an untrained model, to try a pipeline.
         device: auto, cpu, cuda or mps.
         cfg: Prediction.
         polygon_cfg: Polygons.
-        probability: GeoTIFF to write the probability to, in addition, with one band per class.
-        polygons: File to write the changed areas to, in addition: .gpkg, .geojson or .parquet.
-        report: HTML page to write, in addition, with both dates, the map and the largest changes.
-        footprints: Polygons, such as buildings, to write statistics of the map for: .gpkg, .geojson, .shp or .parquet.
+        probability: GeoTIFF of the probability, one band per class.
+        polygons: Changed areas: .gpkg, .geojson or .parquet.
+        report: HTML page of both dates and largest changes.
+        footprints: Polygons to add statistics of the map to, such as buildings: .gpkg, .geojson, .shp or .parquet.
         footprint_output: Table of these: .gpkg, .geojson, .parquet or .csv; OUTPUT_footprints.gpkg by default.
         footprint_layer: Layer of the footprints in a .gpkg with several.
-        series: Rasters in the order of their dates, instead of two images, to map which changes last, and since when.
+        bbox: Left, bottom, right and top of the part to map, in the coordinates of the first image, or in longitude and latitude.
+        aoi: Polygons of the area to map: .gpkg, .geojson, .shp or .parquet.
+        aoi_layer: Layer of the area in a .gpkg with several.
+        series: Rasters in the order of their dates, to map which changes last, and since when.
         dates: Date of each image of a series, as text; by default as in its tags or its name.
         manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
         ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started locally.
@@ -76,9 +83,10 @@ def predict(
     """
     products = {"probability": probability, "polygons": polygons, "report": report}
     zones = {"footprints": footprints, "footprint_output": footprint_output, "footprint_layer": footprint_layer}
+    part: dict[str, Any] = {"bbox": bbox, "aoi": aoi, "aoi_layer": aoi_layer}
     job = _Job(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:
-        if before is not None or output is not None or series or any(products.values()) or any(zones.values()):
+        if before is not None or output is not None or series or any({**products, **zones, **part}.values()):
             raise InputError("--manifest names the images and outputs: pass no others")
         return job.predict_list(manifest, ray, workers)
     if series is not None:
@@ -87,7 +95,7 @@ def predict(
                 "--series names the images: pass -o MAP.tif, and no others, no --report and no --footprints; statistics per "
                 "polygon are those of cdzoo footprints MAP.tif POLYGONS"
             )
-        job.predict_series(series, output, {"probability": probability, "polygons": polygons, "dates": dates or ()})
+        job.predict_series(series, output, {"probability": probability, "polygons": polygons, "dates": dates or ()}, part)
         return 0
     if dates is not None:
         raise InputError("--dates are those of the images of a series: pass --series")
@@ -100,8 +108,8 @@ def predict(
     for file in (before, after):  # before the model is loaded, which takes seconds
         _check_header(existing_file(file), is_scene)
     if is_scene:
-        job.predict_scene(before, after, target, products, zones)
-    elif given := [name for name, value in {**products, **zones, **job.of_scenes()}.items() if value is not None]:
+        job.predict_scene(before, after, target, products, zones, part)
+    elif given := [name for name, value in {**products, **zones, **part, **job.of_scenes()}.items() if value is not None]:
         raise InputError(f"--{given[0].replace('_', '-')} is for maps of scenes: name the output .tif")
     else:
         job.predict_pictures(before, after, target)
@@ -114,6 +122,14 @@ def _check_header(file: Path, is_scene: bool) -> None:
             pass
     else:
         image_format(file)
+
+
+def _area(image: str | Path, bbox: tuple[float, ...] | None, aoi: str | None, aoi_layer: str | None) -> Area | None:
+    from cdzoo.scenes.area import scene_area
+
+    if aoi_layer is not None and aoi is None:
+        raise InputError(f"--aoi-layer {aoi_layer}: a layer of which file? Pass --aoi FILE")
+    return None if bbox is None and aoi is None else scene_area(image, bbox, aoi, aoi_layer)
 
 
 @dataclass(frozen=True)
@@ -147,7 +163,13 @@ class _Job:
         return model
 
     def predict_scene(
-        self, before: str, after: str, target: Path, products: dict[str, str | None], zones: dict[str, str | None]
+        self,
+        before: str,
+        after: str,
+        target: Path,
+        products: dict[str, str | None],
+        zones: dict[str, str | None],
+        part: dict[str, Any],
     ) -> None:
         from cdzoo.cli.footprints import print_largest
         from cdzoo.scenes import predict_scene
@@ -157,10 +179,12 @@ class _Job:
         files: dict[str, Any] = dict(products)
         of_zones: dict[str, Any] = dict(zones)
         table = table_of(target, zones["footprints"], zones["footprint_output"])
-        inputs = [file for file in (before, after, zones["footprints"]) if file is not None]
+        inputs = [file for file in (before, after, zones["footprints"], part["aoi"]) if file is not None]
         scene_outputs(target, **files, inputs=inputs, with_styles=self.cfg.style, footprints=table)  # before the model is loaded
+        area = _area(before, **part)
         model = self.load_named()
-        result = predict_scene(model, before, after, target, self.cfg, **files, **of_zones, polygon_cfg=self.polygon_cfg)
+        options: dict[str, Any] = {**files, **of_zones, "polygon_cfg": self.polygon_cfg, "area": area}
+        result = predict_scene(model, before, after, target, self.cfg, **options)
         share = result.changed / result.pixels if result.pixels else 0.0
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
         text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
@@ -176,7 +200,7 @@ class _Job:
         if table is not None and result.footprints is not None:
             print_largest(table, result.footprints)
 
-    def predict_series(self, images: list[str], output: str, options: dict[str, Any]) -> None:
+    def predict_series(self, images: list[str], output: str, options: dict[str, Any], part: dict[str, Any]) -> None:
         from cdzoo.scenes.outputs import scene_outputs
         from cdzoo.scenes.series import check_series, predict_series
         from cdzoo.scenes.series_products import FURTHER
@@ -184,10 +208,12 @@ class _Job:
         paths = [existing_file(image) for image in images]
         products: dict[str, Any] = {name: options[name] for name in ("probability", "polygons")}
         # Before the model is loaded.
-        scene_outputs(output, **products, inputs=paths, further=FURTHER, with_styles=self.cfg.style)
+        inputs = [file for file in (*paths, part["aoi"]) if file is not None]
+        scene_outputs(output, **products, inputs=inputs, further=FURTHER, with_styles=self.cfg.style)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they come with the prediction
             check_series(paths, self.cfg, options["polygons"] is not None, options["dates"])
+        options["area"] = _area(paths[0], **part)
         model = self.load_named()
 
         def announce(number: int, count: int, before: str, after: str) -> None:

@@ -18,6 +18,7 @@ def stack(
     bands: tuple[int, ...] | None = None,
     bands_after: tuple[int, ...] | None = None,
     alpha: bool | None = None,
+    align: bool = False,
 ) -> None:
     """Write both dates as the bands of one 8-bit GeoTIFF, for programs that take one image, such as Deepness in QGIS.
 
@@ -33,6 +34,7 @@ def stack(
         bands: Bands to take, counted from 1; by default all but an alpha band.
         bands_after: Bands of the second date; by default those of the first one.
         alpha: Whether a band that a file calls alpha marks the pixels with data (true), or is a band like others (false).
+        align: Correct a shift of the whole second date against the first, as cdzoo predict does.
     """
     from cdzoo.scenes.config import SceneCfg
     from cdzoo.scenes.stack import stack_dates
@@ -46,6 +48,7 @@ def stack(
         bands=bands,
         bands_after=bands_after,
         alpha=alpha,
+        align=align,
     )
     names = stack_dates(before, after, output, cfg)
     print(f"{output}: {len(names)} bands, {', '.join(names)}")

@@ -41,6 +41,8 @@ def normalize(words: Sequence[str], actions: Mapping[str, Any]) -> list[str]:
             base = flag_of(base[2:])
             if base not in actions:
                 raise ConfigError(f"unknown option {base}.{_suggest_option(base, actions)} {_HELP_ALL}")
+            if dot and f"{base}-kwargs" in actions:
+                raise ConfigError(f"{base} takes a name; for an argument of the component, write {base}-kwargs.{key} VALUE")
             several = actions[base].nargs not in (None, "?", 0)
             if not equals or not several:
                 result.append(f"{base}{dot}{key.replace('-', '_')}{equals}{word}")

@@ -49,7 +49,7 @@ class Run:
 
     label: str
     results: list[Results]
-    source: str
+    source: str = ""
 
     @cached_property
     def images(self) -> list[ImageScore]:
@@ -66,7 +66,7 @@ class Run:
     def folder(self) -> Path | None:
         """Folder of the model, if it exists on this machine."""
         path = Path(self.source.removeprefix("local-dir:"))
-        return path if path.is_dir() else None
+        return path if self.source and path.is_dir() else None
 
 
 def read_runs(paths: Sequence[str]) -> dict[Condition, list[Run]]:

@@ -16,6 +16,7 @@ from cdzoo.flops import count
 from cdzoo.metrics import SUMMARY_SCORES, Spread, image_f1, spread
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.registry import MODELS
+from cdzoo.tables import render
 from cdzoo.weights.folder import read_folder
 
 COLUMNS = {
@@ -61,6 +62,13 @@ def score_rows(runs: Sequence[Run], costs: dict[str, dict[str, Any]] | None = No
             row |= {"gain": f"{100 * found.difference:+.2f} ({low:+.2f} to {high:+.2f})", "p": found.p}
         rows.append(row)
     return rows
+
+
+def score_table(runs: Sequence[Run], costs: dict[str, dict[str, Any]] | None = None, form: str = "table") -> str:
+    """Return the rows of `score_rows` as a table without empty columns; `form` is one of `cdzoo.tables.FORMATS`."""
+    rows = score_rows(runs, costs)
+    columns = {key: heading for key, heading in COLUMNS.items() if any(row.get(key) is not None for row in rows)}
+    return render(rows, columns, form)
 
 
 def further_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import importlib
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,25 +34,20 @@ def to_onnx(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> Any:
     for package in ("onnx", "onnxscript"):
         require(package, "export", "exporting to ONNX")
     import onnxscript.optimizer
+    from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
     name = module.model.config.name
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it prints its steps
-            warnings.simplefilter("ignore")
-            written: Any = torch.onnx.export(
-                program,
-                dynamo=True,
-                verbose=False,
-                opset_version=cfg.opset,
-                input_names=module.input_names,
-                output_names=module.output_names,
-                custom_translation_table=translations(cfg.opset),
-                optimize=False,  # onnxruntime does it when it loads a file, in less time
-            )
+        try:
+            with undecomposed(program):
+                written = _translate(program, module, cfg)
+        except Exception:  # an operator without a translation
+            written = _translate(program, module, cfg)
     except Exception as error:  # of the exporter
         raise ConfigError(f"{name} cannot be exported to ONNX: {reason(error)}") from error
     onnxscript.optimizer.fold_constants(written.model)
     onnxscript.optimizer.remove_unused_nodes(written.model)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(written.model)
     model = written.model_proto
     insert_scans(model)
     model.ir_version = cfg.ir_version
@@ -58,6 +55,51 @@ def to_onnx(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> Any:
     model.graph.name = name
     _strip(model.graph)
     return model
+
+
+def _translate(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> Any:
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it prints its steps
+        warnings.simplefilter("ignore")
+        return torch.onnx.export(
+            program,
+            dynamo=True,
+            verbose=False,
+            opset_version=cfg.opset,
+            input_names=module.input_names,
+            output_names=module.output_names,
+            custom_translation_table=translations(cfg.opset),
+            optimize=False,  # onnxruntime does it when it loads a file, in less time
+        )
+
+
+@contextlib.contextmanager
+def undecomposed(program: ExportedProgram) -> Iterator[None]:
+    """Let the exporter translate a program as it is, without the passes that take most of its time.
+
+    They replace operators in place and those that it has no translation for, so a program of others does not need them: the file
+    is compared with the model in any case. The passes are internal to torch; if they have other names, they run.
+    """
+    try:
+        passes: Any = importlib.import_module("torch.onnx._internal.exporter._fx_passes")
+    except ImportError:
+        passes = None
+    names = ("decompose_with_registry", "insert_type_promotion_nodes")
+    targets = [node.target for node in program.graph.nodes if node.op == "call_function"]
+    if not all(hasattr(passes, name) for name in names) or any(_is_in_place(target) for target in targets):
+        yield
+        return
+    kept = {name: getattr(passes, name) for name in names}
+    passes.decompose_with_registry = lambda program, registry: copy.copy(program)
+    passes.insert_type_promotion_nodes = lambda graph: None
+    try:
+        yield
+    finally:
+        for name, function in kept.items():
+            setattr(passes, name, function)
+
+
+def _is_in_place(target: Any) -> bool:
+    return getattr(getattr(target, "_schema", None), "is_mutable", False)
 
 
 def save(model: Any, path: Path, metadata: Metadata, further: Mapping[str, str] | None = None) -> None:

@@ -97,8 +97,10 @@ def trace(module: Deployed, cfg: ExportCfg, sizes: FileSizes) -> ExportedProgram
         raise ConfigError(f"{module.model.config.name} cannot be exported: {reason(error)}") from error
 
 
-def reason(error: Exception) -> str:
-    """Return the first lines of an error of the exporter that say something."""
+def reason(error: BaseException) -> str:
+    """Return the first lines of the first cause of an error of the exporter."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines[:3])[:500] or type(error).__name__
 

@@ -142,9 +142,9 @@ class BIT(LevelFusion):
         weights = self.tokenize(x).flatten(2).softmax(dim=-1)  # (2 B, tokens, h * w)
         x = x.flatten(2).transpose(1, 2)  # (2 B, h * w, C)
         tokens = weights @ x  # (2 B, tokens, C)
-        encoded = self.encoder(torch.cat(tokens.chunk(2), dim=1) + self.position)  # (B, 2 tokens, C)
+        encoded = self.encoder(torch.cat([tokens[:batch], tokens[batch:]], dim=1) + self.position)  # (B, 2 tokens, C)
         tokens = torch.cat(encoded.chunk(2, dim=1))  # (2 B, tokens, C)
         for layer in self.decoder:
             x = layer(x, tokens)
-        x1, x2 = x.chunk(2)
+        x1, x2 = x[:batch], x[batch:]  # `chunk` would fix the batch of an exported program
         return (x1 - x2).abs().transpose(1, 2).reshape(batch, channels, height, width)

@@ -101,8 +101,8 @@ class GuidedDifference(nn.Module):
         dates = [x.permute(0, 2, 3, 1) for x in (x1, x2)]
         near, far = torch.cat(self.near(*dates)), torch.cat(self.far(*dates))
         first, second = self.gate(near, far)[:, None, None].chunk(2, dim=-1)
-        y1, y2 = (first * near + second * far).chunk(2)
-        return (y1 - y2).abs().permute(0, 3, 1, 2)
+        batch, y = x1.shape[0], first * near + second * far
+        return (y[:batch] - y[batch:]).abs().permute(0, 3, 1, 2)
 
 
 @register_fusion("cdmamba")

@@ -64,8 +64,8 @@ class BAM(LevelFusion):
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Fuse two maps (B, C, h, w) into one of the same shape."""
-        x1, x2 = self.attention(torch.cat([x1, x2])).chunk(2)
-        return x2 - x1
+        batch, x = x1.shape[0], self.attention(torch.cat([x1, x2]))
+        return x[batch:] - x[:batch]  # `chunk` would fix the batch of an exported program
 
 
 @register_fusion("pam")
@@ -97,11 +97,11 @@ class PAM(LevelFusion):
 
     def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
         """Fuse two maps (B, C, h, w) into one of the same shape."""
-        height, width = x1.shape[-2:]
+        batch, _, height, width = x1.shape
         down, right = (missing(side, self.multiple) for side in (height, width))
         x = torch.cat([x1, x2])
         if down or right:
             x = F.pad(x, (0, right, 0, down), mode="replicate")
         y = self.join(torch.cat([attention(x) for attention in self.attentions], dim=1))
-        x1, x2 = y[..., :height, :width].chunk(2)
-        return x2 - x1
+        y = y[..., :height, :width]
+        return y[batch:] - y[:batch]

@@ -17,6 +17,7 @@ from cdzoo.weights.pretrained import PretrainedCfg
 _GENERATED = ("synthetic", "generated")
 _SHOWN = ("f1", "precision", "recall")
 _SPLITS = {"val": "validation"}
+_SOURCES = {"measured": "measured with cdzoo", "quoted": "quoted from a publication"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _published(cfg: PretrainedCfg, sha256: str) -> WeightsSummary:
     scores = {name: cfg.metrics[name] for name in _SHOWN if name in cfg.metrics}
     further = [name for name in cfg.metrics if name not in (*_SHOWN, "iou")]
     scores |= {name: cfg.metrics[name] for name in further[:1]}
-    measured = f"test split, protocol {cfg.protocol}, {cfg.provenance}" if cfg.protocol else cfg.provenance
+    measured = f"test split, protocol {cfg.protocol}, {_SOURCES[cfg.provenance]}" if cfg.protocol else _SOURCES[cfg.provenance]
     return WeightsSummary(cfg.name, sha256, cfg.dataset, scores, measured, cfg.zero_shot)
 
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import sys
-import warnings
 
-with warnings.catch_warnings():
-    # tqdm warns in a notebook without ipywidgets, where it shows lines of text.
-    warnings.simplefilter("ignore")
-    from tqdm.auto import tqdm
+from tqdm.auto import tqdm
 
 __all__ = ["is_watched", "tqdm"]
 

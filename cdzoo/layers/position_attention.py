@@ -60,8 +60,9 @@ class PositionAttention(nn.Module):
         projections = [self.query(x), self.key(x), self.value(x)]
         if weight is not None:
             projections = [projected * weight for projected in projections]
-        query, key, value = (projected.flatten(2).transpose(1, 2) for projected in projections)  # (B, h w, channels)
-        y = F.scaled_dot_product_attention(query, key, value, scale=self.scale).transpose(1, 2).reshape(x.shape)
+        # (B, 1, h w, channels): without the axis of heads the attention cannot be exported to ONNX.
+        query, key, value = (projected.flatten(2).transpose(1, 2).unsqueeze(1) for projected in projections)
+        y = F.scaled_dot_product_attention(query, key, value, scale=self.scale).transpose(-2, -1).reshape(x.shape)
         if self.gamma is not None:
             y = self.gamma * y
         return y if self.residual == "none" else x + y

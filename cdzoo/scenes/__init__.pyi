@@ -1,3 +1,4 @@
+from .area import scene_area as scene_area
 from .config import PolygonCfg as PolygonCfg
 from .config import SceneCfg as SceneCfg
 from .footprints import footprint_table as footprint_table

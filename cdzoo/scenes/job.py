@@ -90,8 +90,9 @@ def scene_job(
     if model.pretrained_cfg is not None:
         tags["weights"] = model.pretrained_cfg.name
     tags = {name: printable(value) for name, value in tags.items()}
+    place = before.grid.text if before.area is None else before.area.text
     files = (input_hashes(before.path), input_hashes(after.path))
-    return SceneJob(tags, files, _model_hash(model), cfg, threshold, with_probability, before.grid.text)
+    return SceneJob(tags, files, _model_hash(model), cfg, threshold, with_probability, place)
 
 
 def _weights_tags(model: PairModel) -> dict[str, str]:

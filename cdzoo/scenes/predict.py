@@ -21,11 +21,11 @@ from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
 from cdzoo.io.files import PathLike, write_text
-from cdzoo.io.georeference import Grid
 from cdzoo.io.rasters import limited_cache
 from cdzoo.io.vectors import read_vectors
 from cdzoo.models.modes import evaluating
 from cdzoo.scenes.alignment import scene_shift, warn_of_shift
+from cdzoo.scenes.area import Area
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.footprints import check_footprints, table_of
 from cdzoo.scenes.geotiff import encode_mask, encode_probability
@@ -92,7 +92,7 @@ def predict_scene(
     footprints: str | Path | None = None,
     footprint_output: str | Path | None = None,
     footprint_layer: str | None = None,
-    target_grid: Grid | None = None,
+    area: Area | None = None,
 ) -> SceneResult:
     """Predict the change between two rasters and write it as a Cloud Optimized GeoTIFF.
 
@@ -122,7 +122,7 @@ def predict_scene(
         footprint_output: Table of these statistics: `.gpkg`, `.geojson`, `.parquet` or `.csv`; by default
             `OUTPUT_footprints.gpkg` next to the map.
         footprint_layer: Layer of the polygons in a GeoPackage with several.
-        target_grid: Grid of the map; by default that of `before`.
+        area: Part of the scene to predict, see `scene_area`, which gives the map its grid; by default all of `before`.
 
     Raises:
         InputError: A raster cannot be read, does not match the model or does not overlap the other one, or an output has the
@@ -132,7 +132,8 @@ def predict_scene(
     """
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
-    inputs = [*input_files(before), *input_files(after), *([] if footprints is None else [Path(footprints)])]
+    vectors = [Path(file) for file in (footprints, None if area is None else area.file) if file is not None]
+    inputs = [*input_files(before), *input_files(after), *vectors]
     table = table_of(output, footprints, footprint_output)
     files = (output, probability, polygons, report, inputs)
     scene_outputs(*files, with_styles=cfg.style, footprints=table)  # before the model is loaded
@@ -146,7 +147,7 @@ def predict_scene(
         stack.enter_context(evaluating(model))
         stack.enter_context(limited_cache())
         names = () if model.pretrained_cfg is None else model.pretrained_cfg.bands
-        first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg, target_grid))
+        first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg, area))
         grid = _windows(model, first, cfg)
         if outputs.polygons is not None:
             check_crs(outputs.polygons, before, first.grid.crs)

@@ -18,6 +18,7 @@ from cdzoo.io.registration import Shift
 from cdzoo.io.scaling import Scaling
 from cdzoo.io.values import stored_values
 from cdzoo.scenes.alignment import correction, scene_shift
+from cdzoo.scenes.area import Area
 from cdzoo.scenes.bands import alpha_bands, selected_bands, without_alpha
 from cdzoo.scenes.config import SceneCfg
 from cdzoo.tiling import Window
@@ -51,6 +52,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         bands: Number of bands.
         indexes: Bands that are read, from 1.
         path: Path of the file.
+        area: What is valid; None for all pixels with data.
         dtype: Type of the values in the file.
         storage: Type of the values, and scale and offset that the file states for them, as text.
         scaling: Values of each band that map to 0 and 1; None for 8-bit rasters, which are not scaled.
@@ -82,6 +84,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 self.indexes = selected_bands(path, file, indexes, alpha)
                 self.dtype, self.storage = file.dtypes[0], stored_values(file, self.indexes)
             self.path, self.grid, self.shift = path, grid or own, shift
+            self.area: Area | None = None
             if bands is not None and len(self.indexes) != bands:
                 names = f" ({', '.join(band_names)})" if len(band_names) == bands else ""
                 raise InputError(
@@ -105,12 +108,13 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         """Return the pixels of a window (height, width, bands), and where they are valid.
 
         Pixels are scaled unless `scaling` is None; those without data are 0 then. NaN, nodata, transparent and uncovered pixels
-        are invalid.
+        are invalid, and those outside the area.
 
         Raises:
             InputError: The window cannot be read.
         """
-        return self._read(f"rows {window.y} to {window.y + window.height}", window=window.slices)
+        pixels, valid = self._read(f"rows {window.y} to {window.y + window.height}", window=window.slices)
+        return pixels, valid if self.area is None else valid & self.area.contains(window)
 
     @property
     def values(self) -> str:
@@ -247,7 +251,7 @@ def opened_dates(
     bands: Sequence[int | None],
     band_names: Sequence[str],
     cfg: SceneCfg,
-    grid: Grid | None = None,
+    area: Area | None = None,
 ) -> Iterator[tuple[RasterSource, RasterSource]]:
     """Open both dates of a scene on one grid, the second one aligned with the first if `cfg` says so.
 
@@ -257,7 +261,7 @@ def opened_dates(
         bands: Number of bands that the model expects of each; None for any.
         band_names: Their names, for error messages.
         cfg: Settings.
-        grid: Grid of both; by default that of the first date.
+        area: Part of the scene, whose grid both have; by default all of the first date.
 
     Raises:
         InputError: As for `RasterSource`; or the stored values of the dates differ in depth, scale or offset, so that one range
@@ -269,7 +273,8 @@ def opened_dates(
         return {**ranges, "indexes": indexes, "band_names": band_names, "alpha": cfg.alpha}
 
     scaling, later = cfg.scalings
-    with RasterSource(before, bands[0], grid, **options(scaling, cfg.bands)) as first:
+    with RasterSource(before, bands[0], None if area is None else area.grid, **options(scaling, cfg.bands)) as first:
+        first.area = area
         with RasterSource(after, bands[1], first.grid, **options(later, cfg.bands_after or cfg.bands)) as second:
             if cfg.percentiles is None and cfg.value_range_after is None and cfg.percentiles_after is None:
                 _check_one_scale(first, second, cfg.value_range)

@@ -22,7 +22,9 @@ from cdzoo.inference.resolve import resolve_model
 from cdzoo.io.dates import image_date
 from cdzoo.io.files import PathLike, beside
 from cdzoo.io.georeference import grid_of
+from cdzoo.io.outputs import file_identity
 from cdzoo.io.rasters import limited_cache, open_raster
+from cdzoo.scenes.area import Area
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import scene_outputs
@@ -70,6 +72,7 @@ def predict_series(
     polygons: PathLike | None = None,
     polygon_cfg: PolygonCfg | None = None,
     dates: Sequence[str] = (),
+    area: Area | None = None,
     on_pair: Callable[[int, int, str, str], None] | None = None,
 ) -> SeriesResult:
     """Predict which changes in a series of rasters last, and since when; write maps as Cloud Optimized GeoTIFFs.
@@ -93,6 +96,7 @@ def predict_series(
         polygons: File of changed areas with their kind and dates: `.gpkg`, `.geojson` or `.parquet`.
         polygon_cfg: Post-processing of the polygons.
         dates: Date of each image, as text; by default as in its tags or its name, see `image_date`.
+        area: Part of the first image to predict, see `scene_area`; by default all of it.
         on_pair: Called before each pair with its number, the number of pairs, and the names of both images.
 
     Raises:
@@ -104,7 +108,8 @@ def predict_series(
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
     paths = [Path(image) for image in images]
     names = check_series(paths, cfg, polygons is not None, dates)
-    files = (output, probability, polygons, None, [file for path in paths for file in input_files(path)], FURTHER, cfg.style)
+    inputs = [file for path in paths for file in input_files(path)] + ([area.file] if area is not None and area.file else [])
+    files = (output, probability, polygons, None, inputs, FURTHER, cfg.style)
     outputs = scene_outputs(*files)
     model = resolve_model(model)
     _check_model(model)
@@ -112,7 +117,7 @@ def predict_series(
         stack.enter_context(outputs.locked())
         stack.enter_context(limited_cache())
         with open_raster(paths[0], "predicting series") as first:
-            grid = grid_of(paths[0], first)
+            grid = grid_of(paths[0], first) if area is None else area.grid
         if outputs.polygons is not None:
             check_crs(outputs.polygons, paths[0], grid.crs)
         folder = beside(outputs.mask, "pairs")
@@ -125,7 +130,7 @@ def predict_series(
             if on_pair is not None:
                 on_pair(number, len(pairs), names[one], names[other])
             maps = [folder / f"pair_{one + 1:03d}_{other + 1:03d}{end}.tif" for end in ("", "_probability")]
-            options: dict[str, Any] = {"probability": maps[1], "skip_finished": True, "target_grid": grid}
+            options: dict[str, Any] = {"probability": maps[1], "skip_finished": True, "area": area or Area(grid)}
             result = predict_scene(model, paths[one], paths[other], maps[0], dataclasses.replace(cfg, style=False), **options)
             found[one, other] = maps[0], maps[1]
             with open_raster(maps[0]) as file:
@@ -169,11 +174,12 @@ def check_series(
     if (given := [name for name in single if getattr(cfg, name) is not None]) or cfg.decibels in ("before", "after"):
         name = given[0] if given else f"decibels={cfg.decibels}"
         raise ConfigError(f"{name}: all images of a series have the same settings; use those of all dates, such as decibels=both")
-    known = []
-    for number, path in enumerate(images):
-        if path in images[:number]:
-            raise InputError(f"{path}: is in the series twice")
+    known, taken = [], set()
+    for path in images:
         known.append(image_date(path))
+        if file_identity(path) in taken:
+            raise InputError(f"{path}: is in the series twice")
+        taken.add(file_identity(path))
     if dates:
         return tuple(dates)
     for number in range(1, len(known)):

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cdzoo.constants import IGNORE_INDEX
+from cdzoo.inference.model import PairModel
 from cdzoo.inference.resolve import resolve_threshold
 from cdzoo.io.georeference import Grid
 from cdzoo.io.images import UInt8
 from cdzoo.io.rasters import limited_cache, open_raster
-from cdzoo.models.detector import ChangeDetector
 from cdzoo.scenes.areas import area_function
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.geotiff import Blocks, block_class, decode_probability, encode_mask
@@ -89,7 +89,7 @@ def map_overview(probability: str | Path, task: Task, threshold: float, side: in
 
 
 def change_threshold(
-    model: ChangeDetector,
+    model: PairModel,
     before: str | Path,
     after: str | Path,
     probability: str | Path,

@@ -1,14 +1,13 @@
 """The commands of docs/answers.md, as written."""
 
-import shlex
 from pathlib import Path
 
 import geopandas
 import numpy as np
 import pandas
 import pytest
+from blocks import commands, read_blocks
 from shapely.geometry import box
-from test_documents import commands
 
 from cdzoo.cli.main import main
 
@@ -33,10 +32,10 @@ def files(raster, tmp_path):
 def test_commands_of_the_page_run(files, detector, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("cdzoo.cli.predict.load_trained", lambda *_: detector())
-    shown = commands("docs/answers.md")
-    assert [command.split()[1] for command in shown] == ["predict", "footprints", "predict", "footprints"]
-    for command in shown:
-        assert main(shlex.split(command)[1:]) == 0, command
+    shown = [words for block in read_blocks("docs/answers.md") for words in commands(block.text)]
+    assert [words[1] for words in shown] == ["predict", "footprints", "predict", "footprints"]
+    for words in shown:
+        assert main(words[1:]) == 0, words
     assert geopandas.read_file("change_footprints.gpkg")["cd_changed"].max() == 1600
     assert pandas.read_csv("districts.csv")["cd_changed_m2"].sum() == pytest.approx(2500, rel=2e-3)
     dates = pandas.read_csv("dates.csv", dtype=str).set_index("name")

@@ -11,6 +11,7 @@ import shapely
 import torch
 from known_backbones import Convolutions
 from known_tasks import NAMES, known_model, known_scene
+from page_parser import Page
 
 import cdzoo
 from cdzoo.errors import ConfigError, InputError
@@ -208,19 +209,30 @@ class TestPolygons:
 
     def test_the_report_lists_classes_and_transitions(self, pair, tmp_path):
         self.run(pair, tmp_path)
-        page = (tmp_path / "r.html").read_text()
-        assert page.count("data:image/jpeg;base64,") == 5 and page.count("<option") == 4 and " style=" not in page
-        headings = re.findall("<h2>Classes: (.*?)</h2>", page)
-        assert headings == ["from to", "semantic t1", "semantic t2"]
-        rows = re.findall(r"<tr><td class='name'>(.*?)</td><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td></tr>", page)
-        cells = {re.sub("<.*?>", "", name): (pixels, share) for name, pixels, share, _ in rows[:4]}
+        page = Page(tmp_path / "r.html")
+        titles = [title for title in page.tables if title.startswith("Classes: ")]
+        assert titles == ["Classes: from to", "Classes: semantic t1", "Classes: semantic t2"]
+        _, *rows, total = page.tables["Classes: from to"]
+        cells = {name: (pixels, share) for name, pixels, share, _ in rows}
         assert cells["ground to water"] == ("2,025", "6.43%") and cells["water to building"] == ("400", "1.27%")
-        areas = [float(area.replace(",", "")) for *_, area in rows[1:4]]
+        areas = [float(area.replace(",", "")) for *_, area in rows[1:]]
         assert areas == pytest.approx([3375, 2025, 400], rel=2e-3)
-        color = "#{:02x}{:02x}{:02x}".format(*known_model("semantic").task.maps["semantic_t1"].colors[1])
-        assert f"fill='{color}'" in page and page.count("<rect") == 20 + len(rows)
-        assert "<td>water to building</td><td>water</td><td>building</td>" in page
-        assert "other classes than unchanged" in page and "<dt>other classes</dt>" in page
+        assert total == ["all but unchanged", "5,800", f"{5800 / 31_500:.2%}", f"{sum(areas):,.0f}"]
+        assert page.tables["All changes"][3][1:4] == ["water to building", "water", "building"]
+        assert [row[1] for row in page.tables["Largest changes"][1:3]] == ["ground to building", "ground to water"]
+        colors = {"#{:02x}{:02x}{:02x}".format(*color) for color in known_model("semantic").task.maps["semantic_t1"].colors[1:3]}
+        assert colors <= {*page.attributes("rect", "fill")} and "ground to water (2,0" in page.text
+        choices = re.findall("<option[^>]*>(.*?)</option>", page.source)
+        assert choices == ["from to", "semantic t1", "semantic t2", "none"]
+        assert len([one for one in page.attributes("image", "href") if one.startswith("data:image/png")]) == 3
+
+    def test_the_report_counts_buildings_and_grades(self, pair, tmp_path):
+        _, truth = self.run(pair, tmp_path, "damage")
+        page, changed = Page(tmp_path / "r.html"), int((truth > 0).sum())
+        assert f"{changed:,} of {truth.size:,} pixels" in page.notes["more"] and "Area of buildings" in page.facts
+        pixels = {name: int(count.replace(",", "")) for name, count, *_ in page.tables["Classes: damage"][1:]}
+        assert [pixels[name] for name in NAMES["damage"]] == [(truth == grade).sum() for grade in (1, 2, 3)]
+        assert pixels["all but background"] == changed and "Share of buildings in the area with data" in page.text
 
 
 def test_overviews_have_the_most_frequent_change():

@@ -28,7 +28,7 @@ def footprint_summary(table: Any, grid: Grid) -> Table:
     shown = table.iloc[[index for index in order[:_MAX_ROWS] if changed[index] > 0]]
     lower = {str(column).lower(): column for column in table.columns}
     labels = [lower[name] for name in _NAMES if name in lower]
-    columns = [Column("row", "d"), *(Column(str(label)) for label in labels)]
+    columns = [Column(str(label)) for label in labels] or [Column("row", "d")]
     given = {f"changed_{unit}": (f"changed ({sign})", ",.0f"), f"area_{unit}": (f"area ({sign})", ",.0f")}
     given |= {"changed_share": ("share changed", ".1%"), "unknown_share": ("share without data", ".1%")}
     given |= {"mean_probability": ("mean probability", ".2f"), "class": ("class", "")}
@@ -36,8 +36,8 @@ def footprint_summary(table: Any, grid: Grid) -> Table:
     columns += known.values()
     rows: list[list[Cell]] = []
     for index, (_, row) in zip(order, shown.iterrows(), strict=False):
-        values = (_value(row[name], column) for name, column in known.items())
-        rows.append([int(index) + 1, *(str(row[label]) for label in labels), *values])
+        named: list[Cell] = [str(row[label]) for label in labels] or [int(index) + 1]
+        rows.append([*named, *(_value(row[name], column) for name, column in known.items())])
     boxes = [_box(polygon.bounds) for polygon in place_polygons(shown, grid).pixels] if rows else []
     return Table("Footprints with the most change", columns, rows, note=f"{summary(table)}.", boxes=boxes)
 
