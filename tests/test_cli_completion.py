@@ -17,7 +17,7 @@ def test_bash_completes_commands_options_and_names(capsys, tmp_path):
     (tmp_path / "folder").mkdir()
     typed = {
         "pre": {"predict"},
-        "data ": {"list", "info", "check", "prepare"},
+        "data ": {"list", "info", "check", "make", "prepare"},
         "train --fus": {"--fusion", "--fusion-kwargs"},
         "train --fusion cb": {"cbam"},
         "train --log tens": {"tensorboard"},

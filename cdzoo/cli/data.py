@@ -112,7 +112,7 @@ def make(folder: str, *, count: int = 20, size: int = 128) -> None:
 def show_datasets() -> None:
     """List the named data sets and the protocols."""
     from cdzoo.data.datasets import dataset_info, list_datasets
-    from cdzoo.data.layout import SPLITS
+    from cdzoo.data.listing import SPLITS
     from cdzoo.data.protocols import get_protocol, list_protocols
 
     rows = []
@@ -178,11 +178,12 @@ def prepare(
     sha256: list[str] = [],  # noqa: B006
     mask_encoding: str | None = None,
     class_order: str | None = None,
+    columns: list[str] = [],  # noqa: B006
 ) -> None:
-    """Download archives of a data set, and cut it into tiles.
+    """Download archives of a data set, and cut it into tiles; or write a data set of Hugging Face as a folder.
 
     Args:
-        name: Data set, or a folder with train/, val/ and test/.
+        name: Data set, or a folder with train/, val/ and test/; or hf-dataset:owner/name.
         root: Its folder; $CDZOO_DATA/NAME or data/NAME by default.
         out: Folder of the tiles; none are written by default.
         tile: Side of a tile in pixels.
@@ -190,7 +191,14 @@ def prepare(
         sha256: Checksums of the archives, in the same order.
         mask_encoding: Values of the masks for no change, change and no label, such as 0/1/255; detected by default.
         class_order: Order of the classes of a named data set that has several (cdzoo data info NAME).
+        columns: Columns of hf-dataset:owner/name with the images before, those after, and the masks; found by their names by
+            default.
     """
+    if name.startswith("hf-dataset:"):
+        _write_hub_dataset(name.partition(":")[2], out, columns)
+        return
+    if columns:
+        raise ConfigError(f"--columns is for hf-dataset:owner/name, and {name} is none")
     from cdzoo.data.config import DataCfg
     from cdzoo.data.datasets import dataset_info
     from cdzoo.data.layout import find_splits
@@ -226,6 +234,15 @@ def prepare(
     counts = write_tiles(pairs, Path(out), tile, encoding=cfg.encoding, labels=source.labels, fill_value=fill_value)
     declared = " --mask-encoding 0/1/255" if cfg.encoding and len(cfg.encoding.values) > 2 else ""
     print(f"{out}: {', '.join(f'{split} {count} tiles' for split, count in counts.items())}; use it with --data {out}{declared}")
+
+
+def _write_hub_dataset(name: str, out: str | None, columns: list[str]) -> None:
+    from cdzoo.data.hub_dataset import write_hub_dataset
+
+    if out is None:
+        raise ConfigError(f"hf-dataset:{name}: name the folder to write: --out FOLDER")
+    counts = write_hub_dataset(name, Path(out), columns)
+    print(f"{out}: {', '.join(f'{split} {count} pairs'.strip() for split, count in counts.items())}; use it with --data {out}")
 
 
 def _print_problems(problems: Sequence[str], success: str) -> int:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-_OF_DATA = ("data", "val", "value_range", "mask_encoding")
+_OF_DATA = ("data", "pairs", "val", "value_range", "mask_encoding")
 COMMON: dict[str, tuple[str, ...]] = {
     "info": ("pretrained", "in_chans", "num_classes", "task", "backbone", "neck", "fusion", "decoder", "head"),
     "train": (

@@ -14,8 +14,7 @@ from PIL import Image
 from cdzoo.data.check_labels import LabelStatistics
 from cdzoo.data.config import DataCfg
 from cdzoo.data.labels import Labels
-from cdzoo.data.layout import SPLITS
-from cdzoo.data.listing import Listing, PairFiles, placed
+from cdzoo.data.listing import SPLITS, Listing, PairFiles, placed
 from cdzoo.data.masks import Counts, MaskEncoding, count_masks, read_values
 from cdzoo.data.sheet import contact_sheet
 from cdzoo.data.source import ALL, FileSource

@@ -11,7 +11,8 @@ from typing import Any
 
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.labels import ClassMap, Grades, Labels, LandCover
-from cdzoo.data.layout import LAYOUTS, SPLITS, Layout, find_layout
+from cdzoo.data.layout import LAYOUTS, Layout, find_layout
+from cdzoo.data.listing import SPLITS
 from cdzoo.data.masks import MaskEncoding
 from cdzoo.data.palette import RGB, Palette
 from cdzoo.errors import ConfigError, InputError

@@ -17,10 +17,10 @@ class DataCfg:
 
     Attributes:
         data: Folder of pairs, or name of a data set; cdzoo data list shows them, synthetic:N generates N training pairs.
-        pairs: Table of pairs instead of a folder: a .csv file with the columns before, after, mask and, if there are splits,
-            split. Paths are relative to the file.
-        before: Images of the first date instead of a folder: a path with wildcards, such as 'x/*_pre.tif'. Pairs have equal texts
-            for *; {split} stands for the folder of a split.
+        pairs: Table of pairs (or before, after and mask); a .csv file with the columns before, after, mask and, if there are
+            splits, split. Paths are relative to the file.
+        before: Images of the first date instead of data, such as 'x/*_pre.tif'; pairs have equal texts for *, and {split} stands
+            for the folder of a split.
         after: Images of the second date, such as 'x/*_post.tif'.
         mask: Masks of the pairs of before and after, such as 'y/*.png'; or one file of polygons for all of them.
         label_attribute: Attribute of labels that are polygons: their value in the masks, or the name of their class; by default
@@ -67,11 +67,13 @@ class DataCfg:
         """Validate the source, the ranges and the encoding."""
         patterns = {name: getattr(self, name) for name in ("before", "after", "mask")}
         lacking = [name for name, pattern in patterns.items() if not pattern]
-        if sum((bool(self.data), bool(self.pairs), len(lacking) < len(patterns))) != 1:
-            given = "several of them are given" if self.data or self.pairs else "none of them is given"
-            raise ConfigError(f"name the data by one of data, pairs, or before, after and mask together; {given}")
+        given = sum((bool(self.data), bool(self.pairs), len(lacking) < len(patterns)))
+        if given == 0:
+            raise ConfigError("--data required; or --pairs, or --before, --after and --mask together")
+        if given > 1:
+            raise ConfigError("--data, --pairs, and --before with --after and --mask exclude each other; pass one of them")
         if not self.data and not self.pairs and lacking:
-            raise ConfigError(f"before, after and mask belong together, paths with wildcards; missing: {', '.join(lacking)}")
+            raise ConfigError(f"--before, --after and --mask belong together; missing: {', '.join(lacking)}")
         _ = self.encoding, self.scalings
 
     @property

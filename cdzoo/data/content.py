@@ -13,6 +13,7 @@ import torch
 
 from cdzoo.data.sample import as_sample
 from cdzoo.io.images import image_files
+from cdzoo.io.placement import label_files
 
 _BLOCK = 1 << 20
 _BLOCKS = 64
@@ -31,7 +32,7 @@ def content_hashes(samples: Any) -> dict[str, str]:
     if files := getattr(samples, "files", None):
         images, labels = zip(*files, strict=True)
         flat = [file for paths in images for path in paths for file in image_files(path)]
-        masks = [path for paths in labels for path in paths]
+        masks = [file for paths in labels for path in paths for file in label_files(path)]
         with ThreadPoolExecutor(8) as pool:
             digests = list(pool.map(file_digest, [*flat, *masks]))
         return {"image files": _joined(digests[: len(flat)]), "mask files": _joined(digests[len(flat) :])}

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cdzoo.data.layout import LAYOUTS, LISTS, SPLITS, Layout, find_layout, find_splits, list_split
-from cdzoo.data.listing import PairFiles, matches, usable_pairs
+from cdzoo.data.layout import LAYOUTS, LISTS, Layout, find_layout, find_splits, list_split
+from cdzoo.data.listing import SPLITS, PairFiles, matches, usable_pairs
 from cdzoo.data.palette import RGB
 from cdzoo.data.splits import RANDOM_SPLITS, random_split
 from cdzoo.errors import ConfigError, InputError

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from cdzoo.data.listing import Listing, contents, list_folders
+from cdzoo.data.listing import SPLITS, Listing, contents, list_folders
+from cdzoo.data.suggestion import suggest_patterns
 from cdzoo.errors import InputError
 
 Layout = tuple[str, ...]
@@ -24,9 +25,6 @@ LAYOUTS: tuple[Layout, ...] = (
 """Layouts shared by several data sets. The layout of a single data set is in its file in `cdzoo.data.datasets`."""
 
 _COUNTS = {3: "three", 4: "four", 5: "five"}
-
-SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
-"""Names of the folders and list files of each split."""
 
 
 def find_layout(root: str | Path, layouts: Sequence[Layout] = LAYOUTS) -> tuple[Path, ...] | None:
@@ -92,8 +90,6 @@ def _list_pairs(root: Path, exclude: Sequence[str], names: Path | None, layouts:
     if folders is None:
         expected = "; ".join("/".join(layout) for layout in layouts)
         counts = " or ".join(_COUNTS.get(count, str(count)) for count in sorted({*map(len, layouts)}))
-        from cdzoo.data.suggestion import suggest_patterns  # which uses SPLITS
-
         near = suggest_patterns(root)
         advice = f". Name the files instead of --data {root}, for example: {near}" if near else ""
         raise InputError(f"{root}: expected {counts} folders (one of {expected}), found {contents(root)}{advice}")

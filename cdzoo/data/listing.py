@@ -19,6 +19,8 @@ from cdzoo.io.values import values_mismatch
 from cdzoo.names import natural_key
 
 Key = Callable[[str], "str | None"]
+SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+"""Names of the folders and list files of each split."""
 LABELS = (*SUFFIXES, *VECTORS)
 """Suffixes of label files."""
 COMPANIONS = frozenset(

@@ -7,8 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from cdzoo.data.layout import SPLITS
-from cdzoo.data.listing import COMPANIONS, LABELS, Listing, PairFiles, matches
+from cdzoo.data.listing import COMPANIONS, LABELS, SPLITS, Listing, PairFiles, matches
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.images import image_files
 from cdzoo.io.pillow import SUFFIXES

@@ -149,6 +149,8 @@ class FileSource:
         return self.cfg.val if split == "val" and self.cfg.val is not None else str(self.root)
 
     def _listed(self, root: str | Path, split: str | None) -> list[PairFiles]:
+        if str(root).startswith("hf-dataset:"):
+            raise InputError(f"{root}: write it as a folder first: cdzoo data prepare {root} --out FOLDER")
         if self.info is None and not os.path.isdir(root):
             near = suggest(str(root), DATASETS)
             raise InputError(f"{root}: no such folder, nor a data set.{near} 'cdzoo data list' shows the data sets.")

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cdzoo.data.layout import SPLITS
-from cdzoo.data.listing import LABELS
+from cdzoo.data.listing import LABELS, SPLITS
 from cdzoo.data.patterns import SPLIT
 from cdzoo.errors import InputError
 from cdzoo.io.images import image_files, image_format
@@ -167,6 +166,13 @@ def _located(parts: tuple[str, ...], name: str, suffix: str) -> tuple[_Place, tu
     role = "mask" if "mask" in roles or (suffix and suffix.lower() not in SUFFIXES) else (*roles, "")[0]
     place = _Place(role, (*years, "")[0], tuple(folders), word, suffix)
     return place, ("_".join(named), "".join(pieces[:number]), "".join(pieces[number + 1 :]))
+
+
+def role_of(name: str) -> str:
+    """Return `before`, `after` or `mask` if a name, or the last word of it, tells the role; else an empty string."""
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)
+    words = [name, *reversed(_PIECE.split(spaced))]
+    return next((role for role in (_told(word)[0] for word in words) if role), "")
 
 
 def _told(word: str) -> tuple[str, str]:

@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from cdzoo.data.layout import SPLITS
-from cdzoo.data.listing import LABELS, Listing, PairFiles, matches, read_text
+from cdzoo.data.listing import LABELS, SPLITS, Listing, PairFiles, matches, read_text
 from cdzoo.errors import InputError
 from cdzoo.io.images import image_files
 from cdzoo.io.pillow import SUFFIXES

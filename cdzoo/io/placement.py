@@ -55,6 +55,12 @@ def is_vector(path: PathLike) -> bool:
     return str(path).lower().endswith(VECTORS)
 
 
+def label_files(path: Path) -> list[Path]:
+    """Return the files of labels: the path, and those of the attributes and the system of a shapefile."""
+    others = [path.with_suffix(suffix) for suffix in (".dbf", ".prj")] if path.suffix.lower() == ".shp" else []
+    return [path, *(other for other in others if other.is_file())]
+
+
 def lies_elsewhere(path: PathLike, image: PathLike) -> bool:
     """Return whether labels have to be brought to the grid of an image: polygons, and rasters of another size or resolution.
 

@@ -169,8 +169,8 @@ def test_patterns_that_cannot_be_matched_say_what_differs(tmp_path):
     with pytest.raises(ConfigError, match="must be in all of"):
         match_patterns(f"{x}/{{split}}/*.png", f"{x}/*_post.png", f"{y}/*.png")
     for wrong, expected in (
-        ({}, "none of them is given"),
-        ({"data": "x", "pairs": "y.csv"}, "several of them are given"),
+        ({}, "--data required"),
+        ({"data": "x", "pairs": "y.csv"}, "exclude each other"),
         ({"before": "x/*", "after": "y/*"}, "missing: mask"),
     ):
         with pytest.raises(ConfigError, match=expected):
@@ -288,7 +288,7 @@ def test_commands_take_tables_and_patterns(tmp_path, capsys, monkeypatch):
     assert main(["data", "check", "--pairs", "pairs.csv"]) == 0
     assert "train: 4 pairs" in capsys.readouterr().out
     assert main(["data", "check", "--pairs", "pairs.csv", "--sheet", "pairs.csv"]) == 2
-    assert main(["data", "check"]) == 2 and "none of them is given" in capsys.readouterr().err
+    assert main(["data", "check"]) == 2 and "--data required" in capsys.readouterr().err
 
 
 @pytest.mark.slow

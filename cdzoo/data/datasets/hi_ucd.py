@@ -10,8 +10,8 @@ import numpy as np
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.info import DatasetInfo
 from cdzoo.data.labels import LandCover, Maps
-from cdzoo.data.layout import LISTS, SPLITS
-from cdzoo.data.listing import PairFiles, list_folders, usable_pairs
+from cdzoo.data.layout import LISTS
+from cdzoo.data.listing import SPLITS, PairFiles, list_folders, usable_pairs
 from cdzoo.data.palette import RGB, Palette, read_labels
 from cdzoo.errors import InputError
 from cdzoo.protocol import Protocol
