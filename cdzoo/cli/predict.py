@@ -145,7 +145,8 @@ class _Job:
     def of_scenes(self) -> dict[str, Any]:
         """Return the settings that pictures do not have."""
         names = ("value_range_after", "percentiles", "percentiles_after", "decibels", "bands", "bands_after", "alpha")
-        return {**{name: getattr(self.cfg, name) for name in names}, "align": self.cfg.align or None}
+        reflectance = None if self.cfg.reflectance == "none" else self.cfg.reflectance
+        return {**{name: getattr(self.cfg, name) for name in names}, "align": self.cfg.align or None, "reflectance": reflectance}
 
     def load(self) -> PairModel:
         from cdzoo.inference.onnx import OnnxModel, is_exported
@@ -189,6 +190,8 @@ class _Job:
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
         text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
         print(f"{text} ({self.describe(model, result.threshold)}); {result.seconds:.0f} s{resumed}")
+        for image, reflectance in zip((before, after), result.reflectances, strict=False):
+            print(f"  {image}: {reflectance}")
         if model.task.has_legend and result.classes:
             shares = sorted(result.classes.items(), key=lambda item: -item[1])[:_MAX_CLASSES]
             print("  " + ", ".join(f"{name} {count / result.pixels:.2%}" for name, count in shares))

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from cdzoo.data.check_labels import LabelStatistics
+from cdzoo.data.check_offsets import describe_offsets, pair_offsets
 from cdzoo.data.config import DataCfg
 from cdzoo.data.labels import Labels
 from cdzoo.data.listing import SPLITS, Listing, PairFiles, placed
@@ -23,6 +24,7 @@ from cdzoo.io.files import file_sha256
 from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import image_format, image_size, read_image_and_valid
 from cdzoo.io.progress import tqdm
+from cdzoo.io.reflectance import DateOffsets
 from cdzoo.io.registration import LIMIT, Shift, estimate_shift, registration_windows
 from cdzoo.io.values import values_mismatch
 
@@ -46,6 +48,7 @@ class SplitReport:
         unchanged_pairs: Number of pairs without change.
         classes: Fraction of the pixels of each class of each target; empty for masks of change.
         shifts: Shift between the dates of pairs of which it is more than two pixels, by name.
+        offsets: Which dates have the offset of Sentinel-2 reflectances, of pairs of more than 8 bits, by name.
     """
 
     name: str
@@ -59,6 +62,7 @@ class SplitReport:
     unchanged_pairs: int = 0
     classes: dict[str, dict[str, float]] = field(default_factory=dict)
     shifts: dict[str, Shift] = field(default_factory=dict)
+    offsets: dict[str, DateOffsets] = field(default_factory=dict)
 
     def count(self, unchanged: int, changed: int, unlabeled: int) -> None:
         """Set the fractions, given the numbers of pixels."""
@@ -226,6 +230,7 @@ class _Check:
         found.no_data = float(np.mean(lacking)) if lacking else 0.0
         if found.shifts:
             self.report.notes.append(_describe_shifts(found, len(pairs[::every])))
+        self.report.notes += describe_offsets(self.split, found.offsets)
         for number, formats in enumerate(found.formats, 1):
             if len(formats) > 1:
                 common = formats.most_common(1)[0][0]
@@ -300,6 +305,8 @@ class _Check:
                 shift = estimate_shift((pixels[0][window], pixels[1][window]) for window in windows)
                 if shift is not None and shift.size > LIMIT:
                     found.shifts[pair.name] = shift
+                if self.same_values and (offsets := pair_offsets(pixels)) is not None:
+                    found.offsets[pair.name] = offsets
         return problems, lacking
 
 

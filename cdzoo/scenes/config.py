@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cdzoo.constants import WINDOW_BATCH
+from cdzoo.errors import ConfigError
 from cdzoo.io.scaling import Scaling, date_scalings
 from cdzoo.validation import config_dataclass
 
@@ -33,6 +34,10 @@ class SceneCfg:
         percentiles_after: Percentiles of the second date; by default as for the first one.
         decibels: Dates of radar intensities, which are converted by 10 log10(x) before value_range, then in decibels, or
             percentiles apply: `before`, `after` or `both`.
+        reflectance: `auto` for dates of reflectances, such as those of Sentinel-2: value_range then counts reflectances, by
+            default (0, 0.3). The scale is that of the file, or 1/10000 for integers. The darkest ground tells whether a date has
+            the offset of 1000 of Sentinel-2 products since January 2022. Pixels that are 0 in all bands have no data. With
+            `none`, an offset of one date alone is named, and not corrected.
         bands: Bands of the rasters that the model receives, counted from 1; by default all but an alpha band.
         bands_after: Bands of the second date; by default `bands`.
         alpha: Whether a band that a file calls alpha marks the pixels with data (true), or is a band like others, such as near
@@ -55,6 +60,7 @@ class SceneCfg:
     percentiles: tuple[float, float] | None = None
     percentiles_after: tuple[float, float] | None = None
     decibels: Literal["before", "after", "both"] | None = None
+    reflectance: Literal["none", "auto"] = "none"
     bands: tuple[_Band, ...] | None = None
     bands_after: tuple[_Band, ...] | None = None
     alpha: bool | None = None
@@ -66,6 +72,12 @@ class SceneCfg:
     def __post_init__(self) -> None:
         """Validate the fields."""
         _ = self.scalings
+        others = (self.value_range_after, self.percentiles, self.percentiles_after, self.decibels)
+        if self.reflectance == "auto" and any(one is not None for one in others):
+            raise ConfigError(
+                "reflectance 'auto' gives both dates one range of reflectances: pass value_range alone, such as [0, 0.4], and no "
+                "percentiles, decibels or value_range_after"
+            )
 
     @property
     def scalings(self) -> tuple[Scaling, Scaling]:

@@ -83,6 +83,8 @@ def scene_job(
         "values_before": before.values,
         "values_after": after.values,
     }
+    if before.calibration is not None:
+        tags |= {"reflectance_before": before.reflectance, "reflectance_after": after.reflectance}
     if after.shift is not None:
         tags["aligned"] = f"{after.shift.text} ({after.shift.agreeing} of {after.shift.windows} windows)"
     if model.task.has_legend:

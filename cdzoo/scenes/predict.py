@@ -36,6 +36,7 @@ from cdzoo.scenes.outputs import Outputs, scene_outputs
 from cdzoo.scenes.polygons import check_crs
 from cdzoo.scenes.products import Predicted, write_products
 from cdzoo.scenes.raster import RasterSource, opened_dates
+from cdzoo.scenes.reflectance import warn_of_offset
 from cdzoo.scenes.styles import style_files
 
 _JOB_TAG = "job_sha256"
@@ -60,6 +61,7 @@ class SceneResult:
         styles: Style files of QGIS; that of a GeoPackage is in it.
         footprints: Table of statistics per footprint (GeoDataFrame), see `footprint_table`; None if it was not requested, or
             if the outputs are those of an earlier run.
+        reflectances: Reflectances of each date that map to 0 and 1 as text; empty if they are not asked for.
     """
 
     mask: Path
@@ -75,6 +77,7 @@ class SceneResult:
     classes: dict[str, int] = field(default_factory=dict)
     styles: tuple[Path, ...] = ()
     footprints: Any = None
+    reflectances: tuple[str, ...] = ()
 
 
 def predict_scene(
@@ -154,16 +157,19 @@ def predict_scene(
         if zones is not None:
             check_footprints(footprints, zones, first.grid)
         job = scene_job(model, first, second, grid, cfg, resolve_threshold(model, cfg.threshold), outputs.needs_probability)
+        found = tuple(text for text in (first.reflectance, second.reflectance) if text)
         tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg, footprints, footprint_layer))}
         if skip_finished and _is_finished(outputs, tags[_JOB_TAG]):
             for file, text in style_files(outputs, model.task).items():
                 if not file.exists():
                     write_text(file, text)
-            made: dict[str, Any] = {"further": dict(outputs.further), "styles": tuple(outputs.styles)}
+            made: dict[str, Any] = {"further": dict(outputs.further), "styles": tuple(outputs.styles), "reflectances": found}
             seconds = time.monotonic() - start
             return SceneResult(outputs.mask, outputs.probability, None, 0, 0, seconds, 0, job.threshold, True, **made)
         if not cfg.align:
             warn_of_shift(before, after, scene_shift(first, second), "correct it with --align, or resample the images")
+        if _may_differ(cfg):
+            warn_of_offset(before, after)
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
         blocks = predict_blocks(model, first, second, grid, cfg.augment, missing)
@@ -190,7 +196,14 @@ def predict_scene(
         classes={name: int(count) for name, count in zip(names, counts, strict=False) if count},
         styles=tuple(outputs.styles),
         footprints=zones,
+        reflectances=found,
     )
+
+
+def _may_differ(cfg: SceneCfg) -> bool:
+    """Return whether an offset of one date would show as change."""
+    own_ranges = (cfg.value_range_after, cfg.percentiles, cfg.percentiles_after, cfg.decibels)
+    return cfg.reflectance == "none" and all(one is None for one in own_ranges)
 
 
 def _windows(model: PairModel, source: RasterSource, cfg: SceneCfg) -> WindowGrid:

@@ -21,6 +21,7 @@ from cdzoo.scenes.alignment import correction, scene_shift
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.bands import alpha_bands, selected_bands, without_alpha
 from cdzoo.scenes.config import SceneCfg
+from cdzoo.scenes.reflectance import RANGE, Calibration, calibrations
 from cdzoo.tiling import Window
 
 _SAMPLE = 1024  # longest side of the overview from which percentiles are computed
@@ -39,6 +40,8 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         value_range: Stored values that map to 0 and 1, for all bands.
         percentiles: Percentiles of each band that map to 0 and 1, computed from an overview of the file.
         shift: Place of the content of the file in relation to that of the grid, which is corrected; None for no correction.
+        calibration: Reflectances of the stored values, which `value_range` counts then; pixels that are 0 in all bands have no
+            data. None for values that are no reflectances.
         decibels: Whether values are converted by 10 log10(x) first, as for `Scaling`.
         band_names: Names of the expected bands, for the error message.
         indexes: Bands to read, from 1; by default all but an alpha band.
@@ -76,6 +79,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         alpha: bool | None = None,
         decibels: bool = False,
         shift: Shift | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         with ExitStack() as stack:
             file = stack.enter_context(open_raster(path, "predicting scenes"))
@@ -83,7 +87,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 own = grid_of(path, file)
                 self.indexes = selected_bands(path, file, indexes, alpha)
                 self.dtype, self.storage = file.dtypes[0], stored_values(file, self.indexes)
-            self.path, self.grid, self.shift = path, grid or own, shift
+            self.path, self.grid, self.shift, self.calibration = path, grid or own, shift, calibration
             self.area: Area | None = None
             if bands is not None and len(self.indexes) != bands:
                 names = f" ({', '.join(band_names)})" if len(band_names) == bands else ""
@@ -124,6 +128,14 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         ranges = [f"{low:g} to {high:g}" for low, high in zip(*self.scaling, strict=True)]
         return (ranges[0] if len(set(ranges)) == 1 else ", ".join(ranges)) + (" dB" if self._decibels else "")
 
+    @property
+    def reflectance(self) -> str:
+        """Reflectances that map to 0 and 1 as text, and how they were found; empty for other values."""
+        if self.calibration is None:
+            return ""
+        low, high = self._limits
+        return f"reflectance {low:g} to {high:g}, stored as {self.values}: {self.calibration.origin}"
+
     def overview(self, shape: tuple[int, int], window: Window | None = None) -> tuple[Array, Mask]:
         """Return the raster, or a window of it, at a lower resolution (h, w, bands), cut to [0, 1], and where it is valid.
 
@@ -142,6 +154,8 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         if self.scaling is None:
             return
         low, high = self.scaling
+        if self.calibration is not None:  # which was found from the pixels
+            return
         pixels, valid = self._read("a sample", raw=True, out_shape=(min(_FEW, self.height), min(_FEW, self.width)))
         found = pixels[valid]
         if len(found) and not ((found >= low) & (found <= high)).any():
@@ -159,6 +173,8 @@ class RasterSource(AbstractContextManager["RasterSource"]):
             valid = valid_pixels(self._data, self.indexes, **options)
             how = resampling.average if average else resampling.nearest
             pixels = self._data.read(self.indexes, resampling=how, **options).transpose(1, 2, 0)
+        if self.calibration is not None:
+            valid &= (pixels != 0).any(-1)
         if pixels.dtype.kind == "f":
             valid &= np.isfinite(pixels).all(-1)
         if self._decibels:
@@ -188,6 +204,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         away = 0.0 if own.is_placed else _AWAY
         rasterio = require_rasterio("predicting scenes")
         same = own.crs == self.grid.crs
+        nodata = 0 if self.calibration is not None and file.nodata is None and not alpha_bands(file) else file.nodata
         with reading(self.path, "cannot be resampled to the grid of the first image"):
             return rasterio.vrt.WarpedVRT(
                 file,
@@ -200,14 +217,19 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 width=self.grid.width,
                 resampling=rasterio.enums.Resampling.bilinear,
                 # Marks pixels that the file does not cover, if no nodata value does.
-                add_alpha=file.nodata is None and not alpha_bands(file),
+                add_alpha=nodata is None and not alpha_bands(file),
+                src_nodata=nodata,
                 # Bilinear interpolation must not mix numbers such as -9999 with data.
-                UNIFIED_SRC_NODATA="YES" if is_color(self.dtype, file.nodata) else "NO",
+                UNIFIED_SRC_NODATA="YES" if is_color(self.dtype, nodata) else "NO",
             )
 
     def _scaling(
         self, value_range: tuple[float, float] | None, percentiles: tuple[float, float] | None
     ) -> tuple[Array, Array] | None:
+        if self.calibration is not None:
+            self._limits = value_range or RANGE
+            lower, upper = self._limits
+            return self.calibration.stored(lower, self.indexes), self.calibration.stored(upper, self.indexes)
         if percentiles is not None:
             return self._percentiles(*percentiles)
         if value_range is None:
@@ -216,7 +238,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
             raise InputError(
                 f"{self.path}: {self.dtype} values; pass the (min, max) that map to [0, 1], for example --value-range "
                 "'[0, 4095]', or percentiles of the scene: --percentiles '[2, 98]'; of the second date alone: "
-                "--value-range-after, --percentiles-after"
+                "--value-range-after, --percentiles-after; for reflectances, such as those of Sentinel-2: --reflectance auto"
             )
         low, high = value_range
         return np.full(self.bands, low, np.float32), np.full(self.bands, high, np.float32)
@@ -268,15 +290,22 @@ def opened_dates(
             of values does not fit both; or none of the values of a date lies in its range.
     """
 
-    def options(scaling: Scaling, indexes: tuple[int, ...] | None) -> dict[str, Any]:
+    def options(scaling: Scaling, indexes: tuple[int, ...] | None, calibration: Calibration | None) -> dict[str, Any]:
         ranges = {"value_range": scaling.value_range, "percentiles": scaling.percentiles, "decibels": scaling.decibels}
-        return {**ranges, "indexes": indexes, "band_names": band_names, "alpha": cfg.alpha}
+        return {**ranges, "indexes": indexes, "band_names": band_names, "alpha": cfg.alpha, "calibration": calibration}
 
+    known = calibrations(before, after) if cfg.reflectance == "auto" else (None, None)
     scaling, later = cfg.scalings
-    with RasterSource(before, bands[0], None if area is None else area.grid, **options(scaling, cfg.bands)) as first:
+    of_after = options(later, cfg.bands_after or cfg.bands, known[1])
+    with RasterSource(before, bands[0], None if area is None else area.grid, **options(scaling, cfg.bands, known[0])) as first:
         first.area = area
-        with RasterSource(after, bands[1], first.grid, **options(later, cfg.bands_after or cfg.bands)) as second:
-            if cfg.percentiles is None and cfg.value_range_after is None and cfg.percentiles_after is None:
+        with RasterSource(after, bands[1], first.grid, **of_after) as second:
+            if (
+                cfg.reflectance == "none"
+                and cfg.percentiles is None
+                and cfg.value_range_after is None
+                and cfg.percentiles_after is None
+            ):
                 _check_one_scale(first, second, cfg.value_range)
             first.check_range()
             second.check_range()
@@ -289,7 +318,7 @@ def opened_dates(
                     warnings.warn(f"{after}: not aligned: the places of its content in {before} do not agree", stacklevel=3)
                 yield first, second
                 return
-        with RasterSource(after, bands[1], first.grid, shift=shift, **options(later, cfg.bands_after or cfg.bands)) as second:
+        with RasterSource(after, bands[1], first.grid, shift=shift, **of_after) as second:
             yield first, second
 
 
@@ -298,7 +327,8 @@ def _check_one_scale(before: RasterSource, after: RasterSource, value_range: tup
         first, second = (f"'{list(value_range)}'" if value_range else "'[MIN, MAX]'", "'[MIN, MAX]'")
         raise InputError(
             f"{after.path}: {after.storage}, but {before.path} has {before.storage}, so one range of values does not fit both; "
-            f"pass the range of each in the numbers that it stores: --value-range {first} --value-range-after {second}"
+            f"pass the range of each in the numbers that it stores: --value-range {first} --value-range-after {second}; or "
+            "reflectances: --reflectance auto"
         )
     if "scale" in before.storage and value_range is not None:
         warnings.warn(
