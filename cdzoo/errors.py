@@ -85,6 +85,7 @@ EXTRAS = {
     "wandb": "wandb",
     "mlflow": "mlflow",
     "gradio": "app",
+    "pystac": "stac",
     "ray": "geo,ray",
     "mamba_ssm": "mamba",
 }

@@ -47,6 +47,9 @@ def predict(
     aoi_layer: str | None = None,
     series: list[str] | None = None,
     dates: list[str] | None = None,
+    stac: tuple[str, str] | None = None,
+    assets: list[str] | None = None,
+    resolution: float | None = None,
     manifest: str | None = None,
     ray: bool | str = False,
     workers: int | None = None,
@@ -77,6 +80,9 @@ def predict(
         aoi_layer: Layer of the area in a .gpkg with several.
         series: Rasters in the order of their dates, to map which changes last, and since when.
         dates: Date of each image of a series, as text; by default as in its tags or its name.
+        stac: Items of the two dates: files or http(s) addresses; instead of BEFORE and AFTER, with --assets and --bbox or --aoi.
+        assets: Assets of the items to read as bands, in this order, such as B04 B03 B02.
+        resolution: Size of the pixels of the map of STAC items, in units of the coordinates; by default that of the first asset.
         manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
         ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started locally.
         workers: Number of Ray workers; one per GPU, or per two cores, by default.
@@ -86,11 +92,11 @@ def predict(
     part: dict[str, Any] = {"bbox": bbox, "aoi": aoi, "aoi_layer": aoi_layer}
     job = _Job(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:
-        if before is not None or output is not None or series or any({**products, **zones, **part}.values()):
+        if before is not None or output is not None or series or stac or any({**products, **zones, **part}.values()):
             raise InputError("--manifest names the images and outputs: pass no others")
         return job.predict_list(manifest, ray, workers)
     if series is not None:
-        if before is not None or ray or report or any(zones.values()) or output is None:
+        if before is not None or stac or ray or report or any(zones.values()) or output is None:
             raise InputError(
                 "--series names the images: pass -o MAP.tif, and no others, no --report and no --footprints; statistics per "
                 "polygon are those of cdzoo footprints MAP.tif POLYGONS"
@@ -99,6 +105,13 @@ def predict(
         return 0
     if dates is not None:
         raise InputError("--dates are those of the images of a series: pass --series")
+    if stac is not None:
+        if before is not None or ray or output is None or not assets:
+            raise InputError("--stac names the images: pass --assets NAME NAME ..., --bbox or --aoi, -o MAP.tif, and no others")
+        job.predict_items(stac, assets, output, products, zones, part, resolution)
+        return 0
+    if assets is not None or resolution is not None:
+        raise InputError(f"--{'resolution' if assets is None else 'assets'} is for items of a catalog: pass --stac BEFORE AFTER")
     if before is None or after is None or output is None:
         raise InputError("pass two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
     if ray:
@@ -202,6 +215,33 @@ class _Job:
             print(f"  styles for QGIS: {', '.join(path.name for path in result.styles)}")
         if table is not None and result.footprints is not None:
             print_largest(table, result.footprints)
+
+    def predict_items(
+        self,
+        names: tuple[str, str],
+        assets: list[str],
+        output: str,
+        products: dict[str, str | None],
+        zones: dict[str, str | None],
+        part: dict[str, Any],
+        resolution: float | None,
+    ) -> None:
+        from cdzoo.io.remote import is_address
+        from cdzoo.io.stac import read_item
+        from cdzoo.scenes.outputs import scene_outputs
+        from cdzoo.scenes.stac import stac_rasters, stated_scaling
+
+        target = output_path(output, suffixes=RASTERS, purpose="the map of STAC items is a GeoTIFF")
+        items = [read_item(name, assets) for name in names]
+        files: dict[str, Any] = dict(products)
+        inputs = [Path(name) for name in names if not is_address(name)] + [file for item in items for file in item.files]
+        scene_outputs(target, **files, inputs=inputs)
+        for item in items:
+            if text := stated_scaling(item):
+                print(f"{item.name} states {text}; values are used as they are stored")
+        with stac_rasters(items[0], items[1], target, **part, resolution=resolution) as copies:
+            before, after = map(str, copies)
+            self.predict_scene(before, after, target, products, zones, {**part, "bbox": None})
 
     def predict_series(self, images: list[str], output: str, options: dict[str, Any], part: dict[str, Any]) -> None:
         from cdzoo.scenes.outputs import scene_outputs

@@ -40,16 +40,22 @@ _SIGNATURES = {
 addresses, whatever their suffix."""
 FORMATS = (*_SIGNATURES, "ENVI", "VRT (suffix .vrt)")
 """Formats that are read."""
+SIGNATURE_BYTES = 16
+"""Number of bytes at the start of a file that `signed_driver` needs."""
+
+
+def signed_driver(start: bytes) -> str | None:
+    """Return the GDAL driver of a raster by the first bytes of its file; None if they are not those of a known format."""
+    return next((driver for driver, signatures in _SIGNATURES.items() if start.startswith(signatures)), None)
 
 
 def raster_driver(path: Path) -> str | None:
     """Return the GDAL driver of a raster file, from its content; None if it has none of `FORMATS`."""
     try:
         with path.open("rb") as file:
-            start = file.read(16)
-        for driver, signatures in _SIGNATURES.items():
-            if start.startswith(signatures):
-                return driver
+            start = file.read(SIGNATURE_BYTES)
+        if driver := signed_driver(start):
+            return driver
         if path.suffix.lower() == ".vrt" and start.lstrip().startswith(b"<"):
             return "VRT"
         headers = (path.with_suffix(".hdr"), path.with_name(path.name + ".hdr"))

@@ -70,10 +70,21 @@ def scene_area(
         InputError: A file cannot be read, the numbers are not ascending, there is no polygon, or the area is outside the image.
         MissingDependencyError: rasterio is not installed, or geopandas for polygons.
     """
-    import shapely
-
     with open_raster(image, "predicting scenes") as file:
         grid = grid_of(image, file)
+    return grid_area(image, grid, bbox, aoi, layer)
+
+
+def grid_area(
+    image: PathLike,
+    grid: Grid,
+    bbox: Sequence[float] | None = None,
+    aoi: PathLike | None = None,
+    layer: str | None = None,
+) -> Area:
+    """Return the part of a grid that `scene_area` returns for an image; `image` is its name in messages."""
+    import shapely
+
     shape = shapely.box(0, 0, *grid.size)
     if bbox is not None:
         shape = shape.intersection(_rectangle(bbox, grid))
