@@ -7,6 +7,7 @@ defines the figures. Figures in papers for the same network differ by factors of
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -105,7 +106,9 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
         ConfigError: The size or batch is not positive.
         MissingDependencyError: fvcore is not installed.
     """
-    fvcore: Any = require("fvcore.nn", "tools", "counting multiply-adds")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # fvcore uses torch.jit.script when it is imported
+        fvcore: Any = require("fvcore.nn", "tools", "counting multiply-adds")
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width, batch) < 1:
         raise ConfigError(f"size and batch must be positive, got {height} x {width}, {batch}")

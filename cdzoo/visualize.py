@@ -98,7 +98,7 @@ def data_uri(image: Image.Image, quality: int = 85) -> str:
 def overlay_uri(mask: UInt8, colors: Sequence[RGB]) -> str:
     """Return a map (H, W) in the colors of its values as a PNG inside a URI, transparent where it is 0."""
     data = io.BytesIO()
-    indexed_picture(mask, colors).save(data, "PNG", optimize=True, transparency=bytes([0] + [255] * 255))
+    indexed_picture(mask, colors).save(data, "PNG", transparency=bytes([0] + [255] * 255))
     return "data:image/png;base64," + base64.b64encode(data.getvalue()).decode()
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from itertools import pairwise
+from os.path import expanduser
 from pathlib import Path
 
 from cdzoo.cli.main import main
@@ -103,8 +105,12 @@ def run_command(words: list[str], place: str) -> None:
         assert code in ((0, 1) if small else (0, None)), f"{place}: {shlex.join(words)} ended with {code}"
         for option, value in pairwise(words):
             assert option not in OUTPUTS or Path(value).exists(), f"{place}: {shlex.join(words)} has not written {value}"
+    elif name == "cdzoo":
+        line, _, target = words[1].partition(" > ")
+        with Path(target.strip()).expanduser().open("w") as file, redirect_stdout(file):
+            assert main(shlex.split(line)[1:]) == 0, f"{place}: {line}"
     elif name in SHELL:
-        subprocess.run(["bash", "-c", words[1] if words[0] == "bash -c" else shlex.join(words)], check=True)
+        subprocess.run(["bash", "-c", words[1] if words[0] == "bash -c" else shlex.join(map(expanduser, words))], check=True)
     else:
         assert name in OF_CI, f"{place}: '{name}' is not executed; put <!-- not run: REASON --> in the line before the block"
 

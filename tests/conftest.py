@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,10 @@ import cdzoo
 sys.path.insert(0, str(Path(__file__).parent))  # for the modules that several tests import
 
 from hub_server import TOKEN, Hub
+
+# Machines with other work to do are slow: an example has no time limit.
+hypothesis.settings.register_profile("cdzoo", deadline=None)
+hypothesis.settings.load_profile("cdzoo")
 
 HUB = Hub().start()
 # Set before huggingface_hub is imported, which reads them once. No test can reach the real Hub.

@@ -2,13 +2,14 @@
 
 import shutil
 import subprocess
+import sys
 
 import pytest
 
 from cdzoo.cli.main import COMMANDS, main
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+@pytest.mark.skipif(sys.platform != "linux" or shutil.which("bash") is None, reason="bash of Linux")
 def test_bash_completes_commands_options_and_names(capsys, tmp_path):
     assert main(["completion", "bash"]) == 0
     script = tmp_path / "cdzoo.bash"
@@ -43,6 +44,6 @@ def test_other_shells(capsys, shell):
     assert main(["completion", shell]) == 0
     script = capsys.readouterr().out
     assert all(name.split()[-1] in script for name in COMMANDS) and "glmamba_tiny.synthetic" in script
-    if program := shutil.which(shell):
+    if sys.platform == "linux" and (program := shutil.which(shell)):
         subprocess.run([program, "-n"], input=script, text=True, check=True)  # parses without running
     assert main(["completion", "fihs"]) == 2 and "SHELL: unknown value 'fihs'. Did you mean 'fish'?" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from cdzoo.errors import ConfigError
@@ -16,7 +16,6 @@ def test_a_window_indexes_its_pixels():
     np.testing.assert_array_equal(image[window.slices], image[1:4, 5:10])
 
 
-@settings(deadline=None)
 @given(height=st.integers(32, 300), width=st.integers(32, 300), tile=st.integers(32, 128))
 def test_tiles_contain_every_pixel_once(height, width, tile):
     count = np.zeros((height, width), int)
@@ -27,7 +26,6 @@ def test_tiles_contain_every_pixel_once(height, width, tile):
     assert (count == 1).all() and len({tile_name("x", window) for window in windows}) == len(windows)
 
 
-@settings(deadline=None)
 @given(height=st.integers(32, 300), width=st.integers(32, 300), window=st.integers(32, 100), overlap=st.integers(0, 24))
 def test_sliding_windows_have_one_size_and_cover_the_image(height, width, window, overlap):
     covered = np.zeros((height, width), bool)
@@ -38,7 +36,6 @@ def test_sliding_windows_have_one_size_and_cover_the_image(height, width, window
     assert covered.all()
 
 
-@settings(deadline=None)
 @given(
     length=st.integers(1, 3000),
     window=st.integers(64, 512),
@@ -56,7 +53,6 @@ def test_blending_weights_sum_to_one(length, window, share, multiple):
     assert spans[-1].stop == length and (len(spans) == 1 or len(spans[-1]) > window - multiple)
 
 
-@settings(deadline=None)
 @given(length=st.integers(200, 2000), overlap=st.integers(30, 64))
 def test_weights_are_zero_near_inner_borders(length, overlap):
     spans = window_spans(length, 128, overlap)

@@ -24,12 +24,12 @@ def precision_table() -> str:
         return MISSING
     data = json.loads(file.read_text())
     lines = [
-        "| precision | size | error of the logits | largest / mean error of the probability | pixels that differ | F1 | time |"
+        "| precision | size | error of logits | largest, mean error of probability | share of pixels that differ | F1 | time |"
     ]
     lines.append("|---|---|---|---|---|---|---|")
     for name, row in data["results"].items():
         errors = f"{row['error']:.1g} | {row['probability_max']:.2g}, {row['probability_mean']:.1g}"
-        shares = f"{row['pixels_differ']:.3%} | {100 * row['f1']:.2f} | {row['time_ratio']:.2f}"
+        shares = f"{row['pixels_differ']:.2g} | {100 * row['f1']:.2f} | {row['time_ratio']:.2f}"
         lines.append(f"| {name} | {row['mb']:.1f} MB | {errors} | {shares} |")
     note = (
         f"`{data['model']}` with its weights on {data['scenes']} generated scenes of {data['size']} pixels; PyTorch has an F1 of "

@@ -69,14 +69,14 @@ class Handlers:
             return self.card(name), self.default_threshold(name)
 
     @staticmethod
-    def started() -> tuple[Any, Any]:
-        """Return the buttons to detect and to stop, while a prediction runs."""
-        return gr.update(interactive=False), gr.update(visible=True)
+    def started() -> tuple[Any, Any, Any]:
+        """Return the buttons to detect, to stop and for the example, while a prediction runs."""
+        return gr.update(interactive=False), gr.update(visible=True), gr.update(visible=False)
 
     @staticmethod
-    def ended() -> tuple[Any, Any]:
-        """Return the buttons to detect and to stop, after a prediction."""
-        return gr.update(interactive=True), gr.update(visible=False)
+    def ended() -> tuple[Any, Any, Any]:
+        """Return the same buttons after a prediction."""
+        return gr.update(interactive=True), gr.update(visible=False), gr.update(visible=True)
 
     def detect(
         self,
@@ -93,7 +93,7 @@ class Handlers:
         session = self.sessions.get(request.session_hash)
         session.reset()
         session.runs += 1
-        progress(0, desc="Loading")
+        progress(0, desc="Detecting change")
 
         def on_progress(share: float) -> None:
             if session.stopped.is_set():

@@ -81,7 +81,7 @@ def _inputs(handlers: Handlers) -> _Inputs:
         _take_files_only(one)
     with gr.Row():
         run = gr.Button("Detect change", variant="primary", elem_id="detect", min_width=140)
-        stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", min_width=80)
+        stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", min_width=140)
         example = gr.Button("Try an example pair", elem_id="example", min_width=140)
     weights = gr.Dropdown(names, value=names[0], label="Weights", elem_id="weights")
     card = gr.HTML(handlers.card(names[0]), elem_id="card")
@@ -139,9 +139,10 @@ def _connect(handlers: Handlers, inputs: _Inputs, results: _Results) -> None:
         )
     inputs.weights.input(handlers.choose, inputs.weights, [inputs.card, results.threshold], show_progress="hidden", **_PRIVATE)
     example = inputs.example.click(handlers.example, None, pair, show_progress="minimal", **_PRIVATE)
+    buttons = [inputs.run, inputs.stop, inputs.example]
     choices = [results.threshold, results.view, results.maps]
     for trigger, visibility in ((inputs.run.click, "public"), (example.success, "private")):
-        started = trigger(handlers.started, None, [inputs.run, inputs.stop], queue=False, **_PRIVATE)
+        started = trigger(handlers.started, None, buttons, queue=False, **_PRIVATE)
         detected = started.then(
             handlers.detect,
             [*pair, inputs.weights, results.threshold, inputs.bands, inputs.value_range],
@@ -152,7 +153,7 @@ def _connect(handlers: Handlers, inputs: _Inputs, results: _Results) -> None:
             concurrency_limit=1,
             show_progress_on=results.compared,
         )
-        detected.then(handlers.ended, None, [inputs.run, inputs.stop], queue=False, **_PRIVATE)
+        detected.then(handlers.ended, None, buttons, queue=False, **_PRIVATE)
         detected.success(handlers.show, choices, shown, show_progress="hidden", **_PRIVATE)
     inputs.stop.click(handlers.stop, None, None, queue=False, **_PRIVATE)
     gr.on(

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import shtab
 
-from cdzoo.cli.parse import options_of, summary
+from cdzoo.cli.parse import FOLDERS, options_of, summary
 from cdzoo.cli.words import flag_of
 from cdzoo.registry import COMPONENTS, MODELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_FOLDERS = ("out", "pictures", "resume", "root", "cache_dir", "val", "folder")
 _MODELS = ("model", "init", "against")
 
 
@@ -65,7 +64,7 @@ def _add(parser: argparse.ArgumentParser, function: Callable[..., Any], names: M
             settings["choices"] = ["true", "false"]
         added: Any = parser.add_argument(*flags, nargs=option.nargs, **settings)
         if not settings["choices"] and str in (option.item, *option.kinds):
-            added.complete = shtab.DIRECTORY if option.name in _FOLDERS else shtab.FILE
+            added.complete = shtab.DIRECTORY if option.name in (*FOLDERS, "out", "folder") else shtab.FILE
 
 
 def _names() -> dict[str, list[str]]:

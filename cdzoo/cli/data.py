@@ -16,10 +16,16 @@ from cdzoo.tables import align
 
 
 def check(
-    path: str,
+    path: str = "",
     *,
+    pairs: str | None = None,
+    before: str | None = None,
+    after: str | None = None,
+    mask: str | None = None,
     exclude: list[str] = [],  # noqa: B006  # read only
     mask_encoding: str | None = None,
+    label_attribute: str | None = None,
+    classes: str | None = None,
     root: str | None = None,
     class_order: str | None = None,
     sheet: str = "data_check.png",
@@ -28,8 +34,14 @@ def check(
 
     Args:
         path: Folder of pairs, with or without train/, val/ and test/; or name of a data set (cdzoo data list).
+        pairs: Table of pairs instead: a .csv file with the columns before, after, mask and, if there are splits, split.
+        before: Images of the first date instead: a path with wildcards, such as 'x/*_pre.tif'.
+        after: Images of the second date, such as 'x/*_post.tif'.
+        mask: Masks of the pairs of before and after, such as 'y/*.png'; or one file of polygons for all of them.
         exclude: Wildcards of sample names to leave out.
         mask_encoding: Values of the masks for no change, change and no label, such as 0/1/255, or threshold; detected by default.
+        label_attribute: Attribute of labels that are polygons: their value in the masks, or the name of their class.
+        classes: File that declares the classes of labels.
         root: Folder of a named data set; $CDZOO_DATA/NAME or data/NAME by default.
         class_order: Order of the classes of a named data set that has several (cdzoo data info NAME).
         sheet: Contact sheet to write.
@@ -39,11 +51,23 @@ def check(
     from cdzoo.data.layout import find_splits
     from cdzoo.data.source import FileSource
 
-    cfg = DataCfg(path, exclude=tuple(exclude), mask_encoding=mask_encoding, root=root, class_order=class_order)
+    cfg = DataCfg(
+        path,
+        exclude=tuple(exclude),
+        mask_encoding=mask_encoding,
+        root=root,
+        class_order=class_order,
+        pairs=pairs,
+        before=before,
+        after=after,
+        mask=mask,
+        label_attribute=label_attribute,
+        classes=classes,
+    )
     picture = output_path(sheet, suffixes=PICTURES, purpose="the contact sheet is a picture")
     listings = list_data(cfg)
     source = FileSource(cfg)
-    lists = find_splits(source.root, source.layouts).values()
+    lists = [source.root] if source.listed else [*find_splits(source.root, source.layouts).values()]
     check_outputs({"--sheet": picture}, inputs=[*lists, *(file for listing in listings.values() for file in listing.files)])
     report = check_data(cfg)
     for split in report.splits:

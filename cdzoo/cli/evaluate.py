@@ -66,7 +66,7 @@ def evaluate(
     if repeated := next((name for name in names if names.count(name) > 1), None):
         raise ConfigError(f"--model {repeated}: named twice; a model is scored once")
     sheets = {} if pictures is None else _sheets(Path(pictures), names)
-    _check_outputs(names, data.data, out, sheets, per_image, robustness)
+    _check_outputs(names, data.title, out, sheets, per_image, robustness)
     from cdzoo.engine.run import score_model
     from cdzoo.metrics import SUMMARY_SCORES, spread_table
 
@@ -222,7 +222,8 @@ def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, d
     if not isinstance(published.data, dict) or published.split not in get_args(Split):
         raise InputError(f"{file}: does not describe data and a split; evaluate with: cdzoo eval --model {model} --data FOLDER")
     try:
-        source = DataCfg(**{**published.data, **({} if data is None else {"data": data})})
+        key = "pairs" if published.data.get("pairs") else "data"
+        source = DataCfg(**{**published.data, **({} if data is None else {key: data})})
     except ConfigError as error:
         raise ConfigError(f"{file}: data: {error}") from error
     assert published.protocol is not None  # checked by published_results
@@ -234,7 +235,7 @@ def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, d
     found, stored = result.protocol.splits[published.split], published.protocol.splits.get(published.split)
     if found != stored:
         raise InputError(
-            f"{source.data}: the samples of the {published.split} split differ from those of the results: {found}, expected "
+            f"{source.title}: the samples of the {published.split} split differ from those of the results: {found}, expected "
             f"{stored}; pass the right data with --data"
         )
     print("".join(f"  {note}\n" for note in result.notes or []), end="")

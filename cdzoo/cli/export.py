@@ -40,7 +40,7 @@ def export(
         random_weights: Export an untrained model, to try a pipeline.
         normalize: Take images in [0, 1] and normalize them inside, instead of normalized images.
         probabilities: Return probabilities instead of logits.
-        precision: fp32, or ONNX with weights and arithmetic in fp16, or with weights in int8.
+        precision: fp32, or ONNX with weights in fp16 or int8.
         size: Only height and width of the images in pixels; free by default where the network is.
         batch: Only number of pairs; free by default.
         opset: Version of the ONNX operators.

@@ -48,6 +48,12 @@ CONFIGS = {
 
 _SHORT = {"output": ["-o"]}
 _MAX_CHOICES = 40  # characters of the choices beside an option; longer lists are in its text
+FILES = (
+    *("output", "probability", "polygons", "report", "manifest", "html", "latency", "sheet", "per_image", "robustness"),
+    "checkpoint_path",
+)
+FOLDERS = ("pictures", "resume", "root", "cache_dir", "val")
+"""Options whose values are files and folders."""
 _METAVARS = {int: "INT", float: "FLOAT", bool: "true|false", dict: "JSON"}
 _EPILOG = "Every command accepts --import FILE.py (repeatable), which imports your own components first."
 
@@ -111,7 +117,7 @@ def build_parser(name: str, function: Callable[..., Any], config: bool = False) 
     own = groups.pop("")
     first = [option.name.upper() if option.required else f"[{option.name.upper()}]" for option in own if option.positional]
     needed = [option for options in (own, *groups.values()) for option in options if option.required and not option.positional]
-    words = [f"--{option.name} {option.name.upper()}" for option in needed]
+    words = [f"{flag_of(option.name)} {_metavar(option)}" for option in needed]
     parser = ArgumentParser(
         prog=f"cdzoo {name}",
         usage=" ".join(["%(prog)s", *first, *words, "[OPTIONS]", *(["[KEY=VALUE ...]"] if config else [])]),
@@ -245,7 +251,8 @@ def _metavar(option: Option) -> str:
     if _are_short(option):
         return "{" + ",".join(option.choices) + "}"
     kinds = (option.item,) if option.item else option.kinds
-    name = option.name.upper() if option.positional else option.name.upper().rpartition("_")[2]
+    place = "FILE" if option.name in FILES else "FOLDER" if option.name in FOLDERS else ""
+    name = option.name.upper() if option.positional else place or option.name.upper().rpartition("_")[2]
     return name if option.positional or len(kinds) > 1 else _METAVARS.get(typing.get_origin(kinds[0]) or kinds[0], name)
 
 

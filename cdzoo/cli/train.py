@@ -73,7 +73,7 @@ def train(
     if resume is not None:
         import_kept(folder)
     else:
-        sources = {"--init": init, "--model": model.model_name, "--data": data.data, "--val": data.val}
+        sources = {"--init": init, "--model": model.model_name, "--data": data.data, "--pairs": data.pairs, "--val": data.val}
         files = {"--checkpoint-path": model.checkpoint_path, "--backbone-weights": model.backbone_weights}
         _check_sources(folder, {**sources, **files})
     runs = [(folder, cfg)] if seeds is None else [(folder / f"seed_{n}", dataclasses.replace(cfg, seed=n)) for n in seeds]
@@ -106,7 +106,7 @@ def train(
         if leader and seeds is not None:
             write_json(folder / "seeds.json", {"seeds": seeds, "scores": spread(scores)})
             print(spread_table("validation", scores))
-    report(f"written to {folder}; evaluate with: cdzoo eval --model {folder} --data {data.data} --split test")
+    report(f"written to {folder}; evaluate with: cdzoo eval --model {folder} {data.options} --split test")
     return 0
 
 
@@ -176,5 +176,5 @@ def _write_run(file: Path, cfg: TrainCfg, described: tuple[dict[str, Any], Model
         values, model, data = described
         for config in (model, data, cfg):
             values |= {name: value for name, value in dataclasses.asdict(config).items() if name != "model_name"}
-    kept = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v not in (None, ())}
+    kept = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v not in (None, (), "")}
     write_text(file, yaml.safe_dump(kept, sort_keys=False))

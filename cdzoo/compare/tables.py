@@ -64,11 +64,11 @@ def score_rows(runs: Sequence[Run], costs: dict[str, dict[str, Any]] | None = No
     return rows
 
 
-def score_table(runs: Sequence[Run], costs: dict[str, dict[str, Any]] | None = None) -> str:
-    """Return the rows of `score_rows` as a text table without empty columns."""
+def score_table(runs: Sequence[Run], costs: dict[str, dict[str, Any]] | None = None, form: str = "table") -> str:
+    """Return the rows of `score_rows` as a table without empty columns; `form` is one of `cdzoo.tables.FORMATS`."""
     rows = score_rows(runs, costs)
     columns = {key: heading for key, heading in COLUMNS.items() if any(row.get(key) is not None for row in rows)}
-    return render(rows, columns)
+    return render(rows, columns, form)
 
 
 def further_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,15 +15,15 @@ from cdzoo.data.check_labels import LabelStatistics
 from cdzoo.data.check_offsets import describe_offsets, pair_offsets
 from cdzoo.data.config import DataCfg
 from cdzoo.data.labels import Labels
-from cdzoo.data.layout import find_splits, list_split
-from cdzoo.data.listing import Listing, PairFiles
-from cdzoo.data.masks import Counts, MaskEncoding, find_encoding
+from cdzoo.data.layout import SPLITS
+from cdzoo.data.listing import Listing, PairFiles, placed
+from cdzoo.data.masks import Counts, MaskEncoding, count_masks, read_values
 from cdzoo.data.sheet import contact_sheet
 from cdzoo.data.source import ALL, FileSource
 from cdzoo.errors import InputError
 from cdzoo.io.files import file_sha256
 from cdzoo.io.georeference import georeference_mismatch
-from cdzoo.io.images import image_format, image_size, read_gray, read_image_and_valid
+from cdzoo.io.images import image_format, image_size, read_image_and_valid
 from cdzoo.io.progress import tqdm
 from cdzoo.io.reflectance import DateOffsets
 from cdzoo.io.registration import LIMIT, Shift, estimate_shift, registration_windows
@@ -129,6 +129,7 @@ def check_data(data: str | Path | DataCfg, progress: bool = True) -> DataReport:
     for split, listing in listings.items():
         report.problems += listing.problems
         report.notes += [note for note in listing.notes if "without a mask" not in note]
+        listing = _placed(listing, source.cfg.label_attribute, report)
         if not listing.pairs:
             report.problems.append(f"{listing.root}: no pair with a mask")
         if listing.excluded:
@@ -149,6 +150,19 @@ def check_data(data: str | Path | DataCfg, progress: bool = True) -> DataReport:
     return report
 
 
+def _placed(listing: Listing, attribute: str | None, report: DataReport) -> Listing:
+    """Return a listing whose pairs know what places their labels; files that cannot be read are reported with the images."""
+    pairs = []
+    for pair in listing.pairs:
+        try:
+            pairs.append(placed(pair, attribute))
+        except InputError:
+            pairs.append(pair)
+    if count := sum(pair.placement is not None for pair in pairs):
+        report.notes.append(f"{listing.root}: the labels of {count} pair(s) are brought to the grid of their images")
+    return replace(listing, pairs=pairs)
+
+
 def _date_mismatch(images: Sequence[Path]) -> str:
     """Return the end of the message about a pair without a mask, if its dates do not match either."""
     try:
@@ -166,8 +180,9 @@ def _described(data: str | Path | DataCfg) -> DataCfg:
 def _listings(source: FileSource) -> dict[str, Listing]:
     """List the samples of each split; those of a named data set are complete, or its problems are listed."""
     if source.info is None:
-        names: list[str | None] = list(find_splits(source.root, source.layouts)) or [None]
-        return {split or ALL: list_split(source.root, split, source.cfg.exclude, source.layouts, source.dates) for split in names}
+        existing = source.existing
+        names: list[str | None] = [split for split in SPLITS if split in existing] or [None]
+        return {split or ALL: source.listing(split) for split in names}
     found: dict[str, Listing] = {}
     for split in source.info.existing_splits(source.root) or [ALL]:
         try:
@@ -208,9 +223,9 @@ class _Check:
         every = max(1, len(pairs) // _MEASURED)
         for number, pair in enumerate(self._progress(pairs, "checking")):
             problems, missing = self._pair(pair, found, number % every == 0)
-            problems += [unusable[pair.mask]] if pair.mask in unusable else []
+            problems += [unusable[pair.name]] if pair.name in unusable else []
             lacking += missing
-            if not problems and pair.mask in usable:
+            if not problems and pair.name in usable:
                 good.append(pair)
             self.report.problems += [problem for problem in problems if problem not in self.report.problems]
         found.no_data = float(np.mean(lacking)) if lacking else 0.0
@@ -227,29 +242,32 @@ class _Check:
     def _progress(self, pairs: list[PairFiles], what: str) -> tqdm[PairFiles]:
         return tqdm(pairs, f"{what} {self.split}", unit="pair", dynamic_ncols=True, disable=not self.progress)
 
-    def _masks(self, found: SplitReport, pairs: list[PairFiles]) -> tuple[set[Path], dict[Path, str]]:
+    def _masks(self, found: SplitReport, pairs: list[PairFiles]) -> tuple[set[str], dict[str, str]]:
         """Read all masks of change; return those that can be used, and what is wrong with others."""
-        unreadable = {pair.mask: problem for pair in pairs if (problem := _problem(pair.mask))}
-        counts: dict[Path, Counts] = {}
+        unreadable = {pair.name: problem for pair in pairs if (problem := _problem(pair, self.encoding is not None))}
+        readable = [pair for pair in pairs if pair.name not in unreadable]
+        counts: dict[str, Counts] = {}
         try:
-            found.encoding, counts = find_encoding([pair.mask for pair in pairs if pair.mask not in unreadable], self.encoding)
+            masks, placements = [pair.mask for pair in readable], [pair.placement for pair in readable]
+            found.encoding, counted = count_masks(masks, self.encoding, placements)
+            counts = dict(zip((pair.name for pair in readable), counted, strict=True))
         except InputError as error:
             self.report.problems += str(error).splitlines()
         found.count(*map(sum, zip((0, 0, 0), *counts.values(), strict=True)))
         found.unchanged_pairs = sum(not one[1] for one in counts.values())
         return set(counts), unreadable
 
-    def _classes(self, found: SplitReport, pairs: list[PairFiles], labels: Labels) -> tuple[set[Path], dict[Path, str]]:
+    def _classes(self, found: SplitReport, pairs: list[PairFiles], labels: Labels) -> tuple[set[str], dict[str, str]]:
         """Read all labels of several classes; return those that can be used, and what is wrong with others."""
         statistics = LabelStatistics(labels)
-        wrong = {pair.mask: problem for pair in self._progress(pairs, "labels of") if (problem := statistics.add(pair))}
+        wrong = {pair.name: problem for pair in self._progress(pairs, "labels of") if (problem := statistics.add(pair))}
         found.count(*statistics.counts)
         found.unchanged_pairs = len(pairs) - len(wrong) - statistics.changed_pairs
         found.classes = statistics.shares
         problems, notes = statistics.described(self.split)
         self.report.problems += problems
         self.report.notes += notes
-        return {pair.mask for pair in pairs if pair.mask not in wrong}, wrong
+        return {pair.name for pair in pairs if pair.name not in wrong}, wrong
 
     def _pair(self, pair: PairFiles, found: SplitReport, measure: bool) -> tuple[list[str], list[float]]:
         """Add the images of a pair to the statistics and copies; return its problems, and the fraction without data by image."""
@@ -271,7 +289,7 @@ class _Check:
                 problems.append(str(error))
             except OSError as error:
                 problems.append(f"{path}: cannot be read ({error.strerror})")
-        for path in (*pair.images[1:], *pair.labels):
+        for path in (*pair.images[1:], *(() if pair.placement else pair.labels)):
             with suppress(InputError):  # reported above
                 sizes[path] = image_size(path)
                 if mismatch := georeference_mismatch(pair.images[0], path):
@@ -316,10 +334,10 @@ def _check_duplicates(copies: dict[str, list[tuple[str, Path]]], report: DataRep
         report.notes.append(f"{within} image(s) are duplicates of another image of their split")
 
 
-def _problem(mask: Path) -> str:
-    """Return why a mask cannot be read; an empty string if it can."""
+def _problem(pair: PairFiles, indexed: bool) -> str:
+    """Return why the mask of a pair cannot be read; an empty string if it can."""
     try:
-        read_gray(mask)
+        read_values(pair.mask, pair.placement, indexed)
     except InputError as error:
         return str(error)
     return ""

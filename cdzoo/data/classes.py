@@ -61,14 +61,19 @@ class OwnLabels:
     layouts: tuple[Layout, ...]
 
 
-def find_classes(root: Path) -> OwnLabels | None:
+def find_classes(root: Path, named: str | None = None, listed: bool = False) -> OwnLabels | None:
     """Read the file of classes of a folder; None if it has none.
+
+    Args:
+        root: The folder.
+        named: The file, if it is not one of `FILES` in the folder.
+        listed: Whether the pairs are named by a table or patterns, so that the folders in `root` mean nothing.
 
     Raises:
         InputError: The file cannot be read or declares no classes, or the folder has labels of both dates without such a file.
     """
-    file = next((root / name for name in FILES if (root / name).is_file()), None)
-    has_maps = _exists(root, LAND_COVER_LAYOUTS)
+    file = Path(named) if named else next((root / name for name in FILES if (root / name).is_file()), None)
+    has_maps = not listed and _exists(root, LAND_COVER_LAYOUTS)
     if file is None:
         if has_maps and not _exists(root, LAYOUTS):
             raise InputError(
@@ -138,6 +143,7 @@ def _labels(file: Path, classes: Sequence[DeclaredClass], make: Callable[..., La
         {each.value: number for each, number in numbered if each.value is not None},
         {each.color: number for each, number in numbered if each.color is not None},
         f"Declare it in {file.name}, or correct the labels",
+        {each.name.lower(): number for each, number in numbered},
     )
     names, colors = tuple(each.name for each in kinds), tuple(each.color for each in kinds if each.color)
     if make is ClassMap:

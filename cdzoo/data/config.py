@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from cdzoo.data.masks import MaskEncoding
+from cdzoo.errors import ConfigError
 from cdzoo.io.scaling import Scaling, date_scalings
 from cdzoo.validation import config_dataclass
 
@@ -17,6 +16,16 @@ class DataCfg:
 
     Attributes:
         data: Folder of pairs, or name of a data set; cdzoo data list shows them, synthetic:N generates N training pairs.
+        pairs: Table of pairs instead of a folder: a .csv file with the columns before, after, mask and, if there are splits,
+            split. Paths are relative to the file.
+        before: Images of the first date instead of a folder: a path with wildcards, such as 'x/*_pre.tif'. Pairs have equal texts
+            for *; {split} stands for the folder of a split.
+        after: Images of the second date, such as 'x/*_post.tif'.
+        mask: Masks of the pairs of before and after, such as 'y/*.png'; or one file of polygons for all of them.
+        label_attribute: Attribute of labels that are polygons: their value in the masks, or the name of their class; by default
+            every polygon is change.
+        classes: File that declares the classes of labels; by default a classes.json or classes.txt in the folder, or next to the
+            table.
         protocol: Name of the protocol; that of the data set by default (cdzoo data list).
         exclude: Wildcards of sample names to leave out.
         val: Folder of validation pairs; a split of the data by default.
@@ -33,7 +42,7 @@ class DataCfg:
             percentiles apply.
     """
 
-    data: Annotated[str, Field(min_length=1)]
+    data: str = ""
     protocol: str | None = None
     exclude: tuple[str, ...] = ()
     val: str | None = None
@@ -46,10 +55,35 @@ class DataCfg:
     percentiles: tuple[float, float] | None = None
     percentiles_after: tuple[float, float] | None = None
     decibels: Literal["before", "after", "both"] | None = None
+    pairs: str | None = None
+    before: str | None = None
+    after: str | None = None
+    mask: str | None = None
+    label_attribute: str | None = None
+    classes: str | None = None
 
     def __post_init__(self) -> None:
-        """Validate the ranges and the encoding."""
+        """Validate the source, the ranges and the encoding."""
+        patterns = {name: getattr(self, name) for name in ("before", "after", "mask")}
+        lacking = [name for name, pattern in patterns.items() if not pattern]
+        if sum((bool(self.data), bool(self.pairs), len(lacking) < len(patterns))) != 1:
+            given = "several of them are given" if self.data or self.pairs else "none of them is given"
+            raise ConfigError(f"name the data by one of data, pairs, or before, after and mask together; {given}")
+        if not self.data and not self.pairs and lacking:
+            raise ConfigError(f"before, after and mask belong together, paths with wildcards; missing: {', '.join(lacking)}")
         _ = self.encoding, self.scalings
+
+    @property
+    def title(self) -> str:
+        """Folder, name, table or first pattern, for messages."""
+        return self.data or self.pairs or str(self.before)
+
+    @property
+    def options(self) -> str:
+        """Options of the command line that name these data."""
+        if self.data or self.pairs:
+            return f"--data {self.data}" if self.data else f"--pairs {self.pairs}"
+        return f"--before '{self.before}' --after '{self.after}' --mask '{self.mask}'"
 
     @property
     def encoding(self) -> MaskEncoding | None:

@@ -16,7 +16,7 @@ from cdzoo.data.datasets import known_layouts
 from cdzoo.data.labels import Labels, MaskLabels
 from cdzoo.data.layout import list_split
 from cdzoo.data.listing import PairFiles, usable_pairs
-from cdzoo.data.masks import MaskEncoding, find_encoding
+from cdzoo.data.masks import MaskEncoding, count_masks
 from cdzoo.data.overlap import pair_hashes
 from cdzoo.data.sample import Sample
 from cdzoo.io.images import Valid, image_size
@@ -62,9 +62,9 @@ class FilePairs(Dataset[Sample]):
         self.fill_value = fill_value
         self.encoding: MaskEncoding | None = None
         if labels is None:
-            self.encoding, found = find_encoding([pair.mask for pair in self.pairs], encoding)
+            masks, placements = [pair.mask for pair in self.pairs], [pair.placement for pair in self.pairs]
+            self.encoding, counts = count_masks(masks, encoding, placements)
             self.labels: Labels = MaskLabels(self.encoding)
-            counts = list(found.values())
         else:
             self.labels, counts = labels, labels.count(self.pairs)
         self._changed = any(changed for _, changed, _ in counts)
@@ -114,8 +114,8 @@ class FilePairs(Dataset[Sample]):
 
     @property
     def sizes(self) -> list[tuple[str, tuple[int, int]]]:
-        """First image, and height and width of each sample, from the headers of the masks."""
-        return [(str(pair.images[0]), image_size(pair.mask)) for pair in self.pairs]
+        """First image, and height and width of each sample, from the headers of the images."""
+        return [(str(pair.images[0]), image_size(pair.images[0])) for pair in self.pairs]
 
     def hashes(self) -> list[str]:
         """Return a hash of the images of each pair, see `cdzoo.data.overlap`."""

@@ -110,7 +110,7 @@ class MaskLabels(Labels):
 
     def load(self, pair: PairFiles) -> Maps:
         """Read the mask."""
-        return {"mask": read_mask(pair.mask, self.encoding)}
+        return {"mask": read_mask(pair.mask, self.encoding, pair.placement)}
 
     def targets(self, maps: Maps) -> Maps:
         """Return the mask."""
@@ -134,7 +134,7 @@ class ClassMap(Labels):
 
     def load(self, pair: PairFiles) -> Maps:
         """Read the map."""
-        return {"mask": self.palette.read(pair.mask)}
+        return {"mask": self.palette.read(pair.mask, pair.placement)}
 
     def targets(self, maps: Maps) -> Maps:
         """Return the map."""
@@ -173,8 +173,8 @@ class LandCover(Labels):
     def load(self, pair: PairFiles) -> Maps:
         """Read the maps, and the mask if there is one."""
         first, second, *masks = pair.labels
-        maps = {"t1": self.palette.read(first), "t2": self.palette.read(second)}
-        return maps | ({"change": read_mask(masks[0], self.change)} if masks else {})
+        maps = {"t1": self.palette.read(first, pair.placement), "t2": self.palette.read(second, pair.placement)}
+        return maps | ({"change": read_mask(masks[0], self.change, pair.placement)} if masks else {})
 
     def targets(self, maps: Maps) -> Maps:
         """Return the mask and the classes of each date."""
@@ -234,7 +234,7 @@ class TransitionMap(LandCover):
         """Read a map of each date, or one of transitions as one of each date."""
         if pair.more:
             return super().load(pair)
-        found = self.transition_palette.read(pair.mask)
+        found = self.transition_palette.read(pair.mask, pair.placement)
         tables = np.full((2, 256), IGNORE_INDEX, np.uint8)
         tables[:, : len(self.transitions) + 1] = np.transpose([(0, 0), *self.transitions])
         return {f"t{date}": table[found] for date, table in enumerate(tables, 1)}
@@ -265,8 +265,8 @@ class Grades(Labels):
     def load(self, pair: PairFiles) -> Maps:
         """Read the grades, and the buildings if there are any."""
         grades, *buildings = pair.labels
-        maps = {"damage": self.palette.read(grades)}
-        return maps | ({"building": read_mask(buildings[0], self.buildings)} if buildings else {})
+        maps = {"damage": self.palette.read(grades, pair.placement)}
+        return maps | ({"building": read_mask(buildings[0], self.buildings, pair.placement, True)} if buildings else {})
 
     def targets(self, maps: Maps) -> Maps:
         """Return buildings and grades."""

@@ -6,7 +6,7 @@ import codecs
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -14,14 +14,17 @@ from cdzoo.errors import InputError
 from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import check_same_size
 from cdzoo.io.pillow import SUFFIXES
+from cdzoo.io.placement import VECTORS, Placement, lies_elsewhere
 from cdzoo.io.values import values_mismatch
 from cdzoo.names import natural_key
 
 Key = Callable[[str], "str | None"]
-_COMPANIONS = frozenset(
-    (".hdr", ".xml", ".ovr", ".msk", ".prj", ".wld", ".tfw", ".pgw", ".jgw", ".bpw", ".wfw", ".j2w", ".db", ".ini")
+LABELS = (*SUFFIXES, *VECTORS)
+"""Suffixes of label files."""
+COMPANIONS = frozenset(
+    ".hdr .xml .ovr .msk .prj .wld .tfw .pgw .jgw .bpw .wfw .j2w .db .ini .shx .dbf .cpg .sbn .sbx .qix .qpj .qml".split()
 )
-"""Suffixes of files that accompany images."""
+"""Suffixes of files that accompany images or polygons."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,14 @@ class PairFiles:
         images: Image of each date.
         mask: Mask of the change between the dates, or the first of several label files.
         more: Further label files, in the order that the `Labels` of the data set expect.
+        placement: What places the labels; None if they are stored on the grid of the images.
     """
 
     name: str
     images: tuple[Path, ...]
     mask: Path
     more: tuple[Path, ...] = ()
+    placement: Placement | None = None
 
     @property
     def labels(self) -> tuple[Path, ...]:
@@ -114,17 +119,33 @@ def list_folders(
     folders = [*dates, *labels]
     if missing := [str(folder) for folder in folders if not folder.is_dir()]:
         raise InputError(f"{root}: no folder {', '.join(missing)}; found {contents(root) if root.is_dir() else 'nothing'}")
-    files = [_by_name(folder, listing, key) for folder, key in zip(folders, keys or [str] * len(folders), strict=True)]
+    given = [*zip(folders, keys or [str] * len(folders), [SUFFIXES] * len(dates) + [LABELS] * len(labels), strict=True)]
+    files = [_by_name(folder, listing, key, suffixes) for folder, key, suffixes in given]
     found = set[str]().union(*files)
     wanted = found if names is None else set(_stems(names, found))
     listing.excluded.extend(sorted((name for name in wanted if matches(name, exclude)), key=natural_key))
     for name in sorted(wanted.difference(listing.excluded), key=natural_key):
-        given = [each.get(name) for each in files]
-        _add(listing, name, given[: len(dates)], given[len(dates) :], folders)
+        found_files = [each.get(name) for each in files]
+        _add(listing, name, found_files[: len(dates)], found_files[len(dates) :], folders)
     return listing
 
 
-def usable_pairs(listing: Listing, equal_values: bool = True) -> list[PairFiles]:
+def placed(pair: PairFiles, attribute: str | None = None) -> PairFiles:
+    """Return a pair with what places its labels, if they are polygons or lie on another grid than its images.
+
+    Args:
+        pair: Files of a sample.
+        attribute: Attribute of polygons that holds their value or the name of their class.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
+    if not any(lies_elsewhere(path, pair.images[0]) for path in pair.labels):
+        return pair
+    return replace(pair, placement=Placement(pair.images[0], attribute))
+
+
+def usable_pairs(listing: Listing, equal_values: bool = True, attribute: str | None = None) -> list[PairFiles]:
     """Return the samples of a listing after checking that all of them are complete, of matching sizes and of one place.
 
     Samples without a mask, and files that are not read, are left out with a warning that names them.
@@ -132,14 +153,17 @@ def usable_pairs(listing: Listing, equal_values: bool = True) -> list[PairFiles]
     Args:
         listing: Samples found.
         equal_values: Whether the values of all dates must mean the same, see `cdzoo.io.values`.
+        attribute: Attribute of polygons that holds their value or the name of their class.
 
     Raises:
         InputError: A file is missing, sizes or georeferences differ, or no sample is left; all affected files are listed.
     """
     problems = list(listing.problems)
+    pairs: list[PairFiles] = []
     for pair in listing.pairs:
         try:
-            for path in (*pair.images[1:], *pair.labels):
+            pairs.append(placed(pair, attribute))
+            for path in (*pair.images[1:], *(() if pairs[-1].placement else pair.labels)):
                 check_same_size(pair.images[0], path)
                 if mismatch := georeference_mismatch(pair.images[0], path):
                     problems.append(mismatch)
@@ -155,7 +179,7 @@ def usable_pairs(listing: Listing, equal_values: bool = True) -> list[PairFiles]
         raise InputError(f"{listing.root}: no pair with a mask")
     for note in listing.notes:
         warnings.warn(note, stacklevel=4)
-    return listing.pairs
+    return pairs
 
 
 def read_names(file: Path) -> list[str]:
@@ -164,16 +188,25 @@ def read_names(file: Path) -> list[str]:
     Raises:
         InputError: The file is empty or is not text.
     """
-    try:
-        data = file.read_bytes()
-        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # written by editors of Windows
-        lines = data.decode("utf-16" if wide else "utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: the list of names cannot be read ({error})") from error
+    lines = read_text(file, "the list of names").splitlines()
     names = [line.strip().replace("\\", "/").rpartition("/")[2] for line in lines if line.strip()]
     if not names:
         raise InputError(f"{file}: the list is empty")
     return names
+
+
+def read_text(file: Path, what: str) -> str:
+    """Return the text of a file in UTF-8, with or without a byte order mark, or UTF-16.
+
+    Raises:
+        InputError: The file is not text; the message says `what` it is.
+    """
+    try:
+        data = file.read_bytes()
+        wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # written by editors of Windows
+        return data.decode("utf-16" if wide else "utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: {what} cannot be read ({error})") from error
 
 
 def matches(name: str, patterns: Sequence[str]) -> bool:
@@ -216,13 +249,13 @@ def _add(
         listing.problems.append(f"{name}: listed, but there is no such pair in {listing.root}")
 
 
-def _by_name(folder: Path, listing: Listing, key: Key) -> dict[str, Path]:
+def _by_name(folder: Path, listing: Listing, key: Key, suffixes: Sequence[str]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         suffix = path.suffix.lower()
-        if path.name.startswith(".") or suffix in _COMPANIONS:
+        if path.name.startswith(".") or suffix in COMPANIONS:
             continue
-        if suffix not in SUFFIXES:
+        if suffix not in suffixes:
             listing.left_out.append(path)
         elif not path.is_file():
             listing.problems.append(f"{path}: {'a folder' if path.is_dir() else 'a broken or circular link'}, not a file")

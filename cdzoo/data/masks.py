@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.images import UInt8, read_gray
+from cdzoo.io.placement import BACKGROUND, OUTSIDE, POLYGON, Placement, Values, burn, is_vector, placed_table, to_grid
 
 _THREADS = 4  # that decode masks
 _NEAR = 48  # values that are less than this away from 0 or 255 are near it
@@ -66,50 +68,66 @@ class MaskEncoding:
 MaskEncoding.ONE, MaskEncoding.FULL, MaskEncoding.THRESHOLD = map(MaskEncoding, ("0/1", "0/255", "threshold"))
 
 
-def read_mask(path: str | Path, encoding: MaskEncoding | None = None) -> UInt8:
+def read_mask(
+    path: str | Path, encoding: MaskEncoding | None = None, placement: Placement | None = None, indexed: bool = False
+) -> UInt8:
     """Read a change mask as (H, W) with values 0, 1, and 255 for pixels without a label.
 
     Args:
-        path: Image file with one band, or with equal bands.
+        path: Image file with one band, or with equal bands; or polygons.
         encoding: Required encoding; None accepts 0/1 and 0/255.
+        placement: What places polygons, or a mask on another grid than the images.
+        indexed: Whether the values of a palette with colors are meant; they are if an encoding is given.
 
     Raises:
         InputError: The file is missing, truncated, in color, has more than 8 bits, or has values that `encoding` does not allow.
     """
-    pixels = read_gray(path)
+    pixels = read_values(path, placement, indexed or encoding is not None)
     if encoding is None:
-        histogram = count_values(pixels)
+        histogram = _stored(pixels)
         encoding = next((each for each in (MaskEncoding.ONE, MaskEncoding.FULL) if not _strange(histogram, each)), None)
         if encoding is None:
             raise InputError(f"{path}: the mask has values {_shown(histogram)}; expected 0/1 or 0/255, {_ADVICE}")
-    change = _table(encoding)[pixels]
+    change = placed_table(_table(encoding))[pixels]
     if encoding == MaskEncoding.THRESHOLD or (change == _UNDEFINED).any():
-        _check(path, count_values(pixels), encoding)
+        _check(path, _stored(pixels), encoding)
     return change
 
 
 def find_encoding(paths: Sequence[Path], declared: MaskEncoding | None = None) -> tuple[MaskEncoding, dict[Path, Counts]]:
-    """Read all masks of a data set, and return their encoding and the pixel counts of each file.
+    """Read all masks of a data set, and return their encoding and the pixel counts of each file, see `count_masks`."""
+    encoding, counts = count_masks(paths, declared)
+    return encoding, dict(zip(paths, counts, strict=True))
+
+
+def count_masks(
+    paths: Sequence[Path], declared: MaskEncoding | None = None, placements: Sequence[Placement | None] | None = None
+) -> tuple[MaskEncoding, list[Counts]]:
+    """Read all masks of a data set, and return their encoding and the pixel counts of each one.
 
     Args:
         paths: Mask files.
         declared: Encoding that the masks must have; detected by default.
+        placements: What places each mask that is not stored on the grid of its images.
 
     Raises:
         InputError: A mask cannot be read, or has values that are not declared; or the encoding cannot be detected, because the
             masks have different encodings or values that may mean anything. The files are named.
     """
-    found: dict[Path, Histogram] = {}
+    found: list[tuple[Path, Histogram]] = []
+    placed: list[Counts] = []
     problems: list[str] = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        for path, result in zip(paths, pool.map(_histogram, paths), strict=True):
+        count = functools.partial(_histogram, indexed=declared is not None)
+        for path, result in zip(paths, pool.map(count, paths, placements or [None] * len(paths)), strict=True):
             if isinstance(result, InputError):
                 problems.append(str(result))
             else:
-                found[path] = result
+                found.append((path, result[0]))
+                placed.append(result[1])
     if not problems:
         encoding = declared or _detect(found)
-        for path, histogram in found.items():
+        for path, histogram in found:
             try:
                 _check(path, histogram, encoding)
             except InputError as error:
@@ -119,15 +137,12 @@ def find_encoding(paths: Sequence[Path], declared: MaskEncoding | None = None) -
     if problems:
         more = f"\nand {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
         raise InputError("\n".join(problems[:_LISTED]) + more)
-    table = _table(encoding)
-    unchanged, changed, unlabeled = (table == kind for kind in (0, 1, IGNORE_INDEX))
-    return encoding, {
-        path: (int(histogram[unchanged].sum()), int(histogram[changed].sum()), int(histogram[unlabeled].sum()))
-        for path, histogram in found.items()
-    }
+    kinds = [_table(encoding) == kind for kind in (0, 1, IGNORE_INDEX)]
+    counts = [[int(histogram[kind].sum()) for kind in kinds] for _, histogram in found]
+    return encoding, [(a + b, c + d, e + f) for (a, c, e), (b, d, f) in zip(counts, placed, strict=True)]
 
 
-def _detect(masks: Mapping[Path, Histogram]) -> MaskEncoding:
+def _detect(masks: Sequence[tuple[Path, Histogram]]) -> MaskEncoding:
     """Return 0/1, 0/255, or `threshold` if the values of masks are noise around 0 and 255.
 
     Raises:
@@ -135,7 +150,7 @@ def _detect(masks: Mapping[Path, Histogram]) -> MaskEncoding:
     """
     kinds: dict[MaskEncoding, Path] = {}
     others: dict[Path, Histogram] = {}
-    for path, histogram in masks.items():
+    for path, histogram in masks:
         kind = next((each for each in (MaskEncoding.ONE, MaskEncoding.FULL) if not _strange(histogram, each)), None)
         if kind is None:
             others[path] = histogram
@@ -163,11 +178,29 @@ _ADVICE = (
 )
 
 
-def _histogram(path: Path) -> Histogram | InputError:
+def _histogram(path: Path, placement: Placement | None, indexed: bool) -> tuple[Histogram, Counts] | InputError:
+    """Return the number of pixels of each stored value, and of unchanged, changed and unlabeled ones without a value."""
     try:
-        return count_values(read_gray(path))
+        pixels = read_values(path, placement, indexed)
     except InputError as error:
         return error
+    if placement is None:
+        return _stored(pixels), (0, 0, 0)
+    unchanged, changed, unlabeled = (int(np.count_nonzero(pixels == kind)) for kind in (BACKGROUND, POLYGON, OUTSIDE))
+    return _stored(pixels), (unchanged, changed, unlabeled)
+
+
+def read_values(path: str | Path, placement: Placement | None, indexed: bool = False) -> UInt8 | Values:
+    """Return the values of a mask (H, W), on the grid of the image that a placement names, see `read_gray`."""
+    if placement is None:
+        return read_gray(path, indexed)
+    if is_vector(path):
+        return burn(path, placement.image, placement.attribute)
+    return to_grid(path, read_gray(path, indexed), placement.image)
+
+
+def _stored(pixels: Any) -> Histogram:
+    return count_values(pixels if pixels.dtype == np.uint8 else pixels[pixels >= 0].astype(np.uint8))
 
 
 def count_values(pixels: UInt8) -> Histogram:
@@ -188,13 +221,13 @@ def _check(path: str | Path, histogram: Histogram, encoding: MaskEncoding) -> No
         )
 
 
-def _check_reached(masks: Mapping[Path, Histogram]) -> None:
+def _check_reached(masks: Sequence[tuple[Path, Histogram]]) -> None:
     """Raise `InputError` if no mask has values near 255, although some have other values than 0."""
-    positive = [path for path, histogram in masks.items() if histogram[1:].any()]
-    if positive and not any(masks[path][256 - _NEAR :].any() for path in positive):
-        path = positive[0]
+    positive = [(path, histogram) for path, histogram in masks if histogram[1:256].any()]
+    if positive and not any(histogram[256 - _NEAR : 256].any() for _, histogram in positive):
+        path, histogram = positive[0]
         raise InputError(
-            f"{path}: the mask has values {_shown(masks[path])}, and no mask has values near 255, so that none would have change "
+            f"{path}: the mask has values {_shown(histogram)}, and no mask has values near 255, so that none would have change "
             "at a threshold of 128; declare another --mask-encoding, such as 0/1"
         )
 

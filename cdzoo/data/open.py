@@ -146,8 +146,8 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
             opened.notes.append(f"no mask of the {len(samples)} pairs of the split '{split}' has changed pixels")
     if "train" in opened.splits and not opened.splits["train"].has_change():
         raise InputError(
-            f"{cfg.data}: no mask of the {len(pairs['train'])} training pairs has changed pixels, so there is "
-            f"nothing to learn; look at the data with: cdzoo data check {cfg.data}"
+            f"{cfg.title}: no mask of the {len(pairs['train'])} training pairs has changed pixels, so there is "
+            f"nothing to learn; look at the data with: cdzoo data check {cfg.options.removeprefix('--data ')}"
         )
     return opened
 

@@ -15,6 +15,7 @@ from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.images import UInt8
 from cdzoo.io.pillow import UnsupportedByPillow, color_mode, decode, open_image
+from cdzoo.io.placement import Placement, burn, is_vector, placed_table, to_grid
 from cdzoo.io.rasters import read_deep
 
 RGB = tuple[int, int, int]
@@ -38,6 +39,7 @@ class Palette:
         values: Class of each stored value, 0 to 253, or 255 for pixels without a label; empty if files have colors.
         colors: Class of each color; empty if files have values.
         hint: What to do about a file that does not match, for messages.
+        names: Class of each name in lower case, for polygons whose attribute has names.
 
     Raises:
         ConfigError: A value, color or class is out of range.
@@ -47,6 +49,7 @@ class Palette:
     values: Mapping[int, int] = field(default_factory=dict)
     colors: Mapping[RGB, int] = field(default_factory=dict)
     hint: str = ""
+    names: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Validate the numbers."""
@@ -55,12 +58,37 @@ class Palette:
         if any(not 0 <= number < 256 for number in (*numbers, *classes)) or UNDEFINED in classes:
             raise ConfigError(f"{self.title}: values, colors and classes must be from 0 to 255, and no class {UNDEFINED}")
 
-    def read(self, path: str | Path) -> UInt8:
+    def read(self, path: str | Path, placement: Placement | None = None) -> UInt8:
         """Read a label file as classes (H, W).
+
+        Args:
+            path: Image file, or polygons.
+            placement: What places polygons, or labels on another grid than the images.
 
         Raises:
             InputError: The file is missing or damaged, or has a value or color that is not declared; the message names the pixel.
         """
+        if is_vector(path):
+            return self._burnt(path, placement)
+        classes = self._stored(path)
+        if placement is None:
+            return classes
+        return placed_table(np.arange(256, dtype=np.uint8))[to_grid(path, classes, placement.image)]
+
+    def _burnt(self, path: str | Path, placement: Placement | None) -> UInt8:
+        """Return the classes of polygons; 0 where there is none."""
+        if placement is None or placement.attribute is None:
+            raise InputError(f"{path}: name the attribute that holds the classes of the polygons, with --label-attribute NAME")
+        found = burn(path, placement.image, placement.attribute, self.names)
+        table = np.full(256, UNDEFINED, np.uint8)
+        table[list(self.values)] = list(self.values.values())
+        classes = placed_table(table)[found]
+        if (unknown := classes == UNDEFINED).any():
+            self._raise_unknown(path, found, unknown, "")
+        return classes
+
+    def _stored(self, path: str | Path) -> UInt8:
+        """Read a label file as classes on its own grid."""
         pixels, table = read_labels(path)
         if table is not None and self.values:
             self._check_table(path, pixels, table)

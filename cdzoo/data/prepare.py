@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.classes import FILES, declaration
 from cdzoo.data.folder import FilePairs
 from cdzoo.data.labels import Labels
 from cdzoo.data.listing import PairFiles
-from cdzoo.data.masks import MaskEncoding, find_encoding, read_mask
+from cdzoo.data.masks import MaskEncoding, count_masks, read_mask
 from cdzoo.data.tiles import TiledPairs
 from cdzoo.errors import InputError
 from cdzoo.io.files import check_new_folder
@@ -71,7 +72,7 @@ def write_tiles(
                 if labels is not None:
                     counts[split] = _cut_classes(pairs, labels, fill_value, temporary / split, tile, bar)
                     continue
-                found, _ = find_encoding([pair.mask for pair in pairs], encoding)
+                found, _ = count_masks([pair.mask for pair in pairs], encoding, [pair.placement for pair in pairs])
                 for pair in pairs:
                     counts[split] += _cut(pair, found, temporary / split, tile)
                     bar.update()
@@ -86,10 +87,12 @@ def write_tiles(
 
 def _cut(pair: PairFiles, encoding: MaskEncoding, folder: Path, tile: int) -> int:
     """Write the tiles of a pair; return their number."""
-    height, width, *_ = image_format(pair.mask)
+    height, width, *_ = image_format(pair.images[0])
     windows = tile_windows(height, width, tile)
     files = {"A": pair.images[0], "B": pair.images[1], "label": pair.mask}
-    mask = read_mask(pair.mask, encoding)
+    mask = read_mask(pair.mask, encoding, pair.placement)
+    if len(encoding.values) < 3:
+        _check_valid(pair.mask, bool((mask != IGNORE_INDEX).all()))
     mask = mask if len(encoding.values) > 2 else mask * np.uint8(255)
     whole = {kind: mask if kind == "label" else None if _large(path) else _read(path) for kind, path in files.items()}
     for window in windows:

@@ -29,7 +29,7 @@ def contact_sheet(pairs: Sequence[tuple[PairFiles, MaskEncoding | None]], labels
     rows = []
     for pair, encoding in pairs:
         if labels is None:
-            pictures = {"change": mask_picture(read_mask(pair.mask, encoding))}
+            pictures = {"change": mask_picture(read_mask(pair.mask, encoding, pair.placement))}
         else:
             pictures = label_pictures(labels, labels.read(pair))
         titles = ["before", "after", *(name.replace("_", " ") for name in pictures)]

@@ -11,9 +11,11 @@ from cdzoo.data.config import DataCfg
 from cdzoo.data.datasets import DATASETS, DatasetInfo, known_layouts
 from cdzoo.data.labels import Labels
 from cdzoo.data.layout import Layout, find_splits, list_split
-from cdzoo.data.listing import PairFiles, matches, usable_pairs
+from cdzoo.data.listing import Listing, PairFiles, matches, usable_pairs
+from cdzoo.data.patterns import match_patterns
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.splits import holdout_split, holdout_test
+from cdzoo.data.table import MASK, read_table
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.names import suggest
 
@@ -36,15 +38,17 @@ class FileSource:
         labels: Reads the targets; None for masks of change.
         layouts: Folders to look for, if the data set has no reader.
         notes: Messages about the origin of the splits, one line each.
+        listed: Pairs of each split that a table or patterns name; of None if they have no splits. None for other data.
 
     Raises:
         ConfigError: An option belongs to another kind of data.
-        InputError: The file of classes of a folder is wrong or missing.
+        InputError: The file of classes of a folder is wrong or missing; or a table or patterns name no pairs.
     """
 
     def __init__(self, cfg: DataCfg, bands: tuple[int, ...] = (3, 3)) -> None:
         self.cfg, self.info, self.bands = cfg, named(cfg.data), bands
         self.notes: list[str] = []
+        self.listed: dict[str | None, Listing] | None = None
         self.layouts: tuple[Layout, ...] = known_layouts()
         self.dates: int | None = None
         self.labels: Labels | None = None
@@ -53,29 +57,56 @@ class FileSource:
                 raise InputError(f"{cfg.data} is generated when it is opened; it has no files")
             self.root = data_root(self.info.name) if cfg.root is None else Path(cfg.root)
             self.labels = self.info.labels_of(cfg.class_order)
+            if wrong := [name for name in ("classes", "label_attribute") if getattr(cfg, name) is not None]:
+                raise ConfigError(f"{wrong[0]} is for data of your own; the labels of {cfg.data} are declared already")
             if self.labels is not None and cfg.val is not None:
                 raise ConfigError(
                     f"val is for folders of pairs; {cfg.data} has classes, and its validation pairs are a split of it"
                 )
         else:
+            if cfg.classes is not None and not os.path.isfile(cfg.classes):
+                raise InputError(f"{cfg.classes}: no such file; it declares the classes of the labels, see docs/classes.md")
             if wrong := [name for name in ("root", "class_order", "test_event") if getattr(cfg, name) is not None]:
-                raise ConfigError(
-                    f"{wrong[0]} is for named data sets, and {cfg.data} is a folder; name the data set: --data NAME"
-                )
-            self.root = Path(cfg.data)
-            if own := find_classes(self.root):
+                raise ConfigError(f"{wrong[0]} is for named data sets, and {cfg.title} is none; name the data set: --data NAME")
+            self.root = Path(cfg.title)
+            if own := find_classes(self.root if cfg.data else self.root.parent, cfg.classes, not cfg.data):
                 self.labels, self.layouts, self.dates = own.labels, own.layouts, 2
+            if not cfg.data:
+                self.listed = self._find_listed()
         if self.labels is not None and cfg.mask_encoding is not None:
-            raise ConfigError(f"mask_encoding is for masks of change; the classes of {cfg.data} are declared already")
+            raise ConfigError(f"mask_encoding is for masks of change; the classes of {cfg.title} are declared already")
         self.protocol = get_protocol(cfg.protocol, self.info.name if self.info else "")
+
+    def _find_listed(self) -> dict[str | None, Listing]:
+        """Return the pairs of each split of a table or of patterns."""
+        if self.cfg.pairs is not None:
+            folders = self.labels.folders if self.labels else ()
+            columns = [MASK if name == "label" else name for name in folders] or [MASK]
+            return read_table(self.cfg.pairs, self.cfg.exclude, columns)
+        if self.labels is not None and "label" not in self.labels.folders:
+            raise ConfigError("labels of both dates cannot be named by --mask; name them in a table: --pairs FILE.csv")
+        return match_patterns(str(self.cfg.before), str(self.cfg.after), str(self.cfg.mask), self.cfg.exclude)
+
+    @property
+    def existing(self) -> set[str]:
+        """Splits that the data have; none for data without splits."""
+        if self.listed is not None:
+            return {split for split in self.listed if split is not None}
+        found = set(find_splits(self.root, self.layouts)) if self.info is None or self.labels is None else set[str]()
+        return found | ({*self.info.existing_splits(self.root)} if self.info else set())
+
+    def listing(self, split: str | None) -> Listing:
+        """Return what a split of a folder, a table or patterns has, usable or not; None for data without splits."""
+        if self.listed is not None:
+            return self.listed.get(split, Listing(self.root))
+        return list_split(self.root, split, self.cfg.exclude, self.layouts, self.dates)
 
     def pairs(self, splits: Sequence[str]) -> dict[str, list[PairFiles]]:
         """Return the files of at least the requested splits.
 
         Validation pairs are those of `val`, of the validation split, or held out; a folder without splits is carved.
         """
-        existing = set(find_splits(self.root, self.layouts)) if self.info is None or self.labels is None else set[str]()
-        existing |= {*self.info.existing_splits(self.root)} if self.info else set()
+        existing = self.existing
         found: dict[str, list[PairFiles]] = {}
         if self.cfg.val is not None and "val" in splits:
             found["val"] = self._listed(self.cfg.val, None)
@@ -90,6 +121,10 @@ class FileSource:
 
     def read(self, split: str | None) -> list[PairFiles]:
         """Return the files of a split on disk; None for a folder without splits."""
+        if self.listed is not None:
+            if split is not None and split not in self.listed:
+                raise InputError(f"{self.root}: no pairs of the split '{split}'; it has {', '.join(sorted(self.existing))}")
+            return usable_pairs(self.listing(split), self.cfg.equal_values, self.cfg.label_attribute)
         if self.info is None or (split is None and self.labels is None):
             return self._listed(self.root, split)
         if split is None:
@@ -106,7 +141,8 @@ class FileSource:
         if self.info is None and not os.path.isdir(root):
             near = suggest(str(root), DATASETS)
             raise InputError(f"{root}: no such folder, nor a data set.{near} 'cdzoo data list' shows the data sets.")
-        return usable_pairs(list_split(root, split, self.cfg.exclude, self.layouts, self.dates), self.cfg.equal_values)
+        listing = list_split(root, split, self.cfg.exclude, self.layouts, self.dates)
+        return usable_pairs(listing, self.cfg.equal_values, self.cfg.label_attribute)
 
     def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
         chosen = holdout_split([pair.name for pair in pairs], self.protocol.carved)

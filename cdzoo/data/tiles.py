@@ -27,7 +27,7 @@ class TiledPairs(Dataset[Sample]):
         self.tile = tile
         self.windows: list[tuple[int, Window | None]] = []
         for index, pair in enumerate(pairs.pairs):
-            windows = tile_windows(*image_size(pair.mask), tile)
+            windows = tile_windows(*image_size(pair.images[0]), tile)
             self.windows += [(index, window) for window in windows] if len(windows) > 1 else [(index, None)]
         self._last: tuple[int, Sample] | None = None
 

@@ -76,7 +76,7 @@ def run_training(
     selection = get_protocol(data.protocol, data.data.partition(":")[0]).selection_split
     opened = open_data(data, ("train", selection), detector.config.bands)
     record = ProtocolRecord.of(opened.protocol, opened.names)
-    report(f"{title(detector.config)} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.data}")
+    report(f"{title(detector.config)} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.title}")
     if not resume:
         report(f"  starts from {f'weights {detector.origin}' if detector.origin else 'random weights'}")
     for line in (*opened.notes, f"protocol {opened.protocol} (hash {record.hash})"):
@@ -179,7 +179,7 @@ def _check_classes(model: ChangeDetector, data: DataCfg) -> None:
     declared = data_classes(data)
     if model.task.name == declared.task and declared.class_names and model.task.class_names != declared.class_names:
         raise ConfigError(
-            f"the model '{model.config.name}' has the classes {', '.join(model.task.class_names)}, but the data '{data.data}' "
+            f"the model '{model.config.name}' has the classes {', '.join(model.task.class_names)}, but the data '{data.title}' "
             f"have {', '.join(declared.class_names)}: pass --class-names, or choose other weights"
         )
 

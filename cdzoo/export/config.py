@@ -19,7 +19,7 @@ class ExportCfg:
     Attributes:
         normalize: Take images in [0, 1] and normalize them inside, instead of normalized images.
         probabilities: Return the probabilities (N, C, H, W) instead of the logits.
-        precision: fp32, or ONNX with weights and arithmetic in fp16, or with weights in int8.
+        precision: fp32, or ONNX with weights in fp16 or int8.
         size: Only height and width of the images in pixels; free by default where the network is.
         batch: Only number of pairs; free by default.
         opset: Version of the ONNX operators.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,7 @@ def describe(model: ChangeDetector, cfg: ExportCfg, sizes: FileSizes) -> Metadat
     config = model.config
     return Metadata(
         version=__version__,
-        config=config.to_dict(),
+        config=json.loads(json.dumps(config.to_dict())),  # as it is read
         weights=_weights(model),
         bands=model.bands,
         mean=config.mean,

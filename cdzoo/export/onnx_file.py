@@ -34,6 +34,7 @@ def to_onnx(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> Any:
     for package in ("onnx", "onnxscript"):
         require(package, "export", "exporting to ONNX")
     import onnxscript.optimizer
+    from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
     name = module.model.config.name
     try:
@@ -46,6 +47,7 @@ def to_onnx(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> Any:
         raise ConfigError(f"{name} cannot be exported to ONNX: {reason(error)}") from error
     onnxscript.optimizer.fold_constants(written.model)
     onnxscript.optimizer.remove_unused_nodes(written.model)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(written.model)
     model = written.model_proto
     insert_scans(model)
     model.ir_version = cfg.ir_version

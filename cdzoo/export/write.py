@@ -18,6 +18,7 @@ from cdzoo.export.deepness import DeepnessCfg, Stacked, deepness_metadata, deepn
 from cdzoo.export.metadata import PT2_FILE, Metadata, describe
 from cdzoo.export.onnx_file import save as save_onnx
 from cdzoo.export.onnx_file import to_onnx
+from cdzoo.export.precision import convert
 from cdzoo.export.program import Deployed, deployed, trace
 from cdzoo.export.sizes import FileSizes
 from cdzoo.inference.resolve import resolve_model
@@ -102,7 +103,7 @@ def write(
         further: Further metadata of an ONNX file.
     """
     metadata = describe(module.model, cfg, sizes)
-    content = program if _is_program(file) else to_onnx(program, module, cfg)
+    content = program if _is_program(file) else convert(to_onnx(program, module, cfg), cfg.precision)
     limit = PT2_LIMIT if content is program else LIMITS[cfg.precision]
     with replace_atomically(file) as temporary:
         _save(content, temporary, metadata, further)

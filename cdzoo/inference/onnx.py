@@ -70,15 +70,21 @@ class OnnxModel:
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.threads = threads or torch.get_num_threads()
         self._session = _open(self.path, content, device, self.threads)
-        self.metadata = found = Metadata.from_properties(self._session.get_modelmeta().custom_metadata_map, str(path))
+        try:
+            properties = self._session.get_modelmeta().custom_metadata_map
+            self._inputs = {one.name: one.type for one in self._session.get_inputs()}
+            self.output_names = [one.name for one in self._session.get_outputs()]
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path}: damaged: a name in it is not UTF-8; copy it again") from error
+        self.metadata = found = Metadata.from_properties(properties, str(path))
         self.config, self.origin, self.pretrained_cfg = found.model_config(), found.origin, found.pretrained_cfg
         self.task = get_task(self.config.task, self.config.class_names)
         self.bands, self.num_dates = self.config.bands, len(self.config.bands)
         self.input_sizes, self.local = found.sizes, found.local
         self.pad_multiple = self.window_multiple = found.pad_multiple
         self.device = torch.device("cpu")  # ONNX Runtime copies the images to its own device
-        self.output_names = [output.name for output in self._session.get_outputs()]
-        self._type = self._check_interface()
+        self._check_interface("model_type" in properties)
+        self._type = _TYPES.get(self._inputs[INPUTS[0]], torch.float32)
 
     @property
     def fixed_input_size(self) -> int | None:
@@ -152,15 +158,13 @@ class OnnxModel:
                 ) from error
         return [np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True)]
 
-    def _check_interface(self) -> torch.dtype:
-        """Return the type of the inputs after checking the names and types of inputs and outputs."""
-        inputs = self._session.get_inputs()
+    def _check_interface(self, is_for_deepness: bool) -> None:
+        """Check the names of inputs and outputs."""
         expected = [PROBABILITY] if self.metadata.probabilities else [*self.task.outputs(self.config.num_classes)]
-        if [one.name for one in inputs] != [*INPUTS]:
-            deepness = "model_type" in self._session.get_modelmeta().custom_metadata_map
+        if [*self._inputs] != [*INPUTS]:
             raise InputError(
-                f"{self.path}: has the input(s) {', '.join(one.name for one in inputs)}, expected {', '.join(INPUTS)}"
-                + ("; it is for Deepness" if deepness else "")
+                f"{self.path}: has the input(s) {', '.join(self._inputs)}, expected {', '.join(INPUTS)}"
+                + ("; it is for Deepness" if is_for_deepness else "")
                 + "; export the model for cdzoo: cdzoo export MODEL -o model.onnx"
             )
         if len(self.output_names) != len(expected) or (len(expected) > 1 and self.output_names != expected):
@@ -168,7 +172,6 @@ class OnnxModel:
                 f"{self.path}: has the output(s) {', '.join(self.output_names)}, expected {', '.join(expected)} for the task "
                 f"'{self.task.name}'; export the model again: cdzoo export MODEL -o model.onnx"
             )
-        return _TYPES.get(inputs[0].type, torch.float32)
 
 
 def _read(path: Path) -> bytes:
@@ -192,7 +195,7 @@ def _open(path: Path, content: bytes, device: str, threads: int) -> Any:
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3  # errors
     try:
-        return runtime.InferenceSession(content, options, providers=providers)
+        return runtime.InferenceSession(content, options, providers=providers, enable_fallback=0)  # which prints errors
     except Exception as error:  # ONNX Runtime has no common class of errors
         text = _reason(error)
         if "IR version" in text or "opset" in text.lower():

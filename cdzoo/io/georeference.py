@@ -205,7 +205,7 @@ def georeference_mismatch(first: PathLike, other: PathLike) -> str | None:
     Raises:
         InputError: A file cannot be read.
     """
-    if not (_may_be_placed(Path(first)) and _may_be_placed(Path(other))):
+    if not (may_be_placed(Path(first)) and may_be_placed(Path(other))):
         return None
     try:
         with open_raster(first) as one, open_raster(other) as two:
@@ -237,7 +237,11 @@ def _place(path: PathLike, source: Any) -> tuple[Grid, Any, Any]:
         return _stated_grid(path, source), source.gcps[0], source.rpcs
 
 
-def _may_be_placed(path: Path) -> bool:
+def may_be_placed(path: Path) -> bool:
     """Return whether a file may have a georeference, without opening it as a raster."""
     others = [path.with_suffix(suffix) for suffix in _WORLD_FILES] + [path.with_name(f"{path.name}.aux.xml")]
-    return has_tags(path, _GEOREFERENCE) or path.suffix.lower() in (".jp2", ".vrt") or any(other.is_file() for other in others)
+    return (
+        has_tags(path, _GEOREFERENCE)
+        or path.suffix.lower() in (".jp2", ".vrt", ".img")
+        or any(other.is_file() for other in others)
+    )

@@ -121,10 +121,14 @@ def read_image_and_valid(
     return np.ascontiguousarray(pixels), valid
 
 
-def read_gray(path: str | Path) -> UInt8:
+def read_gray(path: str | Path, indexed: bool = False) -> UInt8:
     """Read an 8-bit image with one band, or with equal bands, as (H, W).
 
     Palettes and CMYK are read as the colors they stand for, but change maps of this package as their values.
+
+    Args:
+        path: Path of the file.
+        indexed: Read palettes with other colors than grays as their values, too.
 
     Raises:
         InputError: The file is missing, truncated or not an image, has colors or is partly transparent, or has more than 8 bits.
@@ -133,7 +137,8 @@ def read_gray(path: str | Path) -> UInt8:
         with open_image(path) as image:
             mode = color_mode(path, image)
             gray = image.mode in ("1", "L") and "transparency" not in image.info
-            if _names_classes(image):
+            palette = image.mode == "P"
+            if _names_classes(image) or (indexed and _is_colored(image)):
                 mode = "P"
             pixels = decode(image, "L" if gray else "RGB" if mode == "CMYK" else mode)
     except UnsupportedByPillow:
@@ -141,17 +146,18 @@ def read_gray(path: str | Path) -> UInt8:
         if pixels.dtype != np.uint8:
             kind = "more than 8 bits per pixel" if pixels.itemsize > 1 else "signed values"
             raise InputError(f"{path}: {kind} ({pixels.dtype}); expected a mask of 8-bit values from 0 to 255") from None
-        mode = ""
+        mode, palette = "", False
     if mode in ("LA", "RGBA"):
         if pixels[..., -1].min() < 255:
             raise InputError(f"{path}: the mask is partly transparent; save what is meant as one band with values 0/1 or 0/255")
         pixels = pixels[..., :-1]
     if pixels.ndim == 3:
         if (colored := (pixels[..., :1] != pixels).any(-1)).any():
+            declare = "; if its values are meant, declare them with --mask-encoding" if palette else ""
             colors = np.unique(np.concatenate([pixels[~colored][:100], pixels[colored][:100]]), axis=0)[:4].tolist()
             raise InputError(
                 f"{path}: the mask is a color image, with {', '.join(str(tuple(color)) for color in colors)}; expected one band "
-                "with values 0/1 or 0/255"
+                f"with values 0/1 or 0/255{declare}"
             )
         pixels = pixels[..., 0]
     return np.ascontiguousarray(pixels)
@@ -160,6 +166,15 @@ def read_gray(path: str | Path) -> UInt8:
 def _names_classes(image: Any) -> bool:
     """Return whether an image is a change map, whose tags name the class of each value of its palette."""
     return image.mode == "P" and 'name="class_0"' in str(getattr(image, "tag_v2", {}).get(_GDAL_METADATA, ""))
+
+
+def _is_colored(image: Any) -> bool:
+    """Return whether the colors that an image uses of its palette are no grays, so that only its values can be meant."""
+    if image.mode != "P" or "transparency" in image.info:
+        return False
+    colors = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
+    used = colors[[index for index in np.unique(np.array(image)) if index < len(colors)]]
+    return bool((used != used[:, :1]).any())
 
 
 def check_same_size(path: str | Path, other: str | Path) -> None:

@@ -22,6 +22,7 @@ from cdzoo.inference.resolve import resolve_model
 from cdzoo.io.dates import image_date
 from cdzoo.io.files import PathLike, beside
 from cdzoo.io.georeference import grid_of
+from cdzoo.io.outputs import file_identity
 from cdzoo.io.rasters import limited_cache, open_raster
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
@@ -173,11 +174,12 @@ def check_series(
     if (given := [name for name in single if getattr(cfg, name) is not None]) or cfg.decibels in ("before", "after"):
         name = given[0] if given else f"decibels={cfg.decibels}"
         raise ConfigError(f"{name}: all images of a series have the same settings; use those of all dates, such as decibels=both")
-    known = []
-    for number, path in enumerate(images):
-        if path in images[:number]:
-            raise InputError(f"{path}: is in the series twice")
+    known, taken = [], set()
+    for path in images:
         known.append(image_date(path))
+        if file_identity(path) in taken:
+            raise InputError(f"{path}: is in the series twice")
+        taken.add(file_identity(path))
     if dates:
         return tuple(dates)
     for number in range(1, len(known)):

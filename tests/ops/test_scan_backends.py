@@ -57,7 +57,7 @@ def test_agrees_in_every_mode(name, order, softplus, skip):
 
 
 @backends
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12, derandomize=True)
 @given(
     size=st.tuples(st.integers(1, 3), st.integers(1, 12), st.integers(1, 12), st.integers(1, 50)),
     state=st.integers(1, 20),

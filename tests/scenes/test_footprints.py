@@ -1,5 +1,8 @@
 """Statistics of a change map per polygon, compared with rasterstats and with counts of the centers of pixels by shapely."""
 
+import runpy
+from pathlib import Path
+
 import geopandas
 import numpy as np
 import pandas
@@ -240,3 +243,10 @@ def test_invalid_inputs_are_named(change_map, raster, tmp_path, capsys, monkeypa
     assert sorted(path.name for path in tmp_path.iterdir()) == before
     assert main(["predict", "map.tif", "map.tif", "-o", "c.tif", "--footprint-output", "t.csv"]) == 2
     assert "Pass their file as footprints" in capsys.readouterr().err
+
+
+def test_the_benchmark_runs(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["footprints.py", "--quick"])
+    runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "footprints.py"), run_name="__main__")
+    out = capsys.readouterr().out
+    assert "rasterstats" in out and "0 polygons differ from rasterstats" in out

@@ -30,7 +30,7 @@ def slow(states):
     return "unconfirmed change", 0, 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(STATES)
 def test_the_rule_equals_one_written_for_a_pixel(states):
     array = np.array([255 if state is None else state for state in states], np.uint8)[:, None, None]

@@ -196,7 +196,7 @@ class TestScenes:
         assert header[:4] == ["name", "fid", "changed (m²)", "area (m²)"]
         assert [row[:2] for row in rows] == [["<hall>", "2"], ["barn", "1"]]
         assert number(rows[0][2]) == pytest.approx(20_000 - 100, rel=2e-3) and rows[1][4] == "30.0%"
-        assert page.attributes("tr", "data-box")[-2:] == ["100 60 100 200", "10 290 50 40"]
+        assert {"100 60 100 200", "10 290 50 40"} <= {*page.attributes("tr", "data-box")}
 
 
 def picture(uri):

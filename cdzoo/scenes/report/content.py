@@ -14,6 +14,8 @@ from cdzoo.scenes.report.place import Place
 Cell = str | int | float | None
 Box = tuple[float, float, float, float]
 """Rectangle in pixels of the scene: left, top, width, height."""
+TOP = 10
+"""Number of areas on the first screen, with crops."""
 _HECTARE = 10_000.0
 _SQUARE_KILOMETER = 1_000_000.0
 

@@ -49,21 +49,33 @@ def outline_path(polygon: Any) -> str:
 
     left, top, right, bottom = polygon.bounds
     longest = max(right - left, bottom - top)
-    tolerance = max(longest / _DETAIL, _STEPS if longest >= _SMALL else 0.0)
-    simple = shapely.simplify(polygon, tolerance)
-    rings = [simple.exterior, *(ring for ring in simple.interiors if shapely.Polygon(ring).area >= (longest / _HOLE) ** 2)]
+    tolerance, hole = max(longest / _DETAIL, _STEPS if longest >= _SMALL else 0.0), (longest / _HOLE) ** 2
+    outer, *inner = shapely.get_rings(polygon)
+    holes = [ring for ring, area in zip(inner, shapely.area(shapely.polygons([outer, *inner]))[1:], strict=True) if area >= hole]
+    simple = shapely.simplify(shapely.Polygon(outer, holes), tolerance)
+    rings = [simple.exterior, *simple.interiors]
     points = [shapely.get_coordinates(ring)[:-1].round(2).tolist() for ring in rings]
     return "".join(f"M{' '.join(f'{x:.8g},{y:.8g}' for x, y in ring)}Z" for ring in points)
 
 
 def outline_number(one: Outline, height: int) -> str:
     """Return the number of an outline, above it, or below it at the upper border of a scene of a height."""
-    left, top, wide, tall = one.box
-    y, shift = (top, "-0.3em") if top > _UPPER * height else (top + tall, "1em")
     return (
-        f'<text x="{left + wide / 2:.8g}" y="{y:.8g}" dy="{shift}" data-outline="o{one.number}" data-box="{box_text(one.box)}"'
+        f'<text {_place(one, height)} data-outline="o{one.number}" data-box="{box_text(one.box)}"'
         f"{class_if('small off', one.number > _NUMBERED)}>{one.number}</text>"
     )
+
+
+def printed_number(one: Outline, height: int, size: float) -> str:
+    """Return the number of an outline with letters of a size, in pixels of the scene."""
+    look = f'font-size="{size:.4g}" stroke-width="{size / 4:.4g}" fill="#fff" stroke="#000" paint-order="stroke"'
+    return f'<text {_place(one, height)} {look} text-anchor="middle">{one.number}</text>'
+
+
+def _place(one: Outline, height: int) -> str:
+    left, top, wide, tall = one.box
+    y, shift = (top, "-0.3em") if top > _UPPER * height else (top + tall, "1em")
+    return f'x="{left + wide / 2:.8g}" y="{y:.8g}" dy="{shift}"'
 
 
 def color_box(color: RGB) -> str:

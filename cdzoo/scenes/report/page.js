@@ -23,8 +23,8 @@
     for (const line of document.querySelectorAll("#bar line")) set(line, { x1: edge, x2: edge, y1: top, y2: top + h });
     get("knob").setAttribute("transform", `translate(${edge} ${view.y}) scale(${u})`);
     for (const label of labels) {
-      const [, , wide, tall] = label.dataset.box.split(" ");
-      if (label.classList.contains("small")) label.classList.toggle("off", Math.max(wide, tall) / u < 36);
+      const box = boxOf(label);
+      if (label.classList.contains("small")) label.classList.toggle("off", Math.max(box.width, box.height) / u < 36);
     }
     drawScale(u);
   }
@@ -42,6 +42,10 @@
     fitted = u >= whole().u * 0.999;
     draw();
   }
+  function boxOf(element) {
+    const [x, y, w, h] = element.dataset.box.split(" ").map(Number);
+    return { x, y, width: w, height: h };
+  }
   function showAll() {
     fitted = true;
     choose(null);
@@ -52,10 +56,12 @@
     const outline = row && row.dataset.outline;
     if (outline) get("chosen").setAttribute("href", "#" + outline);
     get("chosen").classList.toggle("off", !outline);
-    get("status").textContent = row ? row.dataset.label || "" : "";
+    get("frame").classList.toggle("off", !row || Boolean(outline));
+    if (row) set(get("frame"), boxOf(row));
+    get("status").textContent = row ? row.dataset.label || row.cells[0].textContent : "";
   }
   function show(row) {
-    const [x, y, w, h] = row.dataset.box.split(" ").map(Number);
+    const { x, y, width: w, height: h } = boxOf(row);
     choose(row);
     view = { x: x + w / 2, y: y + h / 2, u: Math.max(w / map.clientWidth, h / map.clientHeight, 24 / map.clientHeight) * 2 };
     fitted = view.u >= whole().u;

@@ -14,7 +14,7 @@ from string import Template
 from PIL import Image
 
 from cdzoo.constants import RGB
-from cdzoo.scenes.report.content import Crop, ImageSummary, Pictures, Report, area_text
+from cdzoo.scenes.report.content import TOP, Crop, ImageSummary, Pictures, Report, area_text
 from cdzoo.scenes.report.elements import (
     box_text,
     class_if,
@@ -24,6 +24,7 @@ from cdzoo.scenes.report.elements import (
     legend_list,
     outline_number,
     outline_path,
+    printed_number,
     title_of,
 )
 from cdzoo.scenes.report.place import scale_bar
@@ -59,8 +60,7 @@ def render(report: Report, pictures: Pictures, colors: Mapping[str, Sequence[RGB
         f'href="{overlay_uri(values, colors[name])}" {extent}/>'
         for index, (name, values) in maps
     )
-    tables = [html_table(table) for table in report.classes.values()]
-    tables += [html_table(report.areas, report.outlines, "no change was found"), *map(html_table, report.tables)]
+    tables = [*map(html_table, report.classes.values()), html_table(report.areas, report.outlines, "no change was found")]
     return Template(page).substitute(
         style=style,
         style_hash=_policy_hash(style),
@@ -92,6 +92,7 @@ def render(report: Report, pictures: Pictures, colors: Mapping[str, Sequence[RGB
         facts=definition_list(report.facts),
         print=_paper(report, before, after),
         crops=_crops(pictures.crops, report.top.title),
+        further="".join(map(html_table, report.tables)),
         thresholds=_thresholds(report),
         tables="".join(tables),
         explanation=escape(_explanation(report)),
@@ -179,9 +180,10 @@ def _paper(report: Report, before: str, after: str) -> str:
     """Return both dates side by side for paper, the second one with the map."""
     grid = report.place.grid
     length, label = scale_bar(grid.width / 3, report.place.meters)
+    numbers = "".join(printed_number(one, grid.height, grid.width / 30) for one in report.outlines[:TOP])
     views = {
         f"before: {before}": '<use href="#before"/>',
-        f"after: {after}": f'<use href="#after"/><g class="tint"><use href="#map-0"/></g>{_OUTLINES}',
+        f"after: {after}": f'<use href="#after"/><g class="tint"><use href="#map-0"/></g>{_OUTLINES}{numbers}',
     }
     frame = f'viewBox="0 0 {grid.width} {grid.height}"'
     figures = [f"<figure>{title}<svg {frame}>{picture}</svg></figure>" for title, picture in views.items()]

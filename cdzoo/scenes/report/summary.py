@@ -18,12 +18,11 @@ from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.geotiff import read_change_probability
 from cdzoo.scenes.polygons import ChangedAreas, Outlines, class_columns
 from cdzoo.scenes.raster import RasterSource
-from cdzoo.scenes.report.content import Box, Cell, Column, ImageSummary, Outline, Report, Table, area_text
+from cdzoo.scenes.report.content import TOP, Box, Cell, Column, ImageSummary, Outline, Report, Table, area_text
 from cdzoo.scenes.report.place import Place
 from cdzoo.tasks import Task
 from cdzoo.visualize import IGNORED_COLOR
 
-TOP = 10
 _ROUNDING = 1e-9  # of 1 - p
 _MAX_AREAS = 200
 _MAX_CLASSES = 40  # of a map

@@ -11,10 +11,10 @@ from cdzoo.inference.weights import summarize_weights
 from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.polygons import ChangedAreas, Outlines
 from cdzoo.scenes.raster import RasterSource
-from cdzoo.scenes.report.content import Table
+from cdzoo.scenes.report.content import TOP, Table
 from cdzoo.scenes.report.page import render
 from cdzoo.scenes.report.pictures import draw_pictures
-from cdzoo.scenes.report.summary import TOP, summarize
+from cdzoo.scenes.report.summary import summarize
 
 
 def write_report(
