@@ -59,7 +59,7 @@ def predict(
     figure of all of them with a legend.
 
     Args:
-        before: First date: an image (PNG, JPEG), any raster that GDAL reads, or a folder of files of single bands.
+        before: First date: a picture, a raster, or a folder of bands.
         after: Second date, on any grid.
         output: Map to write: .png or .tif.
         model: Folder of a run, tag (MODEL.TAG), model with published weights, hf-hub:owner/name, or file of cdzoo export (.onnx).
