@@ -69,6 +69,32 @@ def write_radar(folder: Path) -> None:
             write_raster(file.with_suffix(".tif"), pixels if pixels.ndim == 3 else pixels[..., None])
 
 
+def write_sentinel(path: Path) -> None:
+    """Write bands of Sentinel-2 with a dark river, and an offset in 2024: one file, or a folder of files of two resolutions."""
+    import rasterio
+
+    date = int("2024" in str(path))
+    pixels = scene(date, 96).astype(np.uint16) * 20
+    pixels[40:50] = 100
+    bands = {
+        name: pixels[..., :1] + np.uint16(1000 * date + 50 * number) for number, name in enumerate(("B02", "B03", "B04", "B11"))
+    }
+    if path.suffix:
+        write_raster(path, np.concatenate([*bands.values()], -1))
+        with rasterio.open(path, "r+") as file:
+            file.descriptions = [*bands]
+        return
+    for name, band in bands.items():
+        write_raster(path / f"{name}.tif", band)
+    coarse = path / "B11.tif"
+    with rasterio.open(path / "B02.tif") as file:
+        at = file.transform
+    coarse.unlink()
+    profile = {"driver": "GTiff", "height": 48, "width": 48, "count": 1, "dtype": "uint16", "crs": "EPSG:32633"}
+    with rasterio.open(coarse, "w", **profile, transform=at @ at.scale(2)) as file:
+        file.write(bands["B11"][::2, ::2, 0], 1)
+
+
 def save_image(date: int) -> Callable[[Path], None]:
     return lambda path: Image.fromarray(scene(date)).save(path)
 

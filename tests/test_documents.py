@@ -27,7 +27,11 @@ SLOW = {
     "docs/weights.md",
 }
 """Pages that train."""
-ELSEWHERE = {"docs/answers.md": "scenes/test_answers.py", "docs/stac.md": "scenes/test_stac.py"}
+ELSEWHERE = {
+    "docs/answers.md": "scenes/test_answers.py",
+    "docs/sentinel2.md": "scenes/test_band_files.py",
+    "docs/stac.md": "scenes/test_stac.py",
+}
 """Pages whose blocks a test of their subject executes."""
 CARDS = [page for page in PAGES if page.startswith("docs/zoo/")]
 SLOW |= {*CARDS} - {"docs/zoo/glmamba.md", "docs/zoo/tinycd.md"}

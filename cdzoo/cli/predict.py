@@ -15,6 +15,7 @@ from cdzoo.io.files import output_path
 from cdzoo.io.images import image_format
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.rasters import open_raster
+from cdzoo.scenes.band_files import is_several, one_raster
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def predict(
     figure of all of them with a legend.
 
     Args:
-        before: First date: an image (PNG, JPEG), or any raster that GDAL reads.
+        before: First date: a picture, a raster, or a folder of bands.
         after: Second date, on any grid.
         output: Map to write: .png or .tif.
         model: Folder of a run, tag (MODEL.TAG), model with published weights, hf-hub:owner/name, or file of cdzoo export (.onnx).
@@ -116,6 +117,21 @@ def predict(
         raise InputError("pass two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
     if ray:
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
+    if is_several(before) or is_several(after):
+        with one_raster(before) as first, one_raster(after) as second:
+            return _predict_pair(job, str(first), str(second), output, products, zones, part)
+    return _predict_pair(job, before, after, output, products, zones, part)
+
+
+def _predict_pair(
+    job: _Job,
+    before: str,
+    after: str,
+    output: str,
+    products: dict[str, str | None],
+    zones: dict[str, str | None],
+    part: dict[str, Any],
+) -> int:
     target = output_path(output, suffixes=(".png", *RASTERS), purpose="a mask needs a lossless format")
     is_scene = target.suffix.lower() in RASTERS
     for file in (before, after):  # before the model is loaded, which takes seconds
@@ -204,7 +220,7 @@ class _Job:
         text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
         print(f"{text} ({self.describe(model, result.threshold)}); {result.seconds:.0f} s{resumed}")
         for image, reflectance in zip((before, after), result.reflectances, strict=False):
-            print(f"  {image}: {reflectance}")
+            print(f"  {Path(image).name}: {reflectance}")
         if model.task.has_legend and result.classes:
             shares = sorted(result.classes.items(), key=lambda item: -item[1])[:_MAX_CLASSES]
             print("  " + ", ".join(f"{name} {count / result.pixels:.2%}" for name, count in shares))

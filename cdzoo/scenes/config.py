@@ -38,7 +38,7 @@ class SceneCfg:
             default (0, 0.3). The scale is that of the file, or 1/10000 for integers. The darkest ground tells whether a date has
             the offset of 1000 of Sentinel-2 products since January 2022. Pixels that are 0 in all bands have no data. With
             `none`, an offset of one date alone is named, and not corrected.
-        bands: Bands of the rasters that the model receives, counted from 1; by default all but an alpha band.
+        bands: Bands that the model receives, counted from 1, or their names, such as B04; by default all but an alpha band.
         bands_after: Bands of the second date; by default `bands`.
         alpha: Whether a band that a file calls alpha marks the pixels with data (true), or is a band like others, such as near
             infrared (false). By default it marks them, and a note says so.
@@ -61,8 +61,8 @@ class SceneCfg:
     percentiles_after: tuple[float, float] | None = None
     decibels: Literal["before", "after", "both"] | None = None
     reflectance: Literal["none", "auto"] = "none"
-    bands: tuple[_Band, ...] | None = None
-    bands_after: tuple[_Band, ...] | None = None
+    bands: tuple[_Band | str, ...] | None = None
+    bands_after: tuple[_Band | str, ...] | None = None
     alpha: bool | None = None
     align: bool = False
     probability: Literal["uint8", "float32"] = "uint8"

@@ -26,6 +26,7 @@ from cdzoo.io.vectors import read_vectors
 from cdzoo.models.modes import evaluating
 from cdzoo.scenes.alignment import scene_shift, warn_of_shift
 from cdzoo.scenes.area import Area
+from cdzoo.scenes.band_files import is_several, one_raster
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.footprints import check_footprints, table_of
 from cdzoo.scenes.geotiff import encode_mask, encode_probability
@@ -108,7 +109,7 @@ def predict_scene(
 
     Args:
         model: Model, used in evaluation mode on its device, after which its mode is restored; or a name, see `predict_pair`.
-        before: First date: any raster that GDAL reads.
+        before: First date: any raster that GDAL reads, or the files of its bands, see `one_raster`.
         after: Second date.
         output: GeoTIFF of the map.
         cfg: Settings.
@@ -133,6 +134,11 @@ def predict_scene(
         ConfigError: The settings do not match the model.
         MissingDependencyError: rasterio is not installed, or geopandas for polygons.
     """
+    if is_several(before) or is_several(after):
+        with one_raster(before) as first_date, one_raster(after) as second_date:
+            further_options = (report, skip_finished, on_progress, footprints, footprint_output, footprint_layer, area)
+            options = (output, cfg, probability, polygons, polygon_cfg, *further_options)
+            return predict_scene(model, first_date, second_date, *options)
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
     vectors = [Path(file) for file in (footprints, None if area is None else area.file) if file is not None]

@@ -44,7 +44,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
             data. None for values that are no reflectances.
         decibels: Whether values are converted by 10 log10(x) first, as for `Scaling`.
         band_names: Names of the expected bands, for the error message.
-        indexes: Bands to read, from 1; by default all but an alpha band.
+        indexes: Bands to read, from 1, or their names in the file; by default all but an alpha band.
         alpha: Whether a band that the file calls alpha marks the valid pixels (True) or is a band like others (False). By default
             it marks them, with a warning.
 
@@ -75,7 +75,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         value_range: tuple[float, float] | None = None,
         percentiles: tuple[float, float] | None = None,
         band_names: Sequence[str] = (),
-        indexes: Sequence[int] | None = None,
+        indexes: Sequence[int | str] | None = None,
         alpha: bool | None = None,
         decibels: bool = False,
         shift: Shift | None = None,
@@ -290,7 +290,7 @@ def opened_dates(
             of values does not fit both; or none of the values of a date lies in its range.
     """
 
-    def options(scaling: Scaling, indexes: tuple[int, ...] | None, calibration: Calibration | None) -> dict[str, Any]:
+    def options(scaling: Scaling, indexes: tuple[int | str, ...] | None, calibration: Calibration | None) -> dict[str, Any]:
         ranges = {"value_range": scaling.value_range, "percentiles": scaling.percentiles, "decibels": scaling.decibels}
         return {**ranges, "indexes": indexes, "band_names": band_names, "alpha": cfg.alpha, "calibration": calibration}
 
