@@ -124,15 +124,15 @@ def test_faults_that_pass(catalog, scene, tmp_path, fault):
         np.testing.assert_array_equal(read(pair[0])[0], scene[0][PART].transpose(2, 0, 1))
 
 
-@pytest.mark.parametrize("name", ["second.json", "first_B03.tif"])
 @pytest.mark.parametrize(
-    ("fault", "message"),
+    ("name", "fault", "message"),
     [
-        (503, "503"),
-        (404, "404"),
-        (403, "sign the item"),
-        ("stall", "limited to 1 s without data, 2.05 s per request"),
-        ("cut", "gave up"),
+        ("second.json", "stall", "limited to 1 s without data, 2.05 s per request"),
+        ("second.json", 404, "answered 404"),
+        ("second.json", "cut", "gave up after 2"),
+        ("first_B03.tif", 503, "answered 503"),
+        ("first_B03.tif", 403, "sign the item"),
+        ("first_B03.tif", "cut", "gave up after 2"),
     ],
 )
 def test_faults_that_stay(catalog, tmp_path, name, fault, message):
