@@ -37,7 +37,7 @@ from cdzoo.layers.position_attention import PositionAttention
 from cdzoo.results import Environment
 
 RESULTS = Path(__file__).parent / "results" / "export.json"
-LEAST_SPREAD = 0.01  # of an output, so that a constant does not pass for a right one
+LEAST_SPREAD = 1e-3  # of an output, so that a constant does not pass for a right one
 SIZE = 256  # pixels, for the timing
 
 

@@ -33,21 +33,15 @@ def to_onnx(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> Any:
     """
     for package in ("onnx", "onnxscript"):
         require(package, "export", "exporting to ONNX")
-    import onnxscript.optimizer
-    from onnx_ir.passes.common import LiftConstantsToInitializersPass
-
     name = module.model.config.name
     try:
         try:
             with undecomposed(program):
                 written = _translate(program, module, cfg)
-        except Exception:  # an operator without a translation
+        except Exception:  # an operator without a translation, or with one that does not fit
             written = _translate(program, module, cfg)
     except Exception as error:  # of the exporter
         raise ConfigError(f"{name} cannot be exported to ONNX: {reason(error)}") from error
-    onnxscript.optimizer.fold_constants(written.model)
-    onnxscript.optimizer.remove_unused_nodes(written.model)
-    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(written.model)
     model = written.model_proto
     insert_scans(model)
     model.ir_version = cfg.ir_version
@@ -58,9 +52,12 @@ def to_onnx(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> Any:
 
 
 def _translate(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> Any:
+    import onnxscript.optimizer
+    from onnx_ir.passes.common import LiftConstantsToInitializersPass
+
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it prints its steps
         warnings.simplefilter("ignore")
-        return torch.onnx.export(
+        written: Any = torch.onnx.export(
             program,
             dynamo=True,
             verbose=False,
@@ -70,6 +67,10 @@ def _translate(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> An
             custom_translation_table=translations(cfg.opset),
             optimize=False,  # onnxruntime does it when it loads a file, in less time
         )
+    onnxscript.optimizer.fold_constants(written.model)
+    onnxscript.optimizer.remove_unused_nodes(written.model)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(written.model)
+    return written
 
 
 @contextlib.contextmanager

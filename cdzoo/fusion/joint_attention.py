@@ -51,5 +51,6 @@ class JointAttention(LevelFusion):
 
 def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """Return the attention (B, C, h, w) of maps of queries, keys and values, without scaling."""
-    q, k, v = (x.flatten(2).transpose(1, 2) for x in (query, key, value))  # (B, h w, channels)
-    return F.scaled_dot_product_attention(q, k, v, scale=1.0).transpose(1, 2).reshape(value.shape)
+    # (B, 1, h w, channels): without the axis of heads the attention cannot be exported to ONNX.
+    q, k, v = (x.flatten(2).transpose(1, 2).unsqueeze(1) for x in (query, key, value))
+    return F.scaled_dot_product_attention(q, k, v, scale=1.0).transpose(-2, -1).reshape(value.shape)

@@ -22,11 +22,16 @@ def _interleave(x1: Tensor, x2: Tensor) -> Tensor:
     return torch.stack([x1, x2], dim=3).flatten(2, 3)
 
 
+def _halves(y: Tensor) -> list[Tensor]:
+    half = y.shape[2] // 2  # slices, because `chunk` of a free size cannot be exported to ONNX
+    return [y[:, :, :half], y[:, :, half:]]
+
+
 # Per arrangement, a function that combines two channels-last maps and one that splits the result into maps of size (h, w).
 _ARRANGEMENTS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Sequence[Tensor]]]] = {
     "parallel": (lambda x1, x2: torch.cat([x1, x2], dim=3), lambda y: [y]),
     "cross": (_interleave, lambda y: [y[:, :, 0::2], y[:, :, 1::2]]),
-    "sequential": (lambda x1, x2: torch.cat([x1, x2], dim=2), lambda y: y.chunk(2, dim=2)),
+    "sequential": (lambda x1, x2: torch.cat([x1, x2], dim=2), _halves),
 }
 
 

@@ -43,7 +43,8 @@ class MambaScan(nn.Module):
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """Scan a sequence from its first to its last element."""
         u = F.silu(self.conv1d(F.pad(x.transpose(1, 2), (_KERNEL - 1, 0))))  # (B, D, L)
-        dt, b, c = self.x_proj(u.transpose(1, 2)).split([self.dt_rank, self.d_state, self.d_state], dim=-1)
+        projected, rank, n = self.x_proj(u.transpose(1, 2)), self.dt_rank, self.d_state
+        dt, b, c = projected[..., :rank], projected[..., rank : rank + n], projected[..., rank + n :]
         dt = F.linear(dt, self.dt_proj.weight).transpose(1, 2)
         y = selective_scan(
             u,

@@ -75,7 +75,8 @@ class SS2D(nn.Module):
         k, rank, n = self.directions, self.dt_rank, self.d_state
         # The projections are pointwise, so all directions share one product in the memory order of the map.
         projected = F.linear(x, self.x_proj_weight.flatten(0, 1)).view(batch, height, width, k, rank + 2 * n)
-        dt, b, c = torch.split(projected, [rank, n, n], dim=-1)  # (B, H, W, K, R), (B, H, W, K, N) twice
+        # Slices instead of `split`, for which ONNX has sequences only: (B, H, W, K, R), (B, H, W, K, N) twice
+        dt, b, c = projected[..., :rank], projected[..., rank : rank + n], projected[..., rank + n :]
         dt = dt.permute(3, 0, 1, 2, 4).reshape(k, batch * height * width, rank)
         dt = torch.bmm(dt, self.dt_projs_weight.mT).view(k, batch, height, width, channels)
         return ss2d_scan(

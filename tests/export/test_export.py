@@ -34,7 +34,10 @@ def quiet_tracer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tiny(name: str = "fc_siam_diff", **changes: object) -> ChangeDetector:
-    model = fill(cdzoo.create_model(name, **{**shrunk(name), **changes}))
+    torch.manual_seed(0)
+    model = cdzoo.create_model(name, **{**shrunk(name), **changes})
+    if name != "cdmamba":  # whose rounding errors grow to a fifth of the outputs with these weights, in PyTorch, too
+        fill(model)
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, PositionAttention):  # else it picks single positions, and fp32 itself is off by 3e-4
