@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdzoo.cli.common import DEFAULT_WEIGHTS, load_trained, pick_device, print_weights
-from cdzoo.errors import ConfigError, InputError
+from cdzoo.cli.common import DEFAULT_WEIGHTS
+from cdzoo.cli.prediction import PredictionJob
+from cdzoo.errors import InputError
 from cdzoo.io.files import output_path
 from cdzoo.io.images import image_format
 from cdzoo.io.inputs import existing_file
@@ -19,12 +16,7 @@ from cdzoo.scenes.band_files import is_several, one_raster
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
-    from cdzoo.inference.model import PairModel
-    from cdzoo.scenes.area import Area
     from cdzoo.scenes.config import PolygonCfg, SceneCfg
-    from cdzoo.tasks import Task
-
-_MAX_CLASSES = 12  # printed
 
 
 def predict(
@@ -91,7 +83,7 @@ def predict(
     products = {"probability": probability, "polygons": polygons, "report": report}
     zones = {"footprints": footprints, "footprint_output": footprint_output, "footprint_layer": footprint_layer}
     part: dict[str, Any] = {"bbox": bbox, "aoi": aoi, "aoi_layer": aoi_layer}
-    job = _Job(model, random_weights, device, cfg, polygon_cfg)
+    job = PredictionJob(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:
         if before is not None or output is not None or series or stac or any({**products, **zones, **part}.values()):
             raise InputError("--manifest names the images and outputs: pass no others")
@@ -124,7 +116,7 @@ def predict(
 
 
 def _predict_pair(
-    job: _Job,
+    job: PredictionJob,
     before: str,
     after: str,
     output: str,
@@ -151,220 +143,3 @@ def _check_header(file: Path, is_scene: bool) -> None:
             pass
     else:
         image_format(file)
-
-
-def _area(image: str | Path, bbox: tuple[float, ...] | None, aoi: str | None, aoi_layer: str | None) -> Area | None:
-    from cdzoo.scenes.area import scene_area
-
-    if aoi_layer is not None and aoi is None:
-        raise InputError(f"--aoi-layer {aoi_layer}: a layer of which file? Pass --aoi FILE")
-    return None if bbox is None and aoi is None else scene_area(image, bbox, aoi, aoi_layer)
-
-
-@dataclass(frozen=True)
-class _Job:
-    """Model and settings of all pairs."""
-
-    model: str
-    random_weights: bool
-    device: str
-    cfg: SceneCfg
-    polygon_cfg: PolygonCfg
-
-    def of_scenes(self) -> dict[str, Any]:
-        """Return the settings that pictures do not have."""
-        names = ("value_range_after", "percentiles", "percentiles_after", "decibels", "bands", "bands_after", "alpha")
-        reflectance = None if self.cfg.reflectance == "none" else self.cfg.reflectance
-        return {**{name: getattr(self.cfg, name) for name in names}, "align": self.cfg.align or None, "reflectance": reflectance}
-
-    def load(self) -> PairModel:
-        from cdzoo.inference.onnx import OnnxModel, is_exported
-
-        if not is_exported(self.model):
-            return load_trained(self.model, self.random_weights).to(pick_device(self.device))
-        if self.random_weights:
-            raise ConfigError(f"--random-weights is for the name of a model; '{self.model}' has its weights")
-        return OnnxModel(self.model, self.device)
-
-    def load_named(self) -> PairModel:
-        """Load the model and print which weights it has."""
-        model = self.load()
-        print_weights(model)
-        return model
-
-    def predict_scene(
-        self,
-        before: str,
-        after: str,
-        target: Path,
-        products: dict[str, str | None],
-        zones: dict[str, str | None],
-        part: dict[str, Any],
-    ) -> None:
-        from cdzoo.cli.footprints import print_largest
-        from cdzoo.scenes import predict_scene
-        from cdzoo.scenes.footprints import table_of
-        from cdzoo.scenes.outputs import scene_outputs
-
-        files: dict[str, Any] = dict(products)
-        of_zones: dict[str, Any] = dict(zones)
-        table = table_of(target, zones["footprints"], zones["footprint_output"])
-        inputs = [file for file in (before, after, zones["footprints"], part["aoi"]) if file is not None]
-        scene_outputs(target, **files, inputs=inputs, with_styles=self.cfg.style, footprints=table)  # before the model is loaded
-        area = _area(before, **part)
-        model = self.load_named()
-        options: dict[str, Any] = {**files, **of_zones, "polygon_cfg": self.polygon_cfg, "area": area}
-        result = predict_scene(model, before, after, target, self.cfg, **options)
-        share = result.changed / result.pixels if result.pixels else 0.0
-        resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
-        text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
-        print(f"{text} ({self.describe(model, result.threshold)}); {result.seconds:.0f} s{resumed}")
-        for image, reflectance in zip((before, after), result.reflectances, strict=False):
-            print(f"  {Path(image).name}: {reflectance}")
-        if model.task.has_legend and result.classes:
-            shares = sorted(result.classes.items(), key=lambda item: -item[1])[:_MAX_CLASSES]
-            print("  " + ", ".join(f"{name} {count / result.pixels:.2%}" for name, count in shares))
-        for path in (result.mask, *result.further.values(), result.probability, products["polygons"], products["report"]):
-            if path is not None:
-                print(f"  {path}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
-        if result.styles:
-            print(f"  styles for QGIS: {', '.join(path.name for path in result.styles)}")
-        if table is not None and result.footprints is not None:
-            print_largest(table, result.footprints)
-
-    def predict_items(
-        self,
-        names: tuple[str, str],
-        assets: list[str],
-        output: str,
-        products: dict[str, str | None],
-        zones: dict[str, str | None],
-        part: dict[str, Any],
-        resolution: float | None,
-    ) -> None:
-        from cdzoo.io.remote import is_address
-        from cdzoo.io.stac import read_item
-        from cdzoo.scenes.outputs import scene_outputs
-        from cdzoo.scenes.stac import stac_rasters, stated_scaling
-
-        target = output_path(output, suffixes=RASTERS, purpose="the map of STAC items is a GeoTIFF")
-        items = [read_item(name, assets) for name in names]
-        files: dict[str, Any] = dict(products)
-        inputs = [Path(name) for name in names if not is_address(name)] + [file for item in items for file in item.files]
-        scene_outputs(target, **files, inputs=inputs)
-        for item in items:
-            if text := stated_scaling(item):
-                print(f"{item.name} states {text}; values are used as they are stored")
-        with stac_rasters(items[0], items[1], target, **part, resolution=resolution) as copies:
-            before, after = map(str, copies)
-            self.predict_scene(before, after, target, products, zones, {**part, "bbox": None})
-
-    def predict_series(self, images: list[str], output: str, options: dict[str, Any], part: dict[str, Any]) -> None:
-        from cdzoo.scenes.outputs import scene_outputs
-        from cdzoo.scenes.series import check_series, predict_series
-        from cdzoo.scenes.series_products import FURTHER
-
-        paths = [existing_file(image) for image in images]
-        products: dict[str, Any] = {name: options[name] for name in ("probability", "polygons")}
-        # Before the model is loaded.
-        inputs = [file for file in (*paths, part["aoi"]) if file is not None]
-        scene_outputs(output, **products, inputs=inputs, further=FURTHER, with_styles=self.cfg.style)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they come with the prediction
-            check_series(paths, self.cfg, options["polygons"] is not None, options["dates"])
-        options["area"] = _area(paths[0], **part)
-        model = self.load_named()
-
-        def announce(number: int, count: int, before: str, after: str) -> None:
-            print(f"pair {number} of {count}: {before}, {after}", flush=True)
-
-        result = predict_series(model, paths, output, self.cfg, polygon_cfg=self.polygon_cfg, on_pair=announce, **options)
-        counts, pixels = result.counts, max(1, sum(result.counts.kinds.values()))
-        shares = ", ".join(f"{count / pixels:.2%} {name}" for name, count in counts.kinds.items() if name != "no change")
-        print(f"{shares} of {pixels:,} pixels with data ({self.describe(model, result.threshold)}); {result.seconds:.0f} s")
-        for number, count in counts.dates.items():
-            note = "; a fault of the first image looks the same" if number == 2 and len(images) > 2 else ""
-            print(f"  {count / pixels:.2%} since {result.names[number - 1]}{note}")
-        if counts.comparable:
-            share = counts.supported / counts.comparable
-            print(f"  {share:.0%} of the changes after the second image are also seen between the two images around their date")
-        for path in (result.mask, result.first_date, result.last_before, result.probability, options["polygons"]):
-            if path is not None:
-                print(f"  {path}{f' ({result.polygons} polygons)' if path == options['polygons'] else ''}")
-
-    def predict_pictures(self, before: str, after: str, target: Path) -> None:
-        """Write the main map, the probability and an overlay, and for several classes a figure and further maps: all or none."""
-        from cdzoo.inference.change_map import picture_files, write_pictures
-        from cdzoo.inference.predict import predict_pair
-        from cdzoo.inference.resolve import resolve_threshold
-        from cdzoo.inference.sources import ArraySource
-        from cdzoo.io.outputs import check_outputs, exclusive
-        from cdzoo.scenes.alignment import scene_shift, warn_of_shift
-        from cdzoo.tasks import BinaryTask
-
-        def reserve(task: Task) -> dict[str, Path]:
-            """Return the file of each picture, checked and locked."""
-            found = picture_files(target, task)
-            check_outputs({f"the {name} beside -o" if name else "-o": file for name, file in found.items()}, (before, after))
-            for file in found.values():
-                stack.enter_context(exclusive(file))
-            return found
-
-        cfg = self.cfg
-        with ExitStack() as stack:
-            files = reserve(BinaryTask())  # those of every task, before the model is loaded
-            model = self.load()
-            if model.task.has_legend:
-                files = reserve(model.task)
-            threshold = resolve_threshold(model, cfg.threshold)
-            options: dict[str, Any] = {
-                "value_range": cfg.value_range,
-                "tile": cfg.tile,
-                "overlap": cfg.overlap,
-                "batch_size": cfg.batch_size,
-            }
-            change = predict_pair(model, before, after, threshold=threshold, augment=cfg.augment, **options)
-            write_pictures(change.pictures(), files)
-        shift = scene_shift(ArraySource(change.before), ArraySource(change.after))
-        warn_of_shift(before, after, shift, "a map of a scene corrects it: -o MAP.tif --align")
-        print_weights(model)
-        height, width = change.mask.shape
-        print(f"{change.share:.2%} of {width}x{height} pixels {_changed(model.task)} ({self.describe(model, threshold)})")
-        print("\n".join(f"  {file}" for file in files.values()))
-
-    def describe(self, model: PairModel, threshold: float) -> str:
-        from cdzoo.constants import WINDOW_SIDE
-
-        return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.input_sizes.fixed or WINDOW_SIDE}"
-
-    def predict_list(self, manifest: str, ray: bool | str, workers: int | None) -> int:
-        """Predict the scenes of a list that are not finished; return 1 if one of them, or a line of the list, fails."""
-        from cdzoo.scenes.many import predict_on_ray, predict_scenes, read_manifest
-
-        scenes, problems = read_manifest(manifest)
-        count, finished = len(scenes) + len(problems), 0
-        for number, problem in enumerate(problems, 1):
-            print(f"[{number}/{count}] failed: {problem}", flush=True)
-        if not ray:
-            outcomes = predict_scenes(self.load_named, scenes, self.cfg, self.polygon_cfg)
-        else:
-            gpus, cores = (1.0, 1.0) if pick_device(self.device).type == "cuda" else (0.0, 2.0)
-            address = None if ray is True or ray == "local" else ray
-            outcomes = predict_on_ray(self.load, scenes, self.cfg, self.polygon_cfg, address, workers, gpus, cores)
-        failed = len(problems)
-        for number, outcome in enumerate(outcomes, len(problems) + 1):
-            failed += bool(outcome.error)
-            finished += outcome.finished
-            text = f"{outcome.changed / outcome.pixels:.2%} changed, {outcome.seconds:.0f} s" if outcome.pixels else "no data"
-            if outcome.finished or outcome.error:
-                text = f"failed: {outcome.error}" if outcome.error else "finished before, with these inputs and settings"
-            print(f"[{number}/{count}] {outcome.output}: {text}", flush=True)
-        print(f"{count} scenes: {count - failed - finished} predicted, {finished} finished before, {failed} failed")
-        if failed:
-            print(f"{failed} of {count} scenes failed; run the same command again to retry them", file=sys.stderr)
-        return 1 if failed else 0
-
-
-def _changed(task: Task) -> str:
-    main, *_ = task.maps.values()
-    return f"have another class than '{main.class_names[0]}'" if task.has_legend else "changed"
