@@ -31,7 +31,7 @@ def files(raster, tmp_path):
 
 def test_commands_of_the_page_run(files, detector, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cdzoo.cli.predict.load_trained", lambda *_: detector())
+    monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
     shown = [words for block in read_blocks("docs/answers.md") for words in commands(block.text)]
     assert [words[1] for words in shown] == ["predict", "footprints", "predict", "footprints"]
     for words in shown:

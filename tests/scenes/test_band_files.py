@@ -74,7 +74,7 @@ def test_names_and_files_that_do_not_fit(tmp_path):
 
 def test_commands_of_the_page_run(detector, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("cdzoo.cli.predict.load_trained", lambda *_: detector())
+    monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
     for name in ("sentinel_2019.tif", "sentinel_2024.tif", "bands_2019", "bands_2024"):
         write_sentinel(tmp_path / name)
     for words in [words for block in read_blocks("docs/sentinel2.md") for words in commands(block.text)]:

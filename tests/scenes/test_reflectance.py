@@ -91,7 +91,7 @@ def test_an_offset_of_one_date_is_named_with_both_numbers(detector, pair, tmp_pa
         _, mask, tags, _ = predicted(detector, pair(), tmp_path / "c.tif", reflectance="none", value_range=(0, 3000))
     assert (mask == 1).mean() > 0.8 and "reflectance_before" not in tags  # nothing is corrected
     words = ["predict", *map(str, pair()), "-o", str(tmp_path / "d.tif"), "--bands", "[3, 2, 1]", "--reflectance", "auto"]
-    monkeypatch.setattr("cdzoo.cli.predict.load_trained", lambda *_: detector())
+    monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
     assert main(words) == 0
     assert "b1.tif: reflectance 0 to 0.3, stored as 1000 to 4000: offset 1000, as" in capsys.readouterr().out
 

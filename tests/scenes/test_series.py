@@ -173,7 +173,7 @@ def test_every_date_has_a_color_of_its_own():
 def test_the_command(series, detector, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     paths = [path.name for path in series(3)]
-    monkeypatch.setattr("cdzoo.cli.predict.load_trained", lambda *_: detector())
+    monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
     words = ["predict", "--series", *paths, "-o", "s.tif", "--polygons", "s.gpkg", "--tile", "128"]
     assert main(words) == 0
     out = capsys.readouterr().out

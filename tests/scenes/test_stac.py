@@ -94,7 +94,7 @@ def test_the_map_is_that_of_local_files(catalog, scene, raster, detector, tmp_pa
 
 def test_the_command_of_the_page(catalog, scene, detector, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(catalog.folder)
-    monkeypatch.setattr("cdzoo.cli.predict.load_trained", lambda *_: detector())
+    monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
     for day, name in enumerate(("before", "after")):
         write_item(catalog.folder, name, scene[day].astype(np.uint16) * 10, 1 + day, bands=[{"scale": 0.0001}])
     (shown,) = [words for block in read_blocks("docs/stac.md") for words in commands(block.text)]
