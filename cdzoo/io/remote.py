@@ -47,7 +47,6 @@ class Limits:
             "GDAL_HTTP_LOW_SPEED_TIME": max(1, int(self.seconds - connect)),
             "GDAL_HTTP_LOW_SPEED_LIMIT": 1000,  # bytes per second
             "GDAL_HTTP_MAX_RETRY": 0,
-            "CPL_VSIL_CURL_USE_HEAD": "NO",  # some signatures are for GET only
             "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
             "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no requests for files beside the image
         }

@@ -140,6 +140,7 @@ def _copy(item: Item, grid: Grid, file: Path, request: str, limits: Limits) -> N
         profile |= {"height": grid.height, "width": grid.width, "transform": grid.transform, "BIGTIFF": "IF_SAFER"}
         profile |= {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate"}
         profile |= {"photometric": "MINISBLACK", "alpha": "NO"}
+        profile["num_threads"] = 1  # threads of GDAL print errors about the bands of such files
         temporary = stack.enter_context(replace_raster(file))
         stack.enter_context(rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True))
         with rasterio.open(temporary, "w", **profile) as raster:
