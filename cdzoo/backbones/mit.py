@@ -34,7 +34,8 @@ class Stage(nn.Module):
         x = x.flatten(1, 2)
         for block in self.blocks:
             x = block(x, size)
-        return self.norm(x).transpose(1, 2).unflatten(2, size)
+        x = self.norm(x).transpose(1, 2)
+        return x.view(*x.shape[:2], *size)  # `unflatten` would fix the size of an exported program
 
 
 @register_backbone("mit")

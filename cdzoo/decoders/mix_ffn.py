@@ -35,4 +35,5 @@ class MixFFN(LevelDecoder):
     def forward(self, x: Tensor) -> Tensor:
         """Refine a map (B, C, h, w); the output has the same shape."""
         size = x.shape[-2:]
-        return x + self.mlp(x.flatten(2).transpose(1, 2), size).transpose(1, 2).unflatten(2, size)
+        y = self.mlp(x.flatten(2).transpose(1, 2), size).transpose(1, 2)
+        return x + y.reshape(x.shape)  # `unflatten` would fix the size of an exported program

@@ -82,6 +82,9 @@ def onnx_runner(path: Path, threads: int = 0) -> Run:
 
     def run(images: Sequence[Tensor]) -> list[Tensor]:
         feed = {name: np.ascontiguousarray(image.numpy()) for name, image in zip(names, images, strict=True)}
-        return [torch.from_numpy(output) for output in session.run(None, feed)]
+        try:
+            return [torch.from_numpy(output) for output in session.run(None, feed)]
+        except Exception as error:
+            raise ConfigError(f"onnxruntime {ort.__version__} cannot run the exported file: {error}") from error
 
     return run

@@ -18,14 +18,20 @@ from cdzoo._version import __version__
 from cdzoo.errors import ConfigError, require
 from cdzoo.export.config import ExportCfg
 from cdzoo.export.metadata import KEY, Metadata
-from cdzoo.export.program import Deployed, reason
+from cdzoo.export.program import Deployed, reason, without_fake_cache
 from cdzoo.export.scan import insert_scans, translations
 
 _MAX_BYTES = 2**31 - 1  # of a protobuf message
 
 
-def to_onnx(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> Any:
+def to_onnx(program: ExportedProgram, module: Deployed, cfg: ExportCfg, complete: bool = True) -> Any:
     """Return the program of a model as an `onnx.ModelProto`.
+
+    Args:
+        program: Traced model.
+        module: The model.
+        cfg: Settings.
+        complete: Run all passes of the exporter; without them it takes half the time, and a few operators are translated wrongly.
 
     Raises:
         ConfigError: An operator of the model has no ONNX form; the message names it.
@@ -35,10 +41,7 @@ def to_onnx(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> Any:
         require(package, "export", "exporting to ONNX")
     name = module.model.config.name
     try:
-        try:
-            with undecomposed(program):
-                written = _translate(program, module, cfg)
-        except Exception:  # an operator without a translation, or with one that does not fit
+        with contextlib.nullcontext() if complete else undecomposed(program):
             written = _translate(program, module, cfg)
     except Exception as error:  # of the exporter
         raise ConfigError(f"{name} cannot be exported to ONNX: {reason(error)}") from error
@@ -55,7 +58,7 @@ def _translate(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> An
     import onnxscript.optimizer
     from onnx_ir.passes.common import LiftConstantsToInitializersPass
 
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it prints its steps
+    with without_fake_cache(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):  # it prints its steps
         warnings.simplefilter("ignore")
         written: Any = torch.onnx.export(
             program,

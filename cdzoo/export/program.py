@@ -90,7 +90,7 @@ def trace(module: Deployed, cfg: ExportCfg, sizes: FileSizes) -> ExportedProgram
         if sizes.multiple == 1:
             free[2], free[3] = height, width
     try:
-        with torch.no_grad(), _without_fake_cache(), _even_padding(), warnings.catch_warnings():
+        with torch.no_grad(), without_fake_cache(), _even_padding(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return torch.export.export(module, images, dynamic_shapes=((free,) * len(images),), strict=False)
     except Exception as error:  # of the code of any component
@@ -129,6 +129,6 @@ def _even_padding() -> Iterator[None]:
         padding.get_same_padding = of_any_size
 
 
-def _without_fake_cache() -> Any:
-    # The cache of shapes takes longer than it saves when sizes are symbols.
+def without_fake_cache() -> Any:
+    """Return a context without torch's cache of shapes, which takes longer than it saves when sizes are symbols."""
     return torch._dynamo.config.patch(fake_tensor_cache_enabled=False)

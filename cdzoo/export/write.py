@@ -102,9 +102,22 @@ def write(
         sizes: Sizes that the file takes.
         further: Further metadata of an ONNX file.
     """
+    if _is_program(file):
+        return _write(program, PT2_LIMIT, module, file, cfg, sizes, {})
+    for complete in (False, True):
+        try:
+            content = convert(to_onnx(program, module, cfg, complete), cfg.precision)
+            return _write(content, LIMITS[cfg.precision], module, file, cfg, sizes, further or {})
+        except ConfigError:  # an operator has another meaning, or no translation, without the passes of the exporter
+            if complete:
+                raise
+    raise AssertionError
+
+
+def _write(
+    content: Any, limit: float, module: Deployed, file: Path, cfg: ExportCfg, sizes: FileSizes, further: Mapping[str, str]
+) -> ExportResult:
     metadata = describe(module.model, cfg, sizes)
-    content = program if _is_program(file) else convert(to_onnx(program, module, cfg), cfg.precision)
-    limit = PT2_LIMIT if content is program else LIMITS[cfg.precision]
     with replace_atomically(file) as temporary:
         _save(content, temporary, metadata, further)
         errors = measure(module, _runner(temporary), cfg, sizes)
@@ -118,7 +131,7 @@ def _is_program(file: Path) -> bool:
     return file.suffix.lower() == ".pt2"
 
 
-def _save(content: Any, path: Path, metadata: Metadata, further: Mapping[str, str] | None) -> None:
+def _save(content: Any, path: Path, metadata: Metadata, further: Mapping[str, str]) -> None:
     if _is_program(path):
         torch.export.save(content, path, extra_files={PT2_FILE: metadata.to_json()})
     else:
