@@ -52,7 +52,7 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
         flow: Displacement (B, 2, h, w) along x and y, in about half pixels: w stands for half the width.
     """
     height, width = x.shape[-2:]
-    ys, xs = (torch.linspace(-1, 1, size, device=x.device, dtype=x.dtype) for size in (height, width))
-    base = torch.stack([xs.expand(height, width), ys[:, None].expand(height, width)], dim=-1)  # (h, w, 2)
-    grid = base + flow.permute(0, 2, 3, 1) / flow.new_tensor([width, height])
+    # From -1 to 1; `linspace` would fix the size of an exported program.
+    ys, xs = (2 * torch.arange(size, device=x.device, dtype=x.dtype) / max(size - 1, 1) - 1 for size in (height, width))
+    grid = torch.stack([xs + flow[:, 0] / width, ys[:, None] + flow[:, 1] / height], dim=-1)  # (B, h, w, 2)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
