@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from cdzoo.cli.main import exit_code
+from cdzoo.factory import list_architectures
 from cdzoo.io.files import write_text
+from cdzoo.names import natural_key
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "export.md"
@@ -39,21 +41,24 @@ def precision_table() -> str:
 
 
 def speed_table() -> str:
-    """Return the table of architectures, those that cannot be exported last."""
+    """Return the table of architectures, then those that were not exported and those that were not measured."""
     file = RESULTS / "export.json"
     if not file.is_file():
         return MISSING
     rows, failed = [], []
-    for name, entry in json.loads(file.read_text())["results"].items():
+    results = json.loads(file.read_text())["results"]
+    for name, entry in sorted(results.items(), key=lambda item: natural_key(item[0])):
         onnx: dict[str, Any] = entry.get("onnx", entry)
         if "problem" in onnx:
-            failed.append(f"- `{name}`: {onnx['problem']}")
+            failed.append(f"- `{name}`: {onnx['problem'].removeprefix('/model.onnx: not written: ')}")
             continue
         speed = entry.get("speed")
         ratio = f"{speed['ratio']:.2f} ({speed['size']} pixels)" if speed else ""
         rows.append(f"| `{name}` | {onnx['mb']:.1f} MB | {max(onnx['error'].values()):.0e} | {ratio} |")
     head = ["| model | size | largest error | time / PyTorch |", "|---|---|---|---|"]
-    return "\n".join([*head, *rows, *(["", "Not exported:", "", *failed] if failed else [])])
+    left = [f"`{name}`" for name in list_architectures() if name not in results]
+    unknown = ["", f"Not measured yet: {', '.join(left)}."] if left else []
+    return "\n".join([*head, *rows, *(["", "Not exported:", "", *failed] if failed else []), *unknown])
 
 
 def pages() -> dict[Path, str]:
