@@ -47,7 +47,7 @@ def test_a_notebook_shows_a_small_picture(make, panels, size):
     data = make(*size)._repr_png_()
     picture = Image.open(io.BytesIO(data))
     assert picture.format == "PNG" and len(data) < 2**20 and picture.width < 1100
-    assert picture.width >= panels * 180
+    assert picture.width >= panels * 180 or picture.height >= 330  # not too small to see
     if make is binary and size == (40, 60):  # change is in the third panel only, on the left
         red = np.asarray(picture).reshape(-1, picture.width, 3)
         columns = np.flatnonzero((red == CHANGE_COLOR).all(2).any(0))
