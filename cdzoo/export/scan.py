@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 import cdzoo.ops  # noqa: F401  # registers the operators
+from cdzoo.errors import ConfigError
 
 DOMAIN = "cdzoo"
 _BODY = """
@@ -193,7 +194,7 @@ class _Writer:
         """Write the table (K, L) of a scan order, see `cdzoo.ops.orders`.
 
         Raises:
-            NotImplementedError: The order has no ONNX form.
+            ConfigError: The order has no ONNX form.
         """
         op, line = self.op, self.ints(1, -1)
         positions = self.arange(length)
@@ -203,7 +204,7 @@ class _Writer:
             mirrored = op.Reshape(self.reverse(grid), line)
             return op.Concat(rows, self.reverse(rows), mirrored, self.reverse(mirrored), axis=0)
         if order not in ("cross", "omni"):
-            raise NotImplementedError(f"the scan order '{order}' has no ONNX form")
+            raise ConfigError(f"the scan order '{order}' has no ONNX form; use cross, corners or omni")
         ahead = op.Concat(rows, op.Reshape(op.Transpose(grid, perm=[1, 0]), line), axis=0)
         paths = [ahead, self.reverse(ahead)]
         if order == "omni":

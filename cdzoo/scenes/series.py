@@ -198,8 +198,10 @@ def check_series(
 def _check_model(model: PairModel) -> None:
     if len(set(model.bands)) > 1:
         raise ConfigError(f"{model.config.name}: has dates of different bands {tuple(model.bands)}; a series has equal images")
-    if model.task.name == "damage":
-        raise ConfigError("the task 'damage' maps buildings, also undamaged ones; a series takes a model of change")
+    if model.task.positive != "change":
+        raise ConfigError(
+            f"the task '{model.task.name}' maps each {model.task.positive}, also without change; a series takes a model of change"
+        )
 
 
 def _check_own(folder: Path) -> None:
