@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from cdzoo.config import ModelCfg
 from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.export import Metadata, check, export_model
 from cdzoo.export.metadata import KEY, PT2_FILE
+from cdzoo.export.scan import _Writer
 from cdzoo.layers.position_attention import PositionAttention
 from cdzoo.models.detector import ChangeDetector
 from tests.architectures import fill, shrunk, tensors
@@ -175,3 +177,10 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "32x32 pixels, 1 pairs" in capsys.readouterr().out and file.exists()
     assert main(["export", "fc_ef", "-o", str(tmp_path / "model.tflite")]) == 2
     assert ".onnx, .pt2" in capsys.readouterr().err
+
+
+def test_scan_order_without_a_form_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = _Writer(18)
+    monkeypatch.setattr(writer, "op", mock.MagicMock())  # a graph exists only while a model is traced
+    with pytest.raises(ConfigError, match="the scan order 'spiral' has no ONNX form; use cross, corners or omni"):
+        writer.table("spiral", None, None, None)

@@ -165,6 +165,12 @@ def test_invalid_series(detector, series, tmp_path):
         predict_series(model, paths, output, SMALL)
 
 
+def test_a_model_of_buildings_is_refused(tiny, series, tmp_path):
+    with pytest.raises(ConfigError, match="the task 'damage' maps each building, also without change"):
+        predict_series(tiny(task="damage", class_names=("no damage", "destroyed")), series(2), tmp_path / "s.tif", SMALL)
+    assert not (tmp_path / "s.tif").exists()
+
+
 def test_every_date_has_a_color_of_its_own():
     legend = series_legends([str(number) for number in range(254)])["first_date"]
     assert len(legend.class_names) == len(legend.colors) == 255 and len({*series_legends("12345")["first_date"].colors}) == 6
