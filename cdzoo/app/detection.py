@@ -20,7 +20,7 @@ from cdzoo.inference.weights import WeightsSummary, summarize_weights
 from cdzoo.io.images import UInt8
 from cdzoo.io.rasters import limited_cache
 from cdzoo.scenes import SceneCfg, predict_scene
-from cdzoo.scenes.raster import opened_dates
+from cdzoo.scenes.dates import opened_dates
 from cdzoo.scenes.threshold import MapOverview, change_threshold, map_overview
 from cdzoo.visualize import indexed_picture, mask_picture
 

@@ -28,6 +28,7 @@ from cdzoo.scenes.alignment import scene_shift, warn_of_shift
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.band_files import is_several, one_raster
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.dates import opened_dates
 from cdzoo.scenes.footprints import check_footprints, table_of
 from cdzoo.scenes.geotiff import encode_mask, encode_probability
 from cdzoo.scenes.inputs import input_files, input_hash
@@ -36,7 +37,7 @@ from cdzoo.scenes.journal import Journal
 from cdzoo.scenes.outputs import Outputs, scene_outputs
 from cdzoo.scenes.polygons import check_crs
 from cdzoo.scenes.products import Predicted, write_products
-from cdzoo.scenes.raster import RasterSource, opened_dates
+from cdzoo.scenes.raster import RasterSource
 from cdzoo.scenes.reflectance import warn_of_offset
 from cdzoo.scenes.styles import style_files
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,14 @@ from cdzoo.inference.sources import Array, Mask
 from cdzoo.io.georeference import Grid, describe, full_turns, grid_of, is_same, wrapped_system
 from cdzoo.io.rasters import is_color, open_raster, reading, require_rasterio, valid_pixels
 from cdzoo.io.registration import Shift
-from cdzoo.io.scaling import Scaling
 from cdzoo.io.values import stored_values
-from cdzoo.scenes.alignment import correction, scene_shift
+from cdzoo.scenes.alignment import correction
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.bands import alpha_bands, selected_bands, without_alpha
-from cdzoo.scenes.config import SceneCfg
-from cdzoo.scenes.reflectance import RANGE, Calibration, calibrations
+from cdzoo.scenes.reflectance import RANGE, Calibration
 from cdzoo.tiling import Window
 
 _SAMPLE = 1024  # longest side of the overview from which percentiles are computed
-_ALIGNED = 0.25  # pixels to which dates count as aligned
 _AWAY = 1000.0  # moves rasters without coordinates, as GDAL takes the identity for a missing geotransform
 _FEW = 16  # side of the sample of pixels that is compared with a range of values
 
@@ -264,74 +260,3 @@ class RasterSource(AbstractContextManager["RasterSource"]):
 def _translated(transform: Any, x: float, y: float) -> Any:
     """Return a geotransform (affine.Affine) with `x` and `y` added to its coordinates."""
     return type(transform)(transform.a, transform.b, transform.c + x, transform.d, transform.e, transform.f + y)
-
-
-@contextmanager
-def opened_dates(
-    before: str | Path,
-    after: str | Path,
-    bands: Sequence[int | None],
-    band_names: Sequence[str],
-    cfg: SceneCfg,
-    area: Area | None = None,
-) -> Iterator[tuple[RasterSource, RasterSource]]:
-    """Open both dates of a scene on one grid, the second one aligned with the first if `cfg` says so.
-
-    Args:
-        before: First date.
-        after: Second date.
-        bands: Number of bands that the model expects of each; None for any.
-        band_names: Their names, for error messages.
-        cfg: Settings.
-        area: Part of the scene, whose grid both have; by default all of the first date.
-
-    Raises:
-        InputError: As for `RasterSource`; or the stored values of the dates differ in depth, scale or offset, so that one range
-            of values does not fit both; or none of the values of a date lies in its range.
-    """
-
-    def options(scaling: Scaling, indexes: tuple[int | str, ...] | None, calibration: Calibration | None) -> dict[str, Any]:
-        ranges = {"value_range": scaling.value_range, "percentiles": scaling.percentiles, "decibels": scaling.decibels}
-        return {**ranges, "indexes": indexes, "band_names": band_names, "alpha": cfg.alpha, "calibration": calibration}
-
-    known = calibrations(before, after) if cfg.reflectance == "auto" else (None, None)
-    scaling, later = cfg.scalings
-    of_after = options(later, cfg.bands_after or cfg.bands, known[1])
-    with RasterSource(before, bands[0], None if area is None else area.grid, **options(scaling, cfg.bands, known[0])) as first:
-        first.area = area
-        with RasterSource(after, bands[1], first.grid, **of_after) as second:
-            if (
-                cfg.reflectance == "none"
-                and cfg.percentiles is None
-                and cfg.value_range_after is None
-                and cfg.percentiles_after is None
-            ):
-                _check_one_scale(first, second, cfg.value_range)
-            first.check_range()
-            second.check_range()
-            if not cfg.align:
-                yield first, second
-                return
-            shift = scene_shift(first, second)
-            if shift is None or shift.size < _ALIGNED:
-                if shift is None:
-                    warnings.warn(f"{after}: not aligned: the places of its content in {before} do not agree", stacklevel=3)
-                yield first, second
-                return
-        with RasterSource(after, bands[1], first.grid, shift=shift, **of_after) as second:
-            yield first, second
-
-
-def _check_one_scale(before: RasterSource, after: RasterSource, value_range: tuple[float, float] | None) -> None:
-    if before.storage != after.storage:
-        first, second = (f"'{list(value_range)}'" if value_range else "'[MIN, MAX]'", "'[MIN, MAX]'")
-        raise InputError(
-            f"{after.path}: {after.storage}, but {before.path} has {before.storage}, so one range of values does not fit both; "
-            f"pass the range of each in the numbers that it stores: --value-range {first} --value-range-after {second}; or "
-            "reflectances: --reflectance auto"
-        )
-    if "scale" in before.storage and value_range is not None:
-        warnings.warn(
-            f"{before.path}, {after.path}: {before.storage}; the range of values counts stored numbers, before scale and offset",
-            stacklevel=4,
-        )

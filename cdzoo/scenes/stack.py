@@ -13,10 +13,11 @@ from cdzoo.io.files import output_path
 from cdzoo.io.outputs import check_outputs, exclusive
 from cdzoo.io.rasters import limited_cache, require_rasterio
 from cdzoo.scenes.config import SceneCfg
+from cdzoo.scenes.dates import opened_dates
 from cdzoo.scenes.geotiff import replace_raster
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import RASTERS, writing
-from cdzoo.scenes.raster import RasterSource, opened_dates
+from cdzoo.scenes.raster import RasterSource
 from cdzoo.tiling import Window
 
 _BLOCK = 512  # side of an internal block of the file in pixels

@@ -21,13 +21,13 @@ from cdzoo.io.images import UInt8
 from cdzoo.io.rasters import limited_cache, open_raster
 from cdzoo.scenes.areas import area_function
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.dates import opened_dates
 from cdzoo.scenes.geotiff import Blocks, block_class, decode_probability, encode_mask
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import scene_outputs
 from cdzoo.scenes.polygons import check_crs
 from cdzoo.scenes.predict import SceneResult
 from cdzoo.scenes.products import Predicted, write_products
-from cdzoo.scenes.raster import opened_dates
 from cdzoo.tasks import Task
 from cdzoo.tiling import Window
 

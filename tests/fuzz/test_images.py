@@ -17,7 +17,7 @@ rasterio = pytest.importorskip("rasterio")
 from cdzoo.io.georeference import georeference_mismatch  # noqa: E402
 from cdzoo.io.values import values_mismatch  # noqa: E402
 from cdzoo.scenes.config import SceneCfg  # noqa: E402
-from cdzoo.scenes.raster import opened_dates  # noqa: E402
+from cdzoo.scenes.dates import opened_dates  # noqa: E402
 from cdzoo.tiling import Window  # noqa: E402
 
 SIDE = 48

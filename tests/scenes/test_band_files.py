@@ -10,7 +10,7 @@ from cdzoo.cli.main import main
 from cdzoo.errors import InputError
 from cdzoo.scenes import SceneCfg, predict_scene
 from cdzoo.scenes.band_files import one_raster
-from cdzoo.scenes.raster import opened_dates
+from cdzoo.scenes.dates import opened_dates
 
 
 def write(path, pixels, step, left=500_000.0):

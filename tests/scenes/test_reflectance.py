@@ -12,7 +12,7 @@ from cdzoo.data.check import check_data
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.reflectance import DarkGround, dark_ground, date_offsets
 from cdzoo.scenes import SceneCfg, predict_scene
-from cdzoo.scenes.raster import opened_dates
+from cdzoo.scenes.dates import opened_dates
 from cdzoo.tiling import Window
 
 NAMES = ("B02", "B03", "B04", "B08", "B11", "B12")

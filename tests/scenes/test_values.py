@@ -11,7 +11,8 @@ from cdzoo.errors import ConfigError, InputError
 from cdzoo.inference.predict import predict_pair
 from cdzoo.io.rasters import is_color
 from cdzoo.scenes import SceneCfg, predict_scene
-from cdzoo.scenes.raster import RasterSource, opened_dates
+from cdzoo.scenes.dates import opened_dates
+from cdzoo.scenes.raster import RasterSource
 from cdzoo.tiling import Window
 
 WHOLE = Window(0, 0, 64, 64)
