@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
+from secrets import token_hex
 from tempfile import TemporaryDirectory, mkdtemp
 
 from PIL import Image
@@ -83,20 +84,25 @@ class Sessions:
         return Path(self._root.name)
 
     def get(self, key: str | None) -> Session:
-        """Return the session of a visitor, known by the random key of the browser tab; sessions of yesterday are closed."""
-        now = time.monotonic()
+        """Return the session of a visitor, known by the random key of the browser tab; sessions of yesterday are closed.
+
+        Without a key, the session is a new one that nobody returns to.
+        """
+        now, key = time.monotonic(), key or token_hex()
         with self._lock:
             for old in [other for other, session in self._open.items() if now - session.used > _MAX_AGE]:
                 self._close(old)
-            session = self._open.get(key or "") or Session(self.folder)
-            self._open[key or ""] = session
+            if key not in self._open:
+                self._open[key] = Session(self.folder)
+            session = self._open[key]
             session.used = now
             return session
 
     def end(self, key: str | None) -> None:
         """Close the session of a visitor who left, and remove all files of theirs."""
         with self._lock:
-            self._close(key or "")
+            if key is not None:
+                self._close(key)
 
     def close(self) -> None:
         """Close all sessions and remove the folder."""

@@ -129,3 +129,11 @@ class TestWeights:
 def test_areas_are_read_in_their_unit():
     shown = [area_text(value) for value in (0, 1234.5, 56_789, 345_678, 12_345_678)]
     assert shown == ["0 m²", "1,234 m²", "5.68 ha", "34.6 ha", "12.3 km²"]
+
+
+def test_visitors_without_a_key_share_nothing(sessions):
+    first, second = sessions.get(None), sessions.get(None)
+    assert first is not second and first.folder != second.folder
+    assert sessions.get("tab") is sessions.get("tab")
+    sessions.end(None)
+    assert first.folder.is_dir() and second.folder.is_dir()
