@@ -34,7 +34,8 @@ def qgis(tmp_path_factory):
     scripts.mkdir(parents=True), (home / "run").mkdir(mode=0o700)
     shutil.copy(SCRIPT, scripts)
     variables = {"HOME": str(home), "XDG_DATA_HOME": str(home), "XDG_RUNTIME_DIR": str(home / "run")}
-    variables |= {"PATH": os.environ["PATH"], "QT_QPA_PLATFORM": "offscreen", "LANG": "C.UTF-8", "PYTHONPATH": "/of/qgis"}
+    # QGIS starts the Python that it finds first, which must not be that of a virtual environment without PyQGIS.
+    variables |= {"PATH": os.defpath, "QT_QPA_PLATFORM": "offscreen", "LANG": "C.UTF-8", "PYTHONPATH": "/of/qgis"}
 
     def run(*words):
         command = [program if word == "qgis_process" else str(word) for word in words]
