@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -73,32 +72,37 @@ class SwinBlock(nn.Module):
         return x + self.drop_path(self.mlp(self.norm2(x)))
 
     def _attend(self, x: Tensor) -> Tensor:
-        height, width = x.shape[1:3]
-        x = F.pad(x, (0, 0, 0, missing(width, self.window), 0, missing(height, self.window)))
-        shape = x.shape
+        batch, height, width, channels = x.shape
+        # torch.export proves that these views fit only if the padded sides are written as a number of windows.
+        rows, columns = ((side + self.window - 1) // self.window for side in (height, width))
+        x = F.pad(x, (0, 0, 0, columns * self.window - width, 0, rows * self.window - height))
         if self.shift:
             x = x.roll((-self.shift, -self.shift), (1, 2))
-        windows = self.attn(self._windows(x), self._mask(x) if self.shift else None)
-        rows, columns = (side // self.window for side in shape[1:3])
-        x = windows.view(-1, rows, columns, self.window, self.window, shape[-1]).transpose(2, 3).reshape(shape)
+        windows = self.attn(self._windows(x, rows, columns), self._mask(x, rows, columns) if self.shift else None)
+        x = windows.view(batch, rows, columns, self.window, self.window, channels).transpose(2, 3)
+        x = x.reshape(batch, rows * self.window, columns * self.window, channels)
         if self.shift:
             x = x.roll((self.shift, self.shift), (1, 2))
+        if isinstance(height, torch.SymInt):  # the strides of a slice would bind an exported program to maps of no whole windows
+            return x.index_select(1, torch.arange(height)).index_select(2, torch.arange(width))
         return x[:, :height, :width]
 
-    def _windows(self, x: Tensor) -> Tensor:
-        """Return the windows (B * number, window^2, C) of a map (B, H, W, C)."""
-        batch, height, width, channels = x.shape
-        x = x.view(batch, height // self.window, self.window, width // self.window, self.window, channels)
-        return x.transpose(2, 3).reshape(-1, self.window**2, channels)
+    def _windows(self, x: Tensor, rows: int, columns: int) -> Tensor:
+        """Return the windows (B * rows * columns, window^2, C) of a map (B, H, W, C)."""
+        x = x.view(x.shape[0], rows, self.window, columns, self.window, x.shape[-1])
+        return x.transpose(2, 3).reshape(-1, self.window**2, x.shape[-1])
 
-    def _mask(self, x: Tensor) -> Tensor:
+    def _mask(self, x: Tensor, rows: int, columns: int) -> Tensor:
         """Return the mask (number, window^2, window^2) that separates pixels which are neighbors only because of the shift."""
-        regions = x.new_zeros(1, *x.shape[1:3], 1)
-        spans = (slice(-self.window), slice(-self.window, -self.shift), slice(-self.shift, None))
-        for index, (rows, columns) in enumerate(product(spans, spans)):
-            regions[:, rows, columns] = index
-        windows = self._windows(regions)
+        down, right = (self._regions(number, x) for number in (rows, columns))
+        windows = self._windows((3 * down[:, None] + right)[None, :, :, None], rows, columns)
         return (windows != windows.mT).to(x.dtype) * _MASKED
+
+    def _regions(self, number: int, x: Tensor) -> Tensor:
+        """Return the regions along an axis of some windows: 0 before the last window, which holds 1 and, shifted in, 2."""
+        position = torch.arange(number * self.window, device=x.device)
+        last = (number - 1) * self.window
+        return (position >= last).int() + (position >= last + self.window - self.shift).int()
 
 
 @register_backbone("swin")
@@ -144,6 +148,7 @@ class Swin(StagedBackbone):
         if len(heads) != len(depths) or any(number < 1 or width % number for number, width in zip(heads, widths, strict=True)):
             raise ConfigError(f"backbone swin: heads {tuple(heads)} must have one divisor of the channels {widths} per stage")
         super().__init__("swin", in_chans, widths, depths, drop_path, pad_multiple=1)
+        self.window = window
         self.patch_embed = PatchEmbed(in_chans, channels)
         self.stages = nn.ModuleList()
         for i, (width, rates) in enumerate(zip(widths, drop_path_rates(drop_path, depths), strict=True)):

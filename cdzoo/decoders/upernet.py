@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from cdzoo.components import Decoder
 from cdzoo.errors import ConfigError
 from cdzoo.layers import ConvBNReLU
+from cdzoo.layers.pooling import pool_to
 from cdzoo.layers.resize import resize
 from cdzoo.registry import register_decoder
 
@@ -40,7 +40,7 @@ class PyramidPooling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the projected map."""
-        means = [project(F.adaptive_avg_pool2d(x, side)) for side, project in zip(self.bins, self.projections, strict=True)]
+        means = [project(pool_to(x, (side, side))) for side, project in zip(self.bins, self.projections, strict=True)]
         return self.join(torch.cat([x, *(resize(mean, x.shape[-2:]) for mean in means)], dim=1))
 
 

@@ -18,10 +18,13 @@ class FileSizes:
     Attributes:
         multiple: Height and width are multiples of this: of the padding of the model, and of the stride of its coarsest level.
         accepted: Sizes of images that the network takes; `fixed` also if the file is written for one size.
+        smallest: Smallest height and width: more than one pixel of the coarsest level, and more than one window of a backbone
+            that attends in windows, since programs are traced for more than one.
     """
 
     multiple: int
     accepted: InputSizes
+    smallest: int
 
     @classmethod
     def of(cls, model: ChangeDetector, size: int | None = None) -> FileSizes:
@@ -31,7 +34,10 @@ class FileSizes:
             ConfigError: The model does not take this size.
         """
         strides = [stride for encoder in model.encoders for stride in encoder.out_strides]
-        sizes = cls(math.lcm(model.pad_multiple, model.size_multiple, *strides), model.input_sizes)
+        multiple = math.lcm(model.pad_multiple, model.size_multiple, *strides)
+        windows = (getattr(encoder, "window", 1) * max(encoder.out_strides) for encoder in model.encoders)
+        least = max(MIN_SIZE - 1, *windows, multiple)
+        sizes = cls(multiple, model.input_sizes, model.input_sizes.fixed or (least // multiple + 1) * multiple)
         if size is None:
             return sizes
         if (fixed := sizes.accepted.fixed) not in (None, size):
@@ -41,16 +47,11 @@ class FileSizes:
             raise ConfigError(
                 f"size={size}: a file of {model.config.name} takes multiples of {sizes.multiple} pixels, for example {near}"
             )
-        return replace(sizes, accepted=replace(sizes.accepted, fixed=size))
-
-    @property
-    def smallest(self) -> int:
-        """Smallest height and width: two pixels of the coarsest level, since programs are traced for more than one."""
-        return self.accepted.fixed or max(2 * self.multiple, MIN_SIZE + missing(MIN_SIZE, self.multiple))
+        return replace(sizes, accepted=replace(sizes.accepted, fixed=size), smallest=size)
 
     def example(self, number: int) -> tuple[int, int]:
         """Return a size for tracing (0) or one of two for checks (1, 2); free sizes all differ, and their height and width."""
-        unit = self.smallest // 2
+        unit = -(-self.smallest // (2 * self.multiple)) * self.multiple
         if self.accepted.fixed is not None:
             return (self.accepted.fixed,) * 2
         if self.accepted.square:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from cdzoo.components import LevelFusion
 from cdzoo.errors import ConfigError
 from cdzoo.layers import ConvBNReLU, kaiming_init_
+from cdzoo.layers.pooling import pool_to
 from cdzoo.registry import register_fusion
 
 
@@ -54,7 +56,8 @@ class CrossAttention(LevelFusion):
     def _attend(self, x: Tensor, context: Tensor) -> Tensor:
         """Return the attention output (B, C, h, w) of queries from `x` and keys and values from `context`."""
         batch, channels, height, width = x.shape
-        pooled = F.adaptive_avg_pool2d(context, (min(height, self.side), min(width, self.side)))
+        rows, columns = (cast(int, torch.sym_min(side, self.side)) for side in (height, width))
+        pooled = pool_to(context, (rows, columns))
         key, value = self.key_value(pooled).chunk(2, dim=1)
         query, key, value = (
             t.reshape(batch, self.heads, channels // self.heads, -1).transpose(2, 3)  # (B, heads, tokens, C / heads)
