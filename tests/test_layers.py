@@ -2,11 +2,15 @@
 
 import pytest
 import torch
+from torch.export import Dim
 
+from cdzoo.backbones.swin import SwinBlock
 from cdzoo.layers.class_logits import class_logits
 from cdzoo.layers.criss_cross import CrissCrossAttention
 from cdzoo.layers.instance_norm import InstanceNorm
 from cdzoo.layers.msd_conv import CyclicConv
+from cdzoo.layers.pooling import pool_to
+from cdzoo.layers.resize import resize
 
 
 @pytest.mark.parametrize(("height", "width"), [(3, 5), (4, 1), (1, 4)])
@@ -51,3 +55,27 @@ def test_cyclic_convolution_is_the_sum_of_three_and_trains_no_masked_weight():
     layer(x).square().sum().backward()
     trained = layer.conv.weight.grad != 0
     assert torch.equal(trained.all(dim=(2, 3)), ~layer.mask[..., 0, 0]) and trained.sum() == 16 * 2 * 9
+
+
+class Pooled(torch.nn.Module):
+    def forward(self, x):
+        return x + sum(resize(pool_to(x, (side, side + 1)), x.shape[-2:]) for side in (1, 3, 6))
+
+
+@pytest.mark.parametrize("size", [(6, 7), (9, 14), (12, 6)])
+def test_a_program_pools_maps_of_other_sizes_than_that_of_its_example(size):
+    sides = {2: Dim("height", min=2), 3: Dim("width", min=2)}
+    program = torch.export.export(Pooled(), (torch.randn(2, 3, 8, 11),), dynamic_shapes=(sides,), strict=False).module()
+    x = torch.randn(2, 3, *size)
+    torch.testing.assert_close(program(x), Pooled()(x))
+
+
+@pytest.mark.parametrize("shift", [0, 2])
+def test_a_program_attends_in_windows_of_maps_of_other_sizes_than_that_of_its_example(shift):
+    block = SwinBlock(8, 2, 5, shift, 2.0, 0.0).eval()
+    sides = {1: 2 * Dim("rows", min=3), 2: 2 * Dim("columns", min=3)}
+    with torch.no_grad():
+        program = torch.export.export(block, (torch.randn(1, 8, 14, 8),), dynamic_shapes=(sides,), strict=False).module()
+        for height, width in ((6, 16), (10, 20)):
+            x = torch.randn(1, height, width, 8)
+            torch.testing.assert_close(program(x), block(x))

@@ -19,13 +19,20 @@ from cdzoo.export.metadata import KEY, PT2_FILE
 from cdzoo.export.scan import _Writer
 from cdzoo.layers.position_attention import PositionAttention
 from cdzoo.models.detector import ChangeDetector
-from tests.architectures import fill, shrunk, tensors
+from cdzoo.registry import MODELS
+from tests.architectures import families, fill, shrunk, tensors
 
 ort = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
 
-# An export takes up to a minute, so these stand for the others; benchmarks/export.py exports every architecture.
-_FAMILIES = ("fc_siam_diff", "bit_s4_dd8_dedim8", "tinycd", "glmamba_tiny", "snunet_conc32", "stanet_base", "changeformer_v6")
+FAST = ("fc_siam_diff", "bit_s4_dd8_dedim8", "tinycd", "glmamba_tiny", "snunet_conc32", "stanet_base", "changeformer_v6")
+"""Tiny networks that are exported in every run of the tests; benchmarks/export.py exports every architecture."""
+
+
+def one_per_family() -> list[object]:
+    """Return one architecture of each module of `cdzoo.models`."""
+    chosen = {MODELS.get(name).__module__: name for name in (*reversed(families()), *FAST)}
+    return [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in sorted(chosen.values())]
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +72,7 @@ def assert_close(found: torch.Tensor, expected: torch.Tensor, share: float = 1e-
     assert expected.std() > 1e-3 * expected.abs().max()  # a constant would prove nothing
 
 
-@pytest.mark.parametrize("name", _FAMILIES)
+@pytest.mark.parametrize("name", one_per_family())
 def test_family_equals_pytorch(name: str, tmp_path: Path) -> None:
     model = tiny(name)
     file = export_model(model, tmp_path / "model.onnx").metadata
