@@ -79,7 +79,8 @@ def run_training(
     selection = get_protocol(data.protocol, data.data.partition(":")[0]).selection_split
     splits = ("train", selection, *([UNLABELED] if cfg.semi else []))
     opened = open_data(data, splits, detector.config.bands)
-    record = ProtocolRecord.of(opened.protocol, opened.names)
+    # Without the unlabeled pairs: with and without them, scores are comparable.
+    record = ProtocolRecord.of(opened.protocol, {split: names for split, names in opened.names.items() if split != UNLABELED})
     report(f"{title(detector.config)} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.title}")
     if not resume:
         report(f"  starts from {f'weights {detector.origin}' if detector.origin else 'random weights'}")
