@@ -21,7 +21,7 @@ from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.data.source import ALL, ROOT_VARIABLE, FileSource, data_root, named
 from cdzoo.data.tiles import TiledPairs
-from cdzoo.data.unlabeled import UNLABELED, NoLabels, check_apart, folder_pairs, split_by_list, without_labels
+from cdzoo.data.unlabeled import UNLABELED, NoLabels, check_apart, folder_pairs, held_out_pairs, split_by_list, without_labels
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.protocol import Protocol
 
@@ -220,12 +220,7 @@ def _pairs(source: FileSource, splits: Sequence[str], notes: list[str]) -> dict[
     found = [*rest, *without_labels(source.unlabeled or {})]
     if cfg.unlabeled is not None:
         found += folder_pairs(cfg.unlabeled, source.layouts, len(source.bands), cfg.exclude, cfg.equal_values)
-    held_out: dict[str, list[PairFiles]] = {split: pairs[split] for split in ("val", "test") if split in pairs}
-    if cfg.val is not None and Path(cfg.val).resolve() == source.root.resolve():
-        del held_out["val"]  # the training pairs themselves, on purpose
-    if "test" not in pairs and "test" in source.existing:
-        held_out["test"] = source.read("test")
-    return pairs | {UNLABELED: check_apart(found, pairs["train"], held_out)}
+    return pairs | {UNLABELED: check_apart(found, pairs["train"], held_out_pairs(source, pairs))}
 
 
 def _check_disjoint(splits: dict[str, list[PairFiles]]) -> None:

@@ -14,6 +14,7 @@ from cdzoo.data.layout import Layout
 from cdzoo.data.listing import PairFiles, contents, list_folders, list_stems, usable_pairs
 from cdzoo.data.masks import Counts
 from cdzoo.data.overlap import pair_hashes
+from cdzoo.data.source import FileSource
 from cdzoo.errors import InputError
 from cdzoo.io.images import image_size
 
@@ -94,6 +95,28 @@ def folder_pairs(
             return usable_pairs(dataclasses.replace(found, pairs=without_labels(found.unlabeled), unlabeled={}), equal_values)
     expected = "; ".join(dict.fromkeys("/".join(layout[:dates]) for layout in layouts))
     raise InputError(f"{root}: expected a folder for each date (one of {expected}), found {contents(root)}")
+
+
+def held_out_pairs(source: FileSource, pairs: Mapping[str, Sequence[PairFiles]]) -> dict[str, list[PairFiles]]:
+    """Return the pairs of the splits that nothing may be learned from, with and without masks.
+
+    Args:
+        source: Data set; its splits are looked up even if they are not used.
+        pairs: Pairs of the splits that are used.
+    """
+    found = {split: list(pairs[split]) for split in ("val", "test") if split in pairs}
+    named_val = source.cfg.val is not None
+    if source.cfg.val is not None and Path(source.cfg.val).resolve() == source.root.resolve():
+        found.pop("val", None)  # the training pairs themselves, on purpose
+    for split in ("val", "test"):
+        if split not in source.existing or (split == "val" and named_val):
+            continue
+        if source.info is None:
+            listing = source.listing(split)
+            found[split] = [*listing.pairs, *without_labels(listing.unlabeled)]
+        elif split not in found:
+            found[split] = source.read(split)
+    return found
 
 
 def check_apart(

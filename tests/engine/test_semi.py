@@ -322,7 +322,11 @@ def test_a_folder_of_further_pairs(split_folder, pair_folder, tmp_path):
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_nothing_is_learned_from_pairs_that_are_held_out(split_folder, tmp_path, split):
+@pytest.mark.parametrize("labeled", [True, False])
+def test_nothing_is_learned_from_pairs_that_are_held_out(split_folder, tmp_path, split, labeled):
+    if not labeled:  # no pair of the split has a mask
+        for file in (split_folder / "label").glob("pair_[89].png"):
+            file.unlink()
     further, number = tmp_path / "further", {"val": 6, "test": 9}[split]
     for folder in ("A", "B"):
         (further / folder).mkdir(parents=True)
