@@ -23,6 +23,7 @@ SLOW = {
     "docs/data.md",
     "docs/export.md",
     "docs/finetune.md",
+    "docs/semi.md",
     "docs/tasks.md",
     "docs/training.md",
     "docs/weights.md",

@@ -50,9 +50,9 @@ _SHORT = {"output": ["-o"]}
 _MAX_CHOICES = 40  # characters of the choices beside an option; longer lists are in its text
 FILES = (
     *("output", "probability", "polygons", "report", "manifest", "html", "latency", "sheet", "per_image", "robustness"),
-    "checkpoint_path",
+    *("checkpoint_path", "labeled"),
 )
-FOLDERS = ("pictures", "resume", "root", "cache_dir", "val")
+FOLDERS = ("pictures", "resume", "root", "cache_dir", "val", "unlabeled")
 """Options whose values are files and folders."""
 _METAVARS = {int: "INT", float: "FLOAT", bool: "true|false", dict: "JSON"}
 _EPILOG = "Every command accepts --import FILE.py (repeatable), which imports your own components first."

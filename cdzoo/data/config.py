@@ -30,6 +30,9 @@ class DataCfg:
         protocol: Name of the protocol; that of the data set by default (cdzoo data list).
         exclude: Wildcards of sample names to leave out.
         val: Folder of validation pairs; a split of the data by default.
+        labeled: List file of the training pairs whose masks are used, one name per line; all by default. The masks of the others
+            are not read: with semi=unimatch their images are trained on, else they are left out.
+        unlabeled: Folder of further pairs without masks for semi=unimatch.
         value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
         mask_encoding: Values of the masks; for no change, change and, if there are any, pixels without a label: 0/1, 0/255,
             0/1/255, ...; threshold for noise around 0 and 255. Detected by default, if no pixels are without a label.
@@ -62,6 +65,8 @@ class DataCfg:
     mask: str | None = None
     label_attribute: str | None = None
     classes: str | None = None
+    labeled: str | None = None
+    unlabeled: str | None = None
 
     def __post_init__(self) -> None:
         """Validate the source, the ranges and the encoding."""

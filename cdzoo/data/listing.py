@@ -124,7 +124,7 @@ def list_folders(
     given = [*zip(folders, keys or [str] * len(folders), [SUFFIXES] * len(dates) + [LABELS] * len(labels), strict=True)]
     files = [_by_name(folder, listing, key, suffixes) for folder, key, suffixes in given]
     found = set[str]().union(*files)
-    wanted = found if names is None else set(_stems(names, found))
+    wanted = found if names is None else set(list_stems(names, found))
     listing.excluded.extend(sorted((name for name in wanted if matches(name, exclude)), key=natural_key))
     for name in sorted(wanted.difference(listing.excluded), key=natural_key):
         found_files = [each.get(name) for each in files]
@@ -222,7 +222,7 @@ def contents(root: Path) -> str:
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "") if names else "nothing"
 
 
-def _stems(file: Path, found: set[str]) -> list[str]:
+def list_stems(file: Path, found: set[str]) -> list[str]:
     """Return the names in a list file without the suffixes of images. A name may have dots: `site.2019.01`."""
     stems = [
         name if name in found or not name.lower().endswith(SUFFIXES) else name.rpartition(".")[0] for name in read_names(file)
@@ -237,7 +237,7 @@ def _add(
 ) -> None:
     """Add a sample to the pairs, the unlabeled samples or the problems of a listing."""
     found, given = (tuple(file for file in files if file) for files in (images, labels))
-    if len(found) == len(images) and len(given) == len(labels):
+    if labels and len(found) == len(images) and len(given) == len(labels):
         listing.pairs.append(PairFiles(name, found, given[0], given[1:]))
     elif len(found) == len(images) and given:
         listing.problems.append(f"{folders[len(images) + labels.index(None)] / name}.*: missing, but there is {given[0]}")

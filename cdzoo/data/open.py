@@ -21,6 +21,7 @@ from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.data.source import ALL, ROOT_VARIABLE, FileSource, data_root, named
 from cdzoo.data.tiles import TiledPairs
+from cdzoo.data.unlabeled import UNLABELED, NoLabels, check_apart, folder_pairs, held_out_pairs, split_by_list, without_labels
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.protocol import Protocol
 
@@ -109,7 +110,8 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
 
     Args:
         cfg: Data set and reading options.
-        splits: Any of `"train"`, `"val"`, `"test"`; or `"all"` for all pairs of a folder without splits.
+        splits: Any of `"train"`, `"val"`, `"test"`; or `"all"` for all pairs of a folder without splits. `"unlabeled"` beside
+            `"train"`: pairs whose masks are not used, see `DataCfg.labeled` and `DataCfg.unlabeled`.
         bands: Number of bands of each date.
 
     Raises:
@@ -118,6 +120,8 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
     """
     info = named(cfg.data)
     if info is not None and info.generate is not None:
+        if UNLABELED in splits or cfg.labeled is not None:
+            raise ConfigError(f"labeled, unlabeled and semi are for pairs in files; {cfg.data} is generated with its masks")
         generated = {split: _generated(cfg.data, split) for split in splits}
         notes = ["synthetic scenes", *(f"{split}: {len(samples)} generated pairs" for split, samples in generated.items())]
         return Opened(get_protocol(cfg.protocol, info.name), generated, notes, data_classes(cfg))
@@ -127,15 +131,19 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
     fill_value = info.fill_value if info else None
     if fill_value is not None and any(scaling.percentiles or scaling.decibels for scaling in scalings):
         raise ConfigError(f"{cfg.data} marks pixels without data by the value {fill_value}: scale it with value_range only")
-    pairs = source.pairs(splits)
+    pairs = _pairs(source, splits, opened.notes)
     if cfg.val is not None and Path(cfg.val).resolve() == source.root.resolve():
         opened.notes.append("the validation pairs are the training pairs: scores do not measure generalization")
     elif len(splits) > 1:
         _check_disjoint(pairs)
     for split in splits:
-        samples = FilePairs(pairs[split], bands, None, cfg.encoding, source.labels, scalings, fill_value)
+        labels, encoding = (NoLabels(), None) if split == UNLABELED else (source.labels, cfg.encoding)
+        samples = FilePairs(pairs[split], bands, None, encoding, labels, scalings, fill_value)
         opened.splits[split] = TiledPairs(samples, source.protocol.tile) if source.protocol.tile else samples
         tiles = f" in {len(opened.splits[split])} tiles" if len(opened.splits[split]) != len(samples) else ""
+        if split == UNLABELED:
+            opened.notes.append(f"{split}: {len(samples)} pairs{tiles}, whose masks are not used")
+            continue
         void = f", {samples.unlabeled:.2%} of the pixels without a label" if samples.unlabeled else ""
         kind = f"masks {samples.encoding.value}" if samples.encoding else f"classes {', '.join(samples.labels.class_names)}"
         opened.notes.append(f"{split}: {len(samples)} pairs{tiles}, {kind}{void}, from {source.origin(split)}")
@@ -192,6 +200,27 @@ def _generated(data: str, split: str) -> CachedDataset:
     if num_train and (not num_train.isdecimal() or int(num_train) < 1):
         raise InputError(f"{data}: expected a number of training pairs, such as {name}:{info.splits['train']}")
     return CachedDataset(*info.generate(split, int(num_train) if num_train else None))
+
+
+def _pairs(source: FileSource, splits: Sequence[str], notes: list[str]) -> dict[str, list[PairFiles]]:
+    """Return the files of each split; of the training split those that are labeled, and the others as `"unlabeled"`."""
+    cfg = source.cfg
+    wanted = [split for split in splits if split != UNLABELED]
+    if UNLABELED in splits:
+        source.unlabeled = {}
+    pairs = source.pairs(wanted)
+    rest: list[PairFiles] = []
+    if cfg.labeled is not None and "train" in wanted:
+        pairs["train"], rest = split_by_list(pairs["train"], cfg.labeled)
+        notes.append(
+            f"labeled: {len(pairs['train'])} of {len(pairs['train']) + len(rest)} training pairs, listed in {cfg.labeled}"
+        )
+    if UNLABELED not in splits:
+        return pairs
+    found = [*rest, *without_labels(source.unlabeled or {})]
+    if cfg.unlabeled is not None:
+        found += folder_pairs(cfg.unlabeled, source.layouts, len(source.bands), cfg.exclude, cfg.equal_values)
+    return pairs | {UNLABELED: check_apart(found, pairs["train"], held_out_pairs(source, pairs))}
 
 
 def _check_disjoint(splits: dict[str, list[PairFiles]]) -> None:

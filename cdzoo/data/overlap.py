@@ -16,6 +16,7 @@ _THREADS = 4
 _DIGITS = 16
 _USES = {
     "train": "were trained on",
+    "unlabeled": "were trained on without their masks",
     "val": "were used to select the weights",
     "init": "were trained or selected on by the weights that the training started from",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,6 +40,8 @@ class FileSource:
         layouts: Folders to look for, if the data set has no reader.
         notes: Messages about the origin of the splits, one line each.
         listed: Pairs of each split that a table or patterns name; of None if they have no splits. None for other data.
+        unlabeled: Images of the training pairs without a mask, by name; filled when they are read if it is set to a dict. By
+            default, a warning says that they are left out.
 
     Raises:
         ConfigError: An option belongs to another kind of data.
@@ -52,6 +55,7 @@ class FileSource:
         self.layouts: tuple[Layout, ...] = known_layouts()
         self.dates: int | None = None
         self.labels: Labels | None = None
+        self.unlabeled: dict[str, tuple[Path, ...]] | None = None
         if self.info is not None:
             if self.info.generate is not None:
                 raise InputError(f"{cfg.data} is generated when it is opened; it has no files")
@@ -135,7 +139,7 @@ class FileSource:
         if self.listed is not None:
             if split is not None and split not in self.listed:
                 raise InputError(f"{self.root}: no pairs of the split '{split}'; it has {', '.join(sorted(self.existing))}")
-            return usable_pairs(self.listing(split), self.cfg.equal_values, self.cfg.label_attribute)
+            return self._usable(self.listing(split), split)
         if self.info is None or (split is None and self.labels is None):
             return self._listed(self.root, split)
         if split is None:
@@ -154,7 +158,13 @@ class FileSource:
         if self.info is None and not os.path.isdir(root):
             near = suggest(str(root), DATASETS)
             raise InputError(f"{root}: no such folder, nor a data set.{near} 'cdzoo data list' shows the data sets.")
-        listing = self._list(root, split)
+        return self._usable(self._list(root, split), split if root is self.root else "val")
+
+    def _usable(self, listing: Listing, split: str | None) -> list[PairFiles]:
+        """Return the pairs of a listing that can be used, and take note of training pairs without a mask."""
+        if self.unlabeled is not None and split in ("train", None):
+            self.unlabeled |= listing.unlabeled
+            listing = dataclasses.replace(listing, unlabeled={})
         return usable_pairs(listing, self.cfg.equal_values, self.cfg.label_attribute)
 
     def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:

@@ -48,6 +48,8 @@ def check_settings(cfg: TrainCfg, model: ChangeDetector, sampler: StepSampler) -
     micro_batch = sampler.batch_size // (sampler.world * sampler.accumulate)
     if cfg.cutmix and micro_batch < 2:
         raise ConfigError(f"cutmix={cfg.cutmix} mixes the samples of a micro-batch, which has one only: use a larger batch_size")
+    if cfg.semi and micro_batch < 2:
+        raise ConfigError(f"semi={cfg.semi} mixes the samples of a micro-batch, which has one only: use a larger batch_size")
     return [*_idle(cfg, model.task), *_too_long(cfg, cfg.epochs * sampler.steps_per_epoch)]
 
 
@@ -62,6 +64,8 @@ def _idle(cfg: TrainCfg, task: Task) -> Iterator[str]:
         "momentum": (uses_momentum(cfg), f"optimizer={cfg.optimizer}"),
         "change_weight": (weighted, f"loss={cfg.loss}"),
         "decay_all": (cfg.weight_decay > 0, "weight_decay=0"),
+        "confidence": (cfg.semi is not None, "semi=null"),
+        "unlabeled_weight": (cfg.semi is not None, "semi=null"),
     }
     defaults = {field.name: field.default for field in dataclasses.fields(cfg)}
     for name, (used, reason) in switches.items():

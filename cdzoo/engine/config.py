@@ -16,6 +16,7 @@ from cdzoo.validation import config_dataclass
 _LENGTH = ("epochs", "early_stopping")
 _OUTPUT = ("validate_every", "pictures_every", "checkpoint_every", "progress", "log", "tensorboard")
 _MACHINE = ("workers", "device", "devices", "nodes")
+_SEMI = ("semi", "confidence", "unlabeled_weight")
 FREE_ON_RESUME = frozenset(_LENGTH + _OUTPUT + _MACHINE)
 """Settings that a resumed run may change; the others determine its result."""
 
@@ -67,6 +68,9 @@ class TrainCfg:
         jitter: Strength of brightness, contrast and saturation changes, drawn for each date.
         blur: Probability of blurring an image slightly.
         cutmix: Probability of pasting a rectangle of another sample into a sample.
+        semi: `unimatch`: also learn from pairs without masks, by consistency of weakly and strongly augmented views.
+        confidence: Smallest probability of a pseudo label that the strong views learn from.
+        unlabeled_weight: Weight of the loss of the pairs without masks.
         seed: Seed of shuffling, augmentation and dropout.
         deterministic: Raise an error for operations without a deterministic implementation.
         compile: Compile the model with torch.compile.
@@ -116,6 +120,9 @@ class TrainCfg:
     jitter: _Probability = 0.0
     blur: _Probability = 0.0
     cutmix: _Probability = 0.0
+    semi: Literal["unimatch"] | None = None
+    confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.95
+    unlabeled_weight: _Positive = 1.0
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     deterministic: bool = False
     compile: bool = False
@@ -144,5 +151,6 @@ class TrainCfg:
                 raise ConfigError(f"{name}={getattr(self, name)} has no effect with freeze=backbone: pass one of them")
 
     def fixed(self) -> dict[str, Any]:
-        """Return the settings that a resumed run must share."""
-        return {name: value for name, value in dataclasses.asdict(self).items() if name not in FREE_ON_RESUME}
+        """Return the settings that a resumed run must share; those of semi-supervised training only if it is used."""
+        free = FREE_ON_RESUME if self.semi else FREE_ON_RESUME.union(_SEMI)
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in free}

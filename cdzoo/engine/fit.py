@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import warnings
 from collections.abc import Callable, Generator, Mapping
@@ -17,7 +18,7 @@ from cdzoo.data.loader import load_samples, loader_failures
 from cdzoo.data.overlap import memory
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample
-from cdzoo.data.sampler import AugmentedSamples, Samples, StepSampler
+from cdzoo.data.sampler import AugmentedSamples, Samples, StepSampler, mixed_seed
 from cdzoo.engine.checkpoint import remove_checkpoints, writing
 from cdzoo.engine.checks import check_metric, check_settings
 from cdzoo.engine.config import TrainCfg
@@ -27,6 +28,7 @@ from cdzoo.engine.log import RunLog
 from cdzoo.engine.lora import merged
 from cdzoo.engine.pictures import validation_picture
 from cdzoo.engine.schedule import lr_factor
+from cdzoo.engine.semi import check_unlabeled
 from cdzoo.engine.setup import Setup, any_process, broadcast_buffers, finish, prepare, train_mode, update_ema, worker_count
 from cdzoo.engine.shutdown import GracefulShutdown
 from cdzoo.engine.state import TrainState, load, save
@@ -53,6 +55,7 @@ def train(
     protocol: Protocol | None = None,
     facts: Mapping[str, Any] | None = None,
     resume: bool = False,
+    unlabeled_set: Samples | None = None,
 ) -> Results:
     """Train a model in place and keep the weights with the best validation score.
 
@@ -71,6 +74,8 @@ def train(
         facts: Further fields of the results, such as `data` and `protocol` (a `ProtocolRecord`); other keys go to
             `Results.extra`.
         resume: Continue from the last training state in `out`.
+        unlabeled_set: Samples for semi-supervised training (`cfg.semi`). Of their targets only the 255 of `target["mask"]` is
+            read, if there is one: pixels without data.
 
     Returns:
         Results of the best validation.
@@ -95,7 +100,11 @@ def train(
     check_samples(train_set, model.config.bands, "train", targets)
     sizes = model.input_sizes
     check_samples(val_set, model.config.bands, "validation", targets, whole=True, accepted=sizes, window=protocol.window)
-    facts = {"pairs": memory({"train": train_set, "val": val_set}), **(facts or {})}
+    splits = {"train": train_set, "val": val_set}
+    if unlabeled_set is not None and cfg.semi:
+        splits["unlabeled"] = unlabeled_set
+    check_unlabeled(cfg, splits, model)
+    facts = {"pairs": memory(splits), **(facts or {})}
     if resume and out is None:
         raise InputError("resume requires the folder of the run: out=FOLDER")
     folder = None if out is None else Path(out)
@@ -105,7 +114,7 @@ def train(
     torch.use_deterministic_algorithms(cfg.deterministic or before)
     try:
         with run_lock(folder):
-            return fit(model, train_set, val_set, cfg, folder, protocol, facts, resume)
+            return fit(model, train_set, val_set, cfg, folder, protocol, facts, resume, unlabeled_set)
     finally:
         torch.use_deterministic_algorithms(before)
 
@@ -134,6 +143,7 @@ def fit(
     protocol: Protocol,
     facts: Mapping[str, Any],
     resume: bool,
+    unlabeled_set: Samples | None = None,
 ) -> Results:
     """Run the training loop; see `train` for the arguments."""
     setup = prepare(model, cfg)
@@ -144,7 +154,10 @@ def fit(
         warnings.warn(note, stacklevel=3)
     identity: Identity = {}
     if out is not None and leader:
-        identity = identify(cfg, model.config, {"training": train_set, "validation": val_set}, facts)
+        splits = {"training": train_set, "validation": val_set}
+        if unlabeled_set is not None:
+            splits["unlabeled"] = unlabeled_set
+        identity = identify(cfg, model.config, splits, facts)
     state = TrainState(fabric.broadcast(identity), sampler.steps_per_epoch)
     if out is not None and resume:
         state = load(out, state, model, setup)
@@ -170,23 +183,24 @@ def fit(
     with (
         GracefulShutdown() as shutdown,
         loader_failures(),
-        closing(step_loader(train_set, cfg, fabric, state.step, last, model.task.swap_dates)) as loader,
+        closing(step_loader(train_set, cfg, fabric, state.step, last, model.task.swap_dates)) as labeled,
+        closing(_unlabeled_loader(unlabeled_set, cfg, fabric, state.step, last, model)) as unlabeled,
         RunLog(out, cfg, state, model, total, sampler.batch_size, leader) as log,
     ):
-        for micro_batches in log.timed(loader):
+        for micro_batches, further in log.timed(zip(labeled, unlabeled, strict=False)):
             lr = _set_lr(setup.optimizer, state, cfg, total)
-            loss = train_step(fabric, setup.objective, setup.optimizer, micro_batches, state, cfg)
-            if setup.ema and loss is not None:
+            losses = train_step(fabric, setup.objective, setup.optimizer, micro_batches, state, cfg, further)
+            if setup.ema and losses is not None:
                 update_ema(fabric, setup.ema, model)
-            state.finish_step(loss)
-            log.step(loss, state.skipped)
+            state.finish_step(losses)
+            log.step(None if losses is None else losses["loss"], state.skipped)
             if state.epoch_ended:
                 due = state.epoch % cfg.validate_every == 0 or state.step == total
                 scores = _validate(state, model, val_set, cfg, protocol, setup) if due else None
                 draw = leader and out and cfg.pictures_every and state.epoch % cfg.pictures_every == 0
                 picture = validation_picture(setup.eval_model, val_set, protocol, fabric.device) if draw else None
                 with writing(out):
-                    log.epoch(state, lr, state.take_loss(), scores, picture)
+                    log.epoch(state, lr, state.take_losses(), scores, picture)
             stop = any_process(fabric, shutdown.requested)
             if state.epoch_ended or stop or (cfg.checkpoint_every and state.step % cfg.checkpoint_every == 0):
                 save_all()
@@ -221,6 +235,18 @@ def step_loader(
     with closing(batches):
         while step := list(itertools.islice(batches, cfg.accumulate)):
             yield step
+
+
+def _unlabeled_loader(
+    samples: Samples | None, cfg: TrainCfg, fabric: Fabric, first: int, last: int, model: ChangeDetector
+) -> Generator[list[Sample], None, None]:
+    """Return an iterator over the micro-batches of pairs without masks of each step; over empty lists without any."""
+    if samples is None:
+        return (list[Sample]() for _ in itertools.count())
+    own = dataclasses.replace(
+        cfg, seed=mixed_seed(cfg.seed, 6)
+    )  # their order and crops are other ones than those of labeled pairs
+    return step_loader(samples, own, fabric, first, last, model.task.swap_dates)
 
 
 def _step_sampler(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> StepSampler:

@@ -14,7 +14,7 @@ from cdzoo.engine.config import TrainCfg
 Identity = dict[str, Any]
 
 _DESCRIPTIVE = frozenset(("name", "description", "paper", "license", "original", "citation", "recipe", "class_names"))
-_PLACES = frozenset(("data", "val"))
+_PLACES = frozenset(("data", "val", "labeled", "unlabeled"))
 _HASH = "sha256 of the "
 
 

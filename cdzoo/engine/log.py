@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from PIL import Image
 
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.loggers import RunLogger
+from cdzoo.engine.semi import SEMI_COLUMNS
 from cdzoo.engine.state import TrainState
 from cdzoo.io.files import replace_atomically
 from cdzoo.io.progress import tqdm
@@ -88,7 +89,8 @@ class RunLog(AbstractContextManager["RunLog"]):
         self.backend = choose(self.device.type) if any(isinstance(module, SS2D) for module in model.modules()) else ""
         self.out = out if leader else None
         self.further = model.task.score_names
-        self.csv = CsvLog(self.out, state.step, (*SUMMARY_SCORES, *self.further)) if self.out else None
+        columns = (*SUMMARY_SCORES, *self.further, *(SEMI_COLUMNS if cfg.semi else ()))
+        self.csv = CsvLog(self.out, state.step, columns) if self.out else None
         settings = {"model": model.config.name, **dataclasses.asdict(cfg)}
         self.loggers = [RunLogger(kind, self.out, state.step, settings) for kind in dict.fromkeys(cfg.log)] if self.out else []
         hidden = not (leader and cfg.progress)
@@ -129,17 +131,19 @@ class RunLog(AbstractContextManager["RunLog"]):
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update()
 
-    def epoch(self, state: TrainState, lr: float, loss: float, scores: Scores | None, picture: Image.Image | None) -> None:
+    def epoch(
+        self, state: TrainState, lr: float, losses: Mapping[str, float], scores: Scores | None, picture: Image.Image | None
+    ) -> None:
         """Write the row and the picture of an epoch.
 
         Args:
             state: State at the end of the epoch.
             lr: Learning rate of the last step.
-            loss: Mean loss of the epoch.
+            losses: Mean `loss` of the epoch, and further means by the name of their column.
             scores: Scores of the validation; None if there was none.
             picture: Picture of validation samples; None if there is none.
         """
-        row: dict[str, Any] = {"step": state.step, "epoch": state.epoch, "lr": lr, "loss": loss}
+        row: dict[str, Any] = {"step": state.step, "epoch": state.epoch, "lr": lr, **losses}
         if scores is not None:
             self.shown = self._scores(scores)
             row |= {name: scores[name] for name in (*SUMMARY_SCORES, *self.further, "best_threshold")}

@@ -16,6 +16,7 @@ from cdzoo.data.contract import check_samples
 from cdzoo.data.open import DataCfg, data_classes, open_data
 from cdzoo.data.overlap import describe_overlap, memory, overlap, sample_hashes
 from cdzoo.data.protocols import get_protocol
+from cdzoo.data.unlabeled import UNLABELED
 from cdzoo.engine.config import TrainCfg
 from cdzoo.engine.pictures import sample_picture
 from cdzoo.engine.robustness import measure_robustness
@@ -73,9 +74,13 @@ def run_training(
         detector, sha256 = create_initialized(init, **_options(model, data))
         start_from = {"init": {"source": init, "sha256": sha256}}
     _check_classes(detector, data)
+    if data.unlabeled is not None and not cfg.semi:
+        raise ConfigError(f"unlabeled={data.unlabeled} is for semi-supervised training: add semi=unimatch, or leave it out")
     selection = get_protocol(data.protocol, data.data.partition(":")[0]).selection_split
-    opened = open_data(data, ("train", selection), detector.config.bands)
-    record = ProtocolRecord.of(opened.protocol, opened.names)
+    splits = ("train", selection, *([UNLABELED] if cfg.semi else []))
+    opened = open_data(data, splits, detector.config.bands)
+    # Without the unlabeled pairs: with and without them, scores are comparable.
+    record = ProtocolRecord.of(opened.protocol, {split: names for split, names in opened.names.items() if split != UNLABELED})
     report(f"{title(detector.config)} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.title}")
     if not resume:
         report(f"  starts from {f'weights {detector.origin}' if detector.origin else 'random weights'}")
@@ -85,7 +90,8 @@ def run_training(
     facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record, "pairs": remembered, **start_from}
     val_set = opened.splits[opened.protocol.selection_split]
     start = time.monotonic()
-    results = train(detector, opened.splits["train"], val_set, cfg, out, opened.protocol, facts, resume)
+    unlabeled = opened.splits.get(UNLABELED)
+    results = train(detector, opened.splits["train"], val_set, cfg, out, opened.protocol, facts, resume, unlabeled)
     if "stopped_epoch" in results.extra:
         report(f"stopped after epoch {results.extra['stopped_epoch']}: {cfg.early_stopping} validations without a better score")
     report(f"trained in {time.monotonic() - start:.0f} s; best scores on the {opened.protocol.selection_split} split:")

@@ -16,6 +16,7 @@ from cdzoo.engine.groups import is_added, parameter_groups
 from cdzoo.engine.launch import launch
 from cdzoo.engine.lora import add_adapters, remove_adapters
 from cdzoo.engine.objective import Objective
+from cdzoo.engine.semi import SemiObjective
 from cdzoo.errors import ConfigError
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.names import suggest
@@ -67,7 +68,7 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
         if cfg.lora:
             add_adapters(encoder, cfg.lora, mixed_seed(cfg.seed, number, 5))
     ema: Any = ModelEmaV3(model, decay=cfg.ema).requires_grad_(False) if cfg.ema else None
-    objective: Any = Objective(model, cfg)
+    objective: Any = SemiObjective(model, cfg) if cfg.semi else Objective(model, cfg)
     if cfg.compile:
         objective = torch.compile(objective)
     objective, optimizer = fabric.setup(objective, build_optimizer(model, cfg))

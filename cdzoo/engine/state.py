@@ -64,6 +64,7 @@ class TrainState:
         consecutive_skipped: Number of steps skipped since the last one that was not.
         loss_sum: Sum of the losses of this epoch.
         loss_count: Number of losses in `loss_sum`.
+        further_sums: Sums of what semi-supervised training logs, over the same steps.
     """
 
     identity: Identity
@@ -76,6 +77,7 @@ class TrainState:
     consecutive_skipped: _Index = 0
     loss_sum: float = 0.0
     loss_count: _Index = 0
+    further_sums: dict[str, float] = field(default_factory=dict)
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(arbitrary_types_allowed=True)
 
@@ -95,17 +97,20 @@ class TrainState:
         """Whether the last step was the last of its epoch."""
         return self.step % self.steps_per_epoch == 0
 
-    def finish_step(self, loss: float | None) -> None:
-        """Count a step and its loss; None for a skipped step."""
+    def finish_step(self, losses: Mapping[str, float] | None) -> None:
+        """Count a step, its `loss` and what else is logged of it; None for a skipped step."""
         self.step += 1
-        if loss is not None:
-            self.loss_sum, self.loss_count = self.loss_sum + loss, self.loss_count + 1
+        if losses is not None:
+            self.loss_sum, self.loss_count = self.loss_sum + losses["loss"], self.loss_count + 1
+            for name in losses.keys() - {"loss"}:
+                self.further_sums[name] = self.further_sums.get(name, 0.0) + losses[name]
 
-    def take_loss(self) -> float:
-        """Return the mean loss since the last call, NaN without any, and start a new mean."""
-        mean = self.loss_sum / self.loss_count if self.loss_count else float("nan")
-        self.loss_sum, self.loss_count = 0.0, 0
-        return mean
+    def take_losses(self) -> dict[str, float]:
+        """Return the mean loss since the last call, NaN without any, and further means, and start new ones."""
+        sums = {"loss": self.loss_sum, **self.further_sums}
+        count = self.loss_count
+        self.loss_sum, self.loss_count, self.further_sums = 0.0, 0, {}
+        return {name: value / count if count else float("nan") for name, value in sums.items()}
 
     def keep_best(self, scores: Scores, metric: str, model: ChangeDetector, cfg: TrainCfg) -> None:
         """Keep the weights of `model` if their score is the best so far; otherwise count a validation without improvement."""

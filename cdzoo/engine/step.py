@@ -12,6 +12,7 @@ from cdzoo.data.sample import Sample
 from cdzoo.data.sampler import mixed_seed
 from cdzoo.engine.batch_augment import BatchAugment
 from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.semi import SEMI_COLUMNS, Views, draw_views
 from cdzoo.engine.setup import any_process
 from cdzoo.engine.state import TrainState
 from cdzoo.errors import ConfigError, TrainingError
@@ -22,8 +23,14 @@ if TYPE_CHECKING:
 
 
 def train_step(
-    fabric: Fabric, objective: Any, optimizer: Any, batches: Sequence[Sample], state: TrainState, cfg: TrainCfg
-) -> float | None:
+    fabric: Fabric,
+    objective: Any,
+    optimizer: Any,
+    batches: Sequence[Sample],
+    state: TrainState,
+    cfg: TrainCfg,
+    unlabeled: Sequence[Sample] = (),
+) -> dict[str, float] | None:
     """Make one optimizer step.
 
     If the loss or a gradient is not finite in any process, the step is skipped: weights, optimizer and batch-norm statistics are
@@ -36,9 +43,11 @@ def train_step(
         batches: Micro-batches of the step.
         state: Its counters of skipped steps are updated.
         cfg: Settings.
+        unlabeled: As many micro-batches of pairs without masks, for semi-supervised training.
 
     Returns:
-        Mean loss of the micro-batches of this process; None for a skipped step.
+        Mean `loss` of the micro-batches of this process, and of semi-supervised training the means of `SEMI_COLUMNS`; None for a
+        skipped step.
 
     Raises:
         TrainingError: `cfg.max_bad_steps` consecutive steps were skipped.
@@ -49,12 +58,19 @@ def train_step(
     backup = [torch.empty_like(buffer) for buffer in buffers]
     _copy(backup, buffers)
     total = torch.zeros((), device=fabric.device)
+    further = torch.zeros(len(SEMI_COLUMNS) if unlabeled else 0, device=fabric.device)
     for number, batch in enumerate(batches):
         last = number == len(batches) - 1
+        inputs: list[Any] = [*_inputs(fabric, batch, state.step, number, cfg)]
+        if unlabeled:
+            inputs.append(_views(fabric, unlabeled[number], state.step, number, cfg))
         with fabric.no_backward_sync(objective, enabled=not last and fabric.world_size > 1):
-            loss = _loss(objective, *_inputs(fabric, batch, state.step, number, cfg)) / len(batches)
+            loss, *logged = _loss(objective, *inputs)
+            loss = loss / len(batches)
             fabric.backward(loss)
         total += loss.detach()
+        for values in logged:
+            further += values / len(batches)
     norm: Any = fabric.clip_gradients(objective, optimizer, max_norm=cfg.clip_norm or float("inf"), error_if_nonfinite=False)
     # In fp16 the gradient scaler itself skips steps with infinite gradients.
     finite = bool(torch.isfinite(total)) and (cfg.precision == "fp16" or bool(torch.isfinite(norm)))
@@ -69,7 +85,7 @@ def train_step(
         optimizer.step()
         state.consecutive_skipped = 0
     optimizer.zero_grad(set_to_none=True)
-    return None if skipped else float(total)
+    return None if skipped else {"loss": float(total), **dict(zip(SEMI_COLUMNS, further.tolist(), strict=False))}
 
 
 def _copy(targets: list[Tensor], sources: list[Tensor]) -> None:
@@ -87,9 +103,19 @@ def _inputs(fabric: Fabric, batch: Sample, step: int, number: int, cfg: TrainCfg
     return images, target
 
 
-def _loss(objective: Any, images: list[Tensor], target: dict[str, Tensor]) -> Tensor:
+def _views(fabric: Fabric, batch: Sample, step: int, number: int, cfg: TrainCfg) -> Views:
+    """Move a micro-batch of pairs without masks to the device and draw its views."""
+    generator = torch.Generator().manual_seed(mixed_seed(cfg.seed, step, 7, number, fabric.global_rank))
+    images = [to_unit(image.to(fabric.device, non_blocking=True)) for image in batch.images]
+    target = {key: value.to(fabric.device, non_blocking=True) for key, value in batch.target.items()}
+    return draw_views(images, target, generator)
+
+
+def _loss(objective: Any, images: list[Tensor], *inputs: Any) -> tuple[Tensor, ...]:
+    """Return the loss, and what is logged of semi-supervised training."""
     try:
-        return objective(images, target)
+        found = objective(images, *inputs)
+        return found if isinstance(found, tuple) else (found,)
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise

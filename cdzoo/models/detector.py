@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from cdzoo.compatibility import describe
@@ -164,6 +165,21 @@ class ChangeDetector(PretrainedMixin, PredictionMixin):
             height, width = size
         down, right = self.padding(height, width)
         return self.head(features, (height + down, width + right))[..., :height, :width]
+
+    def forward_perturbed(self, *images: Tensor, drop: float = 0.5) -> tuple[Tensor, Tensor]:
+        """Return the logits of the main output, and those computed from fused features of which random channels are zero.
+
+        Both pass the decoder and the head as one batch. Source: the feature perturbation of L. Yang et al., "Revisiting
+        Weak-to-Strong Consistency in Semi-Supervised Semantic Segmentation" (UniMatch), CVPR 2023, arXiv 2208.09910.
+
+        Args:
+            *images: See `forward`.
+            drop: Probability of a channel of a level to be zero, drawn for each sample; the others are scaled by 1 / (1 - drop).
+        """
+        fused = self.fusion(*self._encode(images))
+        both = [torch.cat([level, F.dropout2d(level, drop)]) for level in fused]
+        plain, perturbed = self.forward_head(self.decoder(both), images[0].shape[-2:]).chunk(2)
+        return plain, perturbed
 
     def forward_supervised(self, *images: Tensor) -> tuple[Output, list[tuple[float, Output]]]:
         """Return the output of `forward`, and the deep supervision of the heads: weights and outputs of the padded images.
