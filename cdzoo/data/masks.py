@@ -195,8 +195,8 @@ def read_values(path: str | Path, placement: Placement | None, indexed: bool = F
     if placement is None:
         return read_gray(path, indexed)
     if is_vector(path):
-        return burn(path, placement.image, placement.attribute)
-    return to_grid(path, read_gray(path, indexed), placement.image)
+        return burn(path, placement)
+    return to_grid(path, lambda slices: read_gray(path, indexed, slices), placement)
 
 
 def _stored(pixels: Any) -> Histogram:
