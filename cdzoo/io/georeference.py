@@ -54,7 +54,7 @@ class Grid:
         return np.array([self.width, self.height], np.float64)
 
     def part(self, rows: slice, columns: slice, step: int = 1) -> Grid:
-        """Return the grid of some rows and columns, which may lie outside; with `step`, of pixels that are as many times larger."""
+        """Return the grid of some rows and columns, which may lie outside; with `step`, of larger pixels."""
         (x, y), at = self.coordinates(np.array([[columns.start, rows.start]], np.float64))[0], self.transform
         height, width = (-(-(span.stop - span.start) // step) for span in (rows, columns))
         transform = type(at)(at.a * step, at.b * step, float(x), at.d * step, at.e * step, float(y))

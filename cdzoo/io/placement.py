@@ -103,7 +103,7 @@ def to_grid(path: PathLike, read: Callable[[Slices | None], npt.NDArray[Any]], p
         InputError: A file has no georeference, or the labels do not overlap the image.
     """
     grid = placement.grid
-    own = _grid(path) if grid.is_placed else grid
+    own = _label_grid(path, placement.image)
     found = np.full((grid.height, grid.width), OUTSIDE, np.int16)
     whole = read(None) if placement.part is None else None
     for first in range(0, grid.height, _ROWS):
@@ -155,10 +155,7 @@ def burn(path: PathLike, placement: Placement, names: Mapping[str, int] | None =
     grid, attribute = placement.grid, placement.attribute
     features = require("rasterio.features", "geo", f"{path}: reading polygons")
     near = polygons_near(path, grid)
-    if attribute is not None and attribute not in near.columns:
-        known = ", ".join(name for name in near.columns if name != near.geometry.name)
-        raise InputError(f"{path}: the polygons have no attribute '{attribute}'; they have {known}")
-    values = [POLYGON] * len(near) if attribute is None else [_value(path, attribute, one, names) for one in near[attribute]]
+    values = [POLYGON] * len(near) if attribute is None else _values(path, near, attribute, names)
     found = np.full((grid.height, grid.width), BACKGROUND, np.int16)
     if len(near):
         shapes = zip(near.geometry, values, strict=True)
@@ -166,8 +163,17 @@ def burn(path: PathLike, placement: Placement, names: Mapping[str, int] | None =
     return found
 
 
+def attribute_values(path: PathLike, attribute: str) -> list[int]:
+    """Return the value of each polygon of a file.
+
+    Raises:
+        InputError: As for `burn`.
+    """
+    return _values(path, read_vectors(path), attribute, None)
+
+
 def polygons_near(path: PathLike, grid: Grid) -> Any:
-    """Return the polygons of a file near a grid, as a GeoDataFrame in its coordinate reference system and in the order of the file.
+    """Return the polygons of a file that meet a grid, as a GeoDataFrame in its coordinate reference system.
 
     Raises:
         InputError: The file has no polygons, or only one of the file and the grid has a coordinate reference system.
@@ -178,6 +184,13 @@ def polygons_near(path: PathLike, grid: Grid) -> Any:
     frame = _polygons(str(path), (stat.st_mtime_ns, stat.st_size), grid.crs and grid.crs.to_wkt())
     corners = grid.coordinates(np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * grid.size)
     return frame.iloc[np.sort(frame.sindex.query(shapely.Polygon(corners), predicate="intersects"))]
+
+
+def _values(path: PathLike, frame: Any, attribute: str, names: Mapping[str, int] | None) -> list[int]:
+    if attribute not in frame.columns:
+        known = ", ".join(name for name in frame.columns if name != frame.geometry.name)
+        raise InputError(f"{path}: the polygons have no attribute '{attribute}'; they have {known}")
+    return [_value(path, attribute, one, names) for one in frame[attribute]]
 
 
 def _value(path: PathLike, attribute: str, value: Any, names: Mapping[str, int] | None) -> int:
@@ -200,24 +213,43 @@ def _polygons(path: str, version: object, system: str | None) -> Any:
     frame = read_vectors(path)
     frame = frame[frame.geometry.notna() & ~frame.geometry.is_empty]
     if wrong := sorted({*frame.geom_type} - {"Polygon", "MultiPolygon"}):
-        raise InputError(
-            f"{path}: has geometries of the type {', '.join(wrong)}; expected polygons, buffer or remove the others"
-        )
+        raise InputError(f"{path}: has geometries of the type {', '.join(wrong)}; expected polygons, buffer or remove the others")
     if (frame.crs is None) != (system is None):
         raise InputError(f"{path}: only one of the polygons and the images states a coordinate reference system; add it to both")
     return frame if system is None else frame.to_crs(system)
 
 
+def _label_grid(path: PathLike, image: PathLike) -> Grid:
+    """Return the grid of a label raster; that of its image if it has the same size and no georeference."""
+    own, grid = _stored_grid(path), _stored_grid(image)
+    return grid if not own.is_placed and (own.height, own.width) == (grid.height, grid.width) else _checked(path, own)
+
+
 def _grid(path: PathLike) -> Grid:
     """Return the grid of a raster with a georeference."""
-    with open_raster(image_files(Path(path))[0], f"{path}: bringing labels to its grid") as source:
-        grid = grid_of(path, source)
+    return _checked(path, _stored_grid(path))
+
+
+def _checked(path: PathLike, grid: Grid) -> Grid:
     if not grid.is_placed:
         raise InputError(
             f"{path}: has no georeference, so labels of another size and polygons cannot be placed on it; use images with one "
             "(GeoTIFF), or labels of the size of the images"
         )
     return grid
+
+
+def _stored_grid(path: PathLike) -> Grid:
+    file = image_files(Path(path))[0]
+    stat = existing_file(file).stat()
+    return _known_grid(str(path), str(file), (stat.st_mtime_ns, stat.st_size))
+
+
+@functools.lru_cache(maxsize=64)
+def _known_grid(path: str, file: str, version: object) -> Grid:
+    """Return the grid of a version of a raster, remembered within this process."""
+    with open_raster(file, f"{path}: bringing labels to its grid") as source:
+        return grid_of(path, source)
 
 
 def _placed_grid(path: PathLike) -> Grid | None:

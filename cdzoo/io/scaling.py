@@ -109,17 +109,17 @@ class Scaling:
         if limits is None:
             if pixels.dtype != np.uint8:
                 raise InputError(
-                    f"{path}: {pixels.dtype} values; pass the (min, max) that map to [0, 1], for example --value-range 0 4095, or "
-                    "percentiles of the image: --percentiles 2 98; of the second date alone: --value-range-after, "
+                    f"{path}: {pixels.dtype} values; pass the (min, max) that map to [0, 1], for example --value-range 0 4095, "
+                    "or percentiles of the image: --percentiles 2 98; of the second date alone: --value-range-after, "
                     "--percentiles-after"
                 )
             return np.where(valid[..., None], pixels, np.uint8(0))
         values, positive = self._converted(pixels)
         for band, (low, high) in enumerate(limits):
             layer, used = values[..., band], valid & positive[..., band]
-            if self.clips:
-                low, high = map(np.float32, (low, high))  # as scenes are scaled, to the bit
-            scaled = (layer - low) / (high - low)
+            # With clipping in float32, as scenes are scaled, to the bit.
+            lower, upper = (np.float32(low), np.float32(high)) if self.clips else (low, high)
+            scaled = (layer - lower) / (upper - lower)
             values[..., band] = np.where(used, scaled.clip(0, 1) if self.clips else scaled, 0)
         return np.ascontiguousarray(values, np.float32)
 

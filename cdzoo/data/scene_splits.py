@@ -1,0 +1,136 @@
+"""Splits of scenes: by their table or folder, or by blocks of ground."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from cdzoo.data.blocks import WINDOWS, Cell, scene_cells
+from cdzoo.data.labels import Labels, MaskLabels
+from cdzoo.data.listing import PairFiles
+from cdzoo.data.masks import scene_encoding
+from cdzoo.data.scene import Scene, open_scene
+from cdzoo.data.scene_samples import SceneSamples, block_name
+from cdzoo.data.source import ALL, FileSource
+from cdzoo.data.splits import holdout_blocks
+from cdzoo.errors import InputError
+from cdzoo.io.placement import is_vector
+from cdzoo.tiling import Window
+
+_SAMPLES = 8  # along the side of a window, of the overview that tells which windows are usable
+_USABLE = 0.25  # minimum share of a window that has data and labels and lies in the area
+
+
+class SceneSplits:
+    """Cuts the scenes of a source and divides their windows.
+
+    Args:
+        source: Files and options.
+        bands: Number of bands of each date.
+
+    Attributes:
+        notes: Messages about the windows, one line each.
+
+    Raises:
+        InputError: Scenes cannot be read, or their files do not overlap.
+        ConfigError: A block is smaller than a window.
+    """
+
+    def __init__(self, source: FileSource, bands: tuple[int, ...]) -> None:
+        self.source, self.bands = source, bands
+        self.notes: list[str] = []
+        assert source.protocol.tile is not None
+        self.tile = source.protocol.tile
+
+    def samples(self, splits: Sequence[str]) -> dict[str, SceneSamples]:
+        """Return the windows of the requested splits; validation windows are those of the split, or held out."""
+        existing, wanted = self.source.existing, {*splits}
+        if not existing:
+            whole = self._cut(None)
+            return {ALL: whole} if ALL in wanted else self._divided(whole, True)
+        if ALL in wanted:
+            raise InputError(f"{self.source.root}: has splits; choose one of {', '.join(sorted(existing))} instead of '{ALL}'")
+        found: dict[str, SceneSamples] = {}
+        if "val" not in existing and "train" in existing and {"train", "val"} & wanted and self.source.cfg.val is None:
+            found = self._divided(self._cut("train"), False)
+        return {split: found[split] if split in found else self._cut(split) for split in splits}
+
+    def _cut(self, split: str | None) -> SceneSamples:
+        """Return all windows of the scenes of a split; None for data without splits."""
+        cfg, labels = self.source.cfg, self.source.labels
+        pairs = self.source.scenes(split)
+        scenes = [self._opened(pair) for pair in pairs]
+        if labels is None:
+            masks = [(pair.mask, cfg.label_attribute) for pair in pairs]
+            labels = MaskLabels(scene_encoding([*dict.fromkeys(masks)], cfg.encoding))
+        cells: list[tuple[int, Cell]] = []
+        left_out = 0
+        for index, found in enumerate(scene_cells([scene.grid for scene in scenes], self.tile, cfg.block)):
+            kept = _usable(scenes[index], found, labels, max(1, self.tile // _SAMPLES))
+            left_out += len(found) - len(kept)
+            cells += [(index, cell) for cell in kept]
+        if left_out:
+            self.notes.append(
+                f"{left_out} window(s) are left out: less than a quarter of each has data and labels"
+                f"{'' if cfg.aoi is None else f' and lies in {cfg.aoi}'}"
+            )
+        if not cells:
+            raise InputError(
+                f"{self.source.root}: of no window of {self.tile} pixels a quarter has data and labels"
+                f"{'' if cfg.aoi is None else f' and lies in {cfg.aoi}'}; pass a smaller --tile"
+            )
+        return SceneSamples(scenes, cells, labels)
+
+    def _opened(self, pair: PairFiles) -> Scene:
+        cfg = self.source.cfg
+        scalings = [cfg.scalings[min(date, 1)] for date in range(len(self.bands))]
+        attribute = cfg.label_attribute if any(map(is_vector, pair.labels)) else None
+        return open_scene(pair, self.bands, scalings, None if cfg.aoi is None else Path(cfg.aoi), attribute, cfg.equal_values)
+
+    def _divided(self, whole: SceneSamples, with_test: bool) -> dict[str, SceneSamples]:
+        """Divide windows by their blocks."""
+        source, fraction = self.source, self.source.protocol.carved
+        with_val = source.cfg.val is None
+        blocks: dict[str, int] = {}
+        for _, cell in whole.cells:
+            blocks[block_name(cell)] = blocks.get(block_name(cell), 0) + 1
+        fewest = 1 + with_test + with_val
+        if len(blocks) < fewest:
+            side = f"{source.cfg.block:g} m" if source.cfg.block else f"{WINDOWS} windows of {self.tile} pixels"
+            raise InputError(
+                f"{source.root}: the windows lie in {len(blocks)} block(s) of {side}, too few to hold some out for validation"
+                f"{' and test' if with_test else ''}, which takes {fewest}; pass a smaller --block or --tile, or name scenes of "
+                "other places for them in the column split of a table: --pairs FILE.csv"
+            )
+        parts: dict[str, set[str]] = {}
+        if with_test:
+            parts["test"] = holdout_blocks(blocks, fraction, "test")
+        rest = {name: count for name, count in blocks.items() if name not in parts.get("test", ())}
+        if with_val:
+            parts["val"] = holdout_blocks(rest, fraction, "validation")
+        parts["train"] = {*rest} - parts.get("val", set())
+        shown = ", ".join(f"{name} {len(parts[name])}" for name in ("train", "val", "test") if name in parts)
+        what = "has no splits" if with_test else "has no validation split"
+        self.notes.append(
+            f"{source.root} {what}: blocks of ground are divided by a hash of their place in every command: {shown}"
+        )
+        return {
+            name: SceneSamples(whole.scenes, [one for one in whole.cells if block_name(one[1]) in members], whole.labels)
+            for name, members in parts.items()
+        }
+
+
+def _usable(scene: Scene, cells: Sequence[Cell], labels: Labels, step: int) -> list[Cell]:
+    """Return the windows of a scene of which enough can be used, estimated from every `step`-th pixel."""
+    known = scene.usable(labels, step)
+    return [cell for cell in cells if _share(known, cell.window, step) >= _USABLE]
+
+
+def _share(known: np.ndarray, window: Window, step: int) -> float:
+    rows, columns = (
+        (-(-max(0, start) // step), max(-(-max(0, start) // step) + 1, (start + side) // step))
+        for start, side in ((window.y, window.height), (window.x, window.width))
+    )
+    return float(known[slice(*rows), slice(*columns)].sum() * step * step / (window.height * window.width))
