@@ -19,7 +19,7 @@ from cdzoo.data.palette import RGB
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
-from cdzoo.data.scene_splits import SceneSplits
+from cdzoo.data.scene_splits import SceneSplits, ground_notes
 from cdzoo.data.source import ALL, ROOT_VARIABLE, FileSource, data_root, named
 from cdzoo.data.tiles import TiledPairs
 from cdzoo.errors import ConfigError, InputError
@@ -168,7 +168,7 @@ def _open_scenes(source: FileSource, opened: Opened, splits: Sequence[str], band
     own = [split for split in splits if split != "val" or source.cfg.val is None]
     cut = SceneSplits(source, bands)
     found = cut.samples(own)
-    opened.notes += cut.notes
+    opened.notes += [*cut.notes, *ground_notes(found if source.existing else dict([*found.items()][:1]))]
     if len(own) > 1 and source.existing:
         _check_disjoint({split: [scene.files for scene in samples.scenes] for split, samples in found.items()})
     for split in own:

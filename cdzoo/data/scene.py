@@ -46,7 +46,7 @@ class Scene:
 
     Attributes:
         files: Images and label files.
-        bands: Number of bands of each date.
+        bands: Number of bands of each date; None for any.
         scalings: Scaling of each date.
         grid: Grid of the first date.
         limits: What maps to 0 and 1 in each band of each date.
@@ -55,7 +55,7 @@ class Scene:
     """
 
     files: PairFiles
-    bands: tuple[int, ...]
+    bands: tuple[int | None, ...]
     scalings: tuple[Scaling, ...]
     grid: Grid
     limits: tuple[Limits, ...]
@@ -133,7 +133,7 @@ class Scene:
 
 def open_scene(
     files: PairFiles,
-    bands: tuple[int, ...],
+    bands: tuple[int | None, ...],
     scalings: Sequence[Scaling],
     aoi: Path | None = None,
     attribute: str | None = None,
@@ -143,7 +143,7 @@ def open_scene(
 
     Args:
         files: Images and label files.
-        bands: Number of bands of each date.
+        bands: Number of bands of each date; None for any.
         scalings: Scaling of each date.
         aoi: File of polygons outside of which pixels have no label.
         attribute: Attribute of polygons of labels that holds their value or the name of their class.
@@ -191,7 +191,7 @@ def _check_polygons(path: Path, image: Path, grid: Grid) -> None:
         )
 
 
-def _valid(path: Path, bands: int, grid: Grid, step: int, size: tuple[int, int]) -> Any:
+def _valid(path: Path, bands: int | None, grid: Grid, step: int, size: tuple[int, int]) -> Any:
     """Return which of every `step`-th pixel of a grid have data in an image."""
     with WindowReader(path, bands) as own:
         if is_same(own.grid, grid):

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from cdzoo.data.blocks import WINDOWS, Cell, scene_cells
 from cdzoo.data.labels import Labels, MaskLabels
-from cdzoo.data.listing import PairFiles
+from cdzoo.data.listing import SPLITS, PairFiles
 from cdzoo.data.masks import scene_encoding
 from cdzoo.data.scene import Scene, open_scene
 from cdzoo.data.scene_samples import SceneSamples, block_name
 from cdzoo.data.source import ALL, FileSource
 from cdzoo.data.splits import holdout_blocks
 from cdzoo.errors import InputError
+from cdzoo.io.georeference import shared_extent
 from cdzoo.io.placement import is_vector
+from cdzoo.io.scaling import Scaling
 from cdzoo.tiling import Window
 
 _SAMPLES = 8  # along the side of a window, of the overview that tells which windows are usable
+_NOTED = 4
 _USABLE = 0.25  # minimum share of a window that has data and labels and lies in the area
 
 
@@ -28,7 +34,7 @@ class SceneSplits:
 
     Args:
         source: Files and options.
-        bands: Number of bands of each date.
+        bands: Number of bands of each date; None for any, and values of any range, to look at the scenes.
 
     Attributes:
         notes: Messages about the windows, one line each.
@@ -38,7 +44,7 @@ class SceneSplits:
         ConfigError: A block is smaller than a window.
     """
 
-    def __init__(self, source: FileSource, bands: tuple[int, ...]) -> None:
+    def __init__(self, source: FileSource, bands: tuple[int | None, ...]) -> None:
         self.source, self.bands = source, bands
         self.notes: list[str] = []
         assert source.protocol.tile is not None
@@ -61,7 +67,14 @@ class SceneSplits:
         """Return all windows of the scenes of a split; None for data without splits."""
         cfg, labels = self.source.cfg, self.source.labels
         pairs = self.source.scenes(split)
-        scenes = [self._opened(pair) for pair in pairs]
+        scenes, problems = list[Scene](), list[str]()
+        for pair in pairs:
+            try:
+                scenes.append(self._opened(pair))
+            except InputError as error:
+                problems.append(str(error))
+        if problems:
+            raise InputError("\n".join(problems))
         if labels is None:
             masks = [(pair.mask, cfg.label_attribute) for pair in pairs]
             labels = MaskLabels(scene_encoding([*dict.fromkeys(masks)], cfg.encoding))
@@ -85,7 +98,7 @@ class SceneSplits:
 
     def _opened(self, pair: PairFiles) -> Scene:
         cfg = self.source.cfg
-        scalings = [cfg.scalings[min(date, 1)] for date in range(len(self.bands))]
+        scalings = [Scaling((0.0, 1.0)) if bands is None else cfg.scalings[min(date, 1)] for date, bands in enumerate(self.bands)]
         attribute = cfg.label_attribute if any(map(is_vector, pair.labels)) else None
         return open_scene(pair, self.bands, scalings, None if cfg.aoi is None else Path(cfg.aoi), attribute, cfg.equal_values)
 
@@ -111,7 +124,8 @@ class SceneSplits:
         if with_val:
             parts["val"] = holdout_blocks(rest, fraction, "validation")
         parts["train"] = {*rest} - parts.get("val", set())
-        shown = ", ".join(f"{name} {len(parts[name])}" for name in ("train", "val", "test") if name in parts)
+        parts = {name: parts[name] for name in SPLITS if name in parts}
+        shown = ", ".join(f"{name} {len(members)}" for name, members in parts.items())
         what = "has no splits" if with_test else "has no validation split"
         self.notes.append(
             f"{source.root} {what}: blocks of ground are divided by a hash of their place in every command: {shown}"
@@ -122,13 +136,39 @@ class SceneSplits:
         }
 
 
+def ground_notes(splits: Mapping[str, SceneSamples]) -> list[str]:
+    """Return a note about each pair of scenes that share ground although they are in different splits, or in other systems.
+
+    Args:
+        splits: Scenes of each split of the data; of one split if they are divided by blocks.
+    """
+    scenes = [(split, scene) for split, samples in splits.items() for scene in samples.scenes]
+    notes = []
+    for (split, one), (other_split, other) in combinations(scenes, 2):
+        if split == other_split and (len(splits) > 1 or one.grid.crs == other.grid.crs):
+            continue
+        share = 0.0
+        if one.grid.is_placed and other.grid.is_placed:
+            with suppress(InputError):  # no conversion between their systems
+                share = shared_extent(one.grid, other.grid)
+        if share:
+            why = (
+                f"splits {split} and {other_split}" if split != other_split else "coordinate reference systems, with other blocks"
+            )
+            notes.append(
+                f"{one.files.images[0]} and {other.files.images[0]} share {share:.0%} of the ground and are in different {why}: "
+                "scores may be those of ground that was trained on"
+            )
+    return notes[:_NOTED] + ([f"and {len(notes) - _NOTED} more such scenes"] if len(notes) > _NOTED else [])
+
+
 def _usable(scene: Scene, cells: Sequence[Cell], labels: Labels, step: int) -> list[Cell]:
     """Return the windows of a scene of which enough can be used, estimated from every `step`-th pixel."""
     known = scene.usable(labels, step)
     return [cell for cell in cells if _share(known, cell.window, step) >= _USABLE]
 
 
-def _share(known: np.ndarray, window: Window, step: int) -> float:
+def _share(known: npt.NDArray[np.bool_], window: Window, step: int) -> float:
     rows, columns = (
         (-(-max(0, start) // step), max(-(-max(0, start) // step) + 1, (start + side) // step))
         for start, side in ((window.y, window.height), (window.x, window.width))

@@ -24,12 +24,14 @@ class WindowReader(AbstractContextManager["WindowReader"]):
 
     Args:
         path: A raster, or a folder with one raster per band, whose resolutions may differ.
-        bands: Number of bands expected. A band that a file calls alpha marks the pixels with data, unless it is one of them.
+        bands: Number of bands expected; None for any. A band that a file calls alpha marks the pixels with data, unless it is one
+            of the expected ones.
         grid: Grid of the pixels; by default that of the file, or of the finest band.
         nearest: Take the nearest pixel instead, as for grids that are much coarser.
 
     Attributes:
         grid: Grid of the pixels.
+        format: Number of bands and type of the values, as text.
         is_full: Whether all pixels of the grid are known to have data.
         values: Type of the stored values, and their scale and offset, see `stored_values`.
 
@@ -38,7 +40,7 @@ class WindowReader(AbstractContextManager["WindowReader"]):
         MissingDependencyError: rasterio is not installed.
     """
 
-    def __init__(self, path: Path, bands: int, grid: Grid | None = None, nearest: bool = False) -> None:
+    def __init__(self, path: Path, bands: int | None, grid: Grid | None = None, nearest: bool = False) -> None:
         self.path = path
         files = image_files(path)
         with ExitStack() as stack:
@@ -48,7 +50,7 @@ class WindowReader(AbstractContextManager["WindowReader"]):
             self.is_full, self._layers = True, list[tuple[Any, list[int]]]()
             for (file, source), own in zip(opened, grids, strict=True):
                 marks = [index for index, meaning in enumerate(source.colorinterp, 1) if meaning.name == "alpha"]
-                marks = marks if len(opened) > 1 or source.count > bands else []
+                marks = marks if len(opened) > 1 or bands is None or source.count > bands else []
                 indexes = [index for index in source.indexes if index not in marks]
                 flags = {flag.name for index in indexes for flag in source.mask_flag_enums[index - 1]}
                 self.is_full &= flags == {"all_valid"} and is_same(own, self.grid) and not source.dtypes[0].startswith("f")
@@ -59,7 +61,8 @@ class WindowReader(AbstractContextManager["WindowReader"]):
                     source = stack.enter_context(warped)
                 self._layers.append((source, indexes))
             found = sum(len(indexes) for _, indexes in self._layers)
-            if found != bands:
+            self.format = f"{found} band(s) {opened[0][1].dtypes[0]}"
+            if bands not in (None, found):
                 raise InputError(
                     f"{path}: the image has {found} band(s), expected {bands}; build the model with --in-chans {found}, or write "
                     f"a copy with {bands} band(s), for example with gdal_translate -b"
@@ -85,9 +88,7 @@ class WindowReader(AbstractContextManager["WindowReader"]):
         if any(span.stop <= span.start for span in inner):
             raise InputError(f"{self.path}: rows {rows.start} to {rows.stop} are outside")
         pixels, valid = self._read(f"rows {rows.start} to {rows.stop}", window=tuple(inner))
-        before = [
-            (inside.start - span.start, span.stop - inside.stop) for inside, span in zip(inner, (rows, columns), strict=True)
-        ]
+        outside = [(one.start - span.start, span.stop - one.stop) for one, span in zip(inner, (rows, columns), strict=True)]
         if any(map(any, outside)):
             pixels, valid = np.pad(pixels, [*outside, (0, 0)]), np.pad(valid, outside)
         return pixels, valid
