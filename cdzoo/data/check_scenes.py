@@ -20,7 +20,7 @@ from cdzoo.data.listing import SPLITS
 from cdzoo.data.scene_samples import SceneSamples
 from cdzoo.data.scene_sheet import scene_sheet
 from cdzoo.data.scene_splits import SceneSplits, ground_notes
-from cdzoo.data.source import ALL, FileSource
+from cdzoo.data.source import FileSource
 from cdzoo.errors import CdzooError, InputError
 from cdzoo.io.placement import Placement
 from cdzoo.io.progress import tqdm
@@ -36,14 +36,15 @@ def check_scenes(source: FileSource, progress: bool = True) -> DataReport:
     existing = source.existing
     cut = SceneSplits(source, (None, None))
     try:
-        splits = cut.samples([split for split in SPLITS if split in existing or not existing])
+        wanted = {*SPLITS} if not existing else {*existing} | ({"val"} if "train" in existing else set())
+        splits = cut.samples([split for split in SPLITS if split in wanted])
     except InputError as error:
         report.problems += str(error).splitlines()
         return report
     except CdzooError as error:
         report.problems.append(str(error))
         return report
-    report.notes += [*cut.notes, *ground_notes(splits if existing else {ALL: next(iter(splits.values()))})]
+    report.notes += [*cut.notes, *ground_notes({split: samples for split, samples in splits.items() if split in existing} or dict([*splits.items()][:1]))]
     measured = set[str]()
     for split, samples in splits.items():
         report.splits.append(_check(split, samples, report, measured, progress, source.cfg.equal_values))

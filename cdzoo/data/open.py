@@ -168,9 +168,10 @@ def _open_scenes(source: FileSource, opened: Opened, splits: Sequence[str], band
     own = [split for split in splits if split != "val" or source.cfg.val is None]
     cut = SceneSplits(source, bands)
     found = cut.samples(own)
-    opened.notes += [*cut.notes, *ground_notes(found if source.existing else dict([*found.items()][:1]))]
-    if len(own) > 1 and source.existing:
-        _check_disjoint({split: [scene.files for scene in samples.scenes] for split, samples in found.items()})
+    given = {split: samples for split, samples in found.items() if split in source.existing} or dict([*found.items()][:1])
+    opened.notes += [*cut.notes, *ground_notes(given)]
+    if len(given) > 1:
+        _check_disjoint({split: [scene.files for scene in samples.scenes] for split, samples in given.items()})
     for split in own:
         opened.splits[split] = samples = found[split]
         opened.notes.append(f"{split}: {samples.described}")

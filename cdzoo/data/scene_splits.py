@@ -19,7 +19,7 @@ from cdzoo.data.scene_samples import SceneSamples, block_name
 from cdzoo.data.source import ALL, FileSource
 from cdzoo.data.splits import holdout_blocks
 from cdzoo.errors import InputError
-from cdzoo.io.georeference import shared_extent
+from cdzoo.io.georeference import Grid, shared_extent
 from cdzoo.io.placement import is_vector
 from cdzoo.io.scaling import Scaling
 from cdzoo.tiling import Window
@@ -165,12 +165,14 @@ def ground_notes(splits: Mapping[str, SceneSamples]) -> list[str]:
 def _usable(scene: Scene, cells: Sequence[Cell], labels: Labels, step: int) -> list[Cell]:
     """Return the windows of a scene of which enough can be used, estimated from every `step`-th pixel."""
     known = scene.usable(labels, step)
-    return [cell for cell in cells if _share(known, cell.window, step) >= _USABLE]
+    return [cell for cell in cells if _share(known, cell.window, scene.grid, step) >= _USABLE]
 
 
-def _share(known: npt.NDArray[np.bool_], window: Window, step: int) -> float:
-    rows, columns = (
-        (-(-max(0, start) // step), max(-(-max(0, start) // step) + 1, (start + side) // step))
-        for start, side in ((window.y, window.height), (window.x, window.width))
-    )
-    return float(known[slice(*rows), slice(*columns)].sum() * step * step / (window.height * window.width))
+def _share(known: npt.NDArray[np.bool_], window: Window, grid: Grid, step: int) -> float:
+    """Return the share of a window that can be used, given every `step`-th pixel of the scene."""
+    inside, area = [], 1.0
+    for span, length in zip(window.slices, (grid.height, grid.width), strict=True):
+        first, last = max(0, span.start), min(length, span.stop)
+        inside.append(slice(first // step, -(-last // step)))
+        area *= (last - first) / (span.stop - span.start)
+    return float(known[tuple(inside)].mean() * area)

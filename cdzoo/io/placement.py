@@ -126,9 +126,10 @@ def to_grid(path: PathLike, read: Callable[[Slices | None], npt.NDArray[Any]], p
 def _located(own: Grid, grid: Grid, rows: range) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
     """Return the row and column in a raster of each pixel center in some rows of a grid, and which are inside the raster."""
     x, y = np.arange(grid.width) + 0.5, np.arange(rows.start, rows.stop) + 0.5
-    matrix = np.array((~own.transform * grid.transform)[:6]).reshape(2, 3)
-    if own.crs == grid.crs and not matrix[[0, 1], [1, 0]].any():  # axes are parallel
-        across, down = np.broadcast_arrays(matrix[0, 0] * x + matrix[0, 2], (matrix[1, 1] * y + matrix[1, 2])[:, None])
+    one, two = grid.transform, own.transform
+    if own.crs == grid.crs and not any((one.b, one.d, two.b, two.d)):  # axes are parallel
+        column, row = (x * one.a + (one.c - two.c)) / two.a, (y * one.e + (one.f - two.f)) / two.e
+        across, down = np.broadcast_arrays(column, row[:, None])
     else:
         places = np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
         places = own.pixels(move(grid.coordinates(places), grid.crs, own.crs))

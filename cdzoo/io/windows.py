@@ -31,6 +31,7 @@ class WindowReader(AbstractContextManager["WindowReader"]):
 
     Attributes:
         grid: Grid of the pixels.
+        alpha: First file whose alpha band marks its pixels with data; None if there is none.
         format: Number of bands and type of the values, as text.
         is_full: Whether all pixels of the grid are known to have data.
         values: Type of the stored values, and their scale and offset, see `stored_values`.
@@ -48,9 +49,11 @@ class WindowReader(AbstractContextManager["WindowReader"]):
             grids = [grid_of(file, source) for file, source in opened]
             self.grid = grid or min(grids, key=lambda one: abs(one.transform.determinant))
             self.is_full, self._layers = True, list[tuple[Any, list[int]]]()
+            self.alpha: Path | None = None
             for (file, source), own in zip(opened, grids, strict=True):
                 marks = [index for index, meaning in enumerate(source.colorinterp, 1) if meaning.name == "alpha"]
                 marks = marks if len(opened) > 1 or bands is None or source.count > bands else []
+                self.alpha = self.alpha or (file if marks else None)
                 indexes = [index for index in source.indexes if index not in marks]
                 flags = {flag.name for index in indexes for flag in source.mask_flag_enums[index - 1]}
                 self.is_full &= flags == {"all_valid"} and is_same(own, self.grid) and not source.dtypes[0].startswith("f")
