@@ -28,6 +28,10 @@ def check(
     classes: str | None = None,
     root: str | None = None,
     class_order: str | None = None,
+    aoi: str | None = None,
+    tile: int | None = None,
+    block: float | None = None,
+    holdout: float | None = None,
     sheet: str = "data_check.png",
 ) -> int:
     """Read every file of a data set and report problems. The exit code is 1 if there are any.
@@ -35,7 +39,7 @@ def check(
     Args:
         path: Folder of pairs, with or without train/, val/ and test/; or name of a data set (cdzoo data list).
         pairs: Table of pairs instead: a .csv file with the columns before, after, mask and, if there are splits, split.
-        before: Images of the first date instead: a path with wildcards, such as 'x/*_pre.tif'.
+        before: Images of the first date instead: a path with wildcards, such as 'x/*_pre.tif'; or a scene.
         after: Images of the second date, such as 'x/*_post.tif'.
         mask: Masks of the pairs of before and after, such as 'y/*.png'; or one file of polygons for all of them.
         exclude: Wildcards of sample names to leave out.
@@ -44,6 +48,10 @@ def check(
         classes: File that declares the classes of labels.
         root: Folder of a named data set; $CDZOO_DATA/NAME or data/NAME by default.
         class_order: Order of the classes of a named data set that has several (cdzoo data info NAME).
+        aoi: Polygons of the area in which scenes are cut; a file such as area.gpkg.
+        tile: Side of the windows that are cut from scenes, in pixels; 256 by default.
+        block: Side of the blocks of ground by which scenes are split, in meters; two windows by default.
+        holdout: Share of data without splits that is held out for validation, and the same for the test; 0.1 by default.
         sheet: Contact sheet to write.
     """
     from cdzoo.data.check import check_data, list_data
@@ -63,16 +71,22 @@ def check(
         mask=mask,
         label_attribute=label_attribute,
         classes=classes,
+        aoi=aoi,
+        tile=tile,
+        block=block,
+        holdout=holdout,
     )
     picture = output_path(sheet, suffixes=PICTURES, purpose="the contact sheet is a picture")
     listings = list_data(cfg)
     source = FileSource(cfg)
     lists = [source.root] if source.listed else [*find_splits(source.root, source.layouts).values()]
+    lists += [] if aoi is None else [Path(aoi)]
     check_outputs({"--sheet": picture}, inputs=[*lists, *(file for listing in listings.values() for file in listing.files)])
     report = check_data(cfg)
     for split in report.splits:
         sizes = ", ".join(f"{count} of {width}x{height}" for (height, width), count in split.sizes.most_common())
-        print(f"{split.name}: {split.pairs} pairs ({sizes or 'none'})")
+        kind = f"windows in {split.blocks} block(s) of ground" if split.blocks else "pairs"
+        print(f"{split.name}: {split.pairs} {kind} ({sizes or 'none'})")
         print(f"  images   {split.described_formats or 'none'}")
         for target, shares in split.classes.items():
             print(f"  {target:<12}{', '.join(f'{name} {share:.2%}' for name, share in shares.items())}")
@@ -82,7 +96,7 @@ def check(
         if not split.classes:
             print(
                 f"  masks    {encoding}; {split.changed:.2%} of the {of} changed{void}, "
-                f"{split.unchanged_pairs} pairs without change"
+                f"{split.unchanged_pairs} {'windows' if split.blocks else 'pairs'} without change"
             )
         if split.no_data:
             print(f"  no data  {split.no_data:.2%} of the pixels of the images, which are left out of training and scores")

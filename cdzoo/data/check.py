@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cdzoo.data.check_report import DataReport
+from cdzoo.data.check_scenes import check_scenes
 from cdzoo.data.check_split import SplitCheck
 from cdzoo.data.config import DataCfg
 from cdzoo.data.listing import SPLITS, Listing, PairFiles, placed
@@ -44,6 +45,8 @@ def check_data(data: str | Path | DataCfg, progress: bool = True) -> DataReport:
         ConfigError: An option does not belong to these data.
     """
     source = FileSource(_described(data))
+    if source.is_cut:
+        return check_scenes(source, progress)
     report = DataReport()
     listings = _listings(source)
     copies: dict[str, list[tuple[str, Path]]] = {}  # split and path of each image, by its hash

@@ -18,7 +18,8 @@ class SplitReport:
 
     Attributes:
         name: Name of the split; `all` for a folder without splits.
-        pairs: Number of pairs with all images and a mask.
+        pairs: Number of pairs with all images and a mask, or of windows of scenes.
+        blocks: Number of blocks of ground of these windows; 0 for pairs.
         sizes: Number of pairs by (height, width).
         formats: For each date, number of images by format, such as `"3 band(s) uint8"`.
         encoding: Encoding of the masks; None if it could not be detected.
@@ -43,6 +44,7 @@ class SplitReport:
     classes: dict[str, dict[str, float]] = field(default_factory=dict)
     shifts: dict[str, Shift] = field(default_factory=dict)
     offsets: dict[str, DateOffsets] = field(default_factory=dict)
+    blocks: int = 0
 
     def count(self, unchanged: int, changed: int, unlabeled: int) -> None:
         """Set the fractions, given the numbers of pixels."""

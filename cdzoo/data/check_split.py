@@ -65,7 +65,7 @@ class SplitCheck:
             self.report.problems += [problem for problem in problems if problem not in self.report.problems]
         found.no_data = float(np.mean(lacking)) if lacking else 0.0
         if found.shifts:
-            self.report.notes.append(_describe_shifts(found, len(pairs[::every])))
+            self.report.notes.append(describe_shifts(found, len(pairs[::every])))
         self.report.notes += describe_offsets(self.split, found.offsets)
         for number, formats in enumerate(found.formats, 1):
             if len(formats) > 1:
@@ -146,7 +146,7 @@ class SplitCheck:
         return problems, lacking
 
 
-def _describe_shifts(split: SplitReport, measured: int) -> str:
+def describe_shifts(split: SplitReport, measured: int) -> str:
     """Return the note about the pairs of a split whose dates are shifted, the largest shifts first."""
     largest = sorted(split.shifts.items(), key=lambda item: -item[1].size)[:_NAMED]
     shown = "; ".join(f"{name} {shift.text}" for name, shift in largest) + (", ..." if len(split.shifts) > _NAMED else "")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from cdzoo.constants import MIN_SIZE
 from cdzoo.data.masks import MaskEncoding
 from cdzoo.errors import ConfigError
 from cdzoo.io.scaling import Scaling, date_scalings
@@ -20,9 +23,12 @@ class DataCfg:
         pairs: Table of pairs (or before, after and mask); a .csv file with the columns before, after, mask and, if there are
             splits, split. Paths are relative to the file.
         before: Images of the first date instead of data, such as 'x/*_pre.tif'; pairs have equal texts for *, and {split} stands
-            for the folder of a split.
+            for the folder of a split. Without *, a scene that is cut into windows.
         after: Images of the second date, such as 'x/*_post.tif'.
         mask: Masks of the pairs of before and after, such as 'y/*.png'; or one file of polygons for all of them.
+        aoi: Polygons of the area in which scenes are cut; a file such as area.gpkg.
+        tile: Side of the windows that are cut from scenes, in pixels; 256 by default.
+        block: Side of the blocks of ground by which scenes are split, in meters; two windows by default.
         label_attribute: Attribute of labels that are polygons: their value in the masks, or the name of their class; by default
             every polygon is change.
         classes: File that declares the classes of labels; by default a classes.json or classes.txt in the folder, or next to the
@@ -33,6 +39,7 @@ class DataCfg:
         labeled: List file of the training pairs whose masks are used, one name per line; all by default. The masks of the others
             are not read: with semi=unimatch their images are trained on, else they are left out.
         unlabeled: Folder of further pairs without masks for semi=unimatch.
+        holdout: Share of data without splits that is held out for validation, and the same for the test; 0.1 by default.
         value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
         mask_encoding: Values of the masks; for no change, change and, if there are any, pixels without a label: 0/1, 0/255,
             0/1/255, ...; threshold for noise around 0 and 255. Detected by default, if no pixels are without a label.
@@ -67,6 +74,10 @@ class DataCfg:
     classes: str | None = None
     labeled: str | None = None
     unlabeled: str | None = None
+    aoi: str | None = None
+    tile: Annotated[int, Field(ge=MIN_SIZE)] | None = None
+    block: Annotated[float, Field(gt=0)] | None = None
+    holdout: Annotated[float, Field(gt=0, le=0.4)] | None = None
 
     def __post_init__(self) -> None:
         """Validate the source, the ranges and the encoding."""
@@ -89,9 +100,12 @@ class DataCfg:
     @property
     def options(self) -> str:
         """Options of the command line that name these data and say what their labels mean."""
-        names = ("data", "pairs", "before", "after", "mask", "root", "mask_encoding", "label_attribute", "classes", "class_order")
+        names = (
+            *("data", "pairs", "before", "after", "mask", "root", "mask_encoding", "label_attribute", "classes", "class_order"),
+            *("aoi", "tile", "block", "holdout"),
+        )
         given = {name.replace("_", "-"): getattr(self, name) for name in names}
-        return " ".join(f"--{name} {shlex.quote(value)}" for name, value in given.items() if value)
+        return " ".join(f"--{name} {shlex.quote(f'{value}')}" for name, value in given.items() if value)
 
     @property
     def encoding(self) -> MaskEncoding | None:

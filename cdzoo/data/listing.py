@@ -23,6 +23,8 @@ SPLITS = {"train": ("train", "training"), "val": ("val", "valid", "validation"),
 """Names of the folders and list files of each split."""
 LABELS = (*SUFFIXES, *VECTORS)
 """Suffixes of label files."""
+SCENES = (*SUFFIXES, ".vrt")
+"""Suffixes of images that are named one by one."""
 COMPANIONS = frozenset(
     ".hdr .xml .ovr .msk .prj .wld .tfw .pgw .jgw .bpw .wfw .j2w .db .ini .shx .dbf .cpg .sbn .sbx .qix .qpj .qml".split()
 )
@@ -174,14 +176,29 @@ def usable_pairs(listing: Listing, equal_values: bool = True, attribute: str | N
                     problems.append(f"{mismatch}; bring them to one")
         except InputError as error:
             problems.append(str(error))
+    _check_complete(listing, problems, 5)
+    return pairs
+
+
+def complete_pairs(listing: Listing) -> list[PairFiles]:
+    """Return the samples of a listing whose files may lie on different grids, after checking that all of them are complete.
+
+    Raises:
+        InputError: A file is missing, or there is no sample; all affected files are listed.
+    """
+    _check_complete(listing, listing.problems, 5)
+    return listing.pairs
+
+
+def _check_complete(listing: Listing, problems: Sequence[str], level: int) -> None:
+    """Raise for problems and for a listing without samples; warn of what is left out."""
     if problems:
         hint = "repair them, or leave pairs out with --exclude NAME (wildcards allowed)"
         raise InputError("\n".join([f"{listing.root}: {len(problems)} file(s) cannot be used; {hint}", *problems]))
     if not listing.pairs:
         raise InputError(f"{listing.root}: no pair with a mask")
     for note in listing.notes:
-        warnings.warn(note, stacklevel=4)
-    return pairs
+        warnings.warn(note, stacklevel=level)
 
 
 def read_names(file: Path) -> list[str]:

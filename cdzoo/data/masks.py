@@ -15,7 +15,19 @@ import numpy.typing as npt
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.images import UInt8, read_gray
-from cdzoo.io.placement import BACKGROUND, OUTSIDE, POLYGON, Placement, Values, burn, is_vector, placed_table, to_grid
+from cdzoo.io.placement import (
+    BACKGROUND,
+    OUTSIDE,
+    POLYGON,
+    Placement,
+    Values,
+    attribute_values,
+    burn,
+    is_vector,
+    placed_table,
+    to_grid,
+)
+from cdzoo.io.rasters import open_raster
 
 _THREADS = 4  # that decode masks
 _NEAR = 48  # values that are less than this away from 0 or 255 are near it
@@ -125,21 +137,59 @@ def count_masks(
             else:
                 found.append((path, result[0]))
                 placed.append(result[1])
-    if not problems:
-        encoding = declared or _detect(found)
-        for path, histogram in found:
-            try:
-                _check(path, histogram, encoding)
-            except InputError as error:
-                problems.append(str(error))
-        if encoding == MaskEncoding.THRESHOLD:
-            _check_reached(found)
-    if problems:
-        more = f"\nand {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
-        raise InputError("\n".join(problems[:_LISTED]) + more)
+    _raise_problems(problems)
+    encoding = _fitting(found, declared)
     kinds = [_table(encoding) == kind for kind in (0, 1, IGNORE_INDEX)]
     counts = [[int(histogram[kind].sum()) for kind in kinds] for _, histogram in found]
     return encoding, [(a + b, c + d, e + f) for (a, c, e), (b, d, f) in zip(counts, placed, strict=True)]
+
+
+def scene_encoding(masks: Sequence[tuple[Path, str | None]], declared: MaskEncoding | None = None) -> MaskEncoding:
+    """Return the encoding of masks of any size, which are read in parts.
+
+    Args:
+        masks: Each file, and the attribute of its polygons that holds their values; their polygons are counted, not their pixels.
+        declared: Encoding that the masks must have; detected by default.
+
+    Raises:
+        InputError: As for `count_masks`.
+    """
+    found = []
+    for path, attribute in masks:
+        if not is_vector(path):
+            found.append((path, _stored_values(path, declared is not None)))
+        elif attribute is not None:
+            found.append((path, count_values(np.array(attribute_values(path, attribute), np.uint8))))
+    return _fitting(found, declared)
+
+
+def _stored_values(path: Path, indexed: bool) -> Histogram:
+    with open_raster(path, f"{path}: reading masks of scenes") as source:
+        height, width = source.height, source.width
+    rows = max(1, _BLOCK // width)
+    parts = (slice(first, min(first + rows, height)) for first in range(0, height, rows))
+    return np.sum([count_values(read_gray(path, indexed, (part, slice(0, width)))) for part in parts], 0)
+
+
+def _fitting(found: list[tuple[Path, Histogram]], declared: MaskEncoding | None) -> MaskEncoding:
+    """Return the declared encoding of masks, or the one that is detected, after checking that all of them have it."""
+    encoding = declared or _detect(found)
+    problems: list[str] = []
+    for path, histogram in found:
+        try:
+            _check(path, histogram, encoding)
+        except InputError as error:
+            problems.append(str(error))
+    if encoding == MaskEncoding.THRESHOLD:
+        _check_reached(found)
+    _raise_problems(problems)
+    return encoding
+
+
+def _raise_problems(problems: Sequence[str]) -> None:
+    if problems:
+        more = f"\nand {len(problems) - _LISTED} more" if len(problems) > _LISTED else ""
+        raise InputError("\n".join(problems[:_LISTED]) + more)
 
 
 def _detect(masks: Sequence[tuple[Path, Histogram]]) -> MaskEncoding:
@@ -195,8 +245,8 @@ def read_values(path: str | Path, placement: Placement | None, indexed: bool = F
     if placement is None:
         return read_gray(path, indexed)
     if is_vector(path):
-        return burn(path, placement.image, placement.attribute)
-    return to_grid(path, read_gray(path, indexed), placement.image)
+        return burn(path, placement)
+    return to_grid(path, lambda slices: read_gray(path, indexed, slices), placement)
 
 
 def _stored(pixels: Any) -> Histogram:

@@ -19,6 +19,7 @@ from cdzoo.data.palette import RGB
 from cdzoo.data.protocols import get_protocol
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
+from cdzoo.data.scene_splits import SceneSplits, ground_notes
 from cdzoo.data.source import ALL, ROOT_VARIABLE, FileSource, data_root, named
 from cdzoo.data.tiles import TiledPairs
 from cdzoo.data.unlabeled import UNLABELED, NoLabels, check_apart, folder_pairs, held_out_pairs, split_by_list, without_labels
@@ -127,11 +128,29 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
         return Opened(get_protocol(cfg.protocol, info.name), generated, notes, data_classes(cfg))
     source = FileSource(cfg, bands)
     opened = Opened(source.protocol, {}, source.notes, _declared(source))
+    if source.is_cut:
+        if UNLABELED in splits or cfg.labeled is not None:
+            raise ConfigError("labeled, unlabeled and semi are for pairs that are read whole, not for scenes")
+        _open_scenes(source, opened, splits, bands)
+    else:
+        _open_pairs(source, opened, _pairs(source, splits, opened.notes), splits, bands)
+    if "train" in opened.splits and not opened.splits["train"].has_change():
+        raise InputError(
+            f"{cfg.title}: no mask of the {len(opened.splits['train'])} training samples has changed pixels, so there is "
+            f"nothing to learn; look at the data with: cdzoo data check {cfg.options.removeprefix('--data ')}"
+        )
+    return opened
+
+
+def _open_pairs(
+    source: FileSource, opened: Opened, pairs: dict[str, list[PairFiles]], splits: Sequence[str], bands: tuple[int, ...]
+) -> None:
+    """Add splits of pairs that are read whole."""
+    cfg, info = source.cfg, source.info
     scalings = [cfg.scalings[min(date, 1)] for date in range(len(bands))]
     fill_value = info.fill_value if info else None
     if fill_value is not None and any(scaling.percentiles or scaling.decibels for scaling in scalings):
         raise ConfigError(f"{cfg.data} marks pixels without data by the value {fill_value}: scale it with value_range only")
-    pairs = _pairs(source, splits, opened.notes)
     if cfg.val is not None and Path(cfg.val).resolve() == source.root.resolve():
         opened.notes.append("the validation pairs are the training pairs: scores do not measure generalization")
     elif len(splits) > 1:
@@ -152,12 +171,27 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
             opened.notes.append(f"not the official test split, which has {official} pairs: this one has {len(samples)}")
         if not samples.has_change() and split != "train":
             opened.notes.append(f"no mask of the {len(samples)} pairs of the split '{split}' has changed pixels")
-    if "train" in opened.splits and not opened.splits["train"].has_change():
-        raise InputError(
-            f"{cfg.title}: no mask of the {len(pairs['train'])} training pairs has changed pixels, so there is "
-            f"nothing to learn; look at the data with: cdzoo data check {cfg.options.removeprefix('--data ')}"
-        )
-    return opened
+
+
+def _open_scenes(source: FileSource, opened: Opened, splits: Sequence[str], bands: tuple[int, ...]) -> None:
+    """Add splits of scenes, which are cut when they are read; validation pairs of a folder are pairs."""
+    own = [split for split in splits if split != "val" or source.cfg.val is None]
+    cut = SceneSplits(source, bands)
+    found = cut.samples(own)
+    given = {split: samples for split, samples in found.items() if split in source.existing} or dict([*found.items()][:1])
+    opened.notes += [*cut.notes, *ground_notes(given)]
+    if len(given) > 1:
+        _check_disjoint({split: [scene.files for scene in samples.scenes] for split, samples in given.items()})
+    for split in own:
+        opened.splits[split] = samples = found[split]
+        opened.notes.append(f"{split}: {samples.described}")
+        if split != "train" and not samples.has_change():
+            opened.notes.append(
+                f"no label of the {len(samples)} windows of the split '{split}' has changed pixels; a smaller --block, or a "
+                "larger --holdout, divides the ground otherwise"
+            )
+    if len(own) < len(splits):
+        _open_pairs(source, opened, source.named_val(), ("val",), bands)
 
 
 class CachedDataset(Dataset[Sample]):

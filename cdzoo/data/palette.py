@@ -70,16 +70,16 @@ class Palette:
         """
         if is_vector(path):
             return self._burnt(path, placement)
-        classes = self._stored(path)
         if placement is None:
-            return classes
-        return placed_table(np.arange(256, dtype=np.uint8))[to_grid(path, classes, placement.image)]
+            return self._stored(path)
+        values = to_grid(path, lambda slices: self._stored(path, slices), placement)
+        return placed_table(np.arange(256, dtype=np.uint8))[values]
 
     def _burnt(self, path: str | Path, placement: Placement | None) -> UInt8:
         """Return the classes of polygons; 0 where there is none."""
         if placement is None or placement.attribute is None:
             raise InputError(f"{path}: name the attribute that holds the classes of the polygons, with --label-attribute NAME")
-        found = burn(path, placement.image, placement.attribute, self.names)
+        found = burn(path, placement, self.names)
         table = np.full(256, UNDEFINED, np.uint8)
         table[list(self.values)] = list(self.values.values())
         classes = placed_table(table)[found]
@@ -87,9 +87,9 @@ class Palette:
             self._raise_unknown(path, found, unknown, "")
         return classes
 
-    def _stored(self, path: str | Path) -> UInt8:
-        """Read a label file as classes on its own grid."""
-        pixels, table = read_labels(path)
+    def _stored(self, path: str | Path, slices: tuple[slice, slice] | None = None) -> UInt8:
+        """Read a label file, or some rows and columns of it, as classes on its own grid."""
+        pixels, table = read_labels(path, slices)
         if table is not None and self.values:
             self._check_table(path, pixels, table)
         elif table is not None:
@@ -185,14 +185,18 @@ def class_palette(
     )
 
 
-def read_labels(path: str | Path) -> tuple[Integers, UInt8 | None]:
+def read_labels(path: str | Path, slices: tuple[slice, slice] | None = None) -> tuple[Integers, UInt8 | None]:
     """Read a label file: values (H, W) or colors (H, W, 3), and the color table (256, 3) if there is one.
+
+    Args:
+        path: Path of the file.
+        slices: Rows and columns to read, without decoding the rest of the file; the whole image by default.
 
     Raises:
         InputError: The file is missing, damaged or partly transparent, or holds no integers.
     """
     try:
-        with open_image(path) as image:
+        with open_image(path, slices) as image:
             if image.mode == "P":
                 colors = np.zeros((256, 3), np.uint8)
                 entries = np.array(image.getpalette("RGB") or [], np.uint8).reshape(-1, 3)
@@ -201,7 +205,7 @@ def read_labels(path: str | Path) -> tuple[Integers, UInt8 | None]:
             mode = color_mode(path, image) if image.mode != "1" else "1"
             pixels: Integers = decode(image, mode)
     except UnsupportedByPillow:
-        pixels = read_deep(path)
+        pixels = read_deep(path, slices)
         if pixels.dtype.kind not in "iu":
             raise InputError(f"{path}: {pixels.dtype} values; expected labels, which are integers") from None
         mode = ""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from cdzoo.data.listing import COMPANIONS, LABELS, SPLITS, Listing, PairFiles, matches
+from cdzoo.data.listing import COMPANIONS, LABELS, SCENES, SPLITS, Listing, PairFiles, matches
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.images import image_files
 from cdzoo.io.pillow import SUFFIXES
@@ -24,7 +25,7 @@ def match_patterns(before: str, after: str, mask: str, exclude: Sequence[str] = 
     """Find the pairs of three patterns, and return those of each split; of None if the patterns do not contain `{split}`.
 
     The name of a file is what `*` and `**` stand for in its pattern; `?` and `[...]` do not count. Files of equal names are a
-    pair. A mask without `*` is one file of polygons for all pairs.
+    pair. A mask without `*` is one file of polygons for all pairs. Three paths without wildcards are one pair.
 
     Args:
         before: Pattern of the images of the first date.
@@ -33,10 +34,12 @@ def match_patterns(before: str, after: str, mask: str, exclude: Sequence[str] = 
         exclude: Wildcards (fnmatch) of names to leave out.
 
     Raises:
-        ConfigError: A pattern has no `*`, or only some contain `{split}`.
-        InputError: A pattern matches no file, two of its files have one name, or no names are equal.
+        ConfigError: Some patterns have no `*`, or only some contain `{split}`.
+        InputError: A path does not exist, a pattern matches no file, two of its files have one name, or no names are equal.
     """
     patterns = {"before": before, "after": after, "mask": mask}
+    if not any(map(has_wildcards, patterns.values())):
+        return {None: _named(patterns)}
     if lacking := [name for name in ("before", "after") if "*" not in patterns[name]]:
         raise ConfigError(
             f"--{lacking[0]}: {patterns[lacking[0]]} has no *, which stands for names of pairs, as in 'x/*_pre.tif'"
@@ -57,6 +60,25 @@ def match_patterns(before: str, after: str, mask: str, exclude: Sequence[str] = 
             f"--before {before}: no file; {SPLIT} is one of {', '.join(name for names in SPLITS.values() for name in names)}"
         )
     return found
+
+
+def has_wildcards(pattern: str) -> bool:
+    """Return whether a path stands for several files."""
+    return "*" in pattern or SPLIT in pattern or (bool(glob.has_magic(pattern)) and not os.path.exists(pattern))
+
+
+def _named(patterns: dict[str, str]) -> Listing:
+    """Return the pair of three paths."""
+    before, after, mask = map(Path, patterns.values())
+    for name, path in zip(patterns, (before, after, mask), strict=True):
+        if not path.exists():
+            raise InputError(f"--{name} {path}: no such file; check the path, or use * for several pairs, as in 'x/*_pre.tif'")
+        suffixes = LABELS if name == "mask" else SCENES
+        if path.is_dir() and image_files(path) == [path]:
+            raise InputError(f"--{name} {path}: is a folder; name an image, or a folder with one file per band (B02.tif, ...)")
+        if path.is_file() and path.suffix.lower() not in suffixes:
+            raise InputError(f"--{name} {path}: files of {', '.join(suffixes)} are read; convert it first")
+    return Listing(before, [PairFiles(before.stem if before.is_file() else before.name, (before, after), mask)])
 
 
 def _match(patterns: dict[str, str], exclude: Sequence[str]) -> Listing:

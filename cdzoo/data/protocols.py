@@ -1,4 +1,4 @@
-"""Protocols by name: those of the data sets, and `folder` for any folder of samples."""
+"""Protocols by name: those of the data sets, `folder` for any folder of samples, and `scene` for scenes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from cdzoo.protocol import Protocol
 
 FOLDER = Protocol("folder")
 """Default protocol of data that are not a named data set."""
+SCENE = Protocol("scene", tile=256)
+"""Default protocol of scenes, which are cut when they are read."""
 
 
 def list_protocols() -> list[str]:
@@ -38,4 +40,6 @@ def get_protocol(name: str | None, dataset: str = "") -> Protocol:
 
 
 def _protocols() -> dict[str, Protocol]:
-    return {protocol.name: protocol for protocol in (FOLDER, *(each for info in DATASETS.values() for each in info.protocols))}
+    return {
+        protocol.name: protocol for protocol in (FOLDER, SCENE, *(each for info in DATASETS.values() for each in info.protocols))
+    }

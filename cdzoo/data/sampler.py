@@ -97,7 +97,7 @@ class AugmentedSamples(Dataset[Sample]):
     """Augmented samples, indexed by `Draw`.
 
     Args:
-        samples: Samples to augment.
+        samples: Samples to augment. Of windows of scenes (`SceneSamples`), crops are taken from more than the window.
         augment: Augmentation, a function of the sample and the seed of the draw.
     """
 
@@ -107,7 +107,8 @@ class AugmentedSamples(Dataset[Sample]):
 
     def __getitem__(self, draw: Draw) -> Sample:
         """Return the augmented sample."""
-        return self.augment(as_sample(self.samples[draw.index]), random.Random(draw.seed))
+        read = getattr(self.samples, "surroundings", self.samples.__getitem__)
+        return self.augment(as_sample(read(draw.index)), random.Random(draw.seed))
 
 
 def mixed_seed(*numbers: int) -> int:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from cdzoo.data.labels import Labels, Maps
@@ -33,7 +35,7 @@ def contact_sheet(pairs: Sequence[tuple[PairFiles, MaskEncoding | None]], labels
         else:
             pictures = label_pictures(labels, labels.read(pair))
         titles = ["before", "after", *(name.replace("_", " ") for name in pictures)]
-        rows.append([_thumb(picture) for picture in (*map(_shown, pair.images), *pictures.values())])
+        rows.append([thumbnail(picture) for picture in (*map(_shown, pair.images), *pictures.values())])
     return strip(rows, titles)
 
 
@@ -54,15 +56,21 @@ def label_pictures(labels: Labels, targets: Maps) -> dict[str, UInt8]:
 def _shown(path: Path) -> UInt8:
     bands, kind = image_format(path)[2:]
     pixels, _ = read_image_and_valid(path, bands, None if kind == "uint8" else (0.0, 1.0))
-    if pixels.dtype != np.uint8:  # contrast stretch between the 2nd and 98th percentile
+    return shown_pixels(pixels)
+
+
+def shown_pixels(pixels: npt.NDArray[Any]) -> UInt8:
+    """Return pixels (H, W, bands) as RGB (H, W, 3), stretched between their 2nd and 98th percentile unless they have 8 bits."""
+    if pixels.dtype != np.uint8:
         low, high = np.percentile(pixels, (2, 98))
         pixels = (255 * np.clip((pixels - low) / max(1e-12, high - low), 0, 1)).astype(np.uint8)
     return to_rgb(pixels.astype(np.uint8))
 
 
-def _thumb(panel: UInt8) -> UInt8:
+def thumbnail(panel: UInt8, side: int = _THUMB) -> UInt8:
+    """Return a picture (H, W, 3), made smaller if necessary, on a white square."""
     small = Image.fromarray(panel)
-    small.thumbnail((_THUMB, _THUMB))
-    sheet = Image.new("RGB", (_THUMB, _THUMB), "white")
+    small.thumbnail((side, side))
+    sheet = Image.new("RGB", (side, side), "white")
     sheet.paste(small)
     return np.asarray(sheet)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cdzoo.data.classes import find_classes
@@ -12,13 +12,15 @@ from cdzoo.data.config import DataCfg
 from cdzoo.data.datasets import DATASETS, DatasetInfo, known_layouts
 from cdzoo.data.labels import Labels
 from cdzoo.data.layout import Layout, find_layout, find_splits, list_split
-from cdzoo.data.listing import Listing, PairFiles, matches, usable_pairs
-from cdzoo.data.patterns import match_patterns
-from cdzoo.data.protocols import get_protocol
+from cdzoo.data.listing import Listing, PairFiles, complete_pairs, matches, usable_pairs
+from cdzoo.data.patterns import has_wildcards, match_patterns
+from cdzoo.data.protocols import SCENE, get_protocol
+from cdzoo.data.scene import is_large
 from cdzoo.data.splits import holdout_split, holdout_test
 from cdzoo.data.table import MASK, read_table
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.names import suggest
+from cdzoo.protocol import Protocol
 
 ROOT_VARIABLE = "CDZOO_DATA"
 ALL = "all"
@@ -38,6 +40,7 @@ class FileSource:
         protocol: Protocol of the data.
         labels: Reads the targets; None for masks of change.
         layouts: Folders to look for, if the data set has no reader.
+        is_cut: Whether pairs are scenes, which are cut when they are read.
         notes: Messages about the origin of the splits, one line each.
         listed: Pairs of each split that a table or patterns name; of None if they have no splits. None for other data.
         unlabeled: Images of the training pairs without a mask, by name; filled when they are read if it is set to a dict. By
@@ -79,7 +82,31 @@ class FileSource:
                 self.listed = self._find_listed()
         if self.labels is not None and cfg.mask_encoding is not None:
             raise ConfigError(f"mask_encoding is for masks of change; the classes of {cfg.title} are declared already")
-        self.protocol = get_protocol(cfg.protocol, self.info.name if self.info else "")
+        self.is_cut = self.info is None and self._has_scenes()
+        self.protocol = self._described_protocol()
+
+    def _described_protocol(self) -> Protocol:
+        """Return the protocol, with what the options say of windows and splits."""
+        cfg, own = self.cfg, ("aoi", "tile", "block", "holdout")
+        if self.info is not None and (wrong := [name for name in own if getattr(cfg, name) is not None]):
+            raise ConfigError(f"{wrong[0]} is for data of your own; the protocols of {cfg.data} say how its images are split")
+        found = get_protocol(cfg.protocol or (SCENE.name if self.is_cut else None), self.info.name if self.info else "")
+        found = found if cfg.holdout is None else replace(found, carved=cfg.holdout)
+        if not self.is_cut:
+            return found
+        if cfg.protocol is not None and cfg.tile is not None and found.tile not in (None, SCENE.tile, cfg.tile):
+            raise ConfigError(f"protocol '{cfg.protocol}' has tiles of {found.tile} pixels; leave --tile {cfg.tile} out")
+        return replace(found, tile=cfg.tile or found.tile or SCENE.tile)
+
+    def _has_scenes(self) -> bool:
+        """Return whether options or the sizes of listed images tell that pairs are scenes."""
+        cfg = self.cfg
+        if cfg.protocol == SCENE.name or any(option is not None for option in (cfg.aoi, cfg.tile, cfg.block)):
+            return True
+        if cfg.before is not None and not any(map(has_wildcards, (cfg.before, cfg.after or "", cfg.mask or ""))):
+            return True
+        images = [pair.images[0] for listing in (self.listed or {}).values() for pair in listing.pairs]
+        return any(is_large(image) for image in images)
 
     def _find_listed(self) -> dict[str | None, Listing]:
         """Return the pairs of each split of a table or of patterns."""
@@ -122,9 +149,7 @@ class FileSource:
         Validation pairs are those of `val`, of the validation split, or held out; a folder without splits is carved.
         """
         existing = self.existing
-        found: dict[str, list[PairFiles]] = {}
-        if self.cfg.val is not None and "val" in splits:
-            found["val"] = self._listed(self.cfg.val, None)
+        found = self.named_val() if "val" in splits else {}
         if not existing:
             return self._carved(self.read(None), splits) | found
         if ALL in splits:
@@ -134,11 +159,14 @@ class FileSource:
             found |= self._held_out(whole) if self.cfg.val is None else {"train": whole}
         return found | {split: self.read(split) for split in splits if split not in found}
 
+    def named_val(self) -> dict[str, list[PairFiles]]:
+        """Return the files of the validation split if a folder of them is named."""
+        return {} if self.cfg.val is None else {"val": self._listed(self.cfg.val, None)}
+
     def read(self, split: str | None) -> list[PairFiles]:
         """Return the files of a split on disk; None for a folder without splits."""
         if self.listed is not None:
-            if split is not None and split not in self.listed:
-                raise InputError(f"{self.root}: no pairs of the split '{split}'; it has {', '.join(sorted(self.existing))}")
+            self._check_listed(split)
             return self._usable(self.listing(split), split)
         if self.info is None or (split is None and self.labels is None):
             return self._listed(self.root, split)
@@ -148,23 +176,38 @@ class FileSource:
             pairs = self.info.pairs(self.root, split, self.bands, self.cfg.test_event)
         return [pair for pair in pairs if not matches(pair.name, self.cfg.exclude)]
 
+    def scenes(self, split: str | None) -> list[PairFiles]:
+        """Return the files of the scenes of a split, which may lie on different grids; None for data without splits."""
+        self._check_listed(split)
+        if not self.cfg.data:
+            return complete_pairs(self.listing(split))
+        self._check_folder(self.root)
+        return complete_pairs(self._list(self.root, split))
+
+    def _check_listed(self, split: str | None) -> None:
+        if self.listed is not None and split is not None and split not in self.listed:
+            raise InputError(f"{self.root}: no pairs of the split '{split}'; it has {', '.join(sorted(self.existing))}")
+
     def origin(self, split: str) -> str:
         """Return where the pairs of a split are from, for messages."""
         return self.cfg.val if split == "val" and self.cfg.val is not None else str(self.root)
 
     def _listed(self, root: str | Path, split: str | None) -> list[PairFiles]:
+        self._check_folder(root)
+        return self._usable(self._list(root, split), split if root is self.root else "val")
+
+    def _check_folder(self, root: str | Path) -> None:
         if str(root).startswith("hf-dataset:"):
             raise InputError(f"{root}: write it as a folder first: cdzoo data prepare {root} --out FOLDER")
         if self.info is None and not os.path.isdir(root):
             near = suggest(str(root), DATASETS)
             raise InputError(f"{root}: no such folder, nor a data set.{near} 'cdzoo data list' shows the data sets.")
-        return self._usable(self._list(root, split), split if root is self.root else "val")
 
     def _usable(self, listing: Listing, split: str | None) -> list[PairFiles]:
         """Return the pairs of a listing that can be used, and take note of training pairs without a mask."""
         if self.unlabeled is not None and split in ("train", None):
             self.unlabeled |= listing.unlabeled
-            listing = dataclasses.replace(listing, unlabeled={})
+            listing = replace(listing, unlabeled={})
         return usable_pairs(listing, self.cfg.equal_values, self.cfg.label_attribute)
 
     def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from cdzoo.errors import InputError
 
@@ -12,6 +13,8 @@ RANDOM_SPLITS = ("train",) * 8 + ("val", "test")
 """The ten equal parts of `random_split`."""
 
 _SALT = {"validation": "cdzoo validation 1", "test": "cdzoo test 1"}
+_LEFT = {"validation": 1, "test": 2}
+"""Number of scenes or blocks that remain at least."""
 _FEWEST = 5
 _TILE = re.compile(r"(?:[_-]\d{1,5}){2}$")
 
@@ -37,7 +40,7 @@ def holdout_split(names: Sequence[str], fraction: float = 0.1) -> set[str]:
     Raises:
         InputError: There is only one sample.
     """
-    chosen = _choose(names, fraction, "validation", 1)
+    chosen = _choose(names, fraction, "validation", _LEFT["validation"])
     if not chosen:
         raise InputError("one pair cannot be split into training and validation; name validation pairs with --val FOLDER")
     return chosen
@@ -49,7 +52,18 @@ def holdout_test(names: Sequence[str], fraction: float = 0.1) -> set[str]:
     Returns:
         Names of the test samples; none if there are fewer than five samples.
     """
-    return _choose(names, fraction, "test", 2) if len(names) >= _FEWEST else set()
+    return _choose(names, fraction, "test", _LEFT["test"]) if len(names) >= _FEWEST else set()
+
+
+def holdout_blocks(blocks: Mapping[str, int], fraction: float, purpose: Literal["validation", "test"]) -> set[str]:
+    """Choose blocks of scenes for validation or test as `holdout_split` and `holdout_test` choose scenes.
+
+    Args:
+        blocks: Number of windows of each block.
+        fraction: Fraction of the windows to take, in (0, 1); at least one block is taken, and one or two are left.
+        purpose: What they are for.
+    """
+    return {*_take(blocks, fraction, purpose, _LEFT[purpose])}
 
 
 def _choose(names: Sequence[str], fraction: float, purpose: str, left: int) -> set[str]:
@@ -59,12 +73,18 @@ def _choose(names: Sequence[str], fraction: float, purpose: str, left: int) -> s
         scenes.setdefault(scene_of(name), []).append(name)
     if len(scenes) <= left:  # too few scenes: split their tiles instead
         scenes = {name: [name] for name in names}
-    wanted = max(1, round(fraction * len(names)))
-    chosen: set[str] = set()
-    for scene in sorted(scenes, key=lambda scene: hashlib.sha256(f"{_SALT[purpose]}:{scene}".encode()).hexdigest())[:-left]:
-        if len(chosen) >= wanted:
+    counts = {scene: len(members) for scene, members in scenes.items()}
+    return {name for scene in _take(counts, fraction, purpose, left) for name in scenes[scene]}
+
+
+def _take(counts: Mapping[str, int], fraction: float, purpose: str, left: int) -> list[str]:
+    """Return groups in the order of their hashes until a fraction of their members is reached; at least `left` groups remain."""
+    wanted = max(1, round(fraction * sum(counts.values())))
+    chosen: list[str] = []
+    for group in sorted(counts, key=lambda group: hashlib.sha256(f"{_SALT[purpose]}:{group}".encode()).hexdigest())[:-left]:
+        if sum(counts[one] for one in chosen) >= wanted:
             break
-        chosen.update(scenes[scene])
+        chosen.append(group)
     return chosen
 
 

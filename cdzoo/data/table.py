@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from cdzoo.data.listing import LABELS, SPLITS, Listing, PairFiles, matches, read_text
+from cdzoo.data.listing import LABELS, SCENES, SPLITS, Listing, PairFiles, matches, read_text
 from cdzoo.errors import InputError
 from cdzoo.io.images import image_files
-from cdzoo.io.pillow import SUFFIXES
 from cdzoo.names import suggest
 
 DATES, MASK, SPLIT = ("before", "after"), "mask", "split"
@@ -42,7 +41,7 @@ def read_table(file: str | Path, exclude: Sequence[str] = (), labels: Sequence[s
     for line, row in rows:
         wrong: list[str] = []
         splits.append(_split(row.get(SPLIT, ""), wrong))
-        images.append([_path(file, row, name, SUFFIXES, wrong) for name in DATES])
+        images.append([_path(file, row, name, SCENES, wrong) for name in DATES])
         columns = [name for name in labels if name in row] if row.get(labels[0]) else []
         masks.append([_path(file, row, name, LABELS, wrong) for name in columns])
         problems += [f"{file}, line {line}: {problem}" for problem in wrong]

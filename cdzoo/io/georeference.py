@@ -53,6 +53,13 @@ class Grid:
         """Width and height."""
         return np.array([self.width, self.height], np.float64)
 
+    def part(self, rows: slice, columns: slice, step: int = 1) -> Grid:
+        """Return the grid of some rows and columns, which may lie outside; with `step`, of larger pixels."""
+        (x, y), at = self.coordinates(np.array([[columns.start, rows.start]], np.float64))[0], self.transform
+        height, width = (-(-(span.stop - span.start) // step) for span in (rows, columns))
+        transform = type(at)(at.a * step, at.b * step, float(x), at.d * step, at.e * step, float(y))
+        return Grid(self.crs, transform, height, width)
+
     def coordinates(self, pixels: Points) -> Points:
         """Return the coordinates (n, 2) of columns and rows (n, 2), counted from the upper left corner of the raster."""
         return _moved(pixels, self.transform)
@@ -129,7 +136,7 @@ def full_turns(path: PathLike, own: Grid, grid: Grid) -> float:
     """
     degrees = [crs is not None and crs.is_geographic for crs in (own.crs, grid.crs)]
     try:
-        shares = {turn: _shared(own, grid, turn) for turn in ((0, -360, 360) if any(degrees) else (0,))}
+        shares = {turn: shared_extent(own, grid, turn) for turn in ((0, -360, 360) if any(degrees) else (0,))}
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     best = max(shares, key=lambda turn: shares[turn])
@@ -169,8 +176,17 @@ def _same_longitudes(own: Grid, grid: Grid) -> bool:
     return bool(abs((x + 180) % 360 - 180) < 1 and abs(y) < 1)
 
 
-def _shared(own: Grid, grid: Grid, turn: float) -> float:
-    """Return the largest share of a mesh of points over one of two grids that lie in the other one."""
+def shared_extent(own: Grid, grid: Grid, turn: float = 0.0) -> float:
+    """Return the largest share of a mesh of points over one of two grids that lie in the other one.
+
+    Args:
+        own: One grid.
+        grid: The other one.
+        turn: Degrees to add to the longitudes of the first one.
+
+    Raises:
+        InputError: There is no conversion between their systems.
+    """
     mesh = np.stack(np.meshgrid(*2 * [np.linspace(0, 1, 65)]), -1).reshape(-1, 2)
     shares = []
     for one, other, sign in ((own, grid, 1), (grid, own, -1)):

@@ -121,7 +121,7 @@ def read_image_and_valid(
     return np.ascontiguousarray(pixels), valid
 
 
-def read_gray(path: str | Path, indexed: bool = False) -> UInt8:
+def read_gray(path: str | Path, indexed: bool = False, slices: tuple[slice, slice] | None = None) -> UInt8:
     """Read an 8-bit image with one band, or with equal bands, as (H, W).
 
     Palettes and CMYK are read as the colors they stand for, but change maps of this package as their values.
@@ -129,12 +129,13 @@ def read_gray(path: str | Path, indexed: bool = False) -> UInt8:
     Args:
         path: Path of the file.
         indexed: Read palettes with other colors than grays as their values, too.
+        slices: Rows and columns to read, without decoding the rest of the file; the whole image by default.
 
     Raises:
         InputError: The file is missing, truncated or not an image, has colors or is partly transparent, or has more than 8 bits.
     """
     try:
-        with open_image(path) as image:
+        with open_image(path, slices) as image:
             mode = color_mode(path, image)
             gray = image.mode in ("1", "L") and "transparency" not in image.info
             palette = image.mode == "P"
@@ -142,7 +143,7 @@ def read_gray(path: str | Path, indexed: bool = False) -> UInt8:
                 mode = "P"
             pixels = decode(image, "L" if gray else "RGB" if mode == "CMYK" else mode)
     except UnsupportedByPillow:
-        pixels = read_deep(path)
+        pixels = read_deep(path, slices)
         if pixels.dtype != np.uint8:
             kind = "more than 8 bits per pixel" if pixels.itemsize > 1 else "signed values"
             raise InputError(f"{path}: {kind} ({pixels.dtype}); expected a mask of 8-bit values from 0 to 255") from None
@@ -165,7 +166,8 @@ def read_gray(path: str | Path, indexed: bool = False) -> UInt8:
 
 def _names_classes(image: Any) -> bool:
     """Return whether an image is a change map, whose tags name the class of each value of its palette."""
-    return image.mode == "P" and 'name="class_0"' in str(getattr(image, "tag_v2", {}).get(_GDAL_METADATA, ""))
+    tags = str(getattr(image, "tag_v2", {}).get(_GDAL_METADATA, ""))
+    return image.mode == "P" and ("class_0" in image.info or 'name="class_0"' in tags)
 
 
 def _is_colored(image: Any) -> bool:

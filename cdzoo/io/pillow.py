@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from cdzoo.errors import CdzooError, InputError
 from cdzoo.io.inputs import existing_file
-from cdzoo.io.rasters import raster_driver
+from cdzoo.io.rasters import open_raster, raster_driver, reading
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".img")
 
@@ -35,14 +35,21 @@ class UnsupportedByPillow(Exception):
 
 
 @contextmanager
-def open_image(path: str | Path) -> Iterator[Any]:
+def open_image(path: str | Path, slices: tuple[slice, slice] | None = None) -> Iterator[Any]:
     """Open an image; errors while it is open are those of a damaged file.
+
+    Args:
+        path: Path of the file.
+        slices: Rows and columns to read, without decoding the rest of the file; the whole image by default.
 
     Raises:
         InputError: The file does not exist, is not an image, is damaged, or has several pages.
         UnsupportedByPillow: Pillow would not read all bands and bits of the file.
     """
     path = existing_file(path)
+    if slices is not None:
+        yield _cut(path, slices)
+        return
     try:
         with Image.open(path, formats=_FORMATS) as image:
             if getattr(image, "n_frames", 1) > 1 and image.format == "TIFF":
@@ -65,6 +72,27 @@ def open_image(path: str | Path) -> Iterator[Any]:
         if isinstance(error, CdzooError):
             raise
         raise InputError(f"{path}: the image is damaged or truncated ({error})") from error
+
+
+def _cut(path: Path, slices: tuple[slice, slice]) -> Any:
+    """Return a part of a raster as an image; `info` has "class_0" if its tags name the class of each value of its palette."""
+    with open_raster(path, f"{path}: reading parts of images") as source, reading(path, "the image is damaged or truncated"):
+        meanings = [meaning.name for meaning in source.colorinterp]
+        has_alpha = "alpha" in meanings[1:]
+        kind = {1: "L", 2: "LA" if has_alpha else "", 3: "" if has_alpha else "RGB", 4: "RGBA" if has_alpha else ""}
+        if source.dtypes[0] != "uint8" or not kind.get(source.count):
+            raise UnsupportedByPillow
+        pixels = np.moveaxis(source.read(window=slices), 0, -1)
+        if source.count > 1:
+            return Image.fromarray(np.ascontiguousarray(pixels))
+        if source.tags(1, "IMAGE_STRUCTURE").get("NBITS") == "1":
+            return Image.fromarray(pixels[..., 0] > 0)
+        image = Image.fromarray(np.ascontiguousarray(pixels[..., 0]))
+        if meanings == ["palette"]:
+            colors = source.colormap(1)
+            image.putpalette([level for value in range(256) for level in colors.get(value, (0, 0, 0))[:3]])
+            image.info |= {"class_0": True} if "class_0" in source.tags(1) else {}
+        return image
 
 
 def color_mode(path: str | Path, image: Any) -> str:

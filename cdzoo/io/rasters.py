@@ -277,9 +277,13 @@ def require_rasterio(purpose: str) -> Any:
 
 
 @contextmanager
-def limited_cache() -> Iterator[None]:
-    """Limit the block cache of GDAL, which by default grows to 5% of the memory; leave out notes on rasters without a place."""
+def limited_cache(threads: int | str = "ALL_CPUS") -> Iterator[None]:
+    """Limit the block cache of GDAL, which by default grows to 5% of the memory; leave out notes on rasters without a place.
+
+    Args:
+        threads: Number of threads of GDAL; 1 in processes that are forked, as its threads are not.
+    """
     rasterio = require_rasterio("reading scenes")
-    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_NUM_THREADS="ALL_CPUS"), warnings.catch_warnings():
+    with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, GDAL_NUM_THREADS=threads), warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         yield

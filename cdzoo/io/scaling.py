@@ -12,7 +12,10 @@ import numpy.typing as npt
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.images import Valid, check_value_range, read_image_and_valid
 
-_SAMPLE = 1024  # largest side of the subsample from which percentiles are computed, as of scenes
+SAMPLE = 1024
+"""Longest side of the overview from which percentiles are computed."""
+Limits = tuple[tuple[float, float], ...] | None
+"""Values of each band that map to 0 and 1; None for values that are not scaled."""
 
 
 @dataclass(frozen=True)
@@ -50,31 +53,83 @@ class Scaling:
         Raises:
             InputError: As for `read_image_and_valid`; or the percentiles of a band are equal.
         """
-        if self.percentiles is None and not self.decibels:
+        if not self.clips:
             return read_image_and_valid(path, bands, self.value_range)
         pixels, valid = read_image_and_valid(path, bands, (0.0, 1.0))  # as float32, unchanged
         present = np.ones(pixels.shape[:2], np.bool_) if valid is None else valid
-        positive = pixels > 0 if self.decibels else np.ones_like(pixels, np.bool_)
-        if self.decibels:
-            pixels = 10 * np.log10(np.where(positive, pixels, np.float32(1)))
-        for band in range(bands):
-            limits = self.value_range or self._limits(path, pixels[..., band], present & positive[..., band])
-            low, high = map(np.float32, limits)  # as scenes are scaled, to the bit
-            scaled = ((pixels[..., band] - low) / (high - low)).clip(0, 1)
-            pixels[..., band] = np.where(present & positive[..., band], scaled, 0)
-        return np.ascontiguousarray(pixels, np.float32), valid
+        step = max(1, -(-max(pixels.shape[:2]) // SAMPLE))
+        limits = self.limits(path, pixels[::step, ::step], present[::step, ::step])
+        return self.apply(path, pixels, present, limits), valid
 
-    def _limits(self, path: str | Path, pixels: npt.NDArray[np.float32], used: Valid) -> tuple[float, float]:
-        step = max(1, -(-max(pixels.shape) // _SAMPLE))
-        sample = pixels[::step, ::step][used[::step, ::step]]
-        assert self.percentiles is not None
-        low, high = np.percentile(sample, self.percentiles) if len(sample) else (0.0, 0.0)
-        if not low < high:
-            raise InputError(
-                f"{path}: the percentiles {self.percentiles[0]:g} and {self.percentiles[1]:g} of a band are equal, or it has no "
-                "values; give its value_range instead"
-            )
-        return float(low), float(high)
+    @property
+    def clips(self) -> bool:
+        """Whether scaled values are clipped to [0, 1]."""
+        return self.percentiles is not None or self.decibels
+
+    def limits(self, path: str | Path, pixels: npt.NDArray[Any], valid: Valid) -> Limits:
+        """Return what maps to 0 and 1 in each band of an image; None for values that are not scaled.
+
+        Args:
+            path: The image, for messages.
+            pixels: Stored values (h, w, bands) of an overview, whose longest side is `SAMPLE` or less.
+            valid: Where it has data (h, w).
+
+        Raises:
+            InputError: The percentiles of a band are equal.
+        """
+        if self.percentiles is None:
+            return None if self.value_range is None else (self.value_range,) * pixels.shape[2]
+        found = []
+        values, positive = self._converted(pixels)
+        for band in range(pixels.shape[2]):
+            sample = values[..., band][valid & positive[..., band]]
+            low, high = np.percentile(sample, self.percentiles) if len(sample) else (0.0, 0.0)
+            if not low < high:
+                raise InputError(
+                    f"{path}: the percentiles {self.percentiles[0]:g} and {self.percentiles[1]:g} of a band are equal, or it has "
+                    "no values; give its value_range instead"
+                )
+            found.append((float(low), float(high)))
+        return tuple(found)
+
+    def apply(self, path: str | Path, pixels: npt.NDArray[Any], valid: Valid, limits: Limits) -> npt.NDArray[Any]:
+        """Return pixels (H, W, bands) as float32 in [0, 1], or as stored if they have 8 bits and there are no limits.
+
+        Those without data are 0.
+
+        Args:
+            path: The image, for messages.
+            pixels: Stored values.
+            valid: Where they are data (H, W).
+            limits: See `limits`.
+
+        Raises:
+            InputError: Values of more than 8 bits have no limits.
+        """
+        if limits is None:
+            if pixels.dtype != np.uint8:
+                raise InputError(
+                    f"{path}: {pixels.dtype} values; pass the (min, max) that map to [0, 1], for example --value-range 0 4095, "
+                    "or percentiles of the image: --percentiles 2 98; of the second date alone: --value-range-after, "
+                    "--percentiles-after"
+                )
+            return np.where(valid[..., None], pixels, np.uint8(0))
+        values, positive = self._converted(pixels)
+        for band, (low, high) in enumerate(limits):
+            layer, used = values[..., band], valid & positive[..., band]
+            # With clipping in float32, as scenes are scaled, to the bit.
+            lower, upper = (np.float32(low), np.float32(high)) if self.clips else (low, high)
+            scaled = (layer - lower) / (upper - lower)
+            values[..., band] = np.where(used, scaled.clip(0, 1) if self.clips else scaled, 0)
+        return np.ascontiguousarray(values, np.float32)
+
+    def _converted(self, pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.float32], Valid]:
+        """Return pixels as float32, in decibels if they are wanted, and which of them have a value."""
+        values = np.array(pixels, np.float32)
+        if not self.decibels:
+            return values, np.ones(values.shape, np.bool_)
+        positive = values > 0
+        return 10 * np.log10(np.where(positive, values, np.float32(1))), positive
 
 
 def date_scalings(

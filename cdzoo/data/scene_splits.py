@@ -1,0 +1,178 @@
+"""Splits of scenes: by their table or folder, or by blocks of ground."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from cdzoo.data.blocks import WINDOWS, Cell, scene_cells
+from cdzoo.data.labels import Labels, MaskLabels
+from cdzoo.data.listing import SPLITS, PairFiles
+from cdzoo.data.masks import scene_encoding
+from cdzoo.data.scene import Scene, open_scene
+from cdzoo.data.scene_samples import SceneSamples, block_name
+from cdzoo.data.source import ALL, FileSource
+from cdzoo.data.splits import holdout_blocks
+from cdzoo.errors import InputError
+from cdzoo.io.georeference import Grid, shared_extent
+from cdzoo.io.placement import is_vector
+from cdzoo.io.scaling import Scaling
+from cdzoo.tiling import Window
+
+_SAMPLES = 8  # along the side of a window, of the overview that tells which windows are usable
+_NOTED = 4
+_USABLE = 0.25  # minimum share of a window that has data and labels and lies in the area
+
+
+class SceneSplits:
+    """Cuts the scenes of a source and divides their windows.
+
+    Args:
+        source: Files and options.
+        bands: Number of bands of each date; None for any, and values of any range, to look at the scenes.
+
+    Attributes:
+        notes: Messages about the windows, one line each.
+
+    Raises:
+        InputError: Scenes cannot be read, or their files do not overlap.
+        ConfigError: A block is smaller than a window.
+    """
+
+    def __init__(self, source: FileSource, bands: tuple[int | None, ...]) -> None:
+        self.source, self.bands = source, bands
+        self.notes: list[str] = []
+        assert source.protocol.tile is not None
+        self.tile = source.protocol.tile
+
+    def samples(self, splits: Sequence[str]) -> dict[str, SceneSamples]:
+        """Return the windows of the requested splits; validation windows are those of the split, or held out."""
+        existing, wanted = self.source.existing, {*splits}
+        if not existing:
+            whole = self._cut(None)
+            return {ALL: whole} if ALL in wanted else self._divided(whole, True)
+        if ALL in wanted:
+            raise InputError(f"{self.source.root}: has splits; choose one of {', '.join(sorted(existing))} instead of '{ALL}'")
+        found: dict[str, SceneSamples] = {}
+        if "val" not in existing and "train" in existing and {"train", "val"} & wanted and self.source.cfg.val is None:
+            found = self._divided(self._cut("train"), False)
+        return {split: found[split] if split in found else self._cut(split) for split in splits}
+
+    def _cut(self, split: str | None) -> SceneSamples:
+        """Return all windows of the scenes of a split; None for data without splits."""
+        cfg, labels = self.source.cfg, self.source.labels
+        pairs = self.source.scenes(split)
+        scenes, problems = list[Scene](), list[str]()
+        for pair in pairs:
+            try:
+                scenes.append(self._opened(pair))
+            except InputError as error:
+                problems.append(str(error))
+        if problems:
+            raise InputError("\n".join(problems))
+        if labels is None:
+            masks = [(pair.mask, cfg.label_attribute) for pair in pairs]
+            labels = MaskLabels(scene_encoding([*dict.fromkeys(masks)], cfg.encoding))
+        cells: list[tuple[int, Cell]] = []
+        left_out = 0
+        for index, found in enumerate(scene_cells([scene.grid for scene in scenes], self.tile, cfg.block)):
+            kept = _usable(scenes[index], found, labels, max(1, self.tile // _SAMPLES))
+            left_out += len(found) - len(kept)
+            cells += [(index, cell) for cell in kept]
+        if left_out:
+            self.notes.append(
+                f"{left_out} window(s) are left out: less than a quarter of each has data and labels"
+                f"{'' if cfg.aoi is None else f' and lies in {cfg.aoi}'}"
+            )
+        if not cells:
+            raise InputError(
+                f"{self.source.root}: of no window of {self.tile} pixels a quarter has data and labels"
+                f"{'' if cfg.aoi is None else f' and lies in {cfg.aoi}'}; pass a smaller --tile"
+            )
+        return SceneSamples(scenes, cells, labels)
+
+    def _opened(self, pair: PairFiles) -> Scene:
+        cfg = self.source.cfg
+        scalings = [Scaling((0.0, 1.0)) if bands is None else cfg.scalings[min(date, 1)] for date, bands in enumerate(self.bands)]
+        attribute = cfg.label_attribute if any(map(is_vector, pair.labels)) else None
+        return open_scene(pair, self.bands, scalings, None if cfg.aoi is None else Path(cfg.aoi), attribute, cfg.equal_values)
+
+    def _divided(self, whole: SceneSamples, with_test: bool) -> dict[str, SceneSamples]:
+        """Divide windows by their blocks."""
+        source, fraction = self.source, self.source.protocol.carved
+        with_val = source.cfg.val is None
+        blocks: dict[str, int] = {}
+        for _, cell in whole.cells:
+            blocks[block_name(cell)] = blocks.get(block_name(cell), 0) + 1
+        fewest = 1 + with_test + with_val
+        if len(blocks) < fewest:
+            side = f"{source.cfg.block:g} m" if source.cfg.block else f"{WINDOWS} windows of {self.tile} pixels"
+            raise InputError(
+                f"{source.root}: the windows lie in {len(blocks)} block(s) of {side}, too few to hold some out for validation"
+                f"{' and test' if with_test else ''}, which takes {fewest}; pass a smaller --block or --tile, or name scenes of "
+                "other places for them in the column split of a table: --pairs FILE.csv"
+            )
+        parts: dict[str, set[str]] = {}
+        if with_test:
+            parts["test"] = holdout_blocks(blocks, fraction, "test")
+        rest = {name: count for name, count in blocks.items() if name not in parts.get("test", ())}
+        if with_val:
+            parts["val"] = holdout_blocks(rest, fraction, "validation")
+        parts["train"] = {*rest} - parts.get("val", set())
+        parts = {name: parts[name] for name in SPLITS if name in parts}
+        shown = ", ".join(f"{name} {len(members)}" for name, members in parts.items())
+        what = "has no splits" if with_test else "has no validation split"
+        self.notes.append(
+            f"{source.root} {what}: blocks of ground are divided by a hash of their place in every command: {shown}"
+        )
+        return {
+            name: SceneSamples(whole.scenes, [one for one in whole.cells if block_name(one[1]) in members], whole.labels)
+            for name, members in parts.items()
+        }
+
+
+def ground_notes(splits: Mapping[str, SceneSamples]) -> list[str]:
+    """Return a note about each pair of scenes that share ground although they are in different splits, or in other systems.
+
+    Args:
+        splits: Scenes of each split of the data; of one split if they are divided by blocks.
+    """
+    scenes = [(split, scene) for split, samples in splits.items() for scene in samples.scenes]
+    notes = []
+    for (split, one), (other_split, other) in combinations(scenes, 2):
+        if split == other_split and (len(splits) > 1 or one.grid.crs == other.grid.crs):
+            continue
+        share = 0.0
+        if one.grid.is_placed and other.grid.is_placed:
+            with suppress(InputError):  # no conversion between their systems
+                share = shared_extent(one.grid, other.grid)
+        if share:
+            why = (
+                f"splits {split} and {other_split}" if split != other_split else "coordinate reference systems, with other blocks"
+            )
+            notes.append(
+                f"{one.files.images[0]} and {other.files.images[0]} share {share:.0%} of the ground and are in different {why}: "
+                "scores may be those of ground that was trained on"
+            )
+    return notes[:_NOTED] + ([f"and {len(notes) - _NOTED} more such scenes"] if len(notes) > _NOTED else [])
+
+
+def _usable(scene: Scene, cells: Sequence[Cell], labels: Labels, step: int) -> list[Cell]:
+    """Return the windows of a scene of which enough can be used, estimated from every `step`-th pixel."""
+    known = scene.usable(labels, step)
+    return [cell for cell in cells if _share(known, cell.window, scene.grid, step) >= _USABLE]
+
+
+def _share(known: npt.NDArray[np.bool_], window: Window, grid: Grid, step: int) -> float:
+    """Return the share of a window that can be used, given every `step`-th pixel of the scene."""
+    inside, area = [], 1.0
+    for span, length in zip(window.slices, (grid.height, grid.width), strict=True):
+        first, last = max(0, span.start), min(length, span.stop)
+        inside.append(slice(first // step, -(-last // step)))
+        area *= (last - first) / (span.stop - span.start)
+    return float(known[tuple(inside)].mean() * area)
