@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from cdzoo.cli.common import DEFAULT_WEIGHTS
 from cdzoo.cli.prediction import PredictionJob
 from cdzoo.errors import InputError
+from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import output_path
 from cdzoo.io.images import image_format
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.rasters import open_raster
-from cdzoo.scenes.band_files import is_several, one_raster
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from cdzoo.errors import InputError
+from cdzoo.io.band_files import is_resampled
 from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import check_same_size
 from cdzoo.io.pillow import SUFFIXES
@@ -27,6 +28,8 @@ COMPANIONS = frozenset(
     ".hdr .xml .ovr .msk .prj .wld .tfw .pgw .jgw .bpw .wfw .j2w .db .ini .shx .dbf .cpg .sbn .sbx .qix .qpj .qml".split()
 )
 """Suffixes of files that accompany images or polygons."""
+
+_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -162,10 +165,15 @@ def usable_pairs(listing: Listing, equal_values: bool = True, attribute: str | N
     """
     problems = list(listing.problems)
     pairs: list[PairFiles] = []
+    resampled: list[str] = []
     for pair in listing.pairs:
         try:
             pairs.append(placed(pair, attribute))
+            moved = [path for path in pair.images[1:] if is_resampled(path, pair.images[0])]
+            resampled += [pair.name] if moved else []
             for path in (*pair.images[1:], *(() if pairs[-1].placement else pair.labels)):
+                if path in moved:
+                    continue
                 check_same_size(pair.images[0], path)
                 if mismatch := georeference_mismatch(pair.images[0], path):
                     problems.append(mismatch)
@@ -179,9 +187,15 @@ def usable_pairs(listing: Listing, equal_values: bool = True, attribute: str | N
         raise InputError("\n".join([f"{listing.root}: {len(problems)} file(s) cannot be used; {hint}", *problems]))
     if not listing.pairs:
         raise InputError(f"{listing.root}: no pair with a mask")
-    for note in listing.notes:
+    for note in (*listing.notes, *([f"{listing.root}: {describe_resampled(resampled)}"] if resampled else [])):
         warnings.warn(note, stacklevel=4)
     return pairs
+
+
+def describe_resampled(names: Sequence[str]) -> str:
+    """Return the note about the pairs of which a date, a folder of bands, is brought to the grid of the first one."""
+    shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return f"in {len(names)} pair(s), the bands of the second date are resampled to the grid of the first one: {shown}"
 
 
 def read_names(file: Path) -> list[str]:

@@ -124,6 +124,7 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
     source = FileSource(cfg, bands)
     opened = Opened(source.protocol, {}, source.notes, _declared(source))
     scalings = [cfg.scalings[min(date, 1)] for date in range(len(bands))]
+    selected = [cfg.selected[min(date, 1)] for date in range(len(bands))]
     fill_value = info.fill_value if info else None
     if fill_value is not None and any(scaling.percentiles or scaling.decibels for scaling in scalings):
         raise ConfigError(f"{cfg.data} marks pixels without data by the value {fill_value}: scale it with value_range only")
@@ -133,7 +134,7 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
     elif len(splits) > 1:
         _check_disjoint(pairs)
     for split in splits:
-        samples = FilePairs(pairs[split], bands, None, cfg.encoding, source.labels, scalings, fill_value)
+        samples = FilePairs(pairs[split], bands, None, cfg.encoding, source.labels, scalings, fill_value, selected)
         opened.splits[split] = TiledPairs(samples, source.protocol.tile) if source.protocol.tile else samples
         tiles = f" in {len(opened.splits[split])} tiles" if len(opened.splits[split]) != len(samples) else ""
         void = f", {samples.unlabeled:.2%} of the pixels without a label" if samples.unlabeled else ""

@@ -12,12 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cdzoo.constants import IGNORE_INDEX
-from cdzoo.errors import InputError, MissingDependencyError, require
+from cdzoo.errors import InputError, require
+from cdzoo.io.band_files import image_grid
 from cdzoo.io.files import PathLike
-from cdzoo.io.georeference import Grid, grid_of, may_be_placed, move
-from cdzoo.io.images import image_files
+from cdzoo.io.georeference import Grid, move
 from cdzoo.io.inputs import existing_file
-from cdzoo.io.rasters import open_raster
 from cdzoo.io.vectors import read_vectors
 
 Values = npt.NDArray[np.int16]
@@ -71,8 +70,8 @@ def lies_elsewhere(path: PathLike, image: PathLike) -> bool:
     """
     if is_vector(path):
         return True
-    own = _placed_grid(path)
-    grid = None if own is None else _placed_grid(image)
+    own = image_grid(path)
+    grid = None if own is None else image_grid(image)
     if own is None or grid is None:
         return False
     scale = abs(own.transform.determinant / grid.transform.determinant)
@@ -164,24 +163,10 @@ def _polygons(path: str, version: object, system: str | None) -> Any:
 
 def _grid(path: PathLike) -> Grid:
     """Return the grid of a raster with a georeference."""
-    with open_raster(image_files(Path(path))[0], f"{path}: bringing labels to its grid") as source:
-        grid = grid_of(path, source)
-    if not grid.is_placed:
+    grid = image_grid(path)
+    if grid is None:
         raise InputError(
             f"{path}: has no georeference, so labels of another size and polygons cannot be placed on it; use images with one "
             "(GeoTIFF), or labels of the size of the images"
         )
     return grid
-
-
-def _placed_grid(path: PathLike) -> Grid | None:
-    """Return the grid of a raster; None if it has no georeference."""
-    file = image_files(Path(path))[0]
-    if not may_be_placed(file):
-        return None
-    try:
-        with open_raster(file) as source:
-            grid = Grid(source.crs, source.transform, source.height, source.width)
-    except MissingDependencyError:  # sizes are compared then
-        return None
-    return grid if grid.is_placed and grid.transform.determinant else None

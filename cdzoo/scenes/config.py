@@ -8,11 +8,11 @@ from pydantic import Field
 
 from cdzoo.constants import WINDOW_BATCH
 from cdzoo.errors import ConfigError
+from cdzoo.io.band_names import Band
 from cdzoo.io.scaling import Scaling, date_scalings
 from cdzoo.validation import config_dataclass
 
 _NotNegative = Annotated[float, Field(ge=0, le=1e15)]
-_Band = Annotated[int, Field(ge=1, le=65_535)]
 
 
 @config_dataclass
@@ -61,8 +61,8 @@ class SceneCfg:
     percentiles_after: tuple[float, float] | None = None
     decibels: Literal["before", "after", "both"] | None = None
     reflectance: Literal["none", "auto"] = "none"
-    bands: tuple[_Band | str, ...] | None = None
-    bands_after: tuple[_Band | str, ...] | None = None
+    bands: tuple[Band | str, ...] | None = None
+    bands_after: tuple[Band | str, ...] | None = None
     alpha: bool | None = None
     align: bool = False
     probability: Literal["uint8", "float32"] = "uint8"

@@ -20,13 +20,13 @@ from cdzoo.inference.model import PairModel
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
+from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import PathLike, write_text
 from cdzoo.io.rasters import limited_cache
 from cdzoo.io.vectors import read_vectors
 from cdzoo.models.modes import evaluating
 from cdzoo.scenes.alignment import scene_shift, warn_of_shift
 from cdzoo.scenes.area import Area
-from cdzoo.scenes.band_files import is_several, one_raster
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.dates import opened_dates
 from cdzoo.scenes.footprints import check_footprints, table_of

@@ -11,10 +11,11 @@ import numpy as np
 
 from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array, Mask
-from cdzoo.io.georeference import Grid, describe, full_turns, grid_of, is_same, wrapped_system
-from cdzoo.io.rasters import is_color, open_raster, reading, require_rasterio, valid_pixels
+from cdzoo.io.georeference import Grid, describe, full_turns, grid_of, is_same
+from cdzoo.io.rasters import open_raster, reading, require_rasterio, valid_pixels
 from cdzoo.io.registration import Shift
 from cdzoo.io.values import stored_values
+from cdzoo.io.warp import warped
 from cdzoo.scenes.alignment import correction
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.bands import alpha_bands, selected_bands, without_alpha
@@ -22,7 +23,6 @@ from cdzoo.scenes.reflectance import RANGE, Calibration
 from cdzoo.tiling import Window
 
 _SAMPLE = 1024  # longest side of the overview from which percentiles are computed
-_AWAY = 1000.0  # moves rasters without coordinates, as GDAL takes the identity for a missing geotransform
 _FEW = 16  # side of the sample of pixels that is compared with a range of values
 
 
@@ -197,27 +197,10 @@ class RasterSource(AbstractContextManager["RasterSource"]):
             )
         turn = full_turns(self.path, own, self.grid) if own.is_placed else 0.0
         x, y = (0.0, 0.0) if self.shift is None else correction(own, self.grid, self.shift)
-        away = 0.0 if own.is_placed else _AWAY
-        rasterio = require_rasterio("predicting scenes")
-        same = own.crs == self.grid.crs
-        nodata = 0 if self.calibration is not None and file.nodata is None and not alpha_bands(file) else file.nodata
+        has_alpha = bool(alpha_bands(file))
+        nodata = 0 if self.calibration is not None and file.nodata is None and not has_alpha else file.nodata
         with reading(self.path, "cannot be resampled to the grid of the first image"):
-            return rasterio.vrt.WarpedVRT(
-                file,
-                src_transform=_translated(own.transform, x + turn + away, y + away),
-                # One system needs no conversion, which some systems do not have.
-                src_crs="EPSG:3857" if same else own.crs if turn else wrapped_system(own),
-                crs="EPSG:3857" if same else self.grid.crs,
-                transform=_translated(self.grid.transform, away, away),
-                height=self.grid.height,
-                width=self.grid.width,
-                resampling=rasterio.enums.Resampling.bilinear,
-                # Marks pixels that the file does not cover, if no nodata value does.
-                add_alpha=nodata is None and not alpha_bands(file),
-                src_nodata=nodata,
-                # Bilinear interpolation must not mix numbers such as -9999 with data.
-                UNIFIED_SRC_NODATA="YES" if is_color(self.dtype, nodata) else "NO",
-            )
+            return warped(file, own, self.grid, nodata, has_alpha, move=(x, y), turn=turn)
 
     def _scaling(
         self, value_range: tuple[float, float] | None, percentiles: tuple[float, float] | None
@@ -255,8 +238,3 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 f"{self.path}: the percentiles {lower:g} and {upper:g} of a band are equal; pass value_range instead"
             )
         return low, high
-
-
-def _translated(transform: Any, x: float, y: float) -> Any:
-    """Return a geotransform (affine.Affine) with `x` and `y` added to its coordinates."""
-    return type(transform)(transform.a, transform.b, transform.c + x, transform.d, transform.e, transform.f + y)

@@ -8,8 +8,8 @@ from document_files import write_sentinel
 
 from cdzoo.cli.main import main
 from cdzoo.errors import InputError
+from cdzoo.io.band_files import one_raster
 from cdzoo.scenes import SceneCfg, predict_scene
-from cdzoo.scenes.band_files import one_raster
 from cdzoo.scenes.dates import opened_dates
 
 
