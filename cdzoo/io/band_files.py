@@ -47,6 +47,14 @@ def is_several(path: PathLike) -> bool:
     return Path(path).is_dir() or (glob.has_magic(str(path)) and not Path(path).exists())
 
 
+def several_files(path: PathLike) -> list[Path]:
+    """Return the files in a folder or of a pattern, that may be bands; of another path, itself."""
+    if not is_several(path):
+        return [Path(path)]
+    found = Path(path).rglob("*") if Path(path).is_dir() else map(Path, glob.glob(str(path)))
+    return sorted(file for file in found if file.is_file() and raster_driver(file))
+
+
 @contextmanager
 def one_raster(path: PathLike) -> Iterator[Path]:
     """Yield a raster of all bands of one date.
