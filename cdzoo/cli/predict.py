@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from cdzoo.cli.common import DEFAULT_WEIGHTS
 from cdzoo.cli.prediction import PredictionJob
 from cdzoo.errors import InputError
+from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import output_path
 from cdzoo.io.images import image_format
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.rasters import open_raster
-from cdzoo.scenes.band_files import is_several, one_raster
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
@@ -38,10 +38,14 @@ def predict(
     bbox: tuple[float, float, float, float] | None = None,
     aoi: str | None = None,
     aoi_layer: str | None = None,
+    mask_before: str | None = None,
+    mask_after: str | None = None,
     series: list[str] | None = None,
+    masks: list[str] | None = None,
     dates: list[str] | None = None,
     stac: tuple[str, str] | None = None,
     assets: list[str] | None = None,
+    mask_asset: str | None = None,
     resolution: float | None = None,
     manifest: str | None = None,
     ray: bool | str = False,
@@ -71,48 +75,59 @@ def predict(
         bbox: Left, bottom, right and top of the part to map, in the coordinates of the first image, or in longitude and latitude.
         aoi: Polygons of the area to map: .gpkg, .geojson, .shp or .parquet.
         aoi_layer: Layer of the area in a .gpkg with several.
+        mask_before: Raster of where the first date has no data, such as clouds or the SCL of Sentinel-2, see --mask-values.
+        mask_after: That of the second date.
         series: Rasters in the order of their dates, to map which changes last, and since when.
+        masks: Cloud mask of each image of a series, - for none.
         dates: Date of each image of a series, as text; by default as in its tags or its name.
         stac: Items of the two dates: files or http(s) addresses; instead of BEFORE and AFTER, with --assets and --bbox or --aoi.
         assets: Assets of the items to read as bands, in this order, such as B04 B03 B02.
+        mask_asset: Asset of the items that says where there are no data, such as scl, see --mask-values.
         resolution: Size of the pixels of the map of STAC items, in units of the coordinates; by default that of the first asset.
-        manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
+        manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report,
+            mask_before, mask_after.
         ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started locally.
         workers: Number of Ray workers; one per GPU, or per two cores, by default.
     """
     products = {"probability": probability, "polygons": polygons, "report": report}
     zones = {"footprints": footprints, "footprint_output": footprint_output, "footprint_layer": footprint_layer}
     part: dict[str, Any] = {"bbox": bbox, "aoi": aoi, "aoi_layer": aoi_layer}
+    clouds = {"mask_before": mask_before, "mask_after": mask_after}
     job = PredictionJob(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:
-        if before is not None or output is not None or series or stac or any({**products, **zones, **part}.values()):
+        if before is not None or output is not None or series or stac or any({**products, **zones, **part, **clouds}.values()):
             raise InputError("--manifest names the images and outputs: pass no others")
         return job.predict_list(manifest, ray, workers)
     if series is not None:
-        if before is not None or stac or ray or report or any(zones.values()) or output is None:
+        if before is not None or stac or ray or report or any({**zones, **clouds}.values()) or output is None:
             raise InputError(
-                "--series names the images: pass -o MAP.tif, and no others, no --report and no --footprints; statistics per "
-                "polygon are those of cdzoo footprints MAP.tif POLYGONS"
+                "--series names the images: pass -o MAP.tif, and no others, no --report and no --footprints; clouds are those of "
+                "--masks, and statistics per polygon are those of cdzoo footprints MAP.tif POLYGONS"
             )
-        job.predict_series(series, output, {"probability": probability, "polygons": polygons, "dates": dates or ()}, part)
+        options = {"probability": probability, "polygons": polygons, "dates": dates or (), "masks": masks or ()}
+        job.predict_series(series, output, options, part)
         return 0
-    if dates is not None:
-        raise InputError("--dates are those of the images of a series: pass --series")
+    if dates is not None or masks is not None:
+        raise InputError(f"--{'masks' if dates is None else 'dates'} are those of the images of a series: pass --series")
     if stac is not None:
-        if before is not None or ray or output is None or not assets:
-            raise InputError("--stac names the images: pass --assets NAME NAME ..., --bbox or --aoi, -o MAP.tif, and no others")
-        job.predict_items(stac, assets, output, products, zones, part, resolution)
+        if before is not None or ray or output is None or not assets or any(clouds.values()):
+            raise InputError(
+                "--stac names the images: pass --assets NAME NAME ..., --bbox or --aoi, -o MAP.tif, and no others; clouds are "
+                "those of --mask-asset"
+            )
+        job.predict_items(stac, assets, output, products, zones, part, resolution, mask_asset)
         return 0
-    if assets is not None or resolution is not None:
-        raise InputError(f"--{'resolution' if assets is None else 'assets'} is for items of a catalog: pass --stac BEFORE AFTER")
+    of_items = {"assets": assets, "mask-asset": mask_asset, "resolution": resolution}
+    if given := [name for name, value in of_items.items() if value is not None]:
+        raise InputError(f"--{given[0]} is for items of a catalog: pass --stac BEFORE AFTER")
     if before is None or after is None or output is None:
         raise InputError("pass two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
     if ray:
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
     if is_several(before) or is_several(after):
         with one_raster(before) as first, one_raster(after) as second:
-            return _predict_pair(job, str(first), str(second), output, products, zones, part)
-    return _predict_pair(job, before, after, output, products, zones, part)
+            return _predict_pair(job, str(first), str(second), output, products, zones, part, clouds)
+    return _predict_pair(job, before, after, output, products, zones, part, clouds)
 
 
 def _predict_pair(
@@ -123,14 +138,16 @@ def _predict_pair(
     products: dict[str, str | None],
     zones: dict[str, str | None],
     part: dict[str, Any],
+    clouds: dict[str, str | None],
 ) -> int:
     target = output_path(output, suffixes=(".png", *RASTERS), purpose="a mask needs a lossless format")
     is_scene = target.suffix.lower() in RASTERS
-    for file in (before, after):  # before the model is loaded, which takes seconds
+    for file in (before, after, *(mask for mask in clouds.values() if mask)):  # before the model is loaded, which takes seconds
         _check_header(existing_file(file), is_scene)
+    of_scenes = {**products, **zones, **part, **clouds, **job.of_scenes()}
     if is_scene:
-        job.predict_scene(before, after, target, products, zones, part)
-    elif given := [name for name, value in {**products, **zones, **part, **job.of_scenes()}.items() if value is not None]:
+        job.predict_scene(before, after, target, products, zones, part, clouds)
+    elif given := [name for name, value in of_scenes.items() if value is not None]:
         raise InputError(f"--{given[0].replace('_', '-')} is for maps of scenes: name the output .tif")
     else:
         job.predict_pictures(before, after, target)

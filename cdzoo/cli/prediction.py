@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import load_trained, pick_device, print_weights
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import output_path
 from cdzoo.io.inputs import existing_file
 from cdzoo.scenes.outputs import RASTERS
@@ -36,7 +37,16 @@ class PredictionJob:
 
     def of_scenes(self) -> dict[str, Any]:
         """Return the settings that pictures do not have."""
-        names = ("value_range_after", "percentiles", "percentiles_after", "decibels", "bands", "bands_after", "alpha")
+        names = (
+            "value_range_after",
+            "percentiles",
+            "percentiles_after",
+            "decibels",
+            "bands",
+            "bands_after",
+            "alpha",
+            "mask_values",
+        )
         reflectance = None if self.cfg.reflectance == "none" else self.cfg.reflectance
         return {**{name: getattr(self.cfg, name) for name in names}, "align": self.cfg.align or None, "reflectance": reflectance}
 
@@ -64,6 +74,7 @@ class PredictionJob:
         products: dict[str, str | None],
         zones: dict[str, str | None],
         part: dict[str, Any],
+        clouds: dict[str, str | None],
     ) -> None:
         """Write the map of two rasters and its further products, and print a summary."""
         from cdzoo.cli.footprints import print_largest
@@ -74,11 +85,11 @@ class PredictionJob:
         files: dict[str, Any] = dict(products)
         of_zones: dict[str, Any] = dict(zones)
         table = table_of(target, zones["footprints"], zones["footprint_output"])
-        inputs = [file for file in (before, after, zones["footprints"], part["aoi"]) if file is not None]
+        inputs = [file for file in (before, after, zones["footprints"], part["aoi"], *clouds.values()) if file is not None]
         scene_outputs(target, **files, inputs=inputs, with_styles=self.cfg.style, footprints=table)  # before the model is loaded
         area = _area(before, **part)
         model = self.load_named()
-        options: dict[str, Any] = {**files, **of_zones, "polygon_cfg": self.polygon_cfg, "area": area}
+        options: dict[str, Any] = {**files, **of_zones, **clouds, "polygon_cfg": self.polygon_cfg, "area": area}
         result = predict_scene(model, before, after, target, self.cfg, **options)
         share = result.changed / result.pixels if result.pixels else 0.0
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
@@ -86,6 +97,8 @@ class PredictionJob:
         print(f"{text} ({self.describe(model, result.threshold)}); {result.seconds:.0f} s{resumed}")
         for image, reflectance in zip((before, after), result.reflectances, strict=False):
             print(f"  {Path(image).name}: {reflectance}")
+        for text in result.masks:
+            print(f"  mask {text}")
         if model.task.has_legend and result.classes:
             shares = sorted(result.classes.items(), key=lambda item: -item[1])[:_MAX_CLASSES]
             print("  " + ", ".join(f"{name} {count / result.pixels:.2%}" for name, count in shares))
@@ -106,6 +119,7 @@ class PredictionJob:
         zones: dict[str, str | None],
         part: dict[str, Any],
         resolution: float | None,
+        mask_asset: str | None = None,
     ) -> None:
         """Copy the assets of two STAC items, and write their map as that of two rasters."""
         from cdzoo.io.remote import is_address
@@ -115,15 +129,18 @@ class PredictionJob:
 
         target = output_path(output, suffixes=RASTERS, purpose="the map of STAC items is a GeoTIFF")
         items = [read_item(name, assets) for name in names]
+        masks = None if mask_asset is None else (read_item(names[0], [mask_asset]), read_item(names[1], [mask_asset]))
         files: dict[str, Any] = dict(products)
-        inputs = [Path(name) for name in names if not is_address(name)] + [file for item in items for file in item.files]
+        inputs = [Path(name) for name in names if not is_address(name)]
+        inputs += [file for item in (*items, *(masks or ())) for file in item.files]
         scene_outputs(target, **files, inputs=inputs)
         for item in items:
             if text := stated_scaling(item):
                 print(f"{item.name} states {text}; values are used as they are stored")
-        with stac_rasters(items[0], items[1], target, **part, resolution=resolution) as copies:
-            before, after = map(str, copies)
-            self.predict_scene(before, after, target, products, zones, {**part, "bbox": None})
+        with stac_rasters(items[0], items[1], target, **part, resolution=resolution, masks=masks) as copies:
+            before, after, *found = map(str, copies)
+            clouds = dict(zip(("mask_before", "mask_after"), found or (None, None), strict=True))
+            self.predict_scene(before, after, target, products, zones, {**part, "bbox": None}, clouds)
 
     def predict_series(self, images: list[str], output: str, options: dict[str, Any], part: dict[str, Any]) -> None:
         """Write the maps of a series, and print a summary."""
@@ -131,15 +148,17 @@ class PredictionJob:
         from cdzoo.scenes.series import check_series, predict_series
         from cdzoo.scenes.series_products import FURTHER
 
-        paths = [existing_file(image) for image in images]
+        paths = [image if is_several(image) else existing_file(image) for image in images]
+        options["masks"] = [None if mask == "-" else existing_file(mask) for mask in options["masks"]]
         products: dict[str, Any] = {name: options[name] for name in ("probability", "polygons")}
         # Before the model is loaded.
-        inputs = [file for file in (*paths, part["aoi"]) if file is not None]
+        inputs = [file for file in (*paths, part["aoi"], *options["masks"]) if file is not None]
         scene_outputs(output, **products, inputs=inputs, further=FURTHER, with_styles=self.cfg.style)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they come with the prediction
-            check_series(paths, self.cfg, options["polygons"] is not None, options["dates"])
-        options["area"] = _area(paths[0], **part)
+            check_series(paths, self.cfg, options["polygons"] is not None, options["dates"], options["masks"])
+        with one_raster(paths[0]) as first:
+            options["area"] = _area(first, **part)
         model = self.load_named()
 
         def announce(number: int, count: int, before: str, after: str) -> None:

@@ -29,6 +29,7 @@ class SplitReport:
         unchanged_pairs: Number of pairs without change.
         classes: Fraction of the pixels of each class of each target; empty for masks of change.
         shifts: Shift between the dates of pairs of which it is more than two pixels, by name.
+        resampled: Names of pairs of which a folder of bands is brought to the grid of the first date.
         offsets: Which dates have the offset of Sentinel-2 reflectances, of pairs of more than 8 bits, by name.
     """
 
@@ -43,6 +44,7 @@ class SplitReport:
     unchanged_pairs: int = 0
     classes: dict[str, dict[str, float]] = field(default_factory=dict)
     shifts: dict[str, Shift] = field(default_factory=dict)
+    resampled: list[str] = field(default_factory=list)
     offsets: dict[str, DateOffsets] = field(default_factory=dict)
     blocks: int = 0
 

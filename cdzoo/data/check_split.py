@@ -13,12 +13,13 @@ from cdzoo.data.check_labels import LabelStatistics
 from cdzoo.data.check_offsets import describe_offsets, pair_offsets
 from cdzoo.data.check_report import DataReport, SplitReport
 from cdzoo.data.labels import Labels
-from cdzoo.data.listing import PairFiles
+from cdzoo.data.listing import PairFiles, describe_resampled
 from cdzoo.data.masks import Counts, MaskEncoding, count_masks, read_values
 from cdzoo.errors import InputError
+from cdzoo.io.band_files import is_resampled
 from cdzoo.io.files import file_sha256
 from cdzoo.io.georeference import georeference_mismatch
-from cdzoo.io.images import image_format, image_size, read_image_and_valid
+from cdzoo.io.images import image_files, image_format, image_size, read_image_and_valid
 from cdzoo.io.progress import tqdm
 from cdzoo.io.registration import LIMIT, estimate_shift, registration_windows
 from cdzoo.io.values import values_mismatch
@@ -66,6 +67,8 @@ class SplitCheck:
         found.no_data = float(np.mean(lacking)) if lacking else 0.0
         if found.shifts:
             self.report.notes.append(describe_shifts(found, len(pairs[::every])))
+        if found.resampled:
+            self.report.notes.append(f"split '{self.split}': {describe_resampled(found.resampled)}")
         self.report.notes += describe_offsets(self.split, found.offsets)
         for number, formats in enumerate(found.formats, 1):
             if len(formats) > 1:
@@ -115,17 +118,23 @@ class SplitCheck:
                 height, width, bands, kind = image_format(path)
                 sizes[path] = (height, width)
                 # The range is arbitrary: images of more than 8 bits are only decoded and checked for NaN.
-                image, valid = read_image_and_valid(path, bands, None if kind == "uint8" else (0.0, 1.0))
+                as_stored = None if kind == "uint8" else (0.0, 1.0)
+                image, valid = read_image_and_valid(path, bands, as_stored, like=pair.images[0])
                 pixels.append(image if valid is None else np.where(valid[..., None], image, np.float32(np.nan)))
                 lacking.append(0.0 if valid is None else float(1 - valid.mean()))
                 formats[f"{bands} band(s) {kind}"] += 1
-                self.copies.setdefault(file_sha256(path), []).append((found.name, path))
+                digest = "".join(map(file_sha256, image_files(path)))
+                self.copies.setdefault(digest, []).append((found.name, path))
             except InputError as error:
                 problems.append(str(error))
             except OSError as error:
                 problems.append(f"{path}: cannot be read ({error.strerror})")
         for path in (*pair.images[1:], *(() if pair.placement else pair.labels)):
             with suppress(InputError):  # reported above
+                if path in pair.images and is_resampled(path, pair.images[0]):
+                    sizes[path] = image_size(pair.images[0])
+                    found.resampled.append(pair.name)
+                    continue
                 sizes[path] = image_size(path)
                 if mismatch := georeference_mismatch(pair.images[0], path):
                     problems.append(mismatch)

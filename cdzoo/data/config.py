@@ -10,6 +10,7 @@ from pydantic import Field
 from cdzoo.constants import MIN_SIZE
 from cdzoo.data.masks import MaskEncoding
 from cdzoo.errors import ConfigError
+from cdzoo.io.band_names import Band
 from cdzoo.io.scaling import Scaling, date_scalings
 from cdzoo.validation import config_dataclass
 
@@ -51,6 +52,9 @@ class DataCfg:
         percentiles_after: Percentiles of the second date; by default as for the first one.
         decibels: Dates of radar intensities, which are converted by 10 log10(x) before value_range, then in decibels, or
             percentiles apply.
+        bands: Bands to read, in this order; numbers from 1, or names such as B04 of files that name their bands, or of folders
+            with one file for each. All by default.
+        bands_after: Bands of the second date; by default those of the first one.
     """
 
     data: str = ""
@@ -78,6 +82,8 @@ class DataCfg:
     tile: Annotated[int, Field(ge=MIN_SIZE)] | None = None
     block: Annotated[float, Field(gt=0)] | None = None
     holdout: Annotated[float, Field(gt=0, le=0.4)] | None = None
+    bands: tuple[Band | str, ...] | None = None
+    bands_after: tuple[Band | str, ...] | None = None
 
     def __post_init__(self) -> None:
         """Validate the source, the ranges and the encoding."""
@@ -116,6 +122,11 @@ class DataCfg:
     def scalings(self) -> tuple[Scaling, Scaling]:
         """Scaling of the first date, and of the later ones."""
         return date_scalings(self.value_range, self.value_range_after, self.percentiles, self.percentiles_after, self.decibels)
+
+    @property
+    def selected(self) -> tuple[tuple[int | str, ...] | None, tuple[int | str, ...] | None]:
+        """Bands of the first date, and of the later ones; None for all."""
+        return self.bands, self.bands_after or self.bands
 
     @property
     def equal_values(self) -> bool:

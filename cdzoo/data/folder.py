@@ -37,6 +37,7 @@ class FilePairs(Dataset[Sample]):
         labels: Reads the targets of another task than change.
         scalings: Scaling of each date, instead of `value_range`.
         fill_value: 8-bit value that all bands of all dates have where there are no data.
+        selected: Bands to read of each date, by number from 1 or by name; None for all.
 
     Attributes:
         encoding: Encoding of the masks; None for other labels.
@@ -55,11 +56,13 @@ class FilePairs(Dataset[Sample]):
         labels: Labels | None = None,
         scalings: Sequence[Scaling] | None = None,
         fill_value: int | None = None,
+        selected: Sequence[Sequence[int | str] | None] | None = None,
     ) -> None:
         self.pairs = list(pairs)
         self.bands = bands
         self.scalings = tuple(scalings) if scalings is not None else (Scaling(value_range),) * len(bands)
         self.fill_value = fill_value
+        self.selected = selected or (None,) * len(bands)
         self.encoding: MaskEncoding | None = None
         if labels is None:
             masks, placements = [pair.mask for pair in self.pairs], [pair.placement for pair in self.pairs]
@@ -82,8 +85,8 @@ class FilePairs(Dataset[Sample]):
         pair = self.pairs[index]
         targets = self.labels.read(pair)
         images, masks = [], []
-        for path, bands, scaling in zip(pair.images, self.bands, self.scalings, strict=True):
-            pixels, valid = scaling.read(path, bands)
+        for path, bands, scaling, select in zip(pair.images, self.bands, self.scalings, self.selected, strict=True):
+            pixels, valid = scaling.read(path, bands, select, pair.images[0])
             images.append(pixels)
             masks += [] if valid is None else [valid]
         masks += [] if self.fill_value is None else [self._filled(images)]

@@ -11,6 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from cdzoo.errors import InputError
+from cdzoo.io.band_files import is_resampled
 from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import check_same_size
 from cdzoo.io.pillow import SUFFIXES
@@ -29,6 +30,8 @@ COMPANIONS = frozenset(
     ".hdr .xml .ovr .msk .prj .wld .tfw .pgw .jgw .bpw .wfw .j2w .db .ini .shx .dbf .cpg .sbn .sbx .qix .qpj .qml".split()
 )
 """Suffixes of files that accompany images or polygons."""
+
+_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -164,10 +167,15 @@ def usable_pairs(listing: Listing, equal_values: bool = True, attribute: str | N
     """
     problems = list(listing.problems)
     pairs: list[PairFiles] = []
+    resampled: list[str] = []
     for pair in listing.pairs:
         try:
             pairs.append(placed(pair, attribute))
+            moved = [path for path in pair.images[1:] if is_resampled(path, pair.images[0])]
+            resampled += [pair.name] if moved else []
             for path in (*pair.images[1:], *(() if pairs[-1].placement else pair.labels)):
+                if path in moved:
+                    continue
                 check_same_size(pair.images[0], path)
                 if mismatch := georeference_mismatch(pair.images[0], path):
                     problems.append(mismatch)
@@ -177,6 +185,8 @@ def usable_pairs(listing: Listing, equal_values: bool = True, attribute: str | N
         except InputError as error:
             problems.append(str(error))
     _check_complete(listing, problems, 5)
+    if resampled:
+        warnings.warn(f"{listing.root}: {describe_resampled(resampled)}", stacklevel=4)
     return pairs
 
 
@@ -199,6 +209,12 @@ def _check_complete(listing: Listing, problems: Sequence[str], level: int) -> No
         raise InputError(f"{listing.root}: no pair with a mask")
     for note in listing.notes:
         warnings.warn(note, stacklevel=level)
+
+
+def describe_resampled(names: Sequence[str]) -> str:
+    """Return the note about the pairs of which a date, a folder of bands, is brought to the grid of the first one."""
+    shown = ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+    return f"in {len(names)} pair(s), the bands of the second date are resampled to the grid of the first one: {shown}"
 
 
 def read_names(file: Path) -> list[str]:

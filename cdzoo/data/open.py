@@ -148,6 +148,7 @@ def _open_pairs(
     """Add splits of pairs that are read whole."""
     cfg, info = source.cfg, source.info
     scalings = [cfg.scalings[min(date, 1)] for date in range(len(bands))]
+    selected = [cfg.selected[min(date, 1)] for date in range(len(bands))]
     fill_value = info.fill_value if info else None
     if fill_value is not None and any(scaling.percentiles or scaling.decibels for scaling in scalings):
         raise ConfigError(f"{cfg.data} marks pixels without data by the value {fill_value}: scale it with value_range only")
@@ -157,7 +158,7 @@ def _open_pairs(
         _check_disjoint(pairs)
     for split in splits:
         labels, encoding = (NoLabels(), None) if split == UNLABELED else (source.labels, cfg.encoding)
-        samples = FilePairs(pairs[split], bands, None, encoding, labels, scalings, fill_value)
+        samples = FilePairs(pairs[split], bands, None, encoding, labels, scalings, fill_value, selected)
         opened.splits[split] = TiledPairs(samples, source.protocol.tile) if source.protocol.tile else samples
         tiles = f" in {len(opened.splits[split])} tiles" if len(opened.splits[split]) != len(samples) else ""
         if split == UNLABELED:

@@ -23,6 +23,7 @@ from cdzoo.engine.robustness import measure_robustness
 from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.factory import create_initialized, create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
+from cdzoo.io.band_names import band_count
 from cdzoo.io.files import file_sha256, replace_atomically
 from cdzoo.metrics import SUMMARY_SCORES, Confusion, split_scores
 from cdzoo.models.detector import ChangeDetector
@@ -177,6 +178,9 @@ def _options(model: ModelOptions, data: DataCfg) -> dict[str, Any]:
         options["class_names"] = declared.class_names
     if declared.bands is not None and len(set(declared.bands)) > 1 and model.in_chans is model.siamese is None:
         options |= {"in_chans": declared.bands, "siamese": False}
+    elif data.bands is not None and model.in_chans is None:
+        counts = tuple(band_count(bands or data.bands) for bands in data.selected)
+        options |= {"in_chans": counts[0]} if len({*counts}) == 1 else {"in_chans": counts, "siamese": False}
     return options
 
 

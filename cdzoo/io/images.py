@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,15 +13,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.io.pillow import SUFFIXES, UnsupportedByPillow, color_mode, decode, is_turned, open_image, orientation
-from cdzoo.io.rasters import open_raster, read_deep, reading, size_of_deep, valid_pixels
-from cdzoo.names import natural_key
+from cdzoo.io.band_files import band_files, image_grid, read_bands
+from cdzoo.io.band_names import band_indexes
+from cdzoo.io.pillow import UnsupportedByPillow, color_mode, decode, is_turned, open_image, orientation
+from cdzoo.io.rasters import open_raster, raster_driver, read_deep, reading, size_of_deep, valid_pixels
 
 UInt8 = npt.NDArray[np.uint8]
 Valid = npt.NDArray[np.bool_]
 
 _GDAL_METADATA, _NODATA = 42112, 42113  # tags of TIFF
-_BAND = re.compile(r"(?:.*[_-])?(B\d{1,2}A?)", re.IGNORECASE)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
@@ -39,8 +39,10 @@ def image_format(path: str | Path) -> tuple[int, int, int, str]:
     Raises:
         InputError: The file does not exist, is not an image, or stores colors that are not read.
     """
-    if files := _band_files(path):
-        height, width, _, kind = image_format(files[0])
+    if files := band_files(path):
+        height, width, _, kind = max(map(image_format, files.values()))
+        if (grid := image_grid(path)) is not None:
+            height, width = grid.height, grid.width
         return height, width, len(files), kind
     with suppress(UnsupportedByPillow), open_image(path) as image:
         width, height = image.size[::-1] if is_turned(image) else image.size
@@ -69,7 +71,11 @@ def read_image(path: str | Path, bands: int = 3, value_range: tuple[float, float
 
 
 def read_image_and_valid(
-    path: str | Path, bands: int = 3, value_range: tuple[float, float] | None = None
+    path: str | Path,
+    bands: int = 3,
+    value_range: tuple[float, float] | None = None,
+    select: Sequence[int | str] | None = None,
+    like: str | Path | None = None,
 ) -> tuple[npt.NDArray[Any], Valid | None]:
     """Read an image as (H, W, bands), and where it has data (H, W); None if the file declares no pixels without data.
 
@@ -80,9 +86,12 @@ def read_image_and_valid(
     `bands` is dropped with a warning if it is 255 everywhere.
 
     Args:
-        path: File of one of `SUFFIXES`, or a folder with one file per band.
+        path: File of one of `SUFFIXES`, or a folder with one file per band, see `band_files`. Its bands are brought to the grid
+            of the finest one; pixels that a band does not cover have no data.
         bands: Number of bands expected.
         value_range: (min, max) mapped to [0, 1] in float32, without clipping; pixels without data are 0.
+        select: Bands to read, from 1, or their names; all by default.
+        like: Image with a georeference, to whose grid a folder of bands is brought instead.
 
     Raises:
         InputError: The file is missing, truncated or not an image, has another number of bands, is partly transparent, holds
@@ -90,18 +99,13 @@ def read_image_and_valid(
         MissingDependencyError: rasterio is needed and not installed.
     """
     check_value_range(value_range)
-    if files := _band_files(path):
-        layers, valid = zip(*(read_image_and_valid(file, 1, value_range) for file in files), strict=True)
-        if len({layer.shape for layer in layers}) > 1:
-            raise InputError(f"{path}: the bands differ in size; resample them to one grid")
-        pixels, where = np.concatenate(layers, -1), [one for one in valid if one is not None]
-        _check_bands(path, pixels.shape[2], bands)
-        return pixels, np.logical_and.reduce(where) if where else None
-    try:
-        pixels, has_alpha, may_lack_data = _read_pillow(path)
-    except UnsupportedByPillow:
-        pixels, has_alpha, may_lack_data = read_deep(path), False, True
-    valid = _declared_valid(path) if may_lack_data else None
+    if files := band_files(path):
+        has_alpha = False
+        pixels, valid = _read_files(path, files, select, like)
+    else:
+        pixels, valid, has_alpha = _read_file(path)
+        if select is not None:
+            pixels, has_alpha = pixels[..., _selected(path, pixels.shape[2], select)], False
     if pixels.dtype.kind == "f":
         _check_finite(path, pixels, valid)
     if pixels.dtype != np.uint8 and value_range is None:
@@ -119,6 +123,46 @@ def read_image_and_valid(
     if valid is not None:
         pixels = np.where(valid[..., None], pixels, pixels.dtype.type(0))
     return np.ascontiguousarray(pixels), valid
+
+
+def _read_file(path: str | Path) -> tuple[npt.NDArray[Any], Valid | None, bool]:
+    """Return the stored values of a file (H, W, bands), where it has data (H, W), and whether the last band is alpha."""
+    try:
+        pixels, has_alpha, may_lack_data = _read_pillow(path)
+    except UnsupportedByPillow:
+        return read_deep(path), _declared_valid(path), False
+    return pixels, _declared_valid(path) if may_lack_data else None, has_alpha
+
+
+def _selected(path: str | Path, count: int, select: Sequence[int | str]) -> list[int]:
+    """Return bands of a file by number or name, from 0."""
+    names: Sequence[str | None] = [None] * count
+    if not all(isinstance(band, int) for band in select) and raster_driver(Path(path)):
+        with open_raster(path, f"{path}: reading the names of its bands") as source:
+            names = source.descriptions if source.count == count else names
+    return [index - 1 for index in band_indexes(path, names, select)]
+
+
+def _read_files(
+    path: str | Path, files: Mapping[str, Path], select: Sequence[int | str] | None, like: str | Path | None
+) -> tuple[npt.NDArray[Any], Valid | None]:
+    """Return the stored values of files of single bands (H, W, bands), and where they have data (H, W)."""
+    chosen = [*files.values()]
+    if select is not None:
+        chosen = [chosen[index - 1] for index in band_indexes(path, [*files], select)]
+    if (own := image_grid(path)) is not None:
+        grid = own if like is None else image_grid(like)
+        return read_bands(path, chosen, grid or own)
+    sizes = {image_size(file) for file in files.values()}
+    if len(sizes) > 1:
+        raise InputError(f"{path}: the bands differ in size and have no georeference; resample them to one grid")
+    layers, where = [], []
+    for file in chosen:
+        pixels, valid, _ = _read_file(file)
+        _check_bands(file, pixels.shape[2], 1)
+        layers.append(pixels)
+        where += [] if valid is None else [valid]
+    return np.concatenate(layers, -1), np.logical_and.reduce(where) if where else None
 
 
 def read_gray(path: str | Path, indexed: bool = False, slices: tuple[slice, slice] | None = None) -> UInt8:
@@ -248,13 +292,4 @@ def _without_alpha(path: str | Path, pixels: UInt8, has_alpha: bool) -> UInt8:
 
 def image_files(path: str | Path) -> list[Path]:
     """Return the files of an image: its path, or those of its bands if it is a folder of them."""
-    return _band_files(path) or [Path(path)]
-
-
-def _band_files(path: str | Path) -> list[Path]:
-    """Return the files of a folder whose names end in a band (`B01` to `B12`, `B8A`), in order of the bands; else nothing."""
-    if not Path(path).is_dir():
-        return []
-    files = {file: _BAND.fullmatch(file.stem) for file in Path(path).iterdir() if file.suffix.lower() in SUFFIXES}
-    names = {file: match[1] for file, match in files.items() if match}
-    return sorted(names, key=lambda file: natural_key(names[file])) if len(names) == len(files) else []
+    return [*band_files(path).values()] or [Path(path)]

@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from cdzoo.constants import IGNORE_INDEX
-from cdzoo.errors import InputError, MissingDependencyError, require
+from cdzoo.errors import InputError, require
+from cdzoo.io.band_files import band_files, image_grid
 from cdzoo.io.files import PathLike
-from cdzoo.io.georeference import Grid, grid_of, may_be_placed, move
-from cdzoo.io.images import image_files
+from cdzoo.io.georeference import Grid, grid_of, move
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.rasters import open_raster
 from cdzoo.io.vectors import read_vectors
@@ -83,8 +83,8 @@ def lies_elsewhere(path: PathLike, image: PathLike) -> bool:
     """
     if is_vector(path):
         return True
-    own = _placed_grid(path)
-    grid = None if own is None else _placed_grid(image)
+    own = image_grid(path)
+    grid = None if own is None else image_grid(image)
     if own is None or grid is None:
         return False
     scale = abs(own.transform.determinant / grid.transform.determinant)
@@ -241,26 +241,15 @@ def _checked(path: PathLike, grid: Grid) -> Grid:
 
 
 def _stored_grid(path: PathLike) -> Grid:
-    file = image_files(Path(path))[0]
+    file = ([*band_files(path).values()] or [Path(path)])[0]
     stat = existing_file(file).stat()
     return _known_grid(str(path), str(file), (stat.st_mtime_ns, stat.st_size))
 
 
 @functools.lru_cache(maxsize=64)
 def _known_grid(path: str, file: str, version: object) -> Grid:
-    """Return the grid of a version of a raster, remembered within this process."""
+    """Return the grid of a version of a raster or of a folder of bands, remembered within this process."""
+    if path != file and (grid := image_grid(path)) is not None:
+        return grid
     with open_raster(file, f"{path}: bringing labels to its grid") as source:
         return grid_of(path, source)
-
-
-def _placed_grid(path: PathLike) -> Grid | None:
-    """Return the grid of a raster; None if it has no georeference."""
-    file = image_files(Path(path))[0]
-    if not may_be_placed(file):
-        return None
-    try:
-        with open_raster(file) as source:
-            grid = Grid(source.crs, source.transform, source.height, source.width)
-    except MissingDependencyError:  # sizes are compared then
-        return None
-    return grid if grid.is_placed and grid.transform.determinant else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,15 +48,17 @@ class Scaling:
         if self.decibels and self.value_range is None and self.percentiles is None:
             raise ConfigError("decibels need what maps to 0 and 1: a value_range in decibels, such as [-25, 0], or percentiles")
 
-    def read(self, path: str | Path, bands: int) -> tuple[npt.NDArray[Any], Valid | None]:
+    def read(
+        self, path: str | Path, bands: int, select: Sequence[int | str] | None = None, like: str | Path | None = None
+    ) -> tuple[npt.NDArray[Any], Valid | None]:
         """Read an image as (H, W, bands), and where it has data (H, W), see `read_image_and_valid`.
 
         Raises:
             InputError: As for `read_image_and_valid`; or the percentiles of a band are equal.
         """
         if not self.clips:
-            return read_image_and_valid(path, bands, self.value_range)
-        pixels, valid = read_image_and_valid(path, bands, (0.0, 1.0))  # as float32, unchanged
+            return read_image_and_valid(path, bands, self.value_range, select, like)
+        pixels, valid = read_image_and_valid(path, bands, (0.0, 1.0), select, like)  # as float32, unchanged
         present = np.ones(pixels.shape[:2], np.bool_) if valid is None else valid
         step = max(1, -(-max(pixels.shape[:2]) // SAMPLE))
         limits = self.limits(path, pixels[::step, ::step], present[::step, ::step])

@@ -28,6 +28,7 @@ class AssetSource(AbstractContextManager["AssetSource"]):
         asset: Local file or address.
         limits: Time and attempts of requests; those of GDAL are `limits.gdal`, which the caller sets.
         target: Grid of the pixels, to which others are resampled bilinearly; by default that of the image.
+        nearest: Resample by the nearest pixel instead.
 
     Attributes:
         grid: Grid of the pixels.
@@ -39,8 +40,8 @@ class AssetSource(AbstractContextManager["AssetSource"]):
         InputError: The image cannot be read, or has no place.
     """
 
-    def __init__(self, asset: Asset, limits: Limits, target: Grid | None = None) -> None:
-        self.asset, self._limits, self._target = asset, limits, target
+    def __init__(self, asset: Asset, limits: Limits, target: Grid | None = None, nearest: bool = False) -> None:
+        self.asset, self._limits, self._target, self._nearest = asset, limits, target, nearest
         self._data: Any = None
         self._file: Any = None
         self._scalings: list[tuple[float, float]] = []
@@ -139,7 +140,7 @@ class AssetSource(AbstractContextManager["AssetSource"]):
         options: dict[str, Any] = {"crs": grid.crs, "transform": grid.transform, "height": grid.height, "width": grid.width}
         # Without nodata, an alpha band says what the image covers.
         options |= {"add_alpha": True} if nodata is None else {"src_nodata": nodata, "nodata": nodata}
-        return WarpedVRT(source, resampling=Resampling.bilinear, **options)
+        return WarpedVRT(source, resampling=Resampling.nearest if self._nearest else Resampling.bilinear, **options)
 
     def _nodata(self, source: Any) -> float | None:
         stated = source.nodata if source.nodata is not None else self.asset.stated(0).get("nodata")

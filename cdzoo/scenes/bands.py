@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from cdzoo.errors import InputError
+from cdzoo.io.band_names import band_indexes
 from cdzoo.io.rasters import reading, require_rasterio
 
 
@@ -21,12 +21,8 @@ def alpha_bands(file: Any) -> list[int]:
 def selected_bands(path: str | Path, file: Any, bands: Sequence[int | str] | None, alpha: bool | None) -> list[int]:
     """Return the bands of an open raster to read, from 1; see `RasterSource`."""
     marks = alpha_bands(file)
-    indexes = None
-    if bands is not None:
-        indexes = [index for band in bands for index in ([band] if isinstance(band, int) else _bands_named(path, file, band))]
+    indexes = None if bands is None else band_indexes(path, file.descriptions, bands)
     if indexes is not None:
-        if wrong := [index for index in indexes if not 1 <= index <= file.count]:
-            raise InputError(f"{path}: no band {wrong[0]}; the raster has the bands 1 to {file.count}")
         if alpha and set(indexes) & set(marks):
             raise InputError(f"{path}: band {marks[0]} is alpha, and cannot be read as a band as well")
         marks = [] if set(indexes) & set(marks) else marks
@@ -39,26 +35,6 @@ def selected_bands(path: str | Path, file: Any, bands: Sequence[int | str] | Non
     if indexes is not None:
         return list(indexes)
     return [index for index in range(1, file.count + 1) if alpha is False or index not in marks]
-
-
-def _bands_named(path: str | Path, file: Any, name: str) -> list[int]:
-    """Return the band with a name, from 1, or those of several names that are separated by commas or spaces."""
-    names = [_key(description or "") for description in file.descriptions]
-    words = name.replace(",", " ").split()
-    wanted = words if all(_key(word) in names for word in words) else [name]
-    for one in wanted:
-        if names.count(_key(one)) != 1:
-            shown = ", ".join(description for description in file.descriptions if description) or "no band has one"
-            several = "several bands have" if _key(one) in names else "no band has"
-            raise InputError(
-                f"{path}: {several} the name {one} (names in the file: {shown}); select by number, 1 to {file.count}"
-            )
-    return [names.index(_key(one)) + 1 for one in wanted]
-
-
-def _key(name: str) -> str:
-    """Return a name of a band without case, what follows the first word, and the zero of B04."""
-    return re.sub(r"^b0(?=\d)", "b", re.split(r"[\s,(:]", name.strip().casefold())[0])
 
 
 def without_alpha(path: str | Path, file: Any) -> Any:

@@ -8,11 +8,11 @@ from pydantic import Field
 
 from cdzoo.constants import WINDOW_BATCH
 from cdzoo.errors import ConfigError
+from cdzoo.io.band_names import Band
 from cdzoo.io.scaling import Scaling, date_scalings
 from cdzoo.validation import config_dataclass
 
 _NotNegative = Annotated[float, Field(ge=0, le=1e15)]
-_Band = Annotated[int, Field(ge=1, le=65_535)]
 
 
 @config_dataclass
@@ -42,6 +42,8 @@ class SceneCfg:
         bands_after: Bands of the second date; by default `bands`.
         alpha: Whether a band that a file calls alpha marks the pixels with data (true), or is a band like others, such as near
             infrared (false). By default it marks them, and a note says so.
+        mask_values: Values of cloud masks at which a date has no data; by default 0, 1, 3, 8, 9 and 10 if the name of the file or
+            of its band has the word SCL (scene classification of Sentinel-2), else all but 0.
         align: Correct a shift of the whole second date against the first, which is measured in several windows. Without it, a
             shift of more than 2 pixels is named.
         probability: Type of the probability map: `uint8`, in steps of 1/200, or `float32`.
@@ -61,9 +63,10 @@ class SceneCfg:
     percentiles_after: tuple[float, float] | None = None
     decibels: Literal["before", "after", "both"] | None = None
     reflectance: Literal["none", "auto"] = "none"
-    bands: tuple[_Band | str, ...] | None = None
-    bands_after: tuple[_Band | str, ...] | None = None
+    bands: tuple[Band | str, ...] | None = None
+    bands_after: tuple[Band | str, ...] | None = None
     alpha: bool | None = None
+    mask_values: tuple[int, ...] | None = None
     align: bool = False
     probability: Literal["uint8", "float32"] = "uint8"
     style: bool = True

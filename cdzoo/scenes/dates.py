@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from cdzoo.errors import InputError
+from cdzoo.io.files import PathLike
 from cdzoo.io.scaling import Scaling
 from cdzoo.scenes.alignment import scene_shift
 from cdzoo.scenes.area import Area
+from cdzoo.scenes.cloud_mask import CloudMask
 from cdzoo.scenes.config import SceneCfg
 from cdzoo.scenes.raster import RasterSource
 from cdzoo.scenes.reflectance import Calibration, calibrations
@@ -27,6 +29,7 @@ def opened_dates(
     band_names: Sequence[str],
     cfg: SceneCfg,
     area: Area | None = None,
+    masks: tuple[PathLike | None, PathLike | None] = (None, None),
 ) -> Iterator[tuple[RasterSource, RasterSource]]:
     """Open both dates of a scene on one grid, the second one aligned with the first if `cfg` says so.
 
@@ -37,20 +40,32 @@ def opened_dates(
         band_names: Their names, for error messages.
         cfg: Settings.
         area: Part of the scene, whose grid both have; by default all of the first date.
+        masks: Cloud mask of each date; None for none.
 
     Raises:
         InputError: As for `RasterSource`; or the stored values of the dates differ in depth, scale or offset, so that one range
             of values does not fit both; or none of the values of a date lies in its range.
     """
 
-    def options(scaling: Scaling, indexes: tuple[int | str, ...] | None, calibration: Calibration | None) -> dict[str, Any]:
+    def options(
+        scaling: Scaling, indexes: tuple[int | str, ...] | None, calibration: Calibration | None, mask: PathLike | None
+    ) -> dict[str, Any]:
+        found = None if mask is None else CloudMask(mask, cfg.mask_values)
         ranges = {"value_range": scaling.value_range, "percentiles": scaling.percentiles, "decibels": scaling.decibels}
-        return {**ranges, "indexes": indexes, "band_names": band_names, "alpha": cfg.alpha, "calibration": calibration}
+        return {
+            **ranges,
+            "indexes": indexes,
+            "band_names": band_names,
+            "alpha": cfg.alpha,
+            "calibration": calibration,
+            "mask": found,
+        }
 
     known = calibrations(before, after) if cfg.reflectance == "auto" else (None, None)
     scaling, later = cfg.scalings
-    of_after = options(later, cfg.bands_after or cfg.bands, known[1])
-    with RasterSource(before, bands[0], None if area is None else area.grid, **options(scaling, cfg.bands, known[0])) as first:
+    of_after = options(later, cfg.bands_after or cfg.bands, known[1], masks[1])
+    of_before = options(scaling, cfg.bands, known[0], masks[0])
+    with RasterSource(before, bands[0], None if area is None else area.grid, **of_before) as first:
         first.area = area
         with RasterSource(after, bands[1], first.grid, **of_after) as second:
             if (

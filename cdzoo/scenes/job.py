@@ -33,7 +33,7 @@ class SceneJob:
 
     Attributes:
         tags: Metadata of the maps, without local paths.
-        files: Name and sha256 of the files of both dates.
+        files: Name and sha256 of the files of both dates, and of their cloud masks.
         model: Hash of the config, the parts and the code of the model that are not in the package; of an exported file, its hash.
         settings: Settings.
         threshold: Minimum probability for a pixel to count as changed.
@@ -91,9 +91,11 @@ def scene_job(
         tags["task"] = model.task.name
     if model.pretrained_cfg is not None:
         tags["weights"] = model.pretrained_cfg.name
+    masks = {name: source.mask for name, source in (("before", before), ("after", after)) if source.mask is not None}
+    tags |= {f"mask_{name}": mask.text for name, mask in masks.items()}
     tags = {name: printable(value) for name, value in tags.items()}
     place = before.grid.text if before.area is None else before.area.text
-    files = (input_hashes(before.path), input_hashes(after.path))
+    files = (input_hashes(before.path), input_hashes(after.path), *(input_hashes(mask.path) for mask in masks.values()))
     return SceneJob(tags, files, _model_hash(model), cfg, threshold, with_probability, place)
 
 

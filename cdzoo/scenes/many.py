@@ -11,6 +11,7 @@ from typing import Any
 
 from cdzoo.errors import CdzooError, InputError, require
 from cdzoo.inference.model import PairModel
+from cdzoo.io.band_files import is_several, several_files
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.outputs import file_identity
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
@@ -18,7 +19,8 @@ from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import writing
 from cdzoo.scenes.predict import predict_scene
 
-COLUMNS = ("before", "after", "output", "probability", "polygons", "report")
+COLUMNS = ("before", "after", "output", "probability", "polygons", "report", "mask_before", "mask_after")
+_INPUTS = ("before", "after", "mask_before", "mask_after")
 REQUIRED = COLUMNS[:3]
 MAX_TRIES = 3
 
@@ -33,6 +35,8 @@ class Scene:
     probability: str | None = None
     polygons: str | None = None
     report: str | None = None
+    mask_before: str | None = None
+    mask_after: str | None = None
 
     @property
     def outputs(self) -> list[Path]:
@@ -79,12 +83,12 @@ def read_manifest(path: str | Path) -> tuple[list[Scene], list[str]]:
     lines = _lines(file)
     taken = {file_identity(file): "the list itself"}
     for number, line in lines:
-        for name in ("before", "after"):
-            for image in input_files(line.get(name, "")):
+        for name in _INPUTS:
+            for image in _files_of(line.get(name, "")):
                 taken.setdefault(file_identity(image), f"an image of line {number}")
     for number, line in lines:
         problem = _problem(line)
-        outputs = {name: line[name] for name in COLUMNS[2:] if name in line}
+        outputs = {name: line[name] for name in COLUMNS[2:] if name in line and name not in _INPUTS}
         for name, value in outputs.items() if not problem else ():
             other = taken.setdefault(file_identity(value), f"an output of line {number}, {name}")
             if other != f"an output of line {number}, {name}":
@@ -97,6 +101,11 @@ def read_manifest(path: str | Path) -> tuple[list[Scene], list[str]]:
     if not scenes:
         raise InputError("; ".join(problems[:3]) if problems else f"{file}: the list has no scenes")
     return scenes, problems
+
+
+def _files_of(image: str) -> list[Path]:
+    """Return the files of an image: of a folder of bands, or a pattern of them, each."""
+    return [file for one in several_files(image) for file in input_files(one)]
 
 
 def _lines(file: Path) -> list[tuple[int, dict[str, str]]]:
@@ -130,9 +139,10 @@ def _problem(line: dict[str, str]) -> str:
         return f"no value for {', '.join(lacking)}"
     if broken := [name for name, value in line.items() if "\0" in value]:
         return f"the value for {', '.join(broken)} contains a NUL"
-    for name in ("before", "after"):
+    for name in _INPUTS:
         try:
-            existing_file(line[name])
+            if name in line and not (name in REQUIRED and is_several(line[name])):
+                existing_file(line[name])
         except InputError as error:
             return str(error)
     return ""

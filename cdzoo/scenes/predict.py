@@ -20,13 +20,13 @@ from cdzoo.inference.model import PairModel
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
+from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import PathLike, write_text
 from cdzoo.io.rasters import limited_cache
 from cdzoo.io.vectors import read_vectors
 from cdzoo.models.modes import evaluating
 from cdzoo.scenes.alignment import scene_shift, warn_of_shift
 from cdzoo.scenes.area import Area
-from cdzoo.scenes.band_files import is_several, one_raster
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.dates import opened_dates
 from cdzoo.scenes.footprints import check_footprints, table_of
@@ -64,6 +64,7 @@ class SceneResult:
         footprints: Table of statistics per footprint (GeoDataFrame), see `footprint_table`; None if it was not requested, or
             if the outputs are those of an earlier run.
         reflectances: Reflectances of each date that map to 0 and 1 as text; empty if they are not asked for.
+        masks: Cloud mask of each date that has one, as text: what masks, and which share of the scene.
     """
 
     mask: Path
@@ -80,6 +81,7 @@ class SceneResult:
     styles: tuple[Path, ...] = ()
     footprints: Any = None
     reflectances: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
 
 
 def predict_scene(
@@ -98,6 +100,8 @@ def predict_scene(
     footprint_output: str | Path | None = None,
     footprint_layer: str | None = None,
     area: Area | None = None,
+    mask_before: str | Path | None = None,
+    mask_after: str | Path | None = None,
 ) -> SceneResult:
     """Predict the change between two rasters and write it as a Cloud Optimized GeoTIFF.
 
@@ -128,6 +132,9 @@ def predict_scene(
             `OUTPUT_footprints.gpkg` next to the map.
         footprint_layer: Layer of the polygons in a GeoPackage with several.
         area: Part of the scene to predict, see `scene_area`, which gives the map its grid; by default all of `before`.
+        mask_before: Raster on any grid that says where the first date has no data, such as clouds, see `CloudMask` and
+            `SceneCfg.mask_values`. Pixels that it does not cover have no data.
+        mask_after: That of the second date.
 
     Raises:
         InputError: A raster cannot be read, does not match the model or does not overlap the other one, or an output has the
@@ -139,11 +146,13 @@ def predict_scene(
         with one_raster(before) as first_date, one_raster(after) as second_date:
             further_options = (report, skip_finished, on_progress, footprints, footprint_output, footprint_layer, area)
             options = (output, cfg, probability, polygons, polygon_cfg, *further_options)
-            return predict_scene(model, first_date, second_date, *options)
+            return predict_scene(model, first_date, second_date, *options, mask_before, mask_after)
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
     vectors = [Path(file) for file in (footprints, None if area is None else area.file) if file is not None]
+    masks = (mask_before, mask_after)
     inputs = [*input_files(before), *input_files(after), *vectors]
+    inputs += [file for mask in masks if mask is not None for file in input_files(mask)]
     table = table_of(output, footprints, footprint_output)
     files = (output, probability, polygons, report, inputs)
     scene_outputs(*files, with_styles=cfg.style, footprints=table)  # before the model is loaded
@@ -157,7 +166,7 @@ def predict_scene(
         stack.enter_context(evaluating(model))
         stack.enter_context(limited_cache())
         names = () if model.pretrained_cfg is None else model.pretrained_cfg.bands
-        first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg, area))
+        first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg, area, masks))
         grid = _windows(model, first, cfg)
         if outputs.polygons is not None:
             check_crs(outputs.polygons, before, first.grid.crs)
@@ -165,12 +174,14 @@ def predict_scene(
             check_footprints(footprints, zones, first.grid)
         job = scene_job(model, first, second, grid, cfg, resolve_threshold(model, cfg.threshold), outputs.needs_probability)
         found = tuple(text for text in (first.reflectance, second.reflectance) if text)
+        masked = tuple(source.mask.text for source in (first, second) if source.mask is not None)
         tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg, footprints, footprint_layer))}
         if skip_finished and _is_finished(outputs, tags[_JOB_TAG]):
             for file, text in style_files(outputs, model.task).items():
                 if not file.exists():
                     write_text(file, text)
             made: dict[str, Any] = {"further": dict(outputs.further), "styles": tuple(outputs.styles), "reflectances": found}
+            made["masks"] = masked
             seconds = time.monotonic() - start
             return SceneResult(outputs.mask, outputs.probability, None, 0, 0, seconds, 0, job.threshold, True, **made)
         if not cfg.align:
@@ -204,6 +215,7 @@ def predict_scene(
         styles=tuple(outputs.styles),
         footprints=zones,
         reflectances=found,
+        masks=masked,
     )
 
 

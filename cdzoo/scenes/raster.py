@@ -19,6 +19,7 @@ from cdzoo.io.values import stored_values
 from cdzoo.scenes.alignment import correction
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.bands import alpha_bands, selected_bands, without_alpha
+from cdzoo.scenes.cloud_mask import CloudMask, CloudMaskSource
 from cdzoo.scenes.reflectance import RANGE, Calibration
 from cdzoo.tiling import Window
 
@@ -43,6 +44,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         indexes: Bands to read, from 1, or their names in the file; by default all but an alpha band.
         alpha: Whether a band that the file calls alpha marks the valid pixels (True) or is a band like others (False). By default
             it marks them, with a warning.
+        mask: Where there are no data, beside what the file states.
 
     Attributes:
         grid: Grid of the pixels.
@@ -52,6 +54,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         indexes: Bands that are read, from 1.
         path: Path of the file.
         area: What is valid; None for all pixels with data.
+        mask: The mask, on the grid; None without one.
         dtype: Type of the values in the file.
         storage: Type of the values, and scale and offset that the file states for them, as text.
         scaling: Values of each band that map to 0 and 1; None for 8-bit rasters, which are not scaled.
@@ -76,6 +79,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
         decibels: bool = False,
         shift: Shift | None = None,
         calibration: Calibration | None = None,
+        mask: CloudMask | None = None,
     ) -> None:
         with ExitStack() as stack:
             file = stack.enter_context(open_raster(path, "predicting scenes"))
@@ -95,6 +99,7 @@ class RasterSource(AbstractContextManager["RasterSource"]):
                 file = stack.enter_context(without_alpha(path, file))
             self._data = file if is_same(own, self.grid) and shift is None else stack.enter_context(self._warped(file, own))
             self.height, self.width, self.bands = self.grid.height, self.grid.width, len(self.indexes)
+            self.mask = None if mask is None else stack.enter_context(CloudMaskSource(mask, self.grid, shift))
             self._decibels = decibels
             self._clips = decibels or percentiles is not None
             self.scaling = self._scaling(value_range, percentiles)
@@ -163,12 +168,14 @@ class RasterSource(AbstractContextManager["RasterSource"]):
     def _read(self, part: str, raw: bool = False, average: bool = False, **options: Any) -> tuple[Array, Mask]:
         """Return pixels (h, w, bands), scaled unless `raw`, and where they are valid. Those without decibels are -inf or 0."""
         resampling = require_rasterio("reading scenes").enums.Resampling
+        unmasked = True if self.mask is None else ~self.mask.masked(**options)
         if "out_shape" in options:
             options["out_shape"] = (self.bands, *options["out_shape"])
         with reading(self.path, f"{part} cannot be read"):
             valid = valid_pixels(self._data, self.indexes, **options)
             how = resampling.average if average else resampling.nearest
             pixels = self._data.read(self.indexes, resampling=how, **options).transpose(1, 2, 0)
+        valid &= unmasked
         if self.calibration is not None:
             valid &= (pixels != 0).any(-1)
         if pixels.dtype.kind == "f":

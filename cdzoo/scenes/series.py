@@ -19,7 +19,8 @@ from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.inference.model import PairModel
 from cdzoo.inference.resolve import resolve_model
-from cdzoo.io.dates import image_date
+from cdzoo.io.band_files import is_several, one_raster
+from cdzoo.io.dates import ImageDate, image_date
 from cdzoo.io.files import PathLike, beside
 from cdzoo.io.georeference import grid_of
 from cdzoo.io.outputs import file_identity
@@ -74,6 +75,7 @@ def predict_series(
     dates: Sequence[str] = (),
     area: Area | None = None,
     on_pair: Callable[[int, int, str, str], None] | None = None,
+    masks: Sequence[PathLike | None] = (),
 ) -> SeriesResult:
     """Predict which changes in a series of rasters last, and since when; write maps as Cloud Optimized GeoTIFFs.
 
@@ -88,7 +90,7 @@ def predict_series(
 
     Args:
         model: Model of pairs whose main map has 0 for no change, as for `predict_scene`.
-        images: Rasters in the order of their dates, at least two.
+        images: Rasters, or the files of their bands (`one_raster`), in the order of their dates, at least two.
         output: GeoTIFF of the kinds of change.
         cfg: Settings of all pairs; settings of one date alone, such as `value_range_after`, are refused.
         probability: GeoTIFF with two bands: the probability of change, see `series_probability`; and, where the last image before
@@ -98,6 +100,7 @@ def predict_series(
         dates: Date of each image, as text; by default as in its tags or its name, see `image_date`.
         area: Part of the first image to predict, see `scene_area`; by default all of it.
         on_pair: Called before each pair with its number, the number of pairs, and the names of both images.
+        masks: Cloud mask of each image, see `CloudMask`; None for an image without one.
 
     Raises:
         InputError: There are fewer than two images or too many, a name of a date is missing, or as for `predict_scene`.
@@ -106,9 +109,16 @@ def predict_series(
     """
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
+    if any(map(is_several, images)):
+        with ExitStack() as stack:
+            rasters = [stack.enter_context(one_raster(image)) for image in images]
+            options = (output, cfg, probability, polygons, polygon_cfg, dates, area, on_pair, masks)
+            return predict_series(model, rasters, *options)
     paths = [Path(image) for image in images]
-    names = check_series(paths, cfg, polygons is not None, dates)
+    names = check_series(paths, cfg, polygons is not None, dates, masks)
+    masks = masks or [None] * len(paths)
     inputs = [file for path in paths for file in input_files(path)] + ([area.file] if area is not None and area.file else [])
+    inputs += [file for mask in masks if mask is not None for file in input_files(mask)]
     files = (output, probability, polygons, None, inputs, FURTHER, cfg.style)
     outputs = scene_outputs(*files)
     model = resolve_model(model)
@@ -130,8 +140,9 @@ def predict_series(
             if on_pair is not None:
                 on_pair(number, len(pairs), names[one], names[other])
             maps = [folder / f"pair_{one + 1:03d}_{other + 1:03d}{end}.tif" for end in ("", "_probability")]
-            options: dict[str, Any] = {"probability": maps[1], "skip_finished": True, "area": area or Area(grid)}
-            result = predict_scene(model, paths[one], paths[other], maps[0], dataclasses.replace(cfg, style=False), **options)
+            settings: dict[str, Any] = {"probability": maps[1], "skip_finished": True, "area": area or Area(grid)}
+            settings |= {"mask_before": masks[one], "mask_after": masks[other]}
+            result = predict_scene(model, paths[one], paths[other], maps[0], dataclasses.replace(cfg, style=False), **settings)
             found[one, other] = maps[0], maps[1]
             with open_raster(maps[0]) as file:
                 jobs.append(file.tags())
@@ -154,14 +165,19 @@ def predict_series(
 
 
 def check_series(
-    images: Sequence[Path], cfg: SceneCfg, with_polygons: bool = False, dates: Sequence[str] = ()
+    images: Sequence[PathLike],
+    cfg: SceneCfg,
+    with_polygons: bool = False,
+    dates: Sequence[str] = (),
+    masks: Sequence[PathLike | None] = (),
 ) -> tuple[str, ...]:
     """Check the images of a series, and return the date of each, or its file name.
 
     A note says that images are not in the order of their dates.
 
     Raises:
-        InputError: An image does not exist or is given twice, there are fewer than two or too many, or not as many dates.
+        InputError: An image does not exist or is given twice, there are fewer than two or too many, or not one date or
+            mask for each.
         ConfigError: Settings of one date are given.
     """
     most = MAX_POLYGON_IMAGES if with_polygons else _MAX_IMAGES
@@ -170,13 +186,17 @@ def check_series(
         raise InputError(f"{what} has 2 to {most} images, got {len(images)}")
     if dates and len(dates) != len(images):
         raise InputError(f"{len(dates)} dates for {len(images)} images; pass one for each")
+    if masks and len(masks) != len(images):
+        raise InputError(f"{len(masks)} masks for {len(images)} images; pass one for each, - for none")
     single = ("value_range_after", "percentiles_after", "bands_after")
     if (given := [name for name in single if getattr(cfg, name) is not None]) or cfg.decibels in ("before", "after"):
         name = given[0] if given else f"decibels={cfg.decibels}"
         raise ConfigError(f"{name}: all images of a series have the same settings; use those of all dates, such as decibels=both")
-    known, taken = [], set()
+    known: list[ImageDate | None] = []
+    taken: set[object] = set()
     for path in images:
-        known.append(image_date(path))
+        with one_raster(path) as raster:
+            known.append(image_date(raster))
         if file_identity(path) in taken:
             raise InputError(f"{path}: is in the series twice")
         taken.add(file_identity(path))
@@ -191,8 +211,9 @@ def check_series(
                 stacklevel=3,
             )
             break
-    texts = [date.text if date is not None else path.stem for date, path in zip(known, images, strict=True)]
-    return tuple(text if texts.count(text) == 1 else f"{text} ({path.stem})" for text, path in zip(texts, images, strict=True))
+    paths = [Path(image) for image in images]
+    texts = [date.text if date is not None else path.stem for date, path in zip(known, paths, strict=True)]
+    return tuple(text if texts.count(text) == 1 else f"{text} ({path.stem})" for text, path in zip(texts, paths, strict=True))
 
 
 def _check_model(model: PairModel) -> None:

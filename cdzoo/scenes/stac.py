@@ -45,8 +45,9 @@ def stac_rasters(
     aoi_layer: str | None = None,
     resolution: float | None = None,
     limits: Limits | None = None,
-) -> Iterator[tuple[Path, Path]]:
-    """Yield the paths of two GeoTIFFs with the assets of each date as bands, in an area.
+    masks: tuple[Item, Item] | None = None,
+) -> Iterator[tuple[Path, ...]]:
+    """Yield the paths of two GeoTIFFs with the assets of each date as bands, in an area, and of their masks if there are any.
 
     The files are in a hidden folder beside the output. They are removed when the block succeeds; otherwise they are kept, and the
     next call for the same images, area and output uses those that are complete. Memory does not depend on the size of the area.
@@ -61,6 +62,7 @@ def stac_rasters(
         aoi_layer: Layer of the polygons in a GeoPackage with several.
         resolution: Size of the pixels in units of the coordinate reference system; by default that of the first asset.
         limits: Time and attempts of requests.
+        masks: The items with their masks as assets, which are read by the nearest pixel.
 
     Raises:
         InputError: There is no area, it is outside the images, or an asset cannot be read.
@@ -82,13 +84,14 @@ def stac_rasters(
                 grid = _with_resolution(first.grid, resolution)
             area = grid_area(shown(before.assets[0].href), grid, bbox, aoi, aoi_layer).grid
             folder.mkdir(exist_ok=True)
-            files = (folder / names[0], folder / names[1])
-            for item, file in zip((before, after), files, strict=True):
+            files = [folder / name for name in (*names, *(f"mask_{name}" for name in (names if masks else ())))]
+            for file, item in zip(files, (before, after, *(masks or ())), strict=True):
+                nearest = item not in (before, after)
                 request = _request(item, area)
                 if not _is_copy(file, request):
                     with writing(file):
-                        _copy(item, area, file, request, limits)
-        yield files
+                        _copy(item, area, file, request, limits, nearest)
+        yield tuple(files)
         shutil.rmtree(folder)
 
 
@@ -122,7 +125,7 @@ def _is_copy(file: Path, request: str) -> bool:
         return False
 
 
-def _copy(item: Item, grid: Grid, file: Path, request: str, limits: Limits) -> None:
+def _copy(item: Item, grid: Grid, file: Path, request: str, limits: Limits, nearest: bool = False) -> None:
     """Write the assets of an item on a grid as the bands of a GeoTIFF."""
     import rasterio
 
@@ -133,7 +136,7 @@ def _copy(item: Item, grid: Grid, file: Path, request: str, limits: Limits) -> N
     ]
     look: dict[str, Any] = {"desc": f"reading {item.name}", "dynamic_ncols": True, "disable": not is_watched()}
     with ExitStack() as stack:
-        sources = [stack.enter_context(AssetSource(asset, limits, grid)) for asset in item.assets]
+        sources = [stack.enter_context(AssetSource(asset, limits, grid, nearest)) for asset in item.assets]
         dtype = np.result_type(*(source.dtype for source in sources))
         bands = [(source, band) for source in sources for band in range(source.count)]
         profile: dict[str, Any] = {"driver": "GTiff", "count": len(bands), "dtype": dtype, "crs": grid.crs}

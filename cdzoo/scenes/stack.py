@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cdzoo.inference.sources import Array
+from cdzoo.io.band_files import is_several, one_raster, several_files
 from cdzoo.io.files import output_path
 from cdzoo.io.outputs import check_outputs, exclusive
 from cdzoo.io.rasters import limited_cache, require_rasterio
@@ -31,7 +32,7 @@ def stack_dates(before: str | Path, after: str | Path, output: str | Path, cfg: 
     percentiles of others. Pixels without data in one of the dates are 0 in all bands. Memory does not depend on the size.
 
     Args:
-        before: First date: any raster that GDAL reads.
+        before: First date: any raster that GDAL reads, or the files of its bands, see `one_raster`.
         after: Second date; resampled bilinearly if it has another grid, as by `predict_scene`.
         output: GeoTIFF to write.
         cfg: Settings, of which those about bands and values are used.
@@ -44,6 +45,11 @@ def stack_dates(before: str | Path, after: str | Path, output: str | Path, cfg: 
             output cannot be written.
         MissingDependencyError: rasterio is not installed.
     """
+    if is_several(before) or is_several(after):
+        with one_raster(before) as first, one_raster(after) as second:
+            inputs = [*several_files(before), *several_files(after)]
+            check_outputs({"-o": output_path(output)}, inputs)
+            return stack_dates(first, second, output, cfg)
     cfg = cfg or SceneCfg()
     target = output_path(output, suffixes=RASTERS, purpose="the stack of both dates is a GeoTIFF")
     check_outputs({"-o": target}, [*input_files(before), *input_files(after)])

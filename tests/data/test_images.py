@@ -261,6 +261,8 @@ def test_a_folder_of_bands_is_an_image(tmp_path):
     assert (read_image(tmp_path, 6, (0, 100))[0, 0] == [0, 1, 3, 2, 4, 5]).all()
     with pytest.raises(InputError, match=r"has 6 band\(s\), expected 3"):
         read_image(tmp_path, 3, (0, 100))
-    raster(tmp_path / "T32_B11.tif", np.zeros((20, 25, 1), np.uint16))
-    with pytest.raises(InputError, match="the bands differ in size"):
-        read_image(tmp_path, 7, (0, 100))
+    (tmp_path / "unplaced").mkdir()
+    for name, side in (("B02", 20), ("B11", 10)):
+        save(tmp_path / "unplaced" / f"{name}.png", np.zeros((side, side), np.uint8))
+    with pytest.raises(InputError, match="the bands differ in size and have no georeference"):
+        read_image(tmp_path / "unplaced", 2)

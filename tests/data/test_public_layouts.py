@@ -38,8 +38,10 @@ def write_raster(path, found):
     import rasterio
 
     driver = "GTiff" if path.suffix == ".tif" else "ENVI"
-    profile = {"driver": driver, "height": SIDE, "width": SIDE, "count": found.shape[2], "dtype": "uint8", "crs": "EPSG:32651"}
-    with rasterio.open(path, "w", **profile, transform=rasterio.transform.from_origin(2e5, 3.5e6, 30, 30)) as file:
+    height, width, bands = found.shape
+    profile = {"driver": driver, "height": height, "width": width, "count": bands, "dtype": found.dtype, "crs": "EPSG:32651"}
+    step = 30 * SIDE / height
+    with rasterio.open(path, "w", **profile, transform=rasterio.transform.from_origin(2e5, 3.5e6, step, step)) as file:
         file.write(found.transpose(2, 0, 1))
 
 
@@ -66,6 +68,12 @@ def write_samples(root):
     write("sar", ["yellow_A", "yellow_C", "yellow_D"], (1, 1))
     write("dsifn", [f"{number}_2" for number in range(3)])
     write("sztaki", ["Szada_1", "Szada_3", "Tiszadob_3"])
+    for city in ("montpellier", "saclay_e"):
+        for date in ("imgs_1", "imgs_2"):
+            for band, step in (("B02", 1), ("B03", 1), ("B04", 1), ("B08", 1), ("B11", 2)):
+                found = rng.integers(300, 3000, (SIDE // step, SIDE // step, 1), dtype=np.uint16)
+                save(root / "oscd_msi" / city, date, f"{band}.tif", found)
+        save(root / "oscd_msi", city, "cm.png", labels(rng))
     for number, name in enumerate(XBD):
         grades = labels(rng, range(5))
         first = (grades > 0).astype(np.uint8)
@@ -104,5 +112,5 @@ def test_the_commands_run(tmp_path, monkeypatch):
                 run_command(words, block.place)
         else:
             run_command(words, block.place)
-    written = ["levir.png", "nanjing.tif", "taizhou.tif", "damage.png", "shuguang.png", "yellow.png", "dsifn.png", "szada.png"]
-    assert all((tmp_path / name).is_file() for name in written)
+    written = ["levir.png", "nanjing.tif", "taizhou.tif", "saclay.tif", "damage.png", "shuguang.png", "yellow.png", "dsifn.png"]
+    assert all((tmp_path / name).is_file() for name in (*written, "szada.png"))

@@ -21,7 +21,7 @@ FOLDERS = {
     "one folder": [f"{name}_{kind}.png" for kind in ("A", "B", "label") for name in NAMES],
     "years": [f"x/{name}_{kind}.png" for kind in ("2015", "2019", "mask") for name in NAMES],
     "folders of pairs": [f"{name}/{kind}.png" for kind in ("before", "after", "mask") for name in NAMES],
-    "folders of bands": [f"{n}/{kind}/B0{b}.png" for kind in ("imgs_1", "imgs_2") for b in (2, 3) for n in NAMES]
+    "folders of bands": [f"{n}/{kind}/B0{b}.png" for kind in ("time_1", "time_2") for b in (2, 3) for n in NAMES]
     + [f"{name}/cm.png" for name in NAMES],
     "one file of polygons": [f"{kind}/{name}.png" for kind in ("old", "new") for name in NAMES] + ["changes.gpkg"],
     "splits": [f"{s}/{kind}/{n}.png" for s in ("train", "val") for kind in ("time_1", "time_2", "change_label") for n in NAMES],

@@ -8,9 +8,10 @@ from document_files import write_sentinel
 
 from cdzoo.cli.main import main
 from cdzoo.errors import InputError
+from cdzoo.io.band_files import one_raster
 from cdzoo.scenes import SceneCfg, predict_scene
-from cdzoo.scenes.band_files import one_raster
 from cdzoo.scenes.dates import opened_dates
+from cdzoo.scenes.stack import stack_dates
 
 
 def write(path, pixels, step, left=500_000.0):
@@ -55,6 +56,34 @@ def test_the_map_of_a_folder_is_that_of_one_file(detector, tmp_path):
     assert 0 < masks[0].mean() < 0.5
     result = predict_scene(detector(), tmp_path / "a_2019", tmp_path / "b_2024", tmp_path / "c.tif", cfg, skip_finished=True)
     assert result.finished
+
+
+def test_series_lists_and_stacks_of_folders(detector, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
+    for name in ("a_2019", "b_2024", "c_2024", "a_2019.tif", "b_2024.tif"):
+        write_sentinel(tmp_path / name)
+    options = ["--bands", "B04", "B03", "B02", "--reflectance", "auto"]
+    assert main(["predict", "--series", "a_2019", "b_2024", "-o", "s.tif", *options]) == 0
+    values = [*options[:4], "--value-range", "0", "4000"]
+    for suffix in ("", ".tif"):
+        assert main(["stack", f"a_2019{suffix}", f"b_2024{suffix}", "-o", f"t{suffix or '_of_folders.tif'}", *values]) == 0
+    with rasterio.open("t.tif") as file, rasterio.open("t_of_folders.tif") as of_folders:
+        np.testing.assert_array_equal(file.read(), of_folders.read())
+    (tmp_path / "list.csv").write_text(
+        "before,after,output\na_2019,b_2024,l.tif\na_2019,missing,m.tif\na_2019,c_2024,c_2024/B04.tif\n"
+    )
+    capsys.readouterr()
+    assert main(["predict", "--manifest", "list.csv", *options]) == 1
+    out = capsys.readouterr().out
+    assert "missing: no such file" in out and "c_2024/B04.tif is an image of" in out
+    with rasterio.open("l.tif") as file, rasterio.open("s.tif") as series:
+        np.testing.assert_array_equal(file.read(1), series.read(1))
+        assert (file.read(1) == 1).any()
+    with pytest.raises(InputError, match=r"B04\.tif: is the input"):
+        stack_dates("a_2019", "b_2024", "a_2019/B04.tif")
+    assert main(["predict", "--series", "a_2019", "b_2024", "a_2019", "-o", "again.tif", *options]) != 0
+    assert "a_2019: is in the series twice" in capsys.readouterr().err
 
 
 def test_names_and_files_that_do_not_fit(tmp_path):

@@ -216,3 +216,25 @@ def test_other_files_than_items(catalog, tmp_path, scene):
     shutil.copy(catalog.folder / "first.json", catalog.folder / "first_B04.tif")
     with pytest.raises(InputError, match="neither a GeoTIFF"), copies(catalog, tmp_path / "map.tif"):
         pass
+
+
+def test_clouds_are_those_of_an_asset(catalog, scene, detector, tmp_path, monkeypatch):
+    monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
+    classes = np.full((150, 205), 4, np.uint8)  # of 20 m
+    classes[60:70, 80:100] = 9
+    for name in ("first", "second"):
+        file = catalog.folder / f"{name}.json"
+        write_cog(
+            catalog.folder / f"{name}_scl.tif", classes if name == "second" else np.full_like(classes, 5), meters=2 * METERS
+        )
+        data = json.loads(file.read_text())
+        data["assets"]["scl"] = {"href": f"./{name}_scl.tif"}
+        file.write_text(json.dumps(data))
+    items = [f"{catalog.address}/{name}.json" for name in ("first", "second")]
+    words = ["predict", "--stac", *items, "--assets", *ASSETS, "--bbox", *map(str, BOX), "-o", str(tmp_path / "map.tif")]
+    assert main([*words, "--mask-asset", "scl"]) == 0
+    pixels, _ = read(tmp_path / "map.tif")
+    masked = (classes == 9).repeat(2, 0).repeat(2, 1)
+    np.testing.assert_array_equal(pixels[0] == 255, masked[PART])
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert file.tags()["mask_after"].startswith("mask_second.tif, values 0, 1, 3, 8, 9, 10: ")
