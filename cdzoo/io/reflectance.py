@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 UNIT = 10_000.0
 """Stored numbers per unit of reflectance."""
+RANGE = (0.0, 0.3)
+"""Reflectances that map to 0 and 1 by default: those that pictures of 8 bits show."""
 OFFSET = 1000.0
 """Number that is added to them since processing baseline 04.00."""
 _QUANTILE = 1e-3  # of the pixels are darker; fewer may be defects

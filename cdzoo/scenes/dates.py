@@ -10,7 +10,9 @@ from typing import Any
 
 from cdzoo.errors import InputError
 from cdzoo.io.files import PathLike
+from cdzoo.io.rasters import open_raster
 from cdzoo.io.scaling import Scaling
+from cdzoo.io.value_ranges import describe_told, needs_range, sample_values, tell_scalings
 from cdzoo.scenes.alignment import scene_shift
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.cloud_mask import CloudMask
@@ -62,7 +64,7 @@ def opened_dates(
         }
 
     known = calibrations(before, after) if cfg.reflectance == "auto" else (None, None)
-    scaling, later = cfg.scalings
+    (scaling, later), is_told = _scalings(before, after, cfg)
     of_after = options(later, cfg.bands_after or cfg.bands, known[1], masks[1])
     of_before = options(scaling, cfg.bands, known[0], masks[0])
     with RasterSource(before, bands[0], None if area is None else area.grid, **of_before) as first:
@@ -70,6 +72,7 @@ def opened_dates(
         with RasterSource(after, bands[1], first.grid, **of_after) as second:
             if (
                 cfg.reflectance == "none"
+                and not is_told
                 and cfg.percentiles is None
                 and cfg.value_range_after is None
                 and cfg.percentiles_after is None
@@ -88,6 +91,30 @@ def opened_dates(
                 return
         with RasterSource(after, bands[1], first.grid, shift=shift, **of_after) as second:
             yield first, second
+
+
+def _scalings(before: str | Path, after: str | Path, cfg: SceneCfg) -> tuple[tuple[Scaling, Scaling], bool]:
+    """Return the scaling of each date, told from its values where none is given, and whether one was told.
+
+    A line says what was told. Where nothing can be, the scaling has no range.
+    """
+    kinds = []
+    for path in (before, after):
+        with open_raster(path, "predicting scenes") as file:
+            kinds.append(file.dtypes[0])
+    scalings = list(cfg.scalings)
+    missing = [number for number in (0, 1) if needs_range(kinds[number], scalings[number])]
+    if cfg.reflectance != "none" or not missing:
+        return cfg.scalings, False
+    told = tell_scalings([sample_values(before)], [sample_values(after)])
+    found = {number: one for number in missing if (one := told[number]) is not None}
+    if len(found) < len(missing):
+        return cfg.scalings, False
+    names = [Path(path).name for path in (before, after)]
+    for line in describe_told(names, kinds, found):
+        warnings.warn(line, stacklevel=5)
+    first, second = (found[number].scaling if number in found else scalings[number] for number in (0, 1))
+    return (first, second), True
 
 
 def _check_one_scale(before: RasterSource, after: RasterSource, value_range: tuple[float, float] | None) -> None:

@@ -13,6 +13,7 @@ from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array, Mask
 from cdzoo.io.georeference import Grid, grid_of, is_same
 from cdzoo.io.rasters import open_raster, reading, require_rasterio, valid_pixels
+from cdzoo.io.reflectance import RANGE
 from cdzoo.io.registration import Shift
 from cdzoo.io.resampling import resampled
 from cdzoo.io.values import stored_values
@@ -20,7 +21,7 @@ from cdzoo.scenes.alignment import correction
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.bands import alpha_bands, selected_bands, without_alpha
 from cdzoo.scenes.cloud_mask import CloudMask, CloudMaskSource
-from cdzoo.scenes.reflectance import RANGE, Calibration
+from cdzoo.scenes.reflectance import Calibration
 from cdzoo.tiling import Window
 
 _SAMPLE = 1024  # longest side of the overview from which percentiles are computed

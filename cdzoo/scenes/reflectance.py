@@ -12,11 +12,9 @@ import numpy as np
 
 from cdzoo.errors import InputError
 from cdzoo.io.rasters import open_raster, reading, require_rasterio, valid_pixels
-from cdzoo.io.reflectance import OFFSET, UNIT, DarkGround, DateOffsets, dark_ground, date_offsets
+from cdzoo.io.reflectance import OFFSET, RANGE, UNIT, DarkGround, DateOffsets, dark_ground, date_offsets
 from cdzoo.scenes.bands import alpha_bands
 
-RANGE = (0.0, 0.3)
-"""Reflectances that map to 0 and 1 by default: those that pictures of 8 bits show."""
 _SAMPLE = 1024  # longest side of the sample of pixels
 _SAME = 0.01  # relative difference of scales that count as equal
 
