@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,10 @@ from cdzoo.errors import InputError
 from cdzoo.io.files import output_path
 from cdzoo.io.images import image_format
 from cdzoo.io.inputs import existing_file
+from cdzoo.io.objects import is_remote
 from cdzoo.io.rasters import open_raster
-from cdzoo.scenes.band_files import is_several, one_raster
+from cdzoo.io.remote import shown
+from cdzoo.scenes.band_files import one_raster
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ def predict(
     figure of all of them with a legend.
 
     Args:
-        before: First date: a picture, a raster, or a folder of bands.
+        before: First date: a picture, a raster, a folder of bands, or an address of a GeoTIFF (https://, http://, s3://).
         after: Second date, on any grid.
         output: Map to write: .png or .tif.
         model: Folder of a run, tag (MODEL.TAG), model with published weights, hf-hub:owner/name, or file of cdzoo export (.onnx).
@@ -71,7 +74,7 @@ def predict(
         bbox: Left, bottom, right and top of the part to map, in the coordinates of the first image, or in longitude and latitude.
         aoi: Polygons of the area to map: .gpkg, .geojson, .shp or .parquet.
         aoi_layer: Layer of the area in a .gpkg with several.
-        series: Rasters in the order of their dates, to map which changes last, and since when.
+        series: Rasters, or addresses, in the order of their dates, to map which changes last, and since when.
         dates: Date of each image of a series, as text; by default as in its tags or its name.
         stac: Items of the two dates: files or http(s) addresses; instead of BEFORE and AFTER, with --assets and --bbox or --aoi.
         assets: Assets of the items to read as bands, in this order, such as B04 B03 B02.
@@ -109,10 +112,9 @@ def predict(
         raise InputError("pass two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
     if ray:
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
-    if is_several(before) or is_several(after):
-        with one_raster(before) as first, one_raster(after) as second:
-            return _predict_pair(job, str(first), str(second), output, products, zones, part)
-    return _predict_pair(job, before, after, output, products, zones, part)
+    with ExitStack() as stack:
+        dates = [date if is_remote(date) else str(stack.enter_context(one_raster(date))) for date in (before, after)]
+        return _predict_pair(job, *dates, output, products, zones, part)
 
 
 def _predict_pair(
@@ -127,7 +129,10 @@ def _predict_pair(
     target = output_path(output, suffixes=(".png", *RASTERS), purpose="a mask needs a lossless format")
     is_scene = target.suffix.lower() in RASTERS
     for file in (before, after):  # before the model is loaded, which takes seconds
-        _check_header(existing_file(file), is_scene)
+        if not is_remote(file):
+            _check_header(existing_file(file), is_scene)
+        elif not is_scene:
+            raise InputError(f"{shown(file)}: remote images are mapped as scenes: name the output .tif")
     if is_scene:
         job.predict_scene(before, after, target, products, zones, part)
     elif given := [name for name, value in {**products, **zones, **part, **job.of_scenes()}.items() if value is not None]:

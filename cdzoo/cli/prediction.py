@@ -13,6 +13,8 @@ from cdzoo.cli.common import load_trained, pick_device, print_weights
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.files import output_path
 from cdzoo.io.inputs import existing_file
+from cdzoo.io.objects import is_remote
+from cdzoo.io.remote import shown
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
@@ -74,7 +76,8 @@ class PredictionJob:
         files: dict[str, Any] = dict(products)
         of_zones: dict[str, Any] = dict(zones)
         table = table_of(target, zones["footprints"], zones["footprint_output"])
-        inputs = [file for file in (before, after, zones["footprints"], part["aoi"]) if file is not None]
+        dates = [date for date in (before, after) if not is_remote(date)]
+        inputs = [file for file in (*dates, zones["footprints"], part["aoi"]) if file is not None]
         scene_outputs(target, **files, inputs=inputs, with_styles=self.cfg.style, footprints=table)  # before the model is loaded
         area = _area(before, **part)
         model = self.load_named()
@@ -85,7 +88,7 @@ class PredictionJob:
         text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
         print(f"{text} ({self.describe(model, result.threshold)}); {result.seconds:.0f} s{resumed}")
         for image, reflectance in zip((before, after), result.reflectances, strict=False):
-            print(f"  {Path(image).name}: {reflectance}")
+            print(f"  {Path(shown(image)).name}: {reflectance}")
         if model.task.has_legend and result.classes:
             shares = sorted(result.classes.items(), key=lambda item: -item[1])[:_MAX_CLASSES]
             print("  " + ", ".join(f"{name} {count / result.pixels:.2%}" for name, count in shares))
@@ -131,14 +134,16 @@ class PredictionJob:
         from cdzoo.scenes.series import check_series, predict_series
         from cdzoo.scenes.series_products import FURTHER
 
-        paths = [existing_file(image) for image in images]
+        paths = [image if is_remote(image) else existing_file(image) for image in images]
+        local = [path for path in paths if not is_remote(path)]
         products: dict[str, Any] = {name: options[name] for name in ("probability", "polygons")}
         # Before the model is loaded.
-        inputs = [file for file in (*paths, part["aoi"]) if file is not None]
+        inputs = [file for file in (*local, part["aoi"]) if file is not None]
         scene_outputs(output, **products, inputs=inputs, further=FURTHER, with_styles=self.cfg.style)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they come with the prediction
-            check_series(paths, self.cfg, options["polygons"] is not None, options["dates"])
+        if len(local) == len(paths):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they come with the prediction
+                check_series(local, self.cfg, options["polygons"] is not None, options["dates"])
         options["area"] = _area(paths[0], **part)
         model = self.load_named()
 

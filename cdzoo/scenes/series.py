@@ -22,6 +22,7 @@ from cdzoo.inference.resolve import resolve_model
 from cdzoo.io.dates import image_date
 from cdzoo.io.files import PathLike, beside
 from cdzoo.io.georeference import grid_of
+from cdzoo.io.objects import is_remote
 from cdzoo.io.outputs import file_identity
 from cdzoo.io.rasters import limited_cache, open_raster
 from cdzoo.scenes.area import Area
@@ -30,6 +31,7 @@ from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import scene_outputs
 from cdzoo.scenes.polygons import check_crs
 from cdzoo.scenes.predict import predict_scene
+from cdzoo.scenes.remote import local_images
 from cdzoo.scenes.series_products import FURTHER, MAX_POLYGON_IMAGES, PairMaps, SeriesCounts, write_series
 
 _MAX_IMAGES = IGNORE_INDEX - 1
@@ -88,7 +90,7 @@ def predict_series(
 
     Args:
         model: Model of pairs whose main map has 0 for no change, as for `predict_scene`.
-        images: Rasters in the order of their dates, at least two.
+        images: Rasters in the order of their dates, at least two; may be remote, as for `predict_scene`.
         output: GeoTIFF of the kinds of change.
         cfg: Settings of all pairs; settings of one date alone, such as `value_range_after`, are refused.
         probability: GeoTIFF with two bands: the probability of change, see `series_probability`; and, where the last image before
@@ -106,6 +108,13 @@ def predict_series(
     """
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
+    if any(map(is_remote, images)):
+        if len({*map(str, images)}) < len(images):
+            raise InputError("an address is in the series twice")
+        with local_images(images, output, area) as copies:
+            options: dict[str, Any] = {"probability": probability, "polygons": polygons, "polygon_cfg": polygon_cfg}
+            options |= {"dates": dates, "area": area, "on_pair": on_pair}
+            return predict_series(model, copies, output, cfg, **options)
     paths = [Path(image) for image in images]
     names = check_series(paths, cfg, polygons is not None, dates)
     inputs = [file for path in paths for file in input_files(path)] + ([area.file] if area is not None and area.file else [])
@@ -130,7 +139,7 @@ def predict_series(
             if on_pair is not None:
                 on_pair(number, len(pairs), names[one], names[other])
             maps = [folder / f"pair_{one + 1:03d}_{other + 1:03d}{end}.tif" for end in ("", "_probability")]
-            options: dict[str, Any] = {"probability": maps[1], "skip_finished": True, "area": area or Area(grid)}
+            options = {"probability": maps[1], "skip_finished": True, "area": area or Area(grid)}
             result = predict_scene(model, paths[one], paths[other], maps[0], dataclasses.replace(cfg, style=False), **options)
             found[one, other] = maps[0], maps[1]
             with open_raster(maps[0]) as file:
