@@ -92,12 +92,9 @@ def predict(
             raise InputError("--manifest names the images and outputs: pass no others")
         return job.predict_list(manifest, ray, workers)
     if series is not None:
-        if before is not None or stac or ray or report or any(zones.values()) or output is None:
-            raise InputError(
-                "--series names the images: pass -o MAP.tif, and no others, no --report and no --footprints; statistics per "
-                "polygon are those of cdzoo footprints MAP.tif POLYGONS"
-            )
-        job.predict_series(series, output, {"probability": probability, "polygons": polygons, "dates": dates or ()}, part)
+        if before is not None or stac or ray or output is None:
+            raise InputError("--series names the images: pass -o MAP.tif, and no others")
+        job.predict_series(series, output, {**products, **zones, "dates": dates or ()}, part)
         return 0
     if dates is not None:
         raise InputError("--dates are those of the images of a series: pass --series")
@@ -113,8 +110,8 @@ def predict(
     if ray:
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
     with ExitStack() as stack:
-        dates = [date if is_remote(date) else str(stack.enter_context(one_raster(date))) for date in (before, after)]
-        return _predict_pair(job, *dates, output, products, zones, part)
+        first, second = (date if is_remote(date) else str(stack.enter_context(one_raster(date))) for date in (before, after))
+        return _predict_pair(job, first, second, output, products, zones, part)
 
 
 def _predict_pair(

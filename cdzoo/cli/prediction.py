@@ -130,27 +130,29 @@ class PredictionJob:
 
     def predict_series(self, images: list[str], output: str, options: dict[str, Any], part: dict[str, Any]) -> None:
         """Write the maps of a series, and print a summary."""
+        from cdzoo.cli.footprints import print_largest
+        from cdzoo.scenes.footprints import table_of
         from cdzoo.scenes.outputs import scene_outputs
         from cdzoo.scenes.series import check_series, predict_series
         from cdzoo.scenes.series_products import FURTHER
 
-        paths = [image if is_remote(image) else existing_file(image) for image in images]
-        local = [path for path in paths if not is_remote(path)]
-        products: dict[str, Any] = {name: options[name] for name in ("probability", "polygons")}
+        local = [existing_file(image) for image in images if not is_remote(image)]
+        products: dict[str, Any] = {name: options[name] for name in ("probability", "polygons", "report")}
+        table = table_of(output, options["footprints"], options["footprint_output"])
         # Before the model is loaded.
-        inputs = [file for file in (*local, part["aoi"]) if file is not None]
-        scene_outputs(output, **products, inputs=inputs, further=FURTHER, with_styles=self.cfg.style)
-        if len(local) == len(paths):
+        inputs = [file for file in (*local, options["footprints"], part["aoi"]) if file is not None]
+        scene_outputs(output, **products, inputs=inputs, further=FURTHER, with_styles=self.cfg.style, footprints=table)
+        if len(local) == len(images):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # they come with the prediction
                 check_series(local, self.cfg, options["polygons"] is not None, options["dates"])
-        options["area"] = _area(paths[0], **part)
+        options["area"] = _area(images[0], **part)
         model = self.load_named()
 
         def announce(number: int, count: int, before: str, after: str) -> None:
             print(f"pair {number} of {count}: {before}, {after}", flush=True)
 
-        result = predict_series(model, paths, output, self.cfg, polygon_cfg=self.polygon_cfg, on_pair=announce, **options)
+        result = predict_series(model, images, output, self.cfg, polygon_cfg=self.polygon_cfg, on_pair=announce, **options)
         counts, pixels = result.counts, max(1, sum(result.counts.kinds.values()))
         shares = ", ".join(f"{count / pixels:.2%} {name}" for name, count in counts.kinds.items() if name != "no change")
         print(f"{shares} of {pixels:,} pixels with data ({self.describe(model, result.threshold)}); {result.seconds:.0f} s")
@@ -160,9 +162,11 @@ class PredictionJob:
         if counts.comparable:
             share = counts.supported / counts.comparable
             print(f"  {share:.0%} of the changes after the second image are also seen between the two images around their date")
-        for path in (result.mask, result.first_date, result.last_before, result.probability, options["polygons"]):
+        for path in (result.mask, result.first_date, result.last_before, *products.values()):
             if path is not None:
                 print(f"  {path}{f' ({result.polygons} polygons)' if path == options['polygons'] else ''}")
+        if table is not None:
+            print_largest(table, result.footprints)
 
     def predict_pictures(self, before: str, after: str, target: Path) -> None:
         """Write the main map, the probability and an overlay, and for several classes a figure and further maps: all or none."""

@@ -71,7 +71,7 @@ class AssetSource(AbstractContextManager["AssetSource"]):
         self.identity: Identity | None = None
         self._driver = self._check_signature() if is_remote(asset.href) else None
         self.header = self._repeated(self._read_header)
-        source = self._file
+        source = self._repeated(lambda: self._file)
         self.grid = target or grid_of(shown(asset.href), source)
         if self.grid.crs is None or source.crs is None:
             self._stack.close()

@@ -118,10 +118,10 @@ def predict_scene(
             remote = stack.enter_context(remote_images(named, area))
             if remote:
                 table = table_of(output, footprints, footprint_output)
-                files = (output, probability, polygons, report, [file for file in named if not is_remote(file)])
-                scene_outputs(*files, with_styles=cfg.style, footprints=table)
+                kept = (output, probability, polygons, report, [file for file in named if not is_remote(file)])
+                scene_outputs(*kept, with_styles=cfg.style, footprints=table)
                 model = resolve_model(model)
-                outputs = scene_outputs(*files, [*model.task.maps][1:], cfg.style, table)
+                outputs = scene_outputs(*kept, [*model.task.maps][1:], cfg.style, table)
                 threshold = resolve_threshold(model, cfg.threshold)
                 products = _products(outputs, polygon_cfg, footprints, footprint_layer)
                 request = request_hash(model, named, remote, cfg, threshold, area, products)
@@ -129,8 +129,8 @@ def predict_scene(
                     return _finished(outputs, model, threshold, start)
                 tags = {**(tags or {}), **({} if request is None else {REQUEST_TAG: request})}
             copies = iter(stack.enter_context(fetched(remote, output, cache)) if remote else ())
-            local = [next(copies) if is_remote(date) else date for date in named]
-            return predict_scene(model, *local, output, **options, tags=tags)
+            first_date, second_date = (next(copies) if is_remote(date) else date for date in named)
+            return predict_scene(model, first_date, second_date, output, **options, tags=tags)
     vectors = [Path(file) for file in (footprints, None if area is None else area.file) if file is not None]
     inputs = [*input_files(before), *input_files(after), *vectors]
     table = table_of(output, footprints, footprint_output)

@@ -144,7 +144,7 @@ def _copy(source: AssetSource, part: Window, file: Path) -> None:
 
     def read(window: Window) -> tuple[Array, Mask | None]:
         pixels, valid = source.read(Window(window.y + part.y, window.x + part.x, window.height, window.width))
-        return pixels, valid.all(0) if header.has_mask and not any(meanings) else None
+        return pixels, np.asarray(valid.all(0)) if header.has_mask and not any(meanings) else None
 
     tags = {name: value for name, value in header.tags.items() if name != "AREA_OR_POINT"}
     write_copy(file, grid, source.dtype, bands, read, shown(source.asset.href).rpartition("/")[2], tags, source.nodata)

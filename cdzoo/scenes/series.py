@@ -25,16 +25,19 @@ from cdzoo.io.georeference import grid_of
 from cdzoo.io.objects import is_remote
 from cdzoo.io.outputs import file_identity
 from cdzoo.io.rasters import limited_cache, open_raster
+from cdzoo.io.vectors import read_vectors
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.footprints import table_of
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import scene_outputs
 from cdzoo.scenes.polygons import check_crs
 from cdzoo.scenes.predict import predict_scene
 from cdzoo.scenes.remote import local_images
-from cdzoo.scenes.series_products import FURTHER, MAX_POLYGON_IMAGES, PairMaps, SeriesCounts, write_series
+from cdzoo.scenes.series_page import SeriesPage
+from cdzoo.scenes.series_products import FURTHER, MAX_POLYGON_IMAGES, PairMaps, SeriesCounts, check_zones, write_series
 
-_MAX_IMAGES = IGNORE_INDEX - 1
+_MAX_IMAGES = IGNORE_INDEX - 2  # with values for passing and unconfirmed changes
 _OWN = re.compile(r"pair_\d{3}_\d{3}(_probability)?\.tif(\.aux\.xml)?|\.pair_.*|(map|change)_.*")
 
 
@@ -52,6 +55,7 @@ class SeriesResult:
         counts: Number of pixels of each kind and date.
         seconds: Wall time.
         threshold: Minimum probability for a pixel to count as changed.
+        footprints: Table of statistics per footprint (GeoDataFrame); None if it was not requested.
     """
 
     mask: Path
@@ -63,6 +67,7 @@ class SeriesResult:
     counts: SeriesCounts
     seconds: float
     threshold: float
+    footprints: Any = None
 
 
 def predict_series(
@@ -76,6 +81,10 @@ def predict_series(
     dates: Sequence[str] = (),
     area: Area | None = None,
     on_pair: Callable[[int, int, str, str], None] | None = None,
+    report: PathLike | None = None,
+    footprints: PathLike | None = None,
+    footprint_output: PathLike | None = None,
+    footprint_layer: str | None = None,
 ) -> SeriesResult:
     """Predict which changes in a series of rasters last, and since when; write maps as Cloud Optimized GeoTIFFs.
 
@@ -100,6 +109,10 @@ def predict_series(
         dates: Date of each image, as text; by default as in its tags or its name, see `image_date`.
         area: Part of the first image to predict, see `scene_area`; by default all of it.
         on_pair: Called before each pair with its number, the number of pairs, and the names of both images.
+        report: HTML page with the map, its dates, and the largest changes at each date; not written by default.
+        footprints: File of polygons to write statistics for, see `series_table`; none by default.
+        footprint_output: Table of these, as for `predict_scene`.
+        footprint_layer: Layer of the polygons in a GeoPackage with several.
 
     Raises:
         InputError: There are fewer than two images or too many, a name of a date is missing, or as for `predict_scene`.
@@ -113,13 +126,16 @@ def predict_series(
             raise InputError("an address is in the series twice")
         with local_images(images, output, area) as copies:
             options: dict[str, Any] = {"probability": probability, "polygons": polygons, "polygon_cfg": polygon_cfg}
-            options |= {"dates": dates, "area": area, "on_pair": on_pair}
+            options |= {"dates": dates, "area": area, "on_pair": on_pair, "report": report, "footprints": footprints}
+            options |= {"footprint_output": footprint_output, "footprint_layer": footprint_layer}
             return predict_series(model, copies, output, cfg, **options)
     paths = [Path(image) for image in images]
     names = check_series(paths, cfg, polygons is not None, dates)
-    inputs = [file for path in paths for file in input_files(path)] + ([area.file] if area is not None and area.file else [])
-    files = (output, probability, polygons, None, inputs, FURTHER, cfg.style)
-    outputs = scene_outputs(*files)
+    vectors = [Path(file) for file in (footprints, None if area is None else area.file) if file is not None]
+    inputs = [*(file for path in paths for file in input_files(path)), *vectors]
+    table = table_of(output, footprints, footprint_output)
+    outputs = scene_outputs(output, probability, polygons, report, inputs, FURTHER, cfg.style, table)
+    zones = None if footprints is None else read_vectors(footprints, footprint_layer)
     model = resolve_model(model)
     _check_model(model)
     with ExitStack() as stack:
@@ -129,6 +145,8 @@ def predict_series(
             grid = grid_of(paths[0], first) if area is None else area.grid
         if outputs.polygons is not None:
             check_crs(outputs.polygons, paths[0], grid.crs)
+        if zones is not None:
+            check_zones(footprints, zones, grid)
         folder = beside(outputs.mask, "pairs")
         _check_own(folder)
         folder.mkdir(exist_ok=True)
@@ -147,18 +165,20 @@ def predict_series(
         tags = _tags(jobs, paths, names, polygon_cfg)
         consecutive = [(later - 1, later) for later in range(1, len(paths))]
         of_pairs = PairMaps([found[pair] for pair in from_first], [found[pair] for pair in consecutive], grid, model.task)
-        count, counts = write_series(outputs, of_pairs, names, tags, result.threshold, polygon_cfg, folder)
+        page = SeriesPage(model, paths, names, cfg, polygon_cfg, area or Area(grid)) if report is not None else None
+        made = write_series(outputs, of_pairs, names, tags, result.threshold, polygon_cfg, folder, zones, page)
         shutil.rmtree(folder)
     return SeriesResult(
         mask=outputs.mask,
         first_date=outputs.further[FURTHER[0]],
         last_before=outputs.further[FURTHER[1]],
         probability=outputs.probability,
-        polygons=count,
+        polygons=made.polygons,
         names=names,
-        counts=counts,
+        counts=made.counts,
         seconds=time.monotonic() - start,
         threshold=result.threshold,
+        footprints=made.footprints,
     )
 
 
