@@ -16,6 +16,7 @@ from cdzoo.io.objects import is_remote
 from cdzoo.io.rasters import open_raster
 from cdzoo.io.remote import shown
 from cdzoo.scenes.band_files import one_raster
+from cdzoo.scenes.image_cache import CACHE_GB, CacheCfg
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def predict(
     assets: list[str] | None = None,
     resolution: float | None = None,
     manifest: str | None = None,
+    cache: str | None = None,
+    cache_size: float = CACHE_GB,
     ray: bool | str = False,
     workers: int | None = None,
 ) -> int:
@@ -79,7 +82,9 @@ def predict(
         stac: Items of the two dates: files or http(s) addresses; instead of BEFORE and AFTER, with --assets and --bbox or --aoi.
         assets: Assets of the items to read as bands, in this order, such as B04 B03 B02.
         resolution: Size of the pixels of the map of STAC items, in units of the coordinates; by default that of the first asset.
-        manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report.
+        manifest: CSV file of scenes with the columns before, after, output, and optionally of other options, such as report.
+        cache: Folder for copies of remote images of the manifest; by default one in that of temporary files, on each machine.
+        cache_size: Largest size of this folder in GB.
         ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started locally.
         workers: Number of Ray workers; one per GPU, or per two cores, by default.
     """
@@ -88,9 +93,10 @@ def predict(
     part: dict[str, Any] = {"bbox": bbox, "aoi": aoi, "aoi_layer": aoi_layer}
     job = PredictionJob(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:
-        if before is not None or output is not None or series or stac or any({**products, **zones, **part}.values()):
+        if before is not None or output is not None or series or stac or footprint_output or any(products.values()):
             raise InputError("--manifest names the images and outputs: pass no others")
-        return job.predict_list(manifest, ray, workers)
+        of_all = {**zones, **part, "bbox": None if bbox is None else " ".join(map(repr, bbox))}
+        return job.predict_list(manifest, of_all, CacheCfg(cache, cache_size), ray, workers)
     if series is not None:
         if before is not None or stac or ray or output is None:
             raise InputError("--series names the images: pass -o MAP.tif, and no others")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cdzoo.inference.model import PairModel
     from cdzoo.scenes.area import Area
     from cdzoo.scenes.config import PolygonCfg, SceneCfg
+    from cdzoo.scenes.image_cache import CacheCfg
     from cdzoo.tasks import Task
 
 _MAX_CLASSES = 12  # printed
@@ -214,29 +215,40 @@ class PredictionJob:
 
         return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.input_sizes.fixed or WINDOW_SIDE}"
 
-    def predict_list(self, manifest: str, ray: bool | str, workers: int | None) -> int:
+    def predict_list(
+        self, manifest: str, of_all: dict[str, Any], cache: CacheCfg, ray: bool | str = False, workers: int | None = None
+    ) -> int:
         """Predict the scenes of a list that are not finished; return 1 if one of them, or a line of the list, fails."""
-        from cdzoo.scenes.many import predict_on_ray, predict_scenes, read_manifest
+        from cdzoo.scenes.cluster import predict_on_ray
+        from cdzoo.scenes.many import predict_scenes, read_manifest
 
-        scenes, problems = read_manifest(manifest)
+        scenes, problems = read_manifest(manifest, of_all)
         count, finished = len(scenes) + len(problems), 0
         for number, problem in enumerate(problems, 1):
             print(f"[{number}/{count}] failed: {problem}", flush=True)
         if not ray:
-            outcomes = predict_scenes(self.load_named, scenes, self.cfg, self.polygon_cfg)
+            outcomes = predict_scenes(self.load_named, scenes, self.cfg, self.polygon_cfg, cache)
         else:
             gpus, cores = (1.0, 1.0) if pick_device(self.device).type == "cuda" else (0.0, 2.0)
             address = None if ray is True or ray == "local" else ray
-            outcomes = predict_on_ray(self.load, scenes, self.cfg, self.polygon_cfg, address, workers, gpus, cores)
-        failed = len(problems)
+            options: dict[str, Any] = {"address": address, "workers": workers, "gpus": gpus, "cores": cores, "cache": cache}
+            outcomes = predict_on_ray(self.load, scenes, self.cfg, self.polygon_cfg, **options)
+        failed, taken_over = len(problems), 0
         for number, outcome in enumerate(outcomes, len(problems) + 1):
             failed += bool(outcome.error)
-            finished += outcome.finished
+            is_finished = outcome.finished and not outcome.lost
+            finished += is_finished
+            taken_over += bool(outcome.lost and not outcome.error)
             text = f"{outcome.changed / outcome.pixels:.2%} changed, {outcome.seconds:.0f} s" if outcome.pixels else "no data"
             if outcome.finished or outcome.error:
-                text = f"failed: {outcome.error}" if outcome.error else "finished before, with these inputs and settings"
+                before = "before, with these inputs and settings" if is_finished else "by the worker that was lost"
+                text = f"failed: {outcome.error}" if outcome.error else f"finished {before}"
+            elif outcome.lost:
+                text += f"; again, as {outcome.lost} worker{'s were' if outcome.lost > 1 else ' was'} lost"
             print(f"[{number}/{count}] {outcome.output}: {text}", flush=True)
         print(f"{count} scenes: {count - failed - finished} predicted, {finished} finished before, {failed} failed")
+        if taken_over:
+            print(f"{taken_over} of these were taken over from workers or machines that were lost")
         if failed:
             print(f"{failed} of {count} scenes failed; run the same command again to retry them", file=sys.stderr)
         return 1 if failed else 0

@@ -42,6 +42,14 @@ class CachedImage:
     fetch: Callable[[Path], None]
 
 
+@dataclass(frozen=True)
+class CacheCfg:
+    """Folder and size of an `ImageCache`, which each machine of a cluster has for itself."""
+
+    folder: str | None = None
+    gigabytes: float | None = CACHE_GB
+
+
 class ImageCache:
     """Folder with copies of remote images.
 
