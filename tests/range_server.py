@@ -1,7 +1,8 @@
-"""Static files on 127.0.0.1 with range requests, and a server's faults on request."""
+"""Static files on 127.0.0.1 with range requests, as a web server or a public object store, and a server's faults on request."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,13 +16,14 @@ class RangeServer(ThreadingHTTPServer):
         asked: Method, path and `Range` header of each request.
         faults: Faults of the next requests of a file by its name, in their order: a status, "stall", "cut" (inside the body),
             "whole" (no ranges) or None for an answer. The last one stays.
+        is_silent: Whether it states neither the ETag of a file nor its last change.
     """
 
     daemon_threads = True
 
     def __init__(self, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.folder, self.asked, self.faults = folder, [], {}
+        self.folder, self.asked, self.faults, self.is_silent = folder, [], {}, False
         self.released = threading.Event()
         self.address = f"http://127.0.0.1:{self.server_port}"
 
@@ -58,6 +60,9 @@ class _Handler(SimpleHTTPRequestHandler):
         if found:
             self.send_header("Content-Range", f"bytes {first}-{last}/{len(content)}")
         self.send_header("Content-Length", str(last + 1 - first))
+        if not server.is_silent:
+            self.send_header("ETag", f'"{hashlib.md5(content).hexdigest()}"')
+            self.send_header("Last-Modified", self.date_time_string(file.stat().st_mtime))
         self.end_headers()
         if self.command == "GET":
             self.wfile.write(content[first : last + 1] if fault != "cut" else content[first : first + 5])

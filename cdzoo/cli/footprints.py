@@ -59,6 +59,13 @@ def print_largest(target: Path, table: Any, largest: int = _LARGEST, prefix: str
     unit = "m2" if f"{prefix}area_m2" in table.columns else "px"
     print(f"  {target} ({summary(table, prefix)})")
     if rows := largest_changes(table, largest, prefix):
-        titles = {"id": "id", "name": "name", "class": "class", "changed": f"changed {unit}:,.1f", "area": f"of {unit}:,.1f"}
+        titles = {
+            "id": "id",
+            "name": "name",
+            "class": "class",
+            "since": "since",
+            "changed": f"changed {unit}:,.1f",
+            "area": f"of {unit}:,.1f",
+        }
         titles |= {"share": "changed %:.1f", "unknown": "unknown %:.1f", "probability": "mean probability:.2f"}
         print(render(rows, {key: title for key, title in titles.items() if key in rows[0]}), end="")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS
 from cdzoo.cli.prediction import PredictionJob
 from cdzoo.errors import InputError
-from cdzoo.io.band_files import is_several, one_raster
+from cdzoo.io.band_files import one_raster
 from cdzoo.io.files import output_path
 from cdzoo.io.images import image_format
 from cdzoo.io.inputs import existing_file
+from cdzoo.io.objects import is_remote
 from cdzoo.io.rasters import open_raster
+from cdzoo.io.remote import shown
+from cdzoo.scenes.image_cache import CACHE_GB, CacheCfg
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
@@ -48,6 +52,8 @@ def predict(
     mask_asset: str | None = None,
     resolution: float | None = None,
     manifest: str | None = None,
+    cache: str | None = None,
+    cache_size: float = CACHE_GB,
     ray: bool | str = False,
     workers: int | None = None,
 ) -> int:
@@ -58,7 +64,7 @@ def predict(
     figure of all of them with a legend.
 
     Args:
-        before: First date: a picture, a raster, or a folder of bands.
+        before: First date: a picture, a raster, a folder of bands, or an address of a GeoTIFF (https://, http://, s3://).
         after: Second date, on any grid.
         output: Map to write: .png or .tif.
         model: Folder of a run, tag (MODEL.TAG), model with published weights, hf-hub:owner/name, or file of cdzoo export (.onnx).
@@ -77,15 +83,16 @@ def predict(
         aoi_layer: Layer of the area in a .gpkg with several.
         mask_before: Raster of where the first date has no data, such as clouds or the SCL of Sentinel-2, see --mask-values.
         mask_after: That of the second date.
-        series: Rasters in the order of their dates, to map which changes last, and since when.
+        series: Rasters, or addresses, in the order of their dates, to map which changes last, and since when.
         masks: Cloud mask of each image of a series, - for none.
         dates: Date of each image of a series, as text; by default as in its tags or its name.
         stac: Items of the two dates: files or http(s) addresses; instead of BEFORE and AFTER, with --assets and --bbox or --aoi.
         assets: Assets of the items to read as bands, in this order, such as B04 B03 B02.
         mask_asset: Asset of the items that says where there are no data, such as scl, see --mask-values.
         resolution: Size of the pixels of the map of STAC items, in units of the coordinates; by default that of the first asset.
-        manifest: CSV file of scenes with the columns before, after, output, and optionally probability, polygons, report,
-            mask_before, mask_after.
+        manifest: CSV file of scenes with the columns before, after, output, and optionally of other options, such as report.
+        cache: Folder for copies of remote images of the manifest; by default one in that of temporary files, on each machine.
+        cache_size: Largest size of this folder in GB.
         ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started locally.
         workers: Number of Ray workers; one per GPU, or per two cores, by default.
     """
@@ -95,17 +102,15 @@ def predict(
     clouds = {"mask_before": mask_before, "mask_after": mask_after}
     job = PredictionJob(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:
-        if before is not None or output is not None or series or stac or any({**products, **zones, **part, **clouds}.values()):
+        mine = {**products, **clouds}
+        if before is not None or output is not None or series or stac or footprint_output or any(mine.values()):
             raise InputError("--manifest names the images and outputs: pass no others")
-        return job.predict_list(manifest, ray, workers)
+        of_all = {**zones, **part, "bbox": None if bbox is None else " ".join(map(repr, bbox))}
+        return job.predict_list(manifest, of_all, CacheCfg(cache, cache_size), ray, workers)
     if series is not None:
-        if before is not None or stac or ray or report or any({**zones, **clouds}.values()) or output is None:
-            raise InputError(
-                "--series names the images: pass -o MAP.tif, and no others, no --report and no --footprints; clouds are those of "
-                "--masks, and statistics per polygon are those of cdzoo footprints MAP.tif POLYGONS"
-            )
-        options = {"probability": probability, "polygons": polygons, "dates": dates or (), "masks": masks or ()}
-        job.predict_series(series, output, options, part)
+        if before is not None or stac or ray or any(clouds.values()) or output is None:
+            raise InputError("--series names the images: pass -o MAP.tif, and no others; clouds are those of --masks")
+        job.predict_series(series, output, {**products, **zones, "dates": dates or (), "masks": masks or ()}, part)
         return 0
     if dates is not None or masks is not None:
         raise InputError(f"--{'masks' if dates is None else 'dates'} are those of the images of a series: pass --series")
@@ -124,10 +129,9 @@ def predict(
         raise InputError("pass two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
     if ray:
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
-    if is_several(before) or is_several(after):
-        with one_raster(before) as first, one_raster(after) as second:
-            return _predict_pair(job, str(first), str(second), output, products, zones, part, clouds)
-    return _predict_pair(job, before, after, output, products, zones, part, clouds)
+    with ExitStack() as stack:
+        first, second = (date if is_remote(date) else str(stack.enter_context(one_raster(date))) for date in (before, after))
+        return _predict_pair(job, first, second, output, products, zones, part, clouds)
 
 
 def _predict_pair(
@@ -143,7 +147,10 @@ def _predict_pair(
     target = output_path(output, suffixes=(".png", *RASTERS), purpose="a mask needs a lossless format")
     is_scene = target.suffix.lower() in RASTERS
     for file in (before, after, *(mask for mask in clouds.values() if mask)):  # before the model is loaded, which takes seconds
-        _check_header(existing_file(file), is_scene)
+        if not is_remote(file):
+            _check_header(existing_file(file), is_scene)
+        elif not is_scene:
+            raise InputError(f"{shown(file)}: remote images are mapped as scenes: name the output .tif")
     of_scenes = {**products, **zones, **part, **clouds, **job.of_scenes()}
     if is_scene:
         job.predict_scene(before, after, target, products, zones, part, clouds)

@@ -14,12 +14,15 @@ from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import output_path
 from cdzoo.io.inputs import existing_file
+from cdzoo.io.objects import is_remote
+from cdzoo.io.remote import shown
 from cdzoo.scenes.outputs import RASTERS
 
 if TYPE_CHECKING:
     from cdzoo.inference.model import PairModel
     from cdzoo.scenes.area import Area
     from cdzoo.scenes.config import PolygonCfg, SceneCfg
+    from cdzoo.scenes.image_cache import CacheCfg
     from cdzoo.tasks import Task
 
 _MAX_CLASSES = 12  # printed
@@ -85,7 +88,8 @@ class PredictionJob:
         files: dict[str, Any] = dict(products)
         of_zones: dict[str, Any] = dict(zones)
         table = table_of(target, zones["footprints"], zones["footprint_output"])
-        inputs = [file for file in (before, after, zones["footprints"], part["aoi"], *clouds.values()) if file is not None]
+        dates = [date for date in (before, after) if not is_remote(date)]
+        inputs = [file for file in (*dates, zones["footprints"], part["aoi"], *clouds.values()) if file is not None]
         scene_outputs(target, **files, inputs=inputs, with_styles=self.cfg.style, footprints=table)  # before the model is loaded
         area = _area(before, **part)
         model = self.load_named()
@@ -96,7 +100,7 @@ class PredictionJob:
         text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
         print(f"{text} ({self.describe(model, result.threshold)}); {result.seconds:.0f} s{resumed}")
         for image, reflectance in zip((before, after), result.reflectances, strict=False):
-            print(f"  {Path(image).name}: {reflectance}")
+            print(f"  {Path(shown(image)).name}: {reflectance}")
         for text in result.masks:
             print(f"  mask {text}")
         if model.task.has_legend and result.classes:
@@ -144,27 +148,32 @@ class PredictionJob:
 
     def predict_series(self, images: list[str], output: str, options: dict[str, Any], part: dict[str, Any]) -> None:
         """Write the maps of a series, and print a summary."""
+        from cdzoo.cli.footprints import print_largest
+        from cdzoo.scenes.footprints import table_of
         from cdzoo.scenes.outputs import scene_outputs
         from cdzoo.scenes.series import check_series, predict_series
         from cdzoo.scenes.series_products import FURTHER
 
-        paths = [image if is_several(image) else existing_file(image) for image in images]
+        local = [image if is_several(image) else existing_file(image) for image in images if not is_remote(image)]
         options["masks"] = [None if mask == "-" else existing_file(mask) for mask in options["masks"]]
-        products: dict[str, Any] = {name: options[name] for name in ("probability", "polygons")}
+        products: dict[str, Any] = {name: options[name] for name in ("probability", "polygons", "report")}
+        table = table_of(output, options["footprints"], options["footprint_output"])
         # Before the model is loaded.
-        inputs = [file for file in (*paths, part["aoi"], *options["masks"]) if file is not None]
-        scene_outputs(output, **products, inputs=inputs, further=FURTHER, with_styles=self.cfg.style)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they come with the prediction
-            check_series(paths, self.cfg, options["polygons"] is not None, options["dates"], options["masks"])
-        with one_raster(paths[0]) as first:
+        inputs = [file for file in (*local, options["footprints"], part["aoi"], *options["masks"]) if file is not None]
+        scene_outputs(output, **products, inputs=inputs, further=FURTHER, with_styles=self.cfg.style, footprints=table)
+        if len(local) == len(images):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they come with the prediction
+                check_series(local, self.cfg, options["polygons"] is not None, options["dates"], options["masks"])
+        with ExitStack() as stack:
+            first = images[0] if is_remote(images[0]) else stack.enter_context(one_raster(images[0]))
             options["area"] = _area(first, **part)
         model = self.load_named()
 
         def announce(number: int, count: int, before: str, after: str) -> None:
             print(f"pair {number} of {count}: {before}, {after}", flush=True)
 
-        result = predict_series(model, paths, output, self.cfg, polygon_cfg=self.polygon_cfg, on_pair=announce, **options)
+        result = predict_series(model, images, output, self.cfg, polygon_cfg=self.polygon_cfg, on_pair=announce, **options)
         counts, pixels = result.counts, max(1, sum(result.counts.kinds.values()))
         shares = ", ".join(f"{count / pixels:.2%} {name}" for name, count in counts.kinds.items() if name != "no change")
         print(f"{shares} of {pixels:,} pixels with data ({self.describe(model, result.threshold)}); {result.seconds:.0f} s")
@@ -174,9 +183,11 @@ class PredictionJob:
         if counts.comparable:
             share = counts.supported / counts.comparable
             print(f"  {share:.0%} of the changes after the second image are also seen between the two images around their date")
-        for path in (result.mask, result.first_date, result.last_before, result.probability, options["polygons"]):
+        for path in (result.mask, result.first_date, result.last_before, *products.values()):
             if path is not None:
                 print(f"  {path}{f' ({result.polygons} polygons)' if path == options['polygons'] else ''}")
+        if table is not None:
+            print_largest(table, result.footprints)
 
     def predict_pictures(self, before: str, after: str, target: Path) -> None:
         """Write the main map, the probability and an overlay, and for several classes a figure and further maps: all or none."""
@@ -224,29 +235,40 @@ class PredictionJob:
 
         return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.input_sizes.fixed or WINDOW_SIDE}"
 
-    def predict_list(self, manifest: str, ray: bool | str, workers: int | None) -> int:
+    def predict_list(
+        self, manifest: str, of_all: dict[str, Any], cache: CacheCfg, ray: bool | str = False, workers: int | None = None
+    ) -> int:
         """Predict the scenes of a list that are not finished; return 1 if one of them, or a line of the list, fails."""
-        from cdzoo.scenes.many import predict_on_ray, predict_scenes, read_manifest
+        from cdzoo.scenes.cluster import predict_on_ray
+        from cdzoo.scenes.many import predict_scenes, read_manifest
 
-        scenes, problems = read_manifest(manifest)
+        scenes, problems = read_manifest(manifest, of_all)
         count, finished = len(scenes) + len(problems), 0
         for number, problem in enumerate(problems, 1):
             print(f"[{number}/{count}] failed: {problem}", flush=True)
         if not ray:
-            outcomes = predict_scenes(self.load_named, scenes, self.cfg, self.polygon_cfg)
+            outcomes = predict_scenes(self.load_named, scenes, self.cfg, self.polygon_cfg, cache)
         else:
             gpus, cores = (1.0, 1.0) if pick_device(self.device).type == "cuda" else (0.0, 2.0)
             address = None if ray is True or ray == "local" else ray
-            outcomes = predict_on_ray(self.load, scenes, self.cfg, self.polygon_cfg, address, workers, gpus, cores)
-        failed = len(problems)
+            options: dict[str, Any] = {"address": address, "workers": workers, "gpus": gpus, "cores": cores, "cache": cache}
+            outcomes = predict_on_ray(self.load, scenes, self.cfg, self.polygon_cfg, **options)
+        failed, taken_over = len(problems), 0
         for number, outcome in enumerate(outcomes, len(problems) + 1):
             failed += bool(outcome.error)
-            finished += outcome.finished
+            is_finished = outcome.finished and not outcome.lost
+            finished += is_finished
+            taken_over += bool(outcome.lost and not outcome.error)
             text = f"{outcome.changed / outcome.pixels:.2%} changed, {outcome.seconds:.0f} s" if outcome.pixels else "no data"
             if outcome.finished or outcome.error:
-                text = f"failed: {outcome.error}" if outcome.error else "finished before, with these inputs and settings"
+                before = "before, with these inputs and settings" if is_finished else "by the worker that was lost"
+                text = f"failed: {outcome.error}" if outcome.error else f"finished {before}"
+            elif outcome.lost:
+                text += f"; again, as {outcome.lost} worker{'s were' if outcome.lost > 1 else ' was'} lost"
             print(f"[{number}/{count}] {outcome.output}: {text}", flush=True)
         print(f"{count} scenes: {count - failed - finished} predicted, {finished} finished before, {failed} failed")
+        if taken_over:
+            print(f"{taken_over} of these were taken over from workers or machines that were lost")
         if failed:
             print(f"{failed} of {count} scenes failed; run the same command again to retry them", file=sys.stderr)
         return 1 if failed else 0

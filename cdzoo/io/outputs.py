@@ -13,6 +13,10 @@ from cdzoo.errors import InputError
 from cdzoo.io.files import PathLike, beside, output_path, temporary_path
 
 
+class BusyError(InputError):
+    """Another process writes an output."""
+
+
 def check_outputs(outputs: Mapping[str, PathLike | None], inputs: Iterable[PathLike] = ()) -> None:
     """Check that files can be written, and that none of them is an input or another output, whatever the spelling of its path.
 
@@ -60,7 +64,8 @@ def exclusive(path: PathLike) -> Iterator[None]:
     systems without locks are not protected.
 
     Raises:
-        InputError: Another process holds the lock.
+        BusyError: Another process holds the lock.
+        InputError: The lock file cannot be written.
     """
     file = lock_file(os.path.realpath(path))
     lock = FileLock(file, timeout=0, is_singleton=True)
@@ -68,7 +73,7 @@ def exclusive(path: PathLike) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise InputError(busy) from None
+        raise BusyError(busy) from None
     except NotImplementedError:
         yield
         return
@@ -76,7 +81,7 @@ def exclusive(path: PathLike) -> Iterator[None]:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     try:
         if not file.exists():  # removed by a run that ended between the opening of the file and its lock
-            raise InputError(busy)
+            raise BusyError(busy)
         yield
     finally:
         if lock.lock_counter == 1:

@@ -142,8 +142,12 @@ def reading(path: PathLike, problem: str, hint: str = "check that the file is co
         raise InputError(f"{path}: {problem} ({str(reason) or 'out of memory'}); {hint}") from error
 
 
-def _check_header(path: PathLike, source: Any) -> None:
-    """Check what a raster declares, before anything of that size is read."""
+def check_declared(path: PathLike, source: Any) -> None:
+    """Check the bands, the size and the blocks that an open raster declares, before anything of that size is read.
+
+    Raises:
+        InputError: There are more than can be read.
+    """
     if not 0 < source.count <= _MAX_BANDS:
         raise InputError(f"{path}: declares {source.count:,} bands; rasters of 1 to {_MAX_BANDS:,} bands are read")
     if len(set(source.dtypes)) > 1 or np.dtype(source.dtypes[0]).kind not in "iuf":
@@ -159,6 +163,11 @@ def _check_header(path: PathLike, source: Any) -> None:
             f"{path}: stored in blocks of {columns:,}x{rows:,} pixels ({size >> 20:,} MB), which must be read at once; convert "
             "it first, for example with gdal_translate -of COG"
         )
+
+
+def _check_header(path: PathLike, source: Any) -> None:
+    check_declared(path, source)
+    rows, columns = source.block_shapes[-1]
     for name in source.files[1:]:
         _check_companion(path, Path(name), source.driver)
     expected = 0  # bytes; a file that was cut off by an interrupted copy has fewer

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 from cdzoo.errors import InputError, printable, require
 from cdzoo.io.files import PathLike
 from cdzoo.io.inputs import existing_file
+from cdzoo.io.objects import is_remote
 from cdzoo.io.remote import Limits, download, is_address, shown
 from cdzoo.names import nearest
 
@@ -55,7 +56,7 @@ class Item:
     @property
     def files(self) -> list[Path]:
         """Local files among the assets."""
-        return [Path(asset.href) for asset in self.assets if not is_address(asset.href)]
+        return [Path(asset.href) for asset in self.assets if not is_remote(asset.href)]
 
 
 def read_item(name: PathLike, assets: Sequence[str], limits: Limits | None = None) -> Item:
@@ -105,13 +106,13 @@ def _resolved(place: str, name: str, href: str) -> str:
     """Return the address or the path of an asset; an item of a server names no local files."""
     if is_address(place):
         href = urljoin(place, href)
-    if is_address(href):
+    if is_remote(href):
         return href
     scheme = urlsplit(href).scheme
     if is_address(place) or (len(scheme) > 1 and scheme != "file"):  # one letter is a drive
         raise InputError(
             f"{shown(place)}: asset '{name}' is at an address that is not read ({printable(scheme or href)[:80]}); those of "
-            "http:// and https:// are, and local files of a local item"
+            "http://, https:// and s3:// are, and local files of a local item"
         )
     path = unquote(urlsplit(href).path) if scheme == "file" else href
     return str(existing_file(Path(place).parent / path))

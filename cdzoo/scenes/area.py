@@ -14,8 +14,11 @@ from cdzoo.errors import InputError
 from cdzoo.inference.sources import Mask
 from cdzoo.io.files import PathLike
 from cdzoo.io.georeference import Grid, grid_of
+from cdzoo.io.objects import is_remote
 from cdzoo.io.rasters import open_raster
+from cdzoo.io.remote import shown
 from cdzoo.io.vectors import read_vectors
+from cdzoo.scenes.asset import remote_grid
 from cdzoo.scenes.placed import check_placed, place_polygons
 from cdzoo.tiling import Window
 
@@ -60,7 +63,7 @@ def scene_area(
     """Return the part of a scene in a rectangle, in polygons, or in both.
 
     Args:
-        image: First date.
+        image: First date; may be remote.
         bbox: Left, bottom, right and top: in the coordinate reference system of the image; or longitudes and latitudes, which
             they are if none is beyond 180 and 90 degrees and the image is in a projected system.
         aoi: Polygons of the area of interest: a file of one of `io.vectors.READ`.
@@ -70,6 +73,8 @@ def scene_area(
         InputError: A file cannot be read, the numbers are not ascending, there is no polygon, or the area is outside the image.
         MissingDependencyError: rasterio is not installed, or geopandas for polygons.
     """
+    if is_remote(image):
+        return grid_area(shown(str(image)), remote_grid(str(image)), bbox, aoi, layer)
     with open_raster(image, "predicting scenes") as file:
         grid = grid_of(image, file)
     return grid_area(image, grid, bbox, aoi, layer)

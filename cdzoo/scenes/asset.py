@@ -1,28 +1,47 @@
-"""`AssetSource`: a local or remote image, read window by window on a grid, and again when the connection breaks off."""
+"""`AssetSource`: a local or remote image, read window by window, and again when the connection breaks off."""
 
 from __future__ import annotations
 
+import logging
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from cdzoo.errors import InputError, mask_urls
+from cdzoo.errors import InputError, mask_urls, printable
 from cdzoo.inference.sources import Array
 from cdzoo.io.georeference import Grid, grid_of
-from cdzoo.io.rasters import SIGNATURE_BYTES, open_raster, require_rasterio, signed_driver
-from cdzoo.io.remote import Limits, PassingError, download, is_address, repeated, shown
+from cdzoo.io.objects import Identity, gdal_name, is_remote, remote_start, without_secrets
+from cdzoo.io.rasters import SIGNATURE_BYTES, check_declared, limited_cache, open_raster, require_rasterio, signed_driver
+from cdzoo.io.remote import Limits, PassingError, repeated, shown
 from cdzoo.io.stac import Asset
 from cdzoo.tiling import Window
 
 T = TypeVar("T")
 _REMOTE = ("GTiff", "JP2OpenJPEG")  # drivers that read parts of a file, and of nothing else
+_MOST = 300  # characters of a message of GDAL, which may have the page of a server
+
+
+class Header(NamedTuple):
+    """What an image states about itself beside its grid.
+
+    Attributes:
+        tags: Metadata.
+        descriptions: Name of each band, or None.
+        meanings: What each band is for GDAL (rasterio.enums.ColorInterp), such as alpha.
+        has_mask: Whether a mask says where it has data.
+    """
+
+    tags: dict[str, str]
+    descriptions: tuple[str | None, ...]
+    meanings: tuple[Any, ...]
+    has_mask: bool
 
 
 class AssetSource(AbstractContextManager["AssetSource"]):
-    """Image of a STAC item.
+    """Local or remote image.
 
     Args:
         asset: Local file or address.
@@ -35,6 +54,9 @@ class AssetSource(AbstractContextManager["AssetSource"]):
         count: Number of bands.
         dtype: Type of the values.
         nodata: Value without data; None if there is none.
+        header: What the image states beside this.
+        identity: What the server states about its content; None for local files, and in an object store that is asked with a
+            signature.
 
     Raises:
         InputError: The image cannot be read, or has no place.
@@ -47,12 +69,14 @@ class AssetSource(AbstractContextManager["AssetSource"]):
         self._scalings: list[tuple[float, float]] = []
         self._stack = ExitStack()
         self._opened = 0
-        self._driver = self._check_signature() if is_address(asset.href) else None
+        self.identity: Identity | None = None
+        self._driver = self._check_signature() if is_remote(asset.href) else None
+        self.header = self._repeated(self._read_header)
         source = self._repeated(lambda: self._file)
         self.grid = target or grid_of(shown(asset.href), source)
         if self.grid.crs is None or source.crs is None:
             self._stack.close()
-            raise InputError(f"{shown(asset.href)}: has no coordinate reference system; name another asset")
+            raise InputError(f"{shown(asset.href)}: has no coordinate reference system; pass another image")
         self.count, self.dtype = source.count, source.dtypes[0]
         self.nodata: float | None = self._nodata(source)
 
@@ -85,23 +109,39 @@ class AssetSource(AbstractContextManager["AssetSource"]):
 
         return self._repeated(work)
 
+    def check_unchanged(self) -> None:
+        """Check that the server states the same about the image as when it was opened.
+
+        Raises:
+            InputError: It does not.
+        """
+        if self.identity is not None:
+            start = remote_start(self.asset.href, self._limits, SIGNATURE_BYTES)
+            if start is not None and start.identity != self.identity:
+                raise InputError(f"{shown(self.asset.href)}: changed while it was read; run the same command again")
+
     def _check_signature(self) -> str:
         """Return the driver of a remote image, from its first bytes: no other is to interpret what a server sends."""
-        name = shown(self.asset.href)
-        headers = {"Range": f"bytes=0-{SIGNATURE_BYTES - 1}"}
-        status, start = download(self.asset.href, self._limits, SIGNATURE_BYTES, headers)
-        if status != 206:
-            raise InputError(
-                f"{name}: the server does not send parts of a file (range requests); download it, and name it in a local item"
-            )
-        driver = signed_driver(start)
+        start = remote_start(self.asset.href, self._limits, SIGNATURE_BYTES)
+        if start is None:
+            return _REMOTE[self.asset.href.lower().endswith((".jp2", ".j2k"))]
+        self.identity = start.identity
+        driver = signed_driver(start.content)
         if driver not in _REMOTE:
-            raise InputError(f"{name}: neither a GeoTIFF nor JPEG 2000, which are read from servers; name another asset")
+            name = shown(self.asset.href)
+            raise InputError(f"{name}: neither a GeoTIFF nor JPEG 2000, which are read from servers; pass another image")
         return driver
+
+    def _read_header(self) -> Header:
+        source = self._file
+        check_declared(shown(self.asset.href), source)
+        has_mask = any(flag.name == "per_dataset" for flag in source.mask_flag_enums[0])
+        tags = {name: str(value) for name, value in {**source.tags(), **source.tags(ns="IMAGERY")}.items()}
+        return Header(tags, tuple(source.descriptions), tuple(source.colorinterp), has_mask)
 
     def _repeated(self, work: Callable[[], T]) -> T:
         """Return `work()` with the image open; after a failure, open it anew."""
-        rasterio = require_rasterio("reading STAC assets")
+        rasterio = require_rasterio("reading remote images")
 
         def attempt(_: int) -> T:
             try:
@@ -113,7 +153,7 @@ class AssetSource(AbstractContextManager["AssetSource"]):
                 self._data = None
                 raise PassingError(f"reading failed ({self._reason(error)})") from error
 
-        return repeated(self.asset.href, attempt, self._limits if self._driver else Limits(retries=0))
+        return repeated(shown(self.asset.href), attempt, self._limits if self._driver else Limits(retries=0))
 
     def _open(self) -> None:
         import rasterio
@@ -124,10 +164,8 @@ class AssetSource(AbstractContextManager["AssetSource"]):
             if self._driver is None:
                 source = stack.enter_context(open_raster(href))
             else:
-                # GDAL remembers that an address failed. The fragment, which is not sent, makes it another one.
                 self._opened += 1
-                place = href.partition("#")[0]
-                source = stack.enter_context(rasterio.open(f"/vsicurl/{place}#{self._opened}", driver=self._driver))
+                source = stack.enter_context(rasterio.open(gdal_name(href, self._opened), driver=self._driver))
             self._file, self._scalings = source, [*zip(source.scales, source.offsets, strict=True)]
             self._data = source if self._target is None else stack.enter_context(self._warped(source, self._target))
             self._stack = stack.pop_all()
@@ -154,4 +192,33 @@ class AssetSource(AbstractContextManager["AssetSource"]):
         """Return why GDAL failed, without the address and what may be secret in it."""
         while error.__cause__ is not None:
             error = error.__cause__
-        return mask_urls(str(error).replace(self.asset.href.partition("#")[0], "the image"))
+        return printable(mask_urls(without_secrets(str(error), self.asset.href)))[:_MOST]
+
+
+def remote_grid(address: str, limits: Limits | None = None) -> Grid:
+    """Return the grid of a remote image.
+
+    Raises:
+        InputError: The image cannot be read, or has no place.
+        MissingDependencyError: rasterio is not installed.
+    """
+    limits = limits or Limits()
+    with remote_reading(limits), AssetSource(Asset(address, address), limits) as source:
+        return source.grid
+
+
+@contextmanager
+def remote_reading(limits: Limits) -> Iterator[None]:
+    """Limit what GDAL may use of the memory, and the time of its requests; errors are raised, and not logged, with addresses."""
+    log = logging.getLogger("rasterio._env")
+    with limited_cache(), require_rasterio("reading remote images").Env(**limits.gdal):
+        log.addFilter(_is_local)
+        try:
+            yield
+        finally:
+            log.removeFilter(_is_local)
+
+
+def _is_local(record: logging.LogRecord) -> bool:
+    """Return whether a message of GDAL is about a local file."""
+    return not any(name in record.getMessage() for name in ("HTTP", "://", "/vsi"))

@@ -26,6 +26,7 @@ PREFIX = "cd_"
 LAYER = "footprints"
 """Layer of an output GeoPackage."""
 _COUNTS = ("pixels", "changed", "unknown", "changed_share", "unknown_share")
+_LISTED = {"class": "class", "since": "first_date", "probability": "mean_probability"}
 _NOTES = ("inside", "all_touched", "remark")
 
 
@@ -114,11 +115,11 @@ def largest_changes(table: Any, count: int, prefix: str = PREFIX) -> list[dict[s
     """Return the polygons with the largest changed areas, largest first, as rows of a table.
 
     Keys: `id` (`fid`, or the number of the row), `name` if an attribute is called so, `class` for maps of several classes,
-    `changed` (area), `area`, `share` and `unknown` in percent, and `probability` if it is known.
+    `changed` (area), `area`, `share` and `unknown` in percent, and `probability` if it is known; for a series, `since`.
     """
     unit = "m2" if f"{prefix}area_m2" in table.columns else "px"
     titles = {"changed": f"changed_{unit}", "area": f"area_{unit}", "share": "changed_share", "unknown": "unknown_share"}
-    titles |= {title: column for title, column in (("class", "class"), ("probability", "mean_probability"))}
+    titles |= {title: column for title, column in _LISTED.items()}
     name = next((one for one in table.columns if str(one).lower() == "name"), None)
     order = np.argsort(-table[f"{prefix}changed_{unit}"].to_numpy(), kind="stable")[:count]
     rows = []

@@ -7,7 +7,7 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ from cdzoo.errors import printable
 from cdzoo.inference.blocks import WindowGrid
 from cdzoo.inference.model import PairModel
 from cdzoo.inference.onnx import OnnxModel
-from cdzoo.io.files import file_sha256
+from cdzoo.io.files import PathLike, file_sha256
+from cdzoo.io.objects import is_remote
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.scenes.area import Area
 from cdzoo.scenes.config import SceneCfg
+from cdzoo.scenes.image_cache import CachedImage
 from cdzoo.scenes.inputs import input_hashes
 from cdzoo.scenes.raster import RasterSource
 from cdzoo.weights.values import state_hash
@@ -97,6 +100,38 @@ def scene_job(
     place = before.grid.text if before.area is None else before.area.text
     files = (input_hashes(before.path), input_hashes(after.path), *(input_hashes(mask.path) for mask in masks.values()))
     return SceneJob(tags, files, _model_hash(model), cfg, threshold, with_probability, place)
+
+
+def request_hash(
+    model: PairModel,
+    images: Sequence[PathLike],
+    remote: Sequence[CachedImage],
+    cfg: SceneCfg,
+    threshold: float,
+    area: Area | None,
+    products: Mapping[str, Any],
+) -> str | None:
+    """Return the hash of what determines the outputs of a scene of remote images, before these are read.
+
+    Args:
+        model: The model.
+        images: Both dates.
+        remote: The remote ones of them.
+        cfg: Settings.
+        threshold: Minimum probability.
+        area: Part of the scene.
+        products: As for `SceneJob.sha256`.
+
+    Returns:
+        None if it is not known whether a remote image has changed.
+    """
+    if any(image.key is None for image in remote):
+        return None
+    keys = [(image.name, str(image.key)) for image in remote]
+    local = [input_hashes(image) for image in images if not is_remote(image)]
+    tags = {"cdzoo": __version__, "order": str([is_remote(image) for image in images]), **_weights_tags(model)}
+    place = "" if area is None else area.text
+    return SceneJob(tags, (keys, *local), _model_hash(model), cfg, threshold, False, place).sha256(products)
 
 
 def _weights_tags(model: PairModel) -> dict[str, str]:

@@ -1,33 +1,45 @@
-"""Lists of scenes, predicted one after the other or by the workers of a Ray cluster."""
+"""Lists of scenes, predicted one after the other; `cluster.py` distributes them."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cdzoo.errors import CdzooError, InputError, require
+from cdzoo.errors import CdzooError, InputError
 from cdzoo.inference.model import PairModel
-from cdzoo.io.band_files import is_several, several_files
+from cdzoo.io.band_files import is_several, one_raster, several_files
 from cdzoo.io.inputs import existing_file
-from cdzoo.io.outputs import file_identity
+from cdzoo.io.objects import is_remote
+from cdzoo.io.outputs import BusyError, file_identity
+from cdzoo.scenes.area import Area, scene_area
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.footprints import table_of
+from cdzoo.scenes.image_cache import CacheCfg, ImageCache
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import writing
 from cdzoo.scenes.predict import predict_scene
 
-COLUMNS = ("before", "after", "output", "probability", "polygons", "report", "mask_before", "mask_after")
-_INPUTS = ("before", "after", "mask_before", "mask_after")
-REQUIRED = COLUMNS[:3]
+REQUIRED = ("before", "after", "output")
+OPTIONS = ("footprint_layer", "aoi_layer", "bbox")
+"""Columns of values that are no paths."""
 MAX_TRIES = 3
+_IMAGES = ("before", "after", "mask_before", "mask_after")
+_INPUTS = (*_IMAGES, "footprints", "aoi")
+_WAIT = 1.0  # seconds between tries to write an output that a lost worker may still write
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Paths of one scene, see `predict_scene`; None for outputs that are not written."""
+    """Paths and part of one scene, see `predict_scene`; None for what is not requested.
+
+    `aoi`, `aoi_layer` and `bbox`, four numbers as text, are as for `scene_area`.
+    """
 
     before: str
     after: str
@@ -37,11 +49,35 @@ class Scene:
     report: str | None = None
     mask_before: str | None = None
     mask_after: str | None = None
+    footprints: str | None = None
+    footprint_output: str | None = None
+    footprint_layer: str | None = None
+    aoi: str | None = None
+    aoi_layer: str | None = None
+    bbox: str | None = None
 
     @property
     def outputs(self) -> list[Path]:
         """Files that are written."""
-        return [Path(file) for file in (self.output, self.probability, self.polygons, self.report) if file is not None]
+        table = table_of(self.output, self.footprints, self.footprint_output)
+        return [Path(file) for file in (self.output, self.probability, self.polygons, self.report, table) if file is not None]
+
+    @property
+    def area(self) -> Area | None:
+        """Part of the scene; None for all of it.
+
+        Raises:
+            InputError: As for `scene_area`, or the rectangle is not four numbers.
+        """
+        if self.aoi is None and self.bbox is None:
+            return None
+        with ExitStack() as stack:
+            first = self.before if is_remote(self.before) else stack.enter_context(one_raster(self.before))
+            return scene_area(first, None if self.bbox is None else _numbers(self.bbox), self.aoi, self.aoi_layer)
+
+
+COLUMNS = tuple(field.name for field in dataclasses.fields(Scene))
+"""Columns of a list of scenes."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +91,7 @@ class Outcome:
         changed: Number of changed pixels.
         pixels: Number of pixels with data in both dates.
         finished: Whether it was predicted before, with equal inputs and settings; pixels are not counted then.
+        lost: Number of workers that were lost while they predicted it.
     """
 
     output: str
@@ -63,12 +100,17 @@ class Outcome:
     changed: int = 0
     pixels: int = 0
     finished: bool = False
+    lost: int = 0
 
 
-def read_manifest(path: str | Path) -> tuple[list[Scene], list[str]]:
+def read_manifest(path: str | Path, of_all: Mapping[str, str | None] | None = None) -> tuple[list[Scene], list[str]]:
     """Read a list of scenes: a CSV file with the columns `before`, `after`, `output`, and optionally the other `COLUMNS`.
 
     Relative paths are relative to the folder of the file.
+
+    Args:
+        path: The file.
+        of_all: Values of columns for the scenes that have none, such as `footprints`.
 
     Returns:
         The scenes, and the problems of the lines that cannot be predicted: a value or an image is missing, there are more values
@@ -83,12 +125,15 @@ def read_manifest(path: str | Path) -> tuple[list[Scene], list[str]]:
     lines = _lines(file)
     taken = {file_identity(file): "the list itself"}
     for number, line in lines:
-        for name in _INPUTS:
+        for name in _IMAGES:
             for image in _files_of(line.get(name, "")):
                 taken.setdefault(file_identity(image), f"an image of line {number}")
+        for name in ("footprints", "aoi"):
+            if name in line:
+                taken.setdefault(file_identity(line[name]), f"a file that line {number} reads")
     for number, line in lines:
         problem = _problem(line)
-        outputs = {name: line[name] for name in COLUMNS[2:] if name in line and name not in _INPUTS}
+        outputs = {name: line[name] for name in COLUMNS if name in line and name not in (*_INPUTS, *OPTIONS)}
         for name, value in outputs.items() if not problem else ():
             other = taken.setdefault(file_identity(value), f"an output of line {number}, {name}")
             if other != f"an output of line {number}, {name}":
@@ -97,15 +142,16 @@ def read_manifest(path: str | Path) -> tuple[list[Scene], list[str]]:
         if problem:
             problems.append(f"{file}, line {number}: {problem}")
         else:
-            scenes.append(Scene(**line))
+            values: dict[str, Any] = {**(of_all or {}), **line}
+            scenes.append(Scene(**values))
     if not scenes:
         raise InputError("; ".join(problems[:3]) if problems else f"{file}: the list has no scenes")
     return scenes, problems
 
 
 def _files_of(image: str) -> list[Path]:
-    """Return the files of an image: of a folder of bands, or a pattern of them, each."""
-    return [file for one in several_files(image) for file in input_files(one)]
+    """Return the files of an image: of a folder of bands, or a pattern of them, each; none of a remote one."""
+    return [] if is_remote(image) else [file for one in several_files(image) for file in input_files(one)]
 
 
 def _lines(file: Path) -> list[tuple[int, dict[str, str]]]:
@@ -126,9 +172,23 @@ def _lines(file: Path) -> list[tuple[int, dict[str, str]]]:
     found = []
     for number, line in lines:
         beyond = line.pop("", None)
-        values = {name.strip(): str(file.parent / value.strip()) for name, value in line.items() if value and value.strip()}
+        stated = {name.strip(): value.strip() for name, value in line.items() if value and value.strip()}
+        values = {name: _located(file.parent, name, value) for name, value in stated.items()}
         found.append((number, values | ({"": ", ".join(beyond)} if beyond else {})))
     return found
+
+
+def _located(folder: Path, name: str, value: str) -> str:
+    """Return the value of a column, with paths relative to the folder of the list."""
+    return value if name in OPTIONS or is_remote(value) else str(folder / value)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        left, bottom, right, top = (float(number) for number in text.replace(",", " ").split())
+    except ValueError as error:
+        raise InputError(f"bbox {text}: not four numbers; pass LEFT BOTTOM RIGHT TOP") from error
+    return left, bottom, right, top
 
 
 def _problem(line: dict[str, str]) -> str:
@@ -141,7 +201,7 @@ def _problem(line: dict[str, str]) -> str:
         return f"the value for {', '.join(broken)} contains a NUL"
     for name in _INPUTS:
         try:
-            if name in line and not (name in REQUIRED and is_several(line[name])):
+            if name in line and not (is_remote(line[name]) or (name in REQUIRED and is_several(line[name]))):
                 existing_file(line[name])
         except InputError as error:
             return str(error)
@@ -149,7 +209,11 @@ def _problem(line: dict[str, str]) -> str:
 
 
 def predict_scenes(
-    load: Callable[[], PairModel], scenes: Iterable[Scene], cfg: SceneCfg, polygon_cfg: PolygonCfg | None = None
+    load: Callable[[], PairModel],
+    scenes: Iterable[Scene],
+    cfg: SceneCfg,
+    polygon_cfg: PolygonCfg | None = None,
+    cache: CacheCfg | None = None,
 ) -> Iterator[Outcome]:
     """Predict scenes one after the other and yield their results; the error of a scene is in its result.
 
@@ -158,56 +222,11 @@ def predict_scenes(
         scenes: Scenes.
         cfg: Settings of all scenes.
         polygon_cfg: Post-processing of the polygons.
+        cache: Folder for copies of remote images.
     """
-    worker = Worker(load, cfg, polygon_cfg)
+    worker = Worker(load, cfg, polygon_cfg, cache)
     for scene in scenes:
         yield worker.predict(scene)
-
-
-def predict_on_ray(
-    load: Callable[[], PairModel],
-    scenes: list[Scene],
-    cfg: SceneCfg,
-    polygon_cfg: PolygonCfg | None = None,
-    address: str | None = None,
-    workers: int | None = None,
-    gpus: float = 0.0,
-    cores: float = 1.0,
-) -> Iterator[Outcome]:
-    """Predict scenes with Ray, on this machine or a cluster, and yield their results as scenes are completed.
-
-    A worker that dies is replaced, and its scene resumes from the last stored block. The files must have the same paths on all
-    machines.
-
-    Args:
-        load: Function that returns the model, on its device; each worker calls it once.
-        scenes: Scenes, distributed one by one.
-        cfg: Settings of all scenes.
-        polygon_cfg: Post-processing of the polygons.
-        address: Address of a running cluster; None starts Ray on this machine.
-        workers: Number of workers; by default as many as the cluster has resources for.
-        gpus: GPUs per worker.
-        cores: CPU cores per worker.
-
-    Raises:
-        MissingDependencyError: Ray is not installed.
-    """
-    data = require("ray.data", "geo,ray", "predicting on several machines")
-    ray = require("ray", "geo,ray", "predicting on several machines")
-    ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, configure_logging=False)
-    resources = ray.cluster_resources()
-    capacity = int(resources.get("GPU", 0) / gpus) if gpus else int(resources.get("CPU", 1) / cores)
-    # One scene per block, because Ray retries whole blocks.
-    rows = data.from_items([dataclasses.asdict(scene) for scene in scenes], override_num_blocks=len(scenes))
-    outcomes = rows.map(
-        Worker,
-        fn_constructor_args=(load, dataclasses.replace(cfg, progress=False), polygon_cfg),
-        compute=data.ActorPoolStrategy(size=max(1, min(workers or capacity, len(scenes)))),
-        num_cpus=cores,
-        num_gpus=gpus,
-    )
-    for row in outcomes.iter_rows():
-        yield Outcome(**row)
 
 
 class Worker:
@@ -217,28 +236,44 @@ class Worker:
         load: Function that returns the model, on its device.
         cfg: Settings of all scenes.
         polygon_cfg: Post-processing of the polygons.
+        cache: Folder for copies of remote images, on this machine.
     """
 
-    def __init__(self, load: Callable[[], PairModel], cfg: SceneCfg, polygon_cfg: PolygonCfg | None) -> None:
-        self.model, self.cfg, self.polygon_cfg = load(), cfg, polygon_cfg
+    def __init__(
+        self,
+        load: Callable[[], PairModel],
+        cfg: SceneCfg,
+        polygon_cfg: PolygonCfg | None = None,
+        cache: CacheCfg | None = None,
+    ) -> None:
+        self.model, self.cfg, self.polygon_cfg, self.cache = load(), cfg, polygon_cfg, cache or CacheCfg()
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Predict a scene given as a row of a Ray dataset; return its result as a row."""
-        return dataclasses.asdict(self.predict(Scene(**row)))
-
-    def predict(self, scene: Scene) -> Outcome:
+    def predict(self, scene: Scene, patience: float = 0.0) -> Outcome:
         """Predict a scene unless it is finished; no error of a scene ends the list.
 
         There are up to `MAX_TRIES` tries after errors that may pass, such as those of a file system.
+
+        Args:
+            scene: The scene.
+            patience: Seconds to wait for another process that writes the same outputs.
         """
-        error = ""
-        for _ in range(MAX_TRIES):
+        error, start, tries = "", time.monotonic(), 0
+        while tries < MAX_TRIES:
+            tries += 1
             try:
                 for file in scene.outputs:
                     with writing(file.parent):
                         file.parent.mkdir(parents=True, exist_ok=True)
-                options: dict[str, Any] = {**dataclasses.asdict(scene), "skip_finished": True}
+                options: dict[str, Any] = {**dataclasses.asdict(scene), "skip_finished": True, "area": scene.area}
+                options = {name: value for name, value in options.items() if name not in ("aoi", "aoi_layer", "bbox")}
+                if is_remote(scene.before) or is_remote(scene.after):
+                    options["cache"] = ImageCache(self.cache.folder, self.cache.gigabytes)
                 result = predict_scene(self.model, cfg=self.cfg, polygon_cfg=self.polygon_cfg, **options)
+            except BusyError as reason:
+                if time.monotonic() - start > patience:
+                    return Outcome(scene.output, str(reason))
+                tries -= 1
+                time.sleep(_WAIT)
             except CdzooError as reason:
                 return Outcome(scene.output, str(reason))
             except Exception as reason:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,66 +21,31 @@ from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
 from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import PathLike, write_text
+from cdzoo.io.objects import is_remote
 from cdzoo.io.rasters import limited_cache
 from cdzoo.io.vectors import read_vectors
 from cdzoo.models.modes import evaluating
 from cdzoo.scenes.alignment import scene_shift, warn_of_shift
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.copying import REQUEST_TAG
 from cdzoo.scenes.dates import opened_dates
 from cdzoo.scenes.footprints import check_footprints, table_of
 from cdzoo.scenes.geotiff import encode_mask, encode_probability
+from cdzoo.scenes.image_cache import ImageCache
 from cdzoo.scenes.inputs import input_files, input_hash
-from cdzoo.scenes.job import SceneJob, scene_job
+from cdzoo.scenes.job import SceneJob, request_hash, scene_job
 from cdzoo.scenes.journal import Journal
 from cdzoo.scenes.outputs import Outputs, scene_outputs
 from cdzoo.scenes.polygons import check_crs
 from cdzoo.scenes.products import Predicted, write_products
 from cdzoo.scenes.raster import RasterSource
 from cdzoo.scenes.reflectance import warn_of_offset
+from cdzoo.scenes.remote import fetched, remote_images
+from cdzoo.scenes.result import SceneResult
 from cdzoo.scenes.styles import style_files
 
 _JOB_TAG = "job_sha256"
-
-
-@dataclass(frozen=True)
-class SceneResult:
-    """Output files and statistics of a predicted scene.
-
-    Attributes:
-        mask: GeoTIFF of the main map.
-        probability: GeoTIFF of the probability; None if it was not requested.
-        polygons: Number of polygons; None if they were not requested.
-        pixels: Number of pixels with data in both dates.
-        changed: Number of those that changed.
-        seconds: Wall time.
-        resumed: Number of blocks from an interrupted run.
-        threshold: Minimum probability for a pixel to count as changed.
-        finished: Whether the outputs are those of an earlier run, and were not made again; pixels are not counted then.
-        further: GeoTIFFs of the further maps of the task by name.
-        classes: Number of pixels of each value of the main map that occurs, by name.
-        styles: Style files of QGIS; that of a GeoPackage is in it.
-        footprints: Table of statistics per footprint (GeoDataFrame), see `footprint_table`; None if it was not requested, or
-            if the outputs are those of an earlier run.
-        reflectances: Reflectances of each date that map to 0 and 1 as text; empty if they are not asked for.
-        masks: Cloud mask of each date that has one, as text: what masks, and which share of the scene.
-    """
-
-    mask: Path
-    probability: Path | None
-    polygons: int | None
-    pixels: int
-    changed: int
-    seconds: float
-    resumed: int
-    threshold: float
-    finished: bool = False
-    further: dict[str, Path] = field(default_factory=dict)
-    classes: dict[str, int] = field(default_factory=dict)
-    styles: tuple[Path, ...] = ()
-    footprints: Any = None
-    reflectances: tuple[str, ...] = ()
-    masks: tuple[str, ...] = ()
 
 
 def predict_scene(
@@ -102,6 +66,8 @@ def predict_scene(
     area: Area | None = None,
     mask_before: str | Path | None = None,
     mask_after: str | Path | None = None,
+    cache: ImageCache | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> SceneResult:
     """Predict the change between two rasters and write it as a Cloud Optimized GeoTIFF.
 
@@ -114,7 +80,8 @@ def predict_scene(
 
     Args:
         model: Model, used in evaluation mode on its device, after which its mode is restored; or a name, see `predict_pair`.
-        before: First date: any raster that GDAL reads, or the files of its bands, see `one_raster`.
+        before: First date: any raster that GDAL reads, or the files of its bands, see `one_raster`; or the address of a GeoTIFF,
+            `https://`, `http://` or `s3://`, of which the part that is needed is copied first, see `local_images`.
         after: Second date.
         output: GeoTIFF of the map.
         cfg: Settings.
@@ -135,6 +102,8 @@ def predict_scene(
         mask_before: Raster on any grid that says where the first date has no data, such as clouds, see `CloudMask` and
             `SceneCfg.mask_values`. Pixels that it does not cover have no data.
         mask_after: That of the second date.
+        cache: Folder for copies of remote images; by default a hidden one beside the map, which is removed with success.
+        tags: Further metadata of the maps.
 
     Raises:
         InputError: A raster cannot be read, does not match the model or does not overlap the other one, or an output has the
@@ -142,15 +111,35 @@ def predict_scene(
         ConfigError: The settings do not match the model.
         MissingDependencyError: rasterio is not installed, or geopandas for polygons.
     """
-    if is_several(before) or is_several(after):
-        with one_raster(before) as first_date, one_raster(after) as second_date:
-            further_options = (report, skip_finished, on_progress, footprints, footprint_output, footprint_layer, area)
-            options = (output, cfg, probability, polygons, polygon_cfg, *further_options)
-            return predict_scene(model, first_date, second_date, *options, mask_before, mask_after)
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
+    dates, masks = (before, after), (mask_before, mask_after)
+    if any(is_several(date) or is_remote(date) for date in dates):
+        of_zones = {"footprints": footprints, "footprint_output": footprint_output, "footprint_layer": footprint_layer}
+        options: dict[str, Any] = {"cfg": cfg, "probability": probability, "polygons": polygons, "polygon_cfg": polygon_cfg}
+        options |= {"report": report, "skip_finished": skip_finished, "on_progress": on_progress, **of_zones, "area": area}
+        options |= {"mask_before": mask_before, "mask_after": mask_after}
+        with ExitStack() as stack:
+            named = [date if is_remote(date) else stack.enter_context(one_raster(date)) for date in dates]
+            remote = stack.enter_context(remote_images(named, area))
+            if remote:
+                table = table_of(output, footprints, footprint_output)
+                inputs = [file for file in named if not is_remote(file)] + [mask for mask in masks if mask is not None]
+                kept = (output, probability, polygons, report, inputs)
+                scene_outputs(*kept, with_styles=cfg.style, footprints=table)
+                model = resolve_model(model)
+                outputs = scene_outputs(*kept, [*model.task.maps][1:], cfg.style, table)
+                threshold = resolve_threshold(model, cfg.threshold)
+                products = _products(outputs, polygon_cfg, footprints, footprint_layer)
+                products["masks"] = [None if mask is None else input_hash(mask) for mask in masks]
+                request = request_hash(model, named, remote, cfg, threshold, area, products)
+                if skip_finished and request is not None and _is_finished(outputs, REQUEST_TAG, request):
+                    return _finished(outputs, model, threshold, start)
+                tags = {**(tags or {}), **({} if request is None else {REQUEST_TAG: request})}
+            copies = iter(stack.enter_context(fetched(remote, output, cache)) if remote else ())
+            first_date, second_date = (next(copies) if is_remote(date) else date for date in named)
+            return predict_scene(model, first_date, second_date, output, **options, tags=tags)
     vectors = [Path(file) for file in (footprints, None if area is None else area.file) if file is not None]
-    masks = (mask_before, mask_after)
     inputs = [*input_files(before), *input_files(after), *vectors]
     inputs += [file for mask in masks if mask is not None for file in input_files(mask)]
     table = table_of(output, footprints, footprint_output)
@@ -175,19 +164,14 @@ def predict_scene(
         job = scene_job(model, first, second, grid, cfg, resolve_threshold(model, cfg.threshold), outputs.needs_probability)
         found = tuple(text for text in (first.reflectance, second.reflectance) if text)
         masked = tuple(source.mask.text for source in (first, second) if source.mask is not None)
-        tags = {**job.tags, _JOB_TAG: job.sha256(_products(outputs, polygon_cfg, footprints, footprint_layer))}
-        if skip_finished and _is_finished(outputs, tags[_JOB_TAG]):
-            for file, text in style_files(outputs, model.task).items():
-                if not file.exists():
-                    write_text(file, text)
-            made: dict[str, Any] = {"further": dict(outputs.further), "styles": tuple(outputs.styles), "reflectances": found}
-            made["masks"] = masked
-            seconds = time.monotonic() - start
-            return SceneResult(outputs.mask, outputs.probability, None, 0, 0, seconds, 0, job.threshold, True, **made)
+        own = job.sha256(_products(outputs, polygon_cfg, footprints, footprint_layer))
+        if skip_finished and _is_finished(outputs, _JOB_TAG, own):
+            return _finished(outputs, model, job.threshold, start, reflectances=found, masks=masked)
         if not cfg.align:
             warn_of_shift(before, after, scene_shift(first, second), "correct it with --align, or resample the images")
         if _may_differ(cfg):
             warn_of_offset(before, after)
+        all_tags = {**(tags or {}), **job.tags, _JOB_TAG: own}
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
         blocks = predict_blocks(model, first, second, grid, cfg.augment, missing)
@@ -197,7 +181,7 @@ def predict_scene(
             lambda name: lambda: ((grid.completed(*block), journal.read(*block, name)) for block in grid.order),
             cfg.probability if job.with_probability else None,
         )
-        polygon_count, zones = write_products(outputs, first, second, predicted, model, tags, polygon_cfg, zones)
+        polygon_count, zones = write_products(outputs, first, second, predicted, model, all_tags, polygon_cfg, zones)
         counts = np.sum([np.bincount(journal.read(*block, main).ravel(), minlength=256) for block in grid.order], axis=0)
     journal.remove()
     pixels, names = int(counts[:IGNORE_INDEX].sum()), model.task.maps[main].class_names
@@ -239,7 +223,16 @@ def _products(outputs: Outputs, cfg: PolygonCfg, footprints: PathLike | None, la
     return {"products": made, "polygons": dataclasses.asdict(cfg) if any(made[1:]) else None, **zones}
 
 
-def _is_finished(outputs: Outputs, job: str) -> bool:
+def _finished(outputs: Outputs, model: PairModel, threshold: float, start: float, **texts: tuple[str, ...]) -> SceneResult:
+    """Return the result of an earlier run, and write styles that are missing."""
+    for file, text in style_files(outputs, model.task).items():
+        if not file.exists():
+            write_text(file, text)
+    made: dict[str, Any] = {"further": dict(outputs.further), "styles": tuple(outputs.styles), **texts}
+    return SceneResult(outputs.mask, outputs.probability, None, 0, 0, time.monotonic() - start, 0, threshold, True, **made)
+
+
+def _is_finished(outputs: Outputs, tag: str, job: str) -> bool:
     """Return whether the outputs exist and the maps are those of a job, whose hash they have as a tag."""
     import rasterio
 
@@ -248,7 +241,7 @@ def _is_finished(outputs: Outputs, job: str) -> bool:
     try:
         for path in (outputs.mask, *outputs.further.values()):
             with rasterio.open(path, driver="GTiff") as file:
-                if file.tags().get(_JOB_TAG) != job:
+                if file.tags().get(tag) != job:
                     return False
     except rasterio.errors.RasterioError:
         return False

@@ -23,17 +23,22 @@ from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.dates import ImageDate, image_date
 from cdzoo.io.files import PathLike, beside
 from cdzoo.io.georeference import grid_of
+from cdzoo.io.objects import is_remote
 from cdzoo.io.outputs import file_identity
 from cdzoo.io.rasters import limited_cache, open_raster
+from cdzoo.io.vectors import read_vectors
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
+from cdzoo.scenes.footprints import table_of
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import scene_outputs
 from cdzoo.scenes.polygons import check_crs
 from cdzoo.scenes.predict import predict_scene
-from cdzoo.scenes.series_products import FURTHER, MAX_POLYGON_IMAGES, PairMaps, SeriesCounts, write_series
+from cdzoo.scenes.remote import local_images
+from cdzoo.scenes.series_page import SeriesPage
+from cdzoo.scenes.series_products import FURTHER, MAX_POLYGON_IMAGES, PairMaps, SeriesCounts, check_zones, write_series
 
-_MAX_IMAGES = IGNORE_INDEX - 1
+_MAX_IMAGES = IGNORE_INDEX - 2  # with values for passing and unconfirmed changes
 _OWN = re.compile(r"pair_\d{3}_\d{3}(_probability)?\.tif(\.aux\.xml)?|\.pair_.*|(map|change)_.*")
 
 
@@ -51,6 +56,7 @@ class SeriesResult:
         counts: Number of pixels of each kind and date.
         seconds: Wall time.
         threshold: Minimum probability for a pixel to count as changed.
+        footprints: Table of statistics per footprint (GeoDataFrame); None if it was not requested.
     """
 
     mask: Path
@@ -62,6 +68,7 @@ class SeriesResult:
     counts: SeriesCounts
     seconds: float
     threshold: float
+    footprints: Any = None
 
 
 def predict_series(
@@ -76,6 +83,10 @@ def predict_series(
     area: Area | None = None,
     on_pair: Callable[[int, int, str, str], None] | None = None,
     masks: Sequence[PathLike | None] = (),
+    report: PathLike | None = None,
+    footprints: PathLike | None = None,
+    footprint_output: PathLike | None = None,
+    footprint_layer: str | None = None,
 ) -> SeriesResult:
     """Predict which changes in a series of rasters last, and since when; write maps as Cloud Optimized GeoTIFFs.
 
@@ -90,7 +101,8 @@ def predict_series(
 
     Args:
         model: Model of pairs whose main map has 0 for no change, as for `predict_scene`.
-        images: Rasters, or the files of their bands (`one_raster`), in the order of their dates, at least two.
+        images: Rasters, or the files of their bands (`one_raster`), in the order of their dates, at least two; may be remote, as
+            for `predict_scene`.
         output: GeoTIFF of the kinds of change.
         cfg: Settings of all pairs; settings of one date alone, such as `value_range_after`, are refused.
         probability: GeoTIFF with two bands: the probability of change, see `series_probability`; and, where the last image before
@@ -101,6 +113,10 @@ def predict_series(
         area: Part of the first image to predict, see `scene_area`; by default all of it.
         on_pair: Called before each pair with its number, the number of pairs, and the names of both images.
         masks: Cloud mask of each image, see `CloudMask`; None for an image without one.
+        report: HTML page with the map, its dates, and the largest changes at each date; not written by default.
+        footprints: File of polygons to write statistics for, see `series_table`; none by default.
+        footprint_output: Table of these, as for `predict_scene`.
+        footprint_layer: Layer of the polygons in a GeoPackage with several.
 
     Raises:
         InputError: There are fewer than two images or too many, a name of a date is missing, or as for `predict_scene`.
@@ -109,18 +125,26 @@ def predict_series(
     """
     start = time.monotonic()
     cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
-    if any(map(is_several, images)):
+    if any(is_remote(image) or is_several(image) for image in images):
+        remote = [str(image) for image in images if is_remote(image)]
+        if len({*remote}) < len(remote):
+            raise InputError("an address is in the series twice")
+        options: dict[str, Any] = {"probability": probability, "polygons": polygons, "polygon_cfg": polygon_cfg}
+        options |= {"dates": dates, "area": area, "on_pair": on_pair, "report": report, "footprints": footprints}
+        options |= {"footprint_output": footprint_output, "footprint_layer": footprint_layer, "masks": masks}
         with ExitStack() as stack:
-            rasters = [stack.enter_context(one_raster(image)) for image in images]
-            options = (output, cfg, probability, polygons, polygon_cfg, dates, area, on_pair, masks)
-            return predict_series(model, rasters, *options)
+            named = [image if is_remote(image) else stack.enter_context(one_raster(image)) for image in images]
+            copies = stack.enter_context(local_images(named, output, area)) if remote else named
+            return predict_series(model, copies, output, cfg, **options)
     paths = [Path(image) for image in images]
     names = check_series(paths, cfg, polygons is not None, dates, masks)
     masks = masks or [None] * len(paths)
-    inputs = [file for path in paths for file in input_files(path)] + ([area.file] if area is not None and area.file else [])
+    vectors = [Path(file) for file in (footprints, None if area is None else area.file) if file is not None]
+    inputs = [*(file for path in paths for file in input_files(path)), *vectors]
     inputs += [file for mask in masks if mask is not None for file in input_files(mask)]
-    files = (output, probability, polygons, None, inputs, FURTHER, cfg.style)
-    outputs = scene_outputs(*files)
+    table = table_of(output, footprints, footprint_output)
+    outputs = scene_outputs(output, probability, polygons, report, inputs, FURTHER, cfg.style, table)
+    zones = None if footprints is None else read_vectors(footprints, footprint_layer)
     model = resolve_model(model)
     _check_model(model)
     with ExitStack() as stack:
@@ -130,6 +154,8 @@ def predict_series(
             grid = grid_of(paths[0], first) if area is None else area.grid
         if outputs.polygons is not None:
             check_crs(outputs.polygons, paths[0], grid.crs)
+        if zones is not None:
+            check_zones(footprints, zones, grid)
         folder = beside(outputs.mask, "pairs")
         _check_own(folder)
         folder.mkdir(exist_ok=True)
@@ -140,27 +166,29 @@ def predict_series(
             if on_pair is not None:
                 on_pair(number, len(pairs), names[one], names[other])
             maps = [folder / f"pair_{one + 1:03d}_{other + 1:03d}{end}.tif" for end in ("", "_probability")]
-            settings: dict[str, Any] = {"probability": maps[1], "skip_finished": True, "area": area or Area(grid)}
-            settings |= {"mask_before": masks[one], "mask_after": masks[other]}
-            result = predict_scene(model, paths[one], paths[other], maps[0], dataclasses.replace(cfg, style=False), **settings)
+            options = {"probability": maps[1], "skip_finished": True, "area": area or Area(grid)}
+            options |= {"mask_before": masks[one], "mask_after": masks[other]}
+            result = predict_scene(model, paths[one], paths[other], maps[0], dataclasses.replace(cfg, style=False), **options)
             found[one, other] = maps[0], maps[1]
             with open_raster(maps[0]) as file:
                 jobs.append(file.tags())
         tags = _tags(jobs, paths, names, polygon_cfg)
         consecutive = [(later - 1, later) for later in range(1, len(paths))]
         of_pairs = PairMaps([found[pair] for pair in from_first], [found[pair] for pair in consecutive], grid, model.task)
-        count, counts = write_series(outputs, of_pairs, names, tags, result.threshold, polygon_cfg, folder)
+        page = SeriesPage(model, paths, names, cfg, polygon_cfg, area or Area(grid)) if report is not None else None
+        made = write_series(outputs, of_pairs, names, tags, result.threshold, polygon_cfg, folder, zones, page)
         shutil.rmtree(folder)
     return SeriesResult(
         mask=outputs.mask,
         first_date=outputs.further[FURTHER[0]],
         last_before=outputs.further[FURTHER[1]],
         probability=outputs.probability,
-        polygons=count,
+        polygons=made.polygons,
         names=names,
-        counts=counts,
+        counts=made.counts,
         seconds=time.monotonic() - start,
         threshold=result.threshold,
+        footprints=made.footprints,
     )
 
 

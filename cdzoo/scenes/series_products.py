@@ -12,17 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from cdzoo.constants import IGNORE_INDEX, RGB
+from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array
 from cdzoo.io.files import replace_atomically
 from cdzoo.io.georeference import Grid
 from cdzoo.io.rasters import open_raster
 from cdzoo.io.vectors import write_vectors
 from cdzoo.scenes.config import PolygonCfg
+from cdzoo.scenes.footprints import LAYER as ZONES
+from cdzoo.scenes.footprints import PREFIX, check_footprints, footprint_table
 from cdzoo.scenes.geotiff import STEPS, encode_probability, is_changed, read_change_probability, replace_raster, write_cog
 from cdzoo.scenes.outputs import LAYER, Outputs, writing
-from cdzoo.scenes.persistence import KINDS, LASTING, Persistence, persistence, series_probability
+from cdzoo.scenes.persistence import KINDS, LASTING, PASSING, UNCONFIRMED, Persistence, persistence, series_probability
 from cdzoo.scenes.polygons import changed_areas, trace
 from cdzoo.scenes.products import finish_outputs
+from cdzoo.scenes.report import Table, footprint_summary
 from cdzoo.scenes.styles import polygon_style, store_style, style_text
 from cdzoo.tasks import BinaryTask, MapSpec, Task
 from cdzoo.tiling import Window
@@ -32,7 +36,10 @@ FURTHER = ("first_date", "last_before")
 BANDS = ("change", "change between the last image before and the first")
 """Bands of the probability."""
 MAX_POLYGON_IMAGES = 22  # whose combinations of kind and dates are fewer than the values of a map
+SeriesReport = Callable[[Path, Path, Path, Task, Sequence[Table]], None]
+"""Writes a report to a file, from the map of the states, the probability, the task of this map, and further tables."""
 _COLORS: tuple[RGB, ...] = ((0, 0, 0), (255, 60, 60), (60, 130, 240), (250, 200, 40))
+_OTHERS: tuple[RGB, ...] = ((255, 140, 0), (255, 105, 180))  # of passing and unconfirmed changes beside those of the dates
 _RAMP: tuple[RGB, ...] = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 
 
@@ -51,6 +58,20 @@ class SeriesCounts(NamedTuple):
     dates: dict[int, int]
     supported: int
     comparable: int
+
+
+class SeriesProducts(NamedTuple):
+    """What `write_series` wrote.
+
+    Attributes:
+        polygons: Number of polygons; None if they were not requested.
+        counts: Numbers of pixels.
+        footprints: Table of statistics per footprint; None if it was not requested.
+    """
+
+    polygons: int | None
+    counts: SeriesCounts
+    footprints: Any
 
 
 @dataclass(frozen=True)
@@ -84,6 +105,13 @@ class PairMaps:
                 values = np.stack([file.read(1, window=window.slices) for file in files])
                 yield window, persistence(np.where(is_changed(values), 1, values).astype(np.uint8))
 
+    def states(self, count: int) -> Iterator[tuple[Window, Array]]:
+        """Yield the values of a map of the kinds of change, lasting ones by date, of `count` images; see `state_legend`."""
+        for window, found in self.classified():
+            lasting = np.where(found.kind == LASTING, found.first - np.uint8(1), found.kind)
+            others = (found.kind == PASSING) | (found.kind == UNCONFIRMED)
+            yield window, np.where(others, count + found.kind - PASSING, lasting).astype(np.uint8)
+
     def steps(self, window: Window, found: Persistence) -> npt.NDArray[np.float32]:
         """Return the probability (h, w) of change from the image before the first of a lasting change to that; else NaN."""
         result = np.full(found.kind.shape, np.nan, np.float32)
@@ -112,7 +140,9 @@ def write_series(
     threshold: float,
     cfg: PolygonCfg,
     folder: Path,
-) -> tuple[int | None, SeriesCounts]:
+    footprints: Any = None,
+    report: SeriesReport | None = None,
+) -> SeriesProducts:
     """Write all outputs under temporary names, and rename them when they are complete; the main map is renamed last.
 
     Args:
@@ -123,15 +153,14 @@ def write_series(
         threshold: Minimum probability for a pixel to count as changed.
         cfg: Post-processing of the polygons.
         folder: Folder for temporary files.
-
-    Returns:
-        Number of polygons, None if they are not written; and the numbers of pixels.
+        footprints: Polygons (GeoDataFrame) of the table.
+        report: Writes the report.
 
     Raises:
         InputError: A file cannot be written.
     """
     legends = series_legends(names)
-    count = None
+    count = table = None
     with ExitStack() as stack:
 
         def write(path: Path, blocks: Callable[[], Iterator[tuple[Window, Array]]], **options: Any) -> Path:
@@ -143,9 +172,10 @@ def write_series(
         def values(field: str) -> Callable[[], Iterator[tuple[Window, Array]]]:
             return lambda: ((window, getattr(found, field)) for window, found in pairs.classified())
 
+        maps: dict[str, Path] = {}
         paths = zip(("kind", "first", "last_before"), (outputs.mask, *outputs.further.values()), legends.items(), strict=True)
         for field, path, (name, legend) in paths:
-            write(path, values(field), tags=tags, bands=(name,), legend=legend)
+            maps[name] = write(path, values(field), tags=tags, bands=(name,), legend=legend)
         if outputs.needs_probability:
             path = outputs.probability or folder / "change_probability.tif"
             scaled = {**tags, "scale": f"{1 / STEPS:g}"}
@@ -156,9 +186,65 @@ def write_series(
                     count = _write_polygons(file, pairs, names, probability, cfg, folder)
                     if outputs.with_styles and "polygons" not in outputs.styled:
                         store_style(file, style_text(polygon_style(_SeriesTask(legends))))
+            if outputs.footprints is not None:
+                table = series_table(footprints, maps, probability, names)
+                file = stack.enter_context(replace_atomically(outputs.footprints))
+                with writing(outputs.footprints):
+                    write_vectors(file, table, ZONES)
+            if outputs.report is not None and report is not None:
+                states = folder / "change_states.tif"
+                legend = state_legend(names)
+                write_cog(states, folder, pairs.grid, "uint8", lambda: pairs.states(len(names)), tags, ("change",), legend)
+                file = stack.enter_context(replace_atomically(outputs.report))
+                with writing(outputs.report):
+                    zones = [] if table is None else [footprint_summary(table, pairs.grid)]
+                    report(file, states, probability, _SeriesTask({"change": legend}), zones)
         counts = _count(pairs, threshold)
         finish_outputs(outputs, _SeriesTask(legends), stack)
-    return count, counts
+    return SeriesProducts(count, counts, table)
+
+
+def state_legend(names: Sequence[str]) -> MapSpec:
+    """Return the names and colors of the values of `PairMaps.states`."""
+    if len(names) == 2:
+        return MapSpec(("no change", f"change until {names[1]}"), _COLORS[:2])
+    colors = series_legends(names)[FURTHER[0]].colors
+    since = [f"lasting change since {name}" for name in names[1:]]
+    return MapSpec(("no change", *since, *KINDS[PASSING:]), (colors[0], *colors[2:], *_OTHERS))
+
+
+def series_table(polygons: Any, maps: Mapping[str, Path], probability: Path, names: Sequence[str]) -> Any:
+    """Return the footprints as `footprint_table` does, with the date of the lasting change of each.
+
+    The columns of the kinds of change are those of a map of several classes. Further columns: `cd_first_date` and
+    `cd_last_before`, those of most pixels with a lasting change; and the pixels and the area of lasting changes by their first
+    date, such as `cd_px_2021-06-01`.
+
+    Args:
+        polygons: The footprints (GeoDataFrame).
+        maps: Map of each name of `series_legends`.
+        probability: Probability of the series.
+        names: Name or date of each image.
+    """
+    table = footprint_table(polygons, maps["change"], probability)
+    first, last = (footprint_table(polygons, maps[name]) for name in FURTHER)
+    columns = {f"{PREFIX}{name}": dated[f"{PREFIX}class"] for name, dated in zip(FURTHER, (first, last), strict=True)}
+    dated = [f"{PREFIX}{unit}_{name}" for unit in ("px", "m2") for name in names[1:]]
+    columns |= {name: first[name] for name in dated if name in first.columns and name not in table.columns}
+    notes = [f"{PREFIX}{name}" for name in ("inside", "all_touched", "remark")]
+    ends = table[notes]
+    return table.drop(columns=notes).assign(**columns, **{name: ends[name] for name in notes})
+
+
+def check_zones(name: object, polygons: Any, grid: Grid) -> None:
+    """Check that the columns of `series_table` can be added to polygons, as `check_footprints` does.
+
+    Raises:
+        InputError: They cannot.
+    """
+    check_footprints(name, polygons, grid)
+    if taken := [PREFIX + title for title in FURTHER if PREFIX + title in polygons.columns]:
+        raise InputError(f"{name}: has the attribute(s) {', '.join(taken)} already; pass the polygons without them")
 
 
 def series_legends(names: Sequence[str]) -> dict[str, MapSpec]:

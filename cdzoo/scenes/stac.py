@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,20 +18,16 @@ from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array
 from cdzoo.io.files import PathLike, beside, output_path
 from cdzoo.io.georeference import Grid
+from cdzoo.io.objects import is_remote
 from cdzoo.io.outputs import exclusive
-from cdzoo.io.progress import is_watched, tqdm
-from cdzoo.io.rasters import is_color, limited_cache, open_raster, require_rasterio
-from cdzoo.io.remote import Limits, is_address, shown
+from cdzoo.io.rasters import is_color
+from cdzoo.io.remote import Limits, shown
 from cdzoo.io.stac import Item
 from cdzoo.scenes.area import grid_area
-from cdzoo.scenes.asset import AssetSource
-from cdzoo.scenes.geotiff import replace_raster
+from cdzoo.scenes.asset import AssetSource, remote_reading
+from cdzoo.scenes.copying import REQUEST_TAG, CopiedBand, is_copy, write_copy
 from cdzoo.scenes.outputs import writing
 from cdzoo.tiling import Window
-
-_BLOCK = 512  # side of an internal block of the files in pixels
-_STEP = 4 * _BLOCK  # side of what is read at once
-_REQUEST_TAG = "request_sha256"
 
 
 @contextmanager
@@ -79,7 +74,7 @@ def stac_rasters(
     if folder.exists() and any(file.suffix != ".tif" for file in folder.iterdir()):
         raise InputError(f"{folder}: has files other than those of an interrupted run; move it away")
     with exclusive(target):
-        with limited_cache(), require_rasterio("reading STAC assets").Env(**limits.gdal):
+        with remote_reading(limits):
             with AssetSource(before.assets[0], limits) as first:
                 grid = _with_resolution(first.grid, resolution)
             area = grid_area(shown(before.assets[0].href), grid, bbox, aoi, aoi_layer).grid
@@ -88,7 +83,7 @@ def stac_rasters(
             for file, item in zip(files, (before, after, *(masks or ())), strict=True):
                 nearest = item not in (before, after)
                 request = _request(item, area)
-                if not _is_copy(file, request):
+                if not is_copy(file, request):
                     with writing(file):
                         _copy(item, area, file, request, limits, nearest)
         yield tuple(files)
@@ -111,51 +106,19 @@ def _with_resolution(grid: Grid, resolution: float | None) -> Grid:
 
 def _request(item: Item, grid: Grid) -> str:
     """Return the hash of everything that determines the copy of an item. Signatures of addresses change, and do not count."""
-    states = [[*os.stat(asset.href)[6:9]] if not is_address(asset.href) else None for asset in item.assets]
+    states = [[*os.stat(asset.href)[6:9]] if not is_remote(asset.href) else None for asset in item.assets]
     assets = [[asset.name, shown(asset.href), [dict(band) for band in asset.bands]] for asset in item.assets]
     return hashlib.sha256(json.dumps([1, item.name, item.date, assets, states, grid.text]).encode()).hexdigest()
 
 
-def _is_copy(file: Path, request: str) -> bool:
-    """Return whether a file is a complete copy; it is renamed when it is complete."""
-    try:
-        with open_raster(file) as found:
-            return bool(found.tags().get(_REQUEST_TAG) == request)
-    except InputError:
-        return False
-
-
 def _copy(item: Item, grid: Grid, file: Path, request: str, limits: Limits, nearest: bool = False) -> None:
     """Write the assets of an item on a grid as the bands of a GeoTIFF."""
-    import rasterio
-
-    windows = [
-        Window.of(range(y, min(y + _STEP, grid.height)), range(x, min(x + _STEP, grid.width)))
-        for y in range(0, grid.height, _STEP)
-        for x in range(0, grid.width, _STEP)
-    ]
-    look: dict[str, Any] = {"desc": f"reading {item.name}", "dynamic_ncols": True, "disable": not is_watched()}
     with ExitStack() as stack:
         sources = [stack.enter_context(AssetSource(asset, limits, grid, nearest)) for asset in item.assets]
         dtype = np.result_type(*(source.dtype for source in sources))
-        bands = [(source, band) for source in sources for band in range(source.count)]
-        profile: dict[str, Any] = {"driver": "GTiff", "count": len(bands), "dtype": dtype, "crs": grid.crs}
-        profile |= {"height": grid.height, "width": grid.width, "transform": grid.transform, "BIGTIFF": "IF_SAFER"}
-        profile |= {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "compress": "deflate"}
-        profile |= {"photometric": "MINISBLACK", "alpha": "NO"}
-        profile["num_threads"] = 1  # threads of GDAL print errors about the bands of such files
-        temporary = stack.enter_context(replace_raster(file))
-        stack.enter_context(rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True))
-        with rasterio.open(temporary, "w", **profile) as raster:
-            tags = {} if item.date is None else {"ACQUISITION_DATE": item.date}
-            raster.update_tags(**tags, **{_REQUEST_TAG: request})
-            raster.descriptions = [source.band_name(band) for source, band in bands]
-            raster.scales, raster.offsets = zip(*(source.scaling(band) for source, band in bands), strict=True)
-            for window in tqdm(windows, **look):
-                pixels, valid = _read(sources, window)
-                at = rasterio.windows.Window(window.x, window.y, window.width, window.height)
-                raster.write(pixels.astype(dtype, copy=False), window=at)
-                raster.write_mask(valid, window=at)
+        bands = [CopiedBand(source.band_name(band), source.scaling(band)) for source in sources for band in range(source.count)]
+        tags = {REQUEST_TAG: request} | ({} if item.date is None else {"ACQUISITION_DATE": item.date})
+        write_copy(file, grid, dtype, bands, lambda window: _read(sources, window), item.name, tags)
 
 
 def _read(sources: Sequence[AssetSource], window: Window) -> tuple[Array, Array]:

@@ -26,12 +26,18 @@ from cdzoo.scenes.geotiff import Blocks, block_class, decode_probability, encode
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import scene_outputs
 from cdzoo.scenes.polygons import check_crs
-from cdzoo.scenes.predict import SceneResult
 from cdzoo.scenes.products import Predicted, write_products
+from cdzoo.scenes.result import SceneResult
 from cdzoo.tasks import Task
 from cdzoo.tiling import Window
 
-_OF_THE_FILE = ("AREA_OR_POINT", "OVR_RESAMPLING_ALG", "scale", "job_sha256")  # tags that other maps do not share
+_OF_THE_FILE = (
+    "AREA_OR_POINT",
+    "OVR_RESAMPLING_ALG",
+    "scale",
+    "job_sha256",
+    "request_sha256",
+)  # tags that other maps do not share
 _MAX_PIXELS = 1 << 22  # number of pixels read at once
 
 

@@ -6,6 +6,7 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+from shapely.geometry import box
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS
 from cdzoo.cli.main import main
@@ -145,7 +146,7 @@ def test_invalid_series(detector, series, tmp_path):
     paths, model = series(3), detector()
     output = tmp_path / "s.tif"
     for images, options, message in [
-        (paths[:1], {}, "2 to 254 images, got 1"),
+        (paths[:1], {}, "2 to 253 images, got 1"),
         ([*paths, paths[0]], {}, "is in the series twice"),
         (paths, {"dates": ["2010"]}, "1 dates for 3 images"),
         ([*paths, tmp_path / "none.tif"], {}, "no such file"),
@@ -187,12 +188,49 @@ def test_the_command(series, detector, tmp_path, monkeypatch, capsys):
     assert "4.00% since 2011-06-01; a fault of the first image looks the same" in out and "s.gpkg (2 polygons)" in out
     assert 'label="passing change"' in Path("s.qml").read_text()
     for extra, message in [
-        (["--report", "r.html"], "--series names the images"),
+        (["--stac", "a.json", "b.json"], "--series names the images"),
         (["--value-range-after", "[0, 1]"], "all images of a series"),
         (["--polygons", paths[0]], "use one of .gpkg"),
     ]:
         assert main([*words, *extra]) == 2 and message in capsys.readouterr().err
     assert main(["predict", paths[0], paths[1], "-o", "c.tif", "--dates", "a", "b"]) == 2
+
+
+def test_report_and_footprints(detector, series, tmp_path, monkeypatch, capsys):
+    """The table has the dates of each square, and the page its kinds of change and all dates of the largest."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
+    paths = [path.name for path in series(5)]
+    squares = [
+        box(500_000 + left, 5e6 - bottom, 500_000 + right, 5e6 - top) for (top, bottom, left, right), _ in SQUARES.values()
+    ]
+    squares += [box(500_000, 5e6 - 90, 500_200, 5e6), box(500_070, 5e6 - 60, 500_090, 5e6 - 20)]
+    names = [*SQUARES, "both lasting", "none"]
+    geopandas.GeoDataFrame({"name": names}, geometry=squares, crs=32633).to_file("squares.gpkg")
+    words = ["predict", "--series", *paths, "-o", "s.tif", "--tile", "128", "--report", "r.html", "--footprints", "squares.gpkg"]
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert "r.html" in out and "s_footprints.gpkg (7 polygons: 6 with change" in out
+    table = geopandas.read_file("s_footprints.gpkg").set_index("name").fillna("")
+    found = {name: [row.cd_class, row.cd_first_date, row.cd_last_before] for name, row in table.iterrows()}
+    assert found == {
+        "lasting from 2": ["lasting change", "2011-06-01", "2010-06-01"],
+        "lasting from 4": ["lasting change", "2013-06-01", "2012-06-01"],
+        "passing": ["passing change", "", ""],
+        "unconfirmed": ["unconfirmed change", "", ""],
+        "hidden": ["lasting change", "2013-06-01", "2011-06-01"],
+        "both lasting": ["lasting change", "2011-06-01", "2010-06-01"],
+        "none": ["", "", ""],
+    }
+    of_both = table.loc["both lasting"]
+    assert of_both["cd_px_2011-06-01"] == of_both["cd_px_2013-06-01"] == 1600 and of_both["cd_px_2012-06-01"] == 0
+    assert of_both["cd_m2_2013-06-01"] == pytest.approx(1600, rel=0.01) and "cd_px_2010-06-01" not in table.columns
+    page = Path("r.html").read_text()
+    for text in ("lasting change since 2013-06-01", "passing change", "unconfirmed change", "at each date", "both lasting"):
+        assert text in page
+    assert page.count(">2012-06-01</text>") == 5 and "5: 2010-06-01 (city_20100601.tif), " in page
+    table.drop(columns=["cd_pixels"]).reset_index()[["name", "cd_first_date", "geometry"]].to_file("taken.gpkg")
+    assert main([*words[:-1], "taken.gpkg"]) == 2 and "has the attribute(s) cd_first_date" in capsys.readouterr().err
 
 
 @pytest.mark.slow

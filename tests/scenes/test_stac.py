@@ -120,7 +120,8 @@ def test_the_command_of_the_page(catalog, scene, detector, tmp_path, monkeypatch
 def test_faults_that_pass(catalog, scene, tmp_path, fault):
     """In the second request of GDAL, and of an item."""
     catalog.faults = {"first_B03.tif": [None, None, fault, None], "second.json": [fault, None]}
-    with copies(catalog, tmp_path / "map.tif") as pair:
+    limits = Limits(seconds=3, retries=1, delay=0.05) if fault == "stall" else QUICK
+    with copies(catalog, tmp_path / "map.tif", limits) as pair:
         np.testing.assert_array_equal(read(pair[0])[0], scene[0][PART].transpose(2, 0, 1))
 
 
@@ -150,7 +151,7 @@ def test_faults_while_pixels_are_read(catalog, tmp_path):
     for fault in ("stall", 503):
         catalog.faults = {"first_B03.tif": [None, fault]}
         start = time.monotonic()
-        with pytest.raises(InputError, match=r"first_B03.*gave up after 2 attempts"), copies(catalog, tmp_path / "map.tif"):
+        with pytest.raises(InputError, match=r"first_B03.*gave up after"), copies(catalog, tmp_path / "map.tif"):
             pass
         assert time.monotonic() - start < QUICK.longest + 3
     catalog.faults = {"first_B04.tif": ["whole"]}

@@ -3,8 +3,8 @@
 `summary.py` computes the content (`content.py`), `pictures.py` draws the pictures, and `page.py` writes both as HTML.
 """
 
-from cdzoo.scenes.report.content import Column, Table
+from cdzoo.scenes.report.content import Column, SeriesContent, Table
 from cdzoo.scenes.report.write import write_report
 from cdzoo.scenes.report.zones import footprint_summary
 
-__all__ = ["Column", "Table", "footprint_summary", "write_report"]
+__all__ = ["Column", "SeriesContent", "Table", "footprint_summary", "write_report"]

@@ -9,7 +9,9 @@ from typing import Any
 from cdzoo.constants import RGB
 from cdzoo.inference.sources import Array
 from cdzoo.io.dates import ImageDate
+from cdzoo.scenes.raster import RasterSource
 from cdzoo.scenes.report.place import Place
+from cdzoo.tasks import Task
 
 Cell = str | int | float | None
 Box = tuple[float, float, float, float]
@@ -105,6 +107,7 @@ class Report:
         details: Tags of the map.
         warnings: Reasons for doubts.
         tables: Further tables.
+        explanation: Further explanation of the map; empty for none.
     """
 
     images: tuple[ImageSummary, ImageSummary]
@@ -126,6 +129,7 @@ class Report:
     details: Mapping[str, str]
     warnings: Sequence[str] = ()
     tables: Sequence[Table] = ()
+    explanation: str = ""
 
     @property
     def share(self) -> float | None:
@@ -146,13 +150,36 @@ class Crop:
         outline: The area.
         box: Extent in pixels of the scene.
         before: First date (h, w, 3), uint8.
-        after: Second date.
+        after: Second date; of a series, the last one.
+        between: Name and picture of the other dates of a series.
+        names: Names of the first and the last date of a series; empty for a pair.
     """
 
     outline: Outline
     box: Box
     before: Array
     after: Array
+    between: Sequence[tuple[str, Array]] = ()
+    names: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class SeriesContent:
+    """What the report of a series has in addition to that of a pair, its first and its last image.
+
+    Attributes:
+        task: Task whose maps are those of the report.
+        names: Name of each date.
+        between: Dates between the first and the last one (RasterSource), on the grid of the map.
+        facts: Further facts by name.
+        explanation: Explanation of the map.
+    """
+
+    task: Task
+    names: Sequence[str]
+    between: Sequence[RasterSource]
+    facts: Mapping[str, str]
+    explanation: str
 
 
 @dataclass(frozen=True)

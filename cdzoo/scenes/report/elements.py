@@ -72,6 +72,14 @@ def printed_number(one: Outline, height: int, size: float) -> str:
     return f'<text {_place(one, height)} {look} text-anchor="middle">{one.number}</text>'
 
 
+def crop_title(title: str, box: Box) -> str:
+    """Return the title of a crop, at its upper left corner."""
+    left, top, wide, _ = box
+    size = wide / 12
+    look = f'font-size="{size:.4g}" stroke-width="{size / 4:.4g}" fill="#fff" stroke="#000" paint-order="stroke"'
+    return f'<text x="{left + size / 3:.8g}" y="{top + 1.1 * size:.8g}" {look}>{escape(title)}</text>'
+
+
 def _place(one: Outline, height: int) -> str:
     left, top, wide, tall = one.box
     y, shift = (top, "-0.3em") if top > _UPPER * height else (top + tall, "1em")

@@ -18,6 +18,7 @@ from cdzoo.scenes.report.content import TOP, Crop, ImageSummary, Pictures, Repor
 from cdzoo.scenes.report.elements import (
     box_text,
     class_if,
+    crop_title,
     definition_list,
     escape,
     html_table,
@@ -139,16 +140,22 @@ def _crops(crops: Sequence[Crop], title: str) -> str:
     for crop in crops:
         one, (x, y, wide, tall) = crop.outline, crop.box
         use = f'href="#o{one.number}"'
+        titles = crop.names or ("before", "after")
+        shown = [(titles[0], "before", crop.before), *((name, "", picture) for name, picture in crop.between)]
         pair = "".join(
-            f'<svg viewBox="{box_text(crop.box)}" role="img" aria-label="{name}, number {one.number}">'
-            f'<image id="{name}-{one.number}" href="{data_uri(Image.fromarray(picture), _QUALITY)}" '
+            f'<svg viewBox="{box_text(crop.box)}" role="img" aria-label="{escape(title)}, number {one.number}">'
+            f"<image{f' id={chr(34)}{name}-{one.number}{chr(34)}' if name else ''} "
+            f'href="{data_uri(Image.fromarray(picture), _QUALITY)}" '
             f'x="{x}" y="{y}" width="{wide}" height="{tall}" preserveAspectRatio="none"/>'
-            f'<g class="outlines"><use {use} class="halo"/><use {use} class="line"/></g></svg>'
-            for name, picture in (("before", crop.before), ("after", crop.after))
+            f'<g class="outlines"><use {use} class="halo"/><use {use} class="line"/></g>'
+            f"{crop_title(title, crop.box) if crop.names else ''}</svg>"
+            for title, name, picture in (*shown, (titles[1], "after", crop.after))
         )
         button = f'<button type="button" data-outline="o{one.number}" title="show on the map">{one.number}</button>'
-        figures.append(f"<figure><div>{pair}</div><figcaption>{button} {escape(one.label)}</figcaption></figure>")
-    heading = f"<h2>{escape(title)}, before and after</h2>"
+        strip = class_if("strip", bool(crop.names))
+        figures.append(f"<figure><div{strip}>{pair}</div><figcaption>{button} {escape(one.label)}</figcaption></figure>")
+    dates = "at each date" if crops and crops[0].names else "before and after"
+    heading = f"<h2>{escape(title)}, {dates}</h2>"
     return f'<section>{heading}<div class="crops">{"".join(figures)}</div></section>' if figures else ""
 
 
@@ -202,4 +209,5 @@ def _explanation(report: Report) -> str:
         "not how often it is right: that depends on how similar the images are to those it was trained and scored on. "
         f"Areas are in {unit}. Click a row, or press Enter on its number, to zoom to it; drag the line to compare the dates. "
         "In pictures of large scenes, small areas look larger than they are."
+        f"{report.explanation and ' '}{report.explanation}"
     )

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from cdzoo.inference.sources import Array, Mask
 from cdzoo.scenes.geotiff import block_class
 from cdzoo.scenes.raster import RasterSource
-from cdzoo.scenes.report.content import Box, Crop, Outline, Pictures
+from cdzoo.scenes.report.content import Box, Crop, Outline, Pictures, SeriesContent
 from cdzoo.tiling import Window
 from cdzoo.visualize import to_rgb
 
@@ -24,13 +24,19 @@ _PERCENTILES = (1, 99)
 _EMPTY = 222  # gray of pixels without data
 
 
-def draw_pictures(dates: tuple[RasterSource, RasterSource], maps: Mapping[str, Any], outlines: Sequence[Outline]) -> Pictures:
+def draw_pictures(
+    dates: tuple[RasterSource, RasterSource],
+    maps: Mapping[str, Any],
+    outlines: Sequence[Outline],
+    series: SeriesContent | None = None,
+) -> Pictures:
     """Return the pictures of a report. Memory does not depend on the size of the scene.
 
     Args:
         dates: Both dates, on one grid.
         maps: Open map of each name.
         outlines: Areas of which crops are made.
+        series: Further dates of the crops.
     """
     main, *_ = maps.values()
     factor = max(1, -(-max(main.shape) // _SIDE))
@@ -42,7 +48,13 @@ def draw_pictures(dates: tuple[RasterSource, RasterSource], maps: Mapping[str, A
         window = _around(outline.box, main.shape)
         shape = _shape(window)
         before, after = (show(*source.overview(shape, window)) for source in dates)
-        crops.append(Crop(outline, (window.x, window.y, window.width, window.height), before, after))
+        box = (window.x, window.y, window.width, window.height)
+        if series is None:
+            crops.append(Crop(outline, box, before, after))
+            continue
+        between = [show(*source.overview(shape, window)) for source in series.between]
+        named = [*zip(series.names[1:-1], between, strict=True)]
+        crops.append(Crop(outline, box, before, after, named, (series.names[0], series.names[-1])))
     before, after = (show(*overview) for overview in overviews)
     return Pictures(before, after, shown, factor, crops)
 

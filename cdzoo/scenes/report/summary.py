@@ -18,7 +18,7 @@ from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.geotiff import read_change_probability
 from cdzoo.scenes.polygons import ChangedAreas, Outlines, class_columns
 from cdzoo.scenes.raster import RasterSource
-from cdzoo.scenes.report.content import TOP, Box, Cell, Column, ImageSummary, Outline, Report, Table, area_text
+from cdzoo.scenes.report.content import TOP, Box, Cell, Column, ImageSummary, Outline, Report, SeriesContent, Table, area_text
 from cdzoo.scenes.report.place import Place
 from cdzoo.tasks import Task
 from cdzoo.visualize import IGNORED_COLOR
@@ -43,6 +43,7 @@ def summarize(
     areas: ChangedAreas,
     cfg: PolygonCfg,
     tables: Sequence[Table] = (),
+    series: SeriesContent | None = None,
 ) -> Report:
     """Return the content of the report of a scene; the arguments are those of `write_report`."""
     main, *_ = maps
@@ -70,10 +71,11 @@ def summarize(
         areas=_areas(areas, listed, task, place, unit, cfg),
         classes={name: _classes(task, name, counts[name], outlines, unit) for name in maps} if task.has_legend else {},
         legends={name: _legend(task, name, counts[name], outlines) for name in maps},
-        facts=_facts(images, tags, weights, threshold, place),
+        facts={**({} if series is None else series.facts), **_facts(images, tags, weights, threshold, place)},
         details=tags,
         warnings=_warnings(images, weights, valid),
         tables=tables,
+        explanation="" if series is None else series.explanation,
     )
 
 

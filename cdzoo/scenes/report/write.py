@@ -11,7 +11,7 @@ from cdzoo.inference.weights import summarize_weights
 from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.polygons import ChangedAreas, Outlines
 from cdzoo.scenes.raster import RasterSource
-from cdzoo.scenes.report.content import TOP, Table
+from cdzoo.scenes.report.content import TOP, SeriesContent, Table
 from cdzoo.scenes.report.page import render
 from cdzoo.scenes.report.pictures import draw_pictures
 from cdzoo.scenes.report.summary import summarize
@@ -27,6 +27,7 @@ def write_report(
     areas: ChangedAreas,
     cfg: PolygonCfg,
     tables: Sequence[Table] = (),
+    series: SeriesContent | None = None,
 ) -> None:
     """Write the report of a scene predicted by `predict_scene`.
 
@@ -40,9 +41,10 @@ def write_report(
         areas: Changed areas, largest first.
         cfg: Post-processing of the changed areas.
         tables: Further tables, shown below the others.
+        series: The series, of which `dates` are the first and the last.
     """
-    task, weights = model.task, summarize_weights(model)
-    report = summarize(dates, maps, probabilities, task, weights, outlines, areas, cfg, tables)
-    pictures = draw_pictures(dates, maps, report.outlines[:TOP])
+    task, weights = model.task if series is None else series.task, summarize_weights(model)
+    report = summarize(dates, maps, probabilities, task, weights, outlines, areas, cfg, tables, series)
+    pictures = draw_pictures(dates, maps, report.outlines[:TOP], series)
     page = render(report, pictures, {name: task.maps[name].colors for name in maps})
     target.write_text(page, encoding="utf-8")

@@ -32,6 +32,7 @@ def footprint_summary(table: Any, grid: Grid) -> Table:
     given = {f"changed_{unit}": (f"changed ({sign})", ",.0f"), f"area_{unit}": (f"area ({sign})", ",.0f")}
     given |= {"changed_share": ("share changed", ".1%"), "unknown_share": ("share without data", ".1%")}
     given |= {"mean_probability": ("mean probability", ".2f"), "class": ("class", "")}
+    given |= {"first_date": ("since", "")}
     known = {PREFIX + name: Column(*column) for name, column in given.items() if PREFIX + name in table.columns}
     columns += known.values()
     rows: list[list[Cell]] = []
@@ -44,7 +45,7 @@ def footprint_summary(table: Any, grid: Grid) -> Table:
 
 def _value(value: Any, column: Column) -> Cell:
     if not column.form:
-        return str(value)
+        return value if isinstance(value, str) else None
     return float(value) if np.isfinite(value) else None
 
 
