@@ -35,7 +35,7 @@ from cdzoo.engine.run import run_training, score_model
 from cdzoo.errors import TrainingStopped
 from cdzoo.factory import create_model
 from cdzoo.io.files import write_json, write_text
-from cdzoo.results import Environment, Results
+from cdzoo.results import Results
 
 LISTED = Path(__file__).with_name("semi_clcd_labeled.txt")
 MODEL = "fc_siam_diff_efficientnet_lite0"
@@ -88,7 +88,7 @@ def describe_run(folder: Path, result: Results) -> dict[str, Any]:
         "chosen_step": chosen.step,
         "validation_f1": round(100 * (chosen.scores.best_threshold_f1 or 0), 3),
         "last_epoch": logged,
-        "images": [dataclasses.astuple(image) for image in result.per_image or []],
+        "images": {image.name: f"{image.tp} {image.fp} {image.fn} {image.tn}" for image in result.per_image or []},
     }
 
 
@@ -159,24 +159,44 @@ def main() -> None:
         runs = {arm: describe_run(folder, found[arm]) for arm, folder in folders.items()}
         described.append({"seed": seed, **runs, "difference": difference(images["supervised"], images["semi"])})
         summary = summarize(finished)
-        print(seed, {arm: run["test"] for arm, run in runs.items()}, summary["difference_over_seeds"], flush=True)
+        print(f"seed {seed}: {runs['supervised']['test']['f1']} -> {runs['semi']['test']['f1']}", flush=True)
         if chosen.out is not None:
-            record = found["semi"].protocol
+            record, environment = found["semi"].protocol, found["semi"].environment
             write_json(
                 chosen.out,
                 {
-                    "environment": dataclasses.asdict(Environment.current()),
+                    "environment": dataclasses.asdict(environment) if environment else None,
                     "model": MODEL,
                     "backbone_weights": "tf_efficientnet_lite0, ImageNet-1k",
                     "labeled": f"benchmarks/{chosen.labeled.name}",
                     "settings": {name: value for name, value in base.fixed().items() if name != "seed"} | {"epochs": base.epochs},
                     "steps": _steps(folders["semi"]),
-                    "protocol": record.to_dict() if record else None,
-                    "image_columns": [field.name for field in dataclasses.fields(ImageScore)],
+                    "protocol": {"name": chosen.protocol, "splits": record.splits if record else None},
+                    "image_counts": "tp fp fn tn",
                     "runs": described,
                     "summary": summary,
                 },
             )
+    print(table(described, summarize(finished)))
+
+
+def table(described: list[dict[str, Any]], summary: dict[str, Any]) -> str:
+    """Return the scores as a table in Markdown."""
+    lines = ["| seed | labels only | with unlabeled pairs | difference, interval over images |", "|---|---|---|---|"]
+    for run in described:
+        lines.append(_row(run["seed"], *(f"{run[arm]['test']['f1']:.2f}" for arm in ARMS), run["difference"]))
+    spread = [f"{mean:.2f} +- {deviation:.2f}" for mean, deviation in summary["f1_mean_and_deviation"].values()]
+    lines.append(_row("all", *spread, summary["difference_over_images"]))
+    over_seeds = summary["difference_over_seeds"]
+    bounds = " to ".join(f"{bound:+.2f}" for bound in over_seeds.get("interval", ()))
+    return "\n".join(
+        [*lines, "", f"Mean difference over the seeds: {over_seeds['mean']:+.2f} (95 % interval {bounds or 'unknown'})"]
+    )
+
+
+def _row(label: Any, first: str, second: str, found: dict[str, Any]) -> str:
+    low, high = found["interval"]
+    return f"| {label} | {first} | {second} | {found['f1']:+.2f} ({low:+.2f} to {high:+.2f}) |"
 
 
 def _steps(folder: Path) -> int:

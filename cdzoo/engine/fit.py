@@ -101,7 +101,7 @@ def train(
     sizes = model.input_sizes
     check_samples(val_set, model.config.bands, "validation", targets, whole=True, accepted=sizes, window=protocol.window)
     splits = {"train": train_set, "val": val_set}
-    if unlabeled_set is not None and cfg.semi:
+    if unlabeled_set is not None:
         splits["unlabeled"] = unlabeled_set
     check_unlabeled(cfg, splits, model)
     facts = {"pairs": memory(splits), **(facts or {})}
@@ -243,9 +243,8 @@ def _unlabeled_loader(
     """Return an iterator over the micro-batches of pairs without masks of each step; over empty lists without any."""
     if samples is None:
         return (list[Sample]() for _ in itertools.count())
-    own = dataclasses.replace(
-        cfg, seed=mixed_seed(cfg.seed, 6)
-    )  # their order and crops are other ones than those of labeled pairs
+    # Another order and other crops than those of the labeled pairs.
+    own = dataclasses.replace(cfg, seed=mixed_seed(cfg.seed, 6))
     return step_loader(samples, own, fabric, first, last, model.task.swap_dates)
 
 

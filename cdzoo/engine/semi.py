@@ -144,10 +144,12 @@ def check_unlabeled(cfg: TrainCfg, splits: Mapping[str, Samples], model: ChangeD
         model: Model.
 
     Raises:
-        ConfigError: The model has several outputs.
+        ConfigError: The model has several outputs, or there are samples without masks but `cfg.semi` is not set.
         InputError: There are no samples without masks, or they do not suit the model.
     """
     if not cfg.semi:
+        if "unlabeled" in splits:
+            raise ConfigError("pairs without masks are for semi-supervised training: set semi='unimatch', or leave them out")
         return
     task = model.task
     if len(task.outputs(model.num_classes)) > 1 or list(task.targets) != ["mask"]:

@@ -253,10 +253,11 @@ def test_without_semi_the_log_and_the_settings_are_those_of_before(small, pair_f
     ("changes", "error", "message"),
     [
         ({}, InputError, "semi=unimatch needs pairs without masks: .*--labeled LIST.txt.*--unlabeled FOLDER"),
+        ({"semi": None, "confidence": 0.95}, ConfigError, "pairs without masks are for .*: set semi='unimatch'"),
         ({"batch_size": 1}, ConfigError, "semi=unimatch mixes the samples of a micro-batch, which has one only"),
         ({"task": "semantic"}, ConfigError, "semi=unimatch learns one map, but the task 'semantic' has several"),
     ],
-    ids=["none", "one", "semantic"],
+    ids=["none", "off", "one", "semantic"],
 )
 def test_what_cannot_be_trained(small, pair_folder, changes, error, message):
     samples = list(FolderPairs(pair_folder(2, 40)))
