@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS
-from cdzoo.cli.prediction import PredictionJob
+from cdzoo.cli.prediction import PredictionJob, trained_values
 from cdzoo.errors import InputError
 from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import output_path
@@ -92,6 +92,9 @@ def predict(
     products = {"probability": probability, "polygons": polygons, "report": report}
     zones = {"footprints": footprints, "footprint_output": footprint_output, "footprint_layer": footprint_layer}
     part: dict[str, Any] = {"bbox": bbox, "aoi": aoi, "aoi_layer": aoi_layer}
+    image = series[0] if series else before
+    if image is not None and stac is None:
+        cfg = trained_values(model, cfg, image)
     clouds = {"mask_before": mask_before, "mask_after": mask_after}
     job = PredictionJob(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:

@@ -31,7 +31,7 @@ class DataCfg:
         protocol: Name of the protocol; that of the data set by default (cdzoo data list).
         exclude: Wildcards of sample names to leave out.
         val: Folder of validation pairs; a split of the data by default.
-        value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
+        value_range: (min, max) mapped to [0, 1]; of images of more than 8 bits told from their values by default, or required.
         mask_encoding: Values of the masks; for no change, change and, if there are any, pixels without a label: 0/1, 0/255,
             0/1/255, ...; threshold for noise around 0 and 255. Detected by default, if no pixels are without a label.
         root: Folder of a named data set; $CDZOO_DATA/NAME or data/NAME by default.

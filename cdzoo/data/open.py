@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.data.source import ALL, ROOT_VARIABLE, FileSource, data_root, named
 from cdzoo.data.tiles import TiledPairs
+from cdzoo.data.value_ranges import with_ranges, with_trained_bands
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.protocol import Protocol
 
@@ -83,12 +84,14 @@ class Opened:
         splits: Samples of each split, with `names` and `has_change()`.
         notes: Messages about the origin of the splits, one line each.
         classes: Task and classes of the labels.
+        cfg: Reading options, with ranges of values that were told from the images; None for generated data.
     """
 
     protocol: Protocol
     splits: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     classes: DataClasses = DataClasses()
+    cfg: DataCfg | None = None
 
     @property
     def names(self) -> dict[str, list[str]]:
@@ -101,7 +104,9 @@ class Opened:
         return {split: samples.hashes() for split, samples in self.splits.items()}
 
 
-def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 3)) -> Opened:
+def open_data(
+    cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 3), trained: Mapping[str, Any] | None = None
+) -> Opened:
     """Open splits of a data set.
 
     If there is no validation split, it is taken from the training split (see `holdout_split`). From a folder without splits, a
@@ -111,6 +116,8 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
         cfg: Data set and reading options.
         splits: Any of `"train"`, `"val"`, `"test"`; or `"all"` for all pairs of a folder without splits.
         bands: Number of bands of each date.
+        trained: Options of the data that weights were trained on, whose ranges of values images of more than 8 bits without
+            one have.
 
     Raises:
         InputError: The data do not exist or cannot be used, the training split has no change, or splits share images.
@@ -123,12 +130,18 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
         return Opened(get_protocol(cfg.protocol, info.name), generated, notes, data_classes(cfg))
     source = FileSource(cfg, bands)
     opened = Opened(source.protocol, {}, source.notes, _declared(source))
+    pairs = source.pairs(splits)
+    every = [pair for split in splits for pair in pairs[split]]
+    cfg = with_trained_bands(cfg, every, bands, trained)
+    if info is None or info.fill_value is None:
+        cfg, told = with_ranges(cfg, every, cfg.title, trained)
+        opened.notes += told
+    opened.cfg = cfg
     scalings = [cfg.scalings[min(date, 1)] for date in range(len(bands))]
     selected = [cfg.selected[min(date, 1)] for date in range(len(bands))]
     fill_value = info.fill_value if info else None
     if fill_value is not None and any(scaling.percentiles or scaling.decibels for scaling in scalings):
         raise ConfigError(f"{cfg.data} marks pixels without data by the value {fill_value}: scale it with value_range only")
-    pairs = source.pairs(splits)
     if cfg.val is not None and Path(cfg.val).resolve() == source.root.resolve():
         opened.notes.append("the validation pairs are the training pairs: scores do not measure generalization")
     elif len(splits) > 1:
