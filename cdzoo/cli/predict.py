@@ -128,6 +128,8 @@ def predict(
     if ray:
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
     if is_several(before) or is_several(after):
+        if Path(output).suffix.lower() not in RASTERS:
+            raise InputError(f"-o {output}: folders of bands are mapped as scenes; name the output .tif")
         with one_raster(before) as first, one_raster(after) as second:
             return _predict_pair(job, str(first), str(second), output, products, zones, part, clouds)
     return _predict_pair(job, before, after, output, products, zones, part, clouds)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cdzoo.cli.common import load_trained, pick_device, print_weights
 from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.io.band_files import is_several, one_raster
-from cdzoo.io.band_names import band_count
+from cdzoo.io.band_names import are_trained_bands, band_count
 from cdzoo.io.files import output_path
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.rasters import open_raster
@@ -286,13 +286,13 @@ def trained_values(model: str, cfg: SceneCfg, image: str) -> SceneCfg:
         if not file.is_file() or not isinstance(stored := Results.read(file).data, dict):
             return cfg
         with one_raster(image) as raster, open_raster(raster) as source:
-            bands, kind = source.count, source.dtypes[0]
+            bands, kind = source.descriptions, source.dtypes[0]
     except CdzooError:  # one about the image comes with the prediction
         return cfg
     if cfg.reflectance == "none" and kind != "uint8" and all(getattr(cfg, name) is None for name in OPTIONS):
         found |= {name: value for name, value in trained_options(stored).items() if value is not None}
     names = {name: tuple(stored[name]) for name in ("bands", "bands_after") if stored.get(name)}
-    if names and cfg.bands is cfg.bands_after is None and bands != band_count(names["bands"]):
+    if names and cfg.bands is cfg.bands_after is None and are_trained_bands(bands, names["bands"], band_count(names["bands"])):
         found |= names
     if found:
         texts = {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in found.items()}

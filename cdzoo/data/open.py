@@ -132,7 +132,11 @@ def open_data(
     opened = Opened(source.protocol, {}, source.notes, _declared(source))
     pairs = source.pairs(splits)
     every = [pair for split in splits for pair in pairs[split]]
-    cfg = with_trained_bands(cfg, every, bands, trained)
+    given, cfg = cfg, with_trained_bands(cfg, every, bands, trained)
+    if cfg != given:
+        opened.notes.append(
+            f"{cfg.title}: bands as in the training of the weights, --bands {' '.join(map(str, cfg.bands or ()))}"
+        )
     if info is None or info.fill_value is None:
         cfg, told = with_ranges(cfg, every, cfg.title, trained)
         opened.notes += told

@@ -9,7 +9,8 @@ from typing import Any
 from cdzoo.data.config import DataCfg
 from cdzoo.data.listing import PairFiles
 from cdzoo.errors import InputError
-from cdzoo.io.images import image_format
+from cdzoo.io.band_names import are_trained_bands
+from cdzoo.io.images import band_names, image_format
 from cdzoo.io.value_ranges import Told, describe_told, needs_range, sample_values, tell_scalings
 
 OPTIONS = ("value_range", "value_range_after", "percentiles", "percentiles_after", "decibels")
@@ -27,11 +28,11 @@ def trained_options(stored: Mapping[str, Any] | None) -> dict[str, Any]:
 def with_trained_bands(
     cfg: DataCfg, pairs: Sequence[PairFiles], counts: tuple[int, ...], trained: Mapping[str, Any] | None
 ) -> DataCfg:
-    """Return data options with the bands that weights were trained on, if the images have other numbers than `counts`."""
+    """Return data options with the bands that weights were trained on, see `are_trained_bands`."""
     names = {name: (trained or {}).get(name) for name in ("bands", "bands_after")}
     if not pairs or not names["bands"] or any(getattr(cfg, name) is not None for name in names):
         return cfg
-    if all(image_format(path)[2] == count for path, count in zip(pairs[0].images, counts, strict=False)):
+    if not are_trained_bands(band_names(pairs[0].images[0]), names["bands"], counts[0]):
         return cfg
     bands, later = (tuple(value) if value else None for value in names.values())
     return replace(cfg, bands=bands, bands_after=later)
