@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS
-from cdzoo.cli.prediction import PredictionJob
+from cdzoo.cli.prediction import PredictionJob, trained_values
 from cdzoo.errors import InputError
-from cdzoo.io.band_files import one_raster
+from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import output_path
 from cdzoo.io.images import image_format
 from cdzoo.io.inputs import existing_file
@@ -99,6 +99,9 @@ def predict(
     products = {"probability": probability, "polygons": polygons, "report": report}
     zones = {"footprints": footprints, "footprint_output": footprint_output, "footprint_layer": footprint_layer}
     part: dict[str, Any] = {"bbox": bbox, "aoi": aoi, "aoi_layer": aoi_layer}
+    image = series[0] if series else before
+    if image is not None and stac is None:
+        cfg = trained_values(model, cfg, image)
     clouds = {"mask_before": mask_before, "mask_after": mask_after}
     job = PredictionJob(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:
@@ -129,6 +132,8 @@ def predict(
         raise InputError("pass two images and an output: cdzoo predict BEFORE AFTER -o MAP; or a list of scenes: --manifest FILE")
     if ray:
         raise InputError("--ray predicts a list of scenes: pass --manifest FILE")
+    if (is_several(before) or is_several(after)) and Path(output).suffix.lower() not in RASTERS:
+        raise InputError(f"-o {output}: folders of bands are mapped as scenes; name the output .tif")
     with ExitStack() as stack:
         first, second = (date if is_remote(date) else str(stack.enter_context(one_raster(date))) for date in (before, after))
         return _predict_pair(job, first, second, output, products, zones, part, clouds)

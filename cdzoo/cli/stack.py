@@ -26,7 +26,7 @@ def stack(
         before: First date: any raster that GDAL reads, or a folder of bands.
         after: Second date; resampled to the grid of the first one.
         output: GeoTIFF to write.
-        value_range: Values that become 0 and 255; rasters of more than 8 bits require this or percentiles.
+        value_range: Values that become 0 and 255; of rasters of more than 8 bits told from their values by default, or required.
         value_range_after: Values of the second date; by default those of the first one.
         percentiles: Percentiles of each band that become 0 and 255, instead of value_range.
         percentiles_after: Percentiles of the second date.

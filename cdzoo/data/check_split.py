@@ -15,6 +15,7 @@ from cdzoo.data.check_report import DataReport, SplitReport
 from cdzoo.data.labels import Labels
 from cdzoo.data.listing import PairFiles, describe_resampled
 from cdzoo.data.masks import Counts, MaskEncoding, count_masks, read_values
+from cdzoo.data.value_ranges import describe_ranges
 from cdzoo.errors import InputError
 from cdzoo.io.band_files import is_resampled
 from cdzoo.io.files import file_sha256
@@ -69,6 +70,7 @@ class SplitCheck:
             self.report.notes.append(describe_shifts(found, len(pairs[::every])))
         if found.resampled:
             self.report.notes.append(f"split '{self.split}': {describe_resampled(found.resampled)}")
+        self.report.notes += describe_ranges(good, f"split '{self.split}'")
         self.report.notes += describe_offsets(self.split, found.offsets)
         for number, formats in enumerate(found.formats, 1):
             if len(formats) > 1:

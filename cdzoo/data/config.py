@@ -41,7 +41,7 @@ class DataCfg:
             are not read: with semi=unimatch their images are trained on, else they are left out.
         unlabeled: Folder of further pairs without masks for semi=unimatch.
         holdout: Share of data without splits that is held out for validation, and the same for the test; 0.1 by default.
-        value_range: (min, max) mapped to [0, 1]; required for images of more than 8 bits.
+        value_range: (min, max) mapped to [0, 1]; of images of more than 8 bits told from their values by default, or required.
         mask_encoding: Values of the masks; for no change, change and, if there are any, pixels without a label: 0/1, 0/255,
             0/1/255, ...; threshold for noise around 0 and 255. Detected by default, if no pixels are without a label.
         root: Folder of a named data set; $CDZOO_DATA/NAME or data/NAME by default.

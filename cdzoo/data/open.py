@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from cdzoo.data.scene_splits import SceneSplits, ground_notes
 from cdzoo.data.source import ALL, ROOT_VARIABLE, FileSource, data_root, named
 from cdzoo.data.tiles import TiledPairs
 from cdzoo.data.unlabeled import UNLABELED, NoLabels, check_apart, folder_pairs, held_out_pairs, split_by_list, without_labels
+from cdzoo.data.value_ranges import with_ranges, with_trained_bands
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.protocol import Protocol
 
@@ -85,12 +86,14 @@ class Opened:
         splits: Samples of each split, with `names` and `has_change()`.
         notes: Messages about the origin of the splits, one line each.
         classes: Task and classes of the labels.
+        cfg: Reading options, with ranges of values that were told from the images; None for generated data.
     """
 
     protocol: Protocol
     splits: dict[str, Any]
     notes: list[str] = field(default_factory=list)
     classes: DataClasses = DataClasses()
+    cfg: DataCfg | None = None
 
     @property
     def names(self) -> dict[str, list[str]]:
@@ -103,7 +106,9 @@ class Opened:
         return {split: samples.hashes() for split, samples in self.splits.items()}
 
 
-def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 3)) -> Opened:
+def open_data(
+    cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 3), trained: Mapping[str, Any] | None = None
+) -> Opened:
     """Open splits of a data set.
 
     If there is no validation split, it is taken from the training split (see `holdout_split`). From a folder without splits, a
@@ -114,6 +119,8 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
         splits: Any of `"train"`, `"val"`, `"test"`; or `"all"` for all pairs of a folder without splits. `"unlabeled"` beside
             `"train"`: pairs whose masks are not used, see `DataCfg.labeled` and `DataCfg.unlabeled`.
         bands: Number of bands of each date.
+        trained: Options of the data that weights were trained on, whose ranges of values images of more than 8 bits without
+            one have.
 
     Raises:
         InputError: The data do not exist or cannot be used, the training split has no change, or splits share images.
@@ -131,9 +138,9 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
     if source.is_cut:
         if UNLABELED in splits or cfg.labeled is not None:
             raise ConfigError("labeled, unlabeled and semi are for pairs that are read whole, not for scenes")
-        _open_scenes(source, opened, splits, bands)
+        _open_scenes(source, opened, splits, bands, trained)
     else:
-        _open_pairs(source, opened, _pairs(source, splits, opened.notes), splits, bands)
+        _open_pairs(source, opened, _pairs(source, splits, opened.notes), splits, bands, trained)
     if "train" in opened.splits and not opened.splits["train"].has_change():
         raise InputError(
             f"{cfg.title}: no mask of the {len(opened.splits['train'])} training samples has changed pixels, so there is "
@@ -143,10 +150,25 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
 
 
 def _open_pairs(
-    source: FileSource, opened: Opened, pairs: dict[str, list[PairFiles]], splits: Sequence[str], bands: tuple[int, ...]
+    source: FileSource,
+    opened: Opened,
+    pairs: dict[str, list[PairFiles]],
+    splits: Sequence[str],
+    bands: tuple[int, ...],
+    trained: Mapping[str, Any] | None,
 ) -> None:
     """Add splits of pairs that are read whole."""
     cfg, info = source.cfg, source.info
+    every = [pair for split in splits for pair in pairs[split]]
+    given, cfg = cfg, with_trained_bands(cfg, every, bands, trained)
+    if cfg != given:
+        opened.notes.append(
+            f"{cfg.title}: bands as in the training of the weights, --bands {' '.join(map(str, cfg.bands or ()))}"
+        )
+    if info is None or info.fill_value is None:
+        cfg, told = with_ranges(cfg, every, cfg.title, trained)
+        opened.notes += told
+    opened.cfg = cfg
     scalings = [cfg.scalings[min(date, 1)] for date in range(len(bands))]
     selected = [cfg.selected[min(date, 1)] for date in range(len(bands))]
     fill_value = info.fill_value if info else None
@@ -174,8 +196,17 @@ def _open_pairs(
             opened.notes.append(f"no mask of the {len(samples)} pairs of the split '{split}' has changed pixels")
 
 
-def _open_scenes(source: FileSource, opened: Opened, splits: Sequence[str], bands: tuple[int, ...]) -> None:
+def _open_scenes(
+    source: FileSource, opened: Opened, splits: Sequence[str], bands: tuple[int, ...], trained: Mapping[str, Any] | None
+) -> None:
     """Add splits of scenes, which are cut when they are read; validation pairs of a folder are pairs."""
+    if source.cfg.bands is not None or source.cfg.bands_after is not None:
+        raise ConfigError("bands are chosen of pairs that are read whole; write those of a scene to one raster first")
+    stored: list[str | None] = [*sorted(source.existing)]
+    every = [pair for split in stored or [None] for pair in source.scenes(split)]
+    source.cfg, told = with_ranges(source.cfg, every, source.cfg.title, trained)
+    opened.notes += told
+    opened.cfg = source.cfg
     own = [split for split in splits if split != "val" or source.cfg.val is None]
     cut = SceneSplits(source, bands)
     found = cut.samples(own)
@@ -192,7 +223,7 @@ def _open_scenes(source: FileSource, opened: Opened, splits: Sequence[str], band
                 "larger --holdout, divides the ground otherwise"
             )
     if len(own) < len(splits):
-        _open_pairs(source, opened, source.named_val(), ("val",), bands)
+        _open_pairs(source, opened, source.named_val(), ("val",), bands, trained)
 
 
 class CachedDataset(Dataset[Sample]):

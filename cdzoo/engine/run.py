@@ -88,6 +88,7 @@ def run_training(
     for line in (*opened.notes, f"protocol {opened.protocol} (hash {record.hash})"):
         report(f"  {line}")
     remembered = memory(opened.splits, _remembered(init) if init is not None else None)
+    data = opened.cfg or data
     facts = {"data": dataclasses.asdict(data), "notes": opened.notes, "protocol": record, "pairs": remembered, **start_from}
     val_set = opened.splits[opened.protocol.selection_split]
     start = time.monotonic()
@@ -133,7 +134,9 @@ def score_model(
     folder = Path(name.removeprefix("local-dir:"))
     trained = Results.read(folder / RESULTS_FILE) if (folder / RESULTS_FILE).is_file() else None
     _check_classes(model, data)
-    opened = open_data(data, (split,), model.config.bands)
+    stored = trained.data if trained is not None and isinstance(trained.data, dict) else None
+    opened = open_data(data, (split,), model.config.bands, stored)
+    data = opened.cfg or data
     samples = opened.splits[split]
     sizes, window = model.input_sizes, opened.protocol.window
     check_samples(samples, model.config.bands, split, model.task.targets, whole=True, accepted=sizes, window=window)

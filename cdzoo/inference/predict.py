@@ -23,6 +23,8 @@ from cdzoo.inference.sources import Array, ArraySource
 from cdzoo.inference.tta import check_mode
 from cdzoo.io.georeference import georeference_mismatch
 from cdzoo.io.images import check_value_range, image_format
+from cdzoo.io.scaling import Scaling
+from cdzoo.io.value_ranges import filled_scalings
 from cdzoo.io.values import values_mismatch
 from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import ImageLike, load_pixels
@@ -73,7 +75,8 @@ def predict_pair(
         after: Second date, of the same size.
         threshold: Minimum probability for a pixel to count as changed, in (0, 1); by default that of the published weights of the
             model, or 0.5.
-        value_range: Values of files that map to 0 and 1; required for files of more than 8 bits.
+        value_range: Values of files that map to 0 and 1; required for files of more than 8 bits of which `tell_scalings` does not
+            tell the meaning.
         augment: Test-time augmentation: `"none"`, `"flips"` (mean over four flips), `"swap"` (mean over both orders of the dates)
             or `"all"` (mean over both).
         tile: Side of the blended windows in which the images are predicted; by default 512, or the fixed input size of the model.
@@ -95,7 +98,8 @@ def predict_pair(
     labels = (_label(before, "the first image"), _label(after, "the second image"))
     if isinstance(before, str | Path) and isinstance(after, str | Path):
         _check_files(before, after)
-    x1, x2 = (_load(model, image, date, labels[date], value_range) for date, image in enumerate((before, after)))
+    scalings = _scalings(before, after, value_range)
+    x1, x2 = (_load(model, image, date, labels[date], scalings[date]) for date, image in enumerate((before, after)))
     height, width = x1.shape[:2]
     if x1.shape[:2] != x2.shape[:2]:
         raise InputError(
@@ -120,13 +124,26 @@ def _check_files(before: str | Path, after: str | Path) -> None:
         )
 
 
-def _load(model: PairModel, image: ImageLike, date: int, label: str, value_range: tuple[float, float] | None) -> npt.NDArray[Any]:
+def _load(model: PairModel, image: ImageLike, date: int, label: str, scaling: Scaling) -> npt.NDArray[Any]:
     bands, published = model.bands[date], model.pretrained_cfg
     # One more band may be an opaque alpha channel, which is dropped.
     if published is not None and (found := _count_bands(image)) not in (bands, bands + 1):
         names = f": {', '.join(published.bands)}" if len(published.bands) == bands else ""
         raise InputError(f"{label}: {found} band(s), but the weights {published.name} expect {bands}{names}")
-    return np.ascontiguousarray(load_pixels(image, bands, label, value_range))
+    if scaling.decibels and isinstance(image, str | Path):
+        return scaling.read(image, bands)[0]
+    return np.ascontiguousarray(load_pixels(image, bands, label, scaling.value_range))
+
+
+def _scalings(before: ImageLike, after: ImageLike, value_range: tuple[float, float] | None) -> tuple[Scaling, Scaling]:
+    """Return the scaling of each date; of files of more than 8 bits without a range, what their numbers tell, with a note."""
+    given = Scaling(value_range), Scaling(value_range)
+    if not (isinstance(before, str | Path) and isinstance(after, str | Path)):
+        return given
+    scalings, lines = filled_scalings((before, after), [image_format(path)[3] for path in (before, after)], given)
+    for line in lines:
+        warnings.warn(line, stacklevel=3)
+    return scalings
 
 
 def _count_bands(image: ImageLike) -> int:

@@ -71,3 +71,18 @@ def _key(name: str) -> str:
 def band_count(wanted: Sequence[int | str]) -> int:
     """Return the number of bands that numbers and names select, if no name has a space in it."""
     return sum(1 if isinstance(band, int) else len(band.replace(",", " ").split()) for band in wanted)
+
+
+def are_trained_bands(names: Sequence[str | None], trained: Sequence[int | str], count: int) -> bool:
+    """Return whether an image is read with the bands that a model was trained on: it has them, or another number of bands.
+
+    Args:
+        names: Name of each band of the image.
+        trained: Bands by number or name.
+        count: Number of bands of the model.
+    """
+    try:
+        band_indexes("", names, trained)
+    except InputError:
+        return len(names) != count
+    return True

@@ -16,7 +16,7 @@ from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.band_files import band_files, image_grid, read_bands
 from cdzoo.io.band_names import band_indexes
 from cdzoo.io.pillow import UnsupportedByPillow, color_mode, decode, is_turned, open_image, orientation
-from cdzoo.io.rasters import open_raster, raster_driver, read_deep, reading, size_of_deep, valid_pixels
+from cdzoo.io.rasters import is_tiff, open_raster, raster_driver, read_deep, reading, size_of_deep, valid_pixels
 
 UInt8 = npt.NDArray[np.uint8]
 Valid = npt.NDArray[np.bool_]
@@ -105,7 +105,8 @@ def read_image_and_valid(
     else:
         pixels, valid, has_alpha = _read_file(path)
         if select is not None:
-            pixels, has_alpha = pixels[..., _selected(path, pixels.shape[2], select)], False
+            names = [None] * pixels.shape[2] if all(isinstance(band, int) for band in select) else band_names(path)
+            pixels, has_alpha = pixels[..., [index - 1 for index in band_indexes(path, names, select)]], False
     if pixels.dtype.kind == "f":
         _check_finite(path, pixels, valid)
     if pixels.dtype != np.uint8 and value_range is None:
@@ -134,13 +135,19 @@ def _read_file(path: str | Path) -> tuple[npt.NDArray[Any], Valid | None, bool]:
     return pixels, _declared_valid(path) if may_lack_data else None, has_alpha
 
 
-def _selected(path: str | Path, count: int, select: Sequence[int | str]) -> list[int]:
-    """Return bands of a file by number or name, from 0."""
-    names: Sequence[str | None] = [None] * count
-    if not all(isinstance(band, int) for band in select) and raster_driver(Path(path)):
+def band_names(path: str | Path) -> list[str | None]:
+    """Return the name of each band of an image, None without one.
+
+    Raises:
+        InputError: The image cannot be read.
+    """
+    if files := band_files(path):
+        return [*files]
+    count = image_format(path)[2]
+    if is_tiff(Path(path)) or raster_driver(Path(path)) in ("ENVI", "HFA"):
         with open_raster(path, f"{path}: reading the names of its bands") as source:
-            names = source.descriptions if source.count == count else names
-    return [index - 1 for index in band_indexes(path, names, select)]
+            return [*source.descriptions] if source.count == count else [None] * count
+    return [None] * count
 
 
 def _read_files(

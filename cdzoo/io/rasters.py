@@ -215,6 +215,11 @@ def valid_pixels(source: Any, indexes: Sequence[int], **options: Any) -> npt.NDA
         **options: Options of `rasterio.DatasetReader.read_masks`, such as `window`.
     """
     masks = source.read_masks(list(indexes), **options) > 0
+    alpha = [index for index, meaning in enumerate(source.colorinterp, 1) if meaning.name == "alpha"]
+    if alpha and all(flag.name == "all_valid" for flag in source.mask_flag_enums[indexes[0] - 1]):
+        # GDAL takes the alpha band of two or four bands for their mask, and not that of other numbers of bands.
+        shape = {"out_shape": options["out_shape"][-2:]} if "out_shape" in options else {}
+        masks &= source.read(alpha[0], **{**options, **shape}) > 0
     color = is_color(source.dtypes[indexes[0] - 1], source.nodatavals[indexes[0] - 1])
     return np.asarray(masks.any(0) if color else masks.all(0))
 

@@ -148,7 +148,7 @@ def _told(samples: Sequence[ValueSample]) -> Told | None:
         if is_sentinel:
             return Told("reflectance", Scaling(RANGE), f"{named}, and numbers of about 0 to 1")
         # Linear radar has few bands, and is mostly dark.
-        is_picture = one.pixels.shape[2] >= _BANDS or 0.4 < high <= 1
+        is_picture = one.pixels.shape[2] >= _BANDS or (middle > 0.15 and values.max() <= 1)
         return Told("values", Scaling((0.0, 1.0)), "floating point of about 0 to 1") if is_picture else None
     return _integers(samples, named, low, high)
 
@@ -202,6 +202,31 @@ def describe_told(names: Sequence[str], kinds: Sequence[str], told: Mapping[int,
     """
     lines = {number: f"{kinds[number]}, read as {one.text}" for number, one in told.items()}
     if len(lines) == 2 and lines[0] == lines[1]:
-        return [f"{names[0]}, {names[1]}: {lines[0]}; change with --value-range"]
+        both = names[0] if names[0] == names[1] else f"{names[0]}, {names[1]}"
+        return [f"{both}: {lines[0]}; change with --value-range"]
     options = ("--value-range", "--value-range-after")
     return [f"{names[number]}: {line}; change with {options[number]}" for number, line in lines.items()]
+
+
+def filled_scalings(
+    paths: Sequence[PathLike], kinds: Sequence[str], scalings: tuple[Scaling, Scaling]
+) -> tuple[tuple[Scaling, Scaling], list[str]]:
+    """Return the scaling of both dates, told from their numbers where none is given, and lines about what was told.
+
+    Args:
+        paths: Image of each date.
+        kinds: Type of its numbers, such as `"uint16"`.
+        scalings: What is given; returned as it is if a date needs a range and nothing can be told.
+
+    Raises:
+        InputError: An image cannot be read.
+    """
+    missing = [number for number in (0, 1) if needs_range(kinds[number], scalings[number])]
+    if not missing:
+        return scalings, []
+    told = tell_scalings([sample_values(paths[0])], [sample_values(paths[1])])
+    found = {number: one for number in missing if (one := told[number]) is not None}
+    if len(found) < len(missing):
+        return scalings, []
+    first, second = (found[number].scaling if number in found else scalings[number] for number in (0, 1))
+    return (first, second), describe_told([Path(path).name for path in paths], kinds, found)

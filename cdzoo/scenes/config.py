@@ -26,8 +26,8 @@ class SceneCfg:
         threshold: Minimum probability for a pixel to count as changed; by default that of the published weights of the model, or
             0.5.
         augment: Test-time augmentation: mean over four flips (`flips`), over both orders of the dates (`swap`) or both (`all`).
-        value_range: Values of the rasters that map to 0 and 1, in the numbers that the files store; rasters of more than 8 bits
-            require this or `percentiles`.
+        value_range: Values of the rasters that map to 0 and 1, in the numbers that the files store; of rasters of more
+            than 8 bits they are told from the values of both dates if neither this nor `percentiles` is given, or asked for.
         value_range_after: Values of the second date that map to 0 and 1; by default `value_range`, which is refused if the dates
             differ in depth, or in the scale and offset that their files state.
         percentiles: Percentiles of each band of each raster that map to 0 and 1, instead of value_range.

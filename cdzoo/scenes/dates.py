@@ -12,7 +12,7 @@ from cdzoo.errors import InputError
 from cdzoo.io.files import PathLike
 from cdzoo.io.rasters import open_raster
 from cdzoo.io.scaling import Scaling
-from cdzoo.io.value_ranges import describe_told, needs_range, sample_values, tell_scalings
+from cdzoo.io.value_ranges import filled_scalings
 from cdzoo.scenes.alignment import scene_shift
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.cloud_mask import CloudMask
@@ -102,19 +102,12 @@ def _scalings(before: str | Path, after: str | Path, cfg: SceneCfg) -> tuple[tup
     for path in (before, after):
         with open_raster(path, "predicting scenes") as file:
             kinds.append(file.dtypes[0])
-    scalings = list(cfg.scalings)
-    missing = [number for number in (0, 1) if needs_range(kinds[number], scalings[number])]
-    if cfg.reflectance != "none" or not missing:
+    if cfg.reflectance != "none":
         return cfg.scalings, False
-    told = tell_scalings([sample_values(before)], [sample_values(after)])
-    found = {number: one for number in missing if (one := told[number]) is not None}
-    if len(found) < len(missing):
-        return cfg.scalings, False
-    names = [Path(path).name for path in (before, after)]
-    for line in describe_told(names, kinds, found):
+    scalings, lines = filled_scalings((before, after), kinds, cfg.scalings)
+    for line in lines:
         warnings.warn(line, stacklevel=5)
-    first, second = (found[number].scaling if number in found else scalings[number] for number in (0, 1))
-    return (first, second), True
+    return scalings, bool(lines)
 
 
 def _check_one_scale(before: RasterSource, after: RasterSource, value_range: tuple[float, float] | None) -> None:

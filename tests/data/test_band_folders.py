@@ -12,6 +12,7 @@ from cdzoo.cli.main import main
 from cdzoo.data.check import check_data
 from cdzoo.data.config import DataCfg
 from cdzoo.data.open import open_data
+from cdzoo.data.value_ranges import describe_ranges
 from cdzoo.errors import InputError
 from cdzoo.io.images import image_format, read_image_and_valid
 
@@ -125,6 +126,32 @@ def test_tables_and_patterns_name_folders_of_bands(cities, monkeypatch):
         (sample,) = opened.splits[split]
         assert all((one == other).all() for one, other in zip(sample.images, matched[city].images, strict=True))
         assert (sample.target["mask"] == matched[city].target["mask"]).all()
+
+
+@pytest.mark.filterwarnings("ignore:.*resampled to the grid of the first one")
+def test_ranges_are_told_from_the_pairs_or_those_of_the_training(cities):
+    opened = open_data(DataCfg(str(cities)), ("all",), (4, 4))
+    assert opened.cfg.value_range in ((0, 3000), (1000, 4000)) and opened.cfg.value_range_after is None
+    low, high = opened.cfg.value_range
+    (note,) = [note for note in opened.notes if "read as" in note]
+    assert note.startswith(f"{cities}: uint16, read as reflectance x 10,000, from {low:g} to {high:g}")
+    told = open_data(DataCfg(str(cities), value_range=(low, high)), ("all",), (4, 4))
+    assert (opened.splits["all"][0].images[1] == told.splits["all"][0].images[1]).all() and len(told.notes) == len(
+        opened.notes
+    ) - 1
+    trained = {"value_range": [500, 2500], "bands": ["B8A", "B04"], "percentiles": None}
+    again = open_data(DataCfg(str(cities)), ("all",), (2, 2), trained)
+    assert again.cfg.value_range == (500, 2500) and again.cfg.bands == ("B8A", "B04")
+    assert any("as in the training of the weights, --value-range 500 2500" in note for note in again.notes)
+    pairs = opened.splits["all"].pairs
+    assert describe_ranges(pairs, "split 'all'") == [f"split 'all': {note.partition(': ')[2]}"]
+    for file in cities.rglob("B*.tif"):  # neither a name of Sentinel-2 nor bright
+        file.rename(file.with_name(f"{'abcd'[sorted(STEPS).index(file.stem)]}_B{sorted(STEPS).index(file.stem) + 1}.tif"))
+    with pytest.raises(InputError, match=r"uint16 values from .* for example --value-range"):
+        open_data(DataCfg(str(cities)), ("all",), (4, 4)).splits["all"][0]
+    assert describe_ranges(pairs, "x") == [
+        "x: what the numbers of the first and second date mean is not told; training requires --value-range"
+    ]
 
 
 @pytest.mark.slow

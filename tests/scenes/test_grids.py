@@ -189,3 +189,14 @@ def test_pictures_of_rasters_at_other_places_are_refused(detector, raster, groun
     second = raster("b.tif", ground, transform=from_origin(500_032, 5_000_000, 1, 1))
     with pytest.raises(InputError, match=r"b\.tif: lies \+32\.0 columns and \+0\.0 rows from .*a\.tif.*output \.tif"):
         predict_pair(detector(), first, second)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4, 6])
+def test_what_the_second_date_does_not_cover_has_no_data_in_any_number_of_bands(raster, ground, bands):
+    image = np.resize(ground, (SIDE, SIDE, bands)).astype(np.uint16)
+    path = raster("b.tif", image, transform=from_origin(500_007, 5_000_000, 1, 1))
+    with RasterSource(raster("a.tif", image), bands, value_range=(0, 255)) as first:
+        with RasterSource(path, bands, first.grid, value_range=(0, 255)) as second:
+            _, valid = second.read(Window(0, 0, SIDE, SIDE))
+            _, small = second.overview((SIDE // 2, SIDE // 2))
+    assert not valid[:, :7].any() and valid[:, 7:].all() and not small[:, :3].any() and small[:, 4:].all()

@@ -1,9 +1,12 @@
 """Ranges of values that are told from the numbers of both dates, said out loud, or asked for."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import rasterio
 
+from cdzoo.cli.main import main
 from cdzoo.errors import InputError
 from cdzoo.scenes import SceneCfg, predict_scene
 from cdzoo.scenes.dates import opened_dates
@@ -129,3 +132,27 @@ def test_a_given_range_is_taken_and_nothing_is_said(detector, raster, tmp_path, 
         predict_scene(detector(), *paths, tmp_path / "map.tif", SceneCfg(progress=False))
     with rasterio.open(tmp_path / "map.tif") as file:
         assert file.tags()["values_before"] == file.tags()["values_after"] == "0 to 3000"
+
+
+def test_maps_are_read_as_the_training_of_their_run(detector, raster, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
+    monkeypatch.chdir(tmp_path)
+    for seed, name in enumerate("ab"):
+        written(raster, f"{name}.tif", reflectance(seed), "uint16", SENTINEL)
+    (tmp_path / "run").mkdir()
+    data = {"data": "pairs", "value_range": [0, 5000], "bands": ["B04", "B03", "B02"], "bands_after": None, "decibels": None}
+    (tmp_path / "run" / "results.json").touch()
+    monkeypatch.setattr("cdzoo.results.Results.read", lambda _: SimpleNamespace(data=data))
+
+    def tags(*options):
+        assert main(["predict", "a.tif", "b.tif", "-o", "map.tif", "--model", "run", *options]) == 0
+        with rasterio.open("map.tif") as file:
+            return file.tags()["values_before"], capsys.readouterr().out
+
+    values, out = tags()
+    assert values == "0 to 5000" and "as in the training of run: --value-range 0 5000 --bands B04 B03 B02" in out
+    assert tags("--value-range", "0", "4000")[0] == "0 to 4000"
+    written(raster, "a.tif", reflectance(0, bands=3) / 25, "uint8")
+    written(raster, "b.tif", reflectance(1, bands=3) / 25, "uint8")
+    values, out = tags()
+    assert values == "0 to 255" and "as in the training" not in out
