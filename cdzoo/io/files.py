@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import hashlib
 import json
 import os
@@ -66,6 +67,13 @@ def beside(file: Path, ending: str) -> Path:
 def temporary_path(file: Path) -> Path:
     """Return the path under which this process writes a file before it is renamed."""
     return beside(file, f"{os.getpid()}.part{file.suffix}")
+
+
+def remove_temporary(file: Path) -> None:
+    """Remove what processes that were killed left of a file, see `temporary_path`; none may write it now."""
+    pattern = beside(file, f"\0.part{file.suffix}").name
+    for left in file.parent.glob(glob.escape(pattern).replace("\0", "[0-9]*")):
+        left.unlink(missing_ok=True)
 
 
 @contextmanager

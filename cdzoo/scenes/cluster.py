@@ -76,7 +76,7 @@ def predict_on_ray(
     """
     ray = require("ray", "geo,ray", "predicting on several machines")
     try:
-        ray.init(address=address, **({} if address else {"ignore_reinit_error": True, "log_to_driver": False}))
+        ray.init(address=address, log_to_driver=False, **({} if address else {"ignore_reinit_error": True}))
     except (ConnectionError, TimeoutError, ValueError) as error:
         raise InputError(f"--ray {address}: no connection to the cluster ({error})") from error
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]

@@ -145,13 +145,17 @@ class ImageCache:
 
     def _make_room(self, needed: int) -> bool:
         """Remove what is not used, longest unused first, until there is room; return whether there is."""
-        for folder in self.folder.glob("use_*"):
-            if not folder.name.startswith(f"use_{os.getpid()}_"):
-                with suppress(InputError, OSError), exclusive(folder):  # a process that ended holds no lock
-                    shutil.rmtree(folder)
+        for own in self.folder.glob("use_*"):
+            if not own.name.startswith(f"use_{os.getpid()}_"):
+                with suppress(InputError, OSError), exclusive(own):  # a process that ended holds no lock
+                    shutil.rmtree(own)
         if self._most is None:
             return True
-        states = {file: file.stat() for file in self.folder.glob("*/**/*") if file.is_file() and file.name[0] != "."}
+        states: dict[Path, os.stat_result] = {}
+        for folder, _, names in os.walk(self.folder):  # which goes on when another process removes a folder
+            for file in (Path(folder, name) for name in names if name[0] != "."):
+                with suppress(FileNotFoundError):
+                    states[file] = file.stat()
         used = sum({(state.st_dev, state.st_ino): state.st_size for state in states.values()}.values())
         free = [file for file in states if file.parent.name == "images" and states[file].st_nlink == 1]
         for file in sorted(free, key=lambda one: states[one].st_mtime):

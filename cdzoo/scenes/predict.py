@@ -20,7 +20,7 @@ from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
 from cdzoo.io.band_files import is_several, one_raster
-from cdzoo.io.files import PathLike, write_text
+from cdzoo.io.files import PathLike, beside, remove_temporary, write_text
 from cdzoo.io.objects import is_remote
 from cdzoo.io.rasters import limited_cache
 from cdzoo.io.vectors import read_vectors
@@ -172,6 +172,8 @@ def predict_scene(
         if _may_differ(cfg):
             warn_of_offset(before, after)
         all_tags = {**(tags or {}), **job.tags, _JOB_TAG: own}
+        for file in outputs.files if beside(outputs.mask, "blocks").is_dir() else ():
+            remove_temporary(file)  # of an interrupted run
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
         blocks = predict_blocks(model, first, second, grid, cfg.augment, missing)

@@ -7,10 +7,12 @@ import threading
 import time
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pytest
 import rasterio
 import torch
+from shapely.geometry import box
 
 import cdzoo
 from cdzoo.cli.main import main
@@ -64,6 +66,28 @@ def test_a_list_is_completed_when_repeated(manifest, weights, tmp_path, capsys):
     assert "3 scenes: 1 predicted, 2 finished before, 0 failed" in out and "m0.tif: finished before" in out
     again = maps(tmp_path / "maps")
     assert all((again[name] == first[name]).all() for name in first)
+
+
+def test_columns_and_options_of_all_scenes(manifest, weights, raster, tmp_path, capsys):
+    """A table of polygons for each scene; values of a line come first."""
+    path = manifest(2)
+    left, top = 500_000, 5_000_000
+    for name, right in (("all", left + 96), ("half", left + 48)):
+        frame = geopandas.GeoDataFrame({"name": [name]}, geometry=[box(left, top - 96, right, top)], crs=32633)
+        frame.to_file(tmp_path / f"{name}.gpkg")
+    path.write_text(
+        "before,after,output,footprints,footprint_output,bbox\na0.tif,b0.tif,m0.tif,,,\n"
+        f"a1.tif,b1.tif,m1.tif,half.gpkg,t.csv,{left} {top - 90} {left + 80} {top}\n"
+    )
+    words = ["predict", "--manifest", str(path), "--model", weights, "--footprints", str(tmp_path / "all.gpkg")]
+    assert main([*words, "--aoi", str(tmp_path / "half.gpkg")]) == 0
+    assert "2 scenes: 2 predicted" in capsys.readouterr().out
+    table = geopandas.read_file(tmp_path / "m0_footprints.gpkg")
+    assert table["name"].tolist() == ["all"] and table["cd_pixels"].tolist() == [48 * 96]
+    assert "half" in (tmp_path / "t.csv").read_text() and not (tmp_path / "m1_footprints.gpkg").exists()
+    assert rasterio.open(tmp_path / "m0.tif").shape == (96, 48) and rasterio.open(tmp_path / "m1.tif").shape == (90, 48)
+    path.write_text("before,after,output,bbox\na0.tif,b0.tif,m2.tif,1 2 3\n")
+    assert main(words) == 1 and "bbox 1 2 3: not four numbers" in capsys.readouterr().out
 
 
 def test_a_failed_scene_is_reported_and_the_others_are_predicted(manifest, weights, tmp_path, capsys):

@@ -7,6 +7,7 @@ import geopandas
 import numpy as np
 import pytest
 import rasterio
+from blocks import commands, read_blocks
 from range_server import RangeServer
 from shapely.geometry import box
 
@@ -117,8 +118,10 @@ def test_an_interrupted_run_reads_what_it_lacks(server, detector, tmp_path, inte
     again = predict_scene(model, *names, output, SMALL, skip_finished=True)
     assert not again.finished and again.changed == 0
     server.is_silent = True
+    server.asked.clear()
     with pytest.warns(UserWarning, match="whether it changed is not known, as the server states neither"):
-        assert not predict_scene(model, *names, output, SMALL, skip_finished=True).finished
+        assert predict_scene(model, *names, output, SMALL, skip_finished=True).finished
+    assert max(last for _, last in ranges(server)) > 300_000  # after the pixels were compared
 
 
 def test_an_image_that_changes_while_it_is_read(server, detector, tmp_path, monkeypatch):
@@ -244,6 +247,17 @@ def test_series(server, raster, detector, tmp_path, scene):
     assert not [*tmp_path.glob(".*")] and len(server.asked) < 25
     with pytest.raises(InputError, match="in the series twice"):
         predict_series(detector(), [names[0], names[0]], tmp_path / "s.tif", SMALL)
+
+
+def test_the_command_of_the_page(store, detector, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
+    (shown,) = [words for block in read_blocks("docs/stac.md") for words in commands(block.text) if "--stac" not in words]
+    for year, start in ((2019, f"{store.address}/bucket"), (2024, "s3://bucket")):
+        place = next(index for index, word in enumerate(shown) if f"{year}.tif" in word)
+        shown[place] = f"{start}/{year}0601.tif"
+    assert main(shown[1:]) == 0
+    assert "pixels with data changed" in capsys.readouterr().out and read("change.tif")[0].shape == (1, 192, 237)
 
 
 def test_the_command(server, detector, tmp_path, monkeypatch, capsys):

@@ -97,7 +97,7 @@ def test_the_command_of_the_page(catalog, scene, detector, tmp_path, monkeypatch
     monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
     for day, name in enumerate(("before", "after")):
         write_item(catalog.folder, name, scene[day].astype(np.uint16) * 10, 1 + day, bands=[{"scale": 0.0001}])
-    (shown,) = [words for block in read_blocks("docs/stac.md") for words in commands(block.text)]
+    (shown,) = [words for block in read_blocks("docs/stac.md") for words in commands(block.text) if "--stac" in words]
     command = ["predict", "--stac", f"{catalog.address}/before.json", *shown[4:]]  # one from the server, one local
     assert shown[:4] == ["cdzoo", "predict", "--stac", "before.json"] and main([*command, "--resolution", "20"]) == 0
     assert "before states B04 B03 B02: scale 0.0001" in capsys.readouterr().out

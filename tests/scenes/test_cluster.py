@@ -1,0 +1,101 @@
+"""Lists of remote scenes on a Ray cluster of several nodes, simulated on this machine; one of them is killed."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from range_server import RangeServer
+
+import cdzoo
+from cdzoo.cli.main import main
+
+COUNT, SIZE = 8, 192
+
+
+@pytest.fixture
+def store(tmp_path, raster, monkeypatch):
+    """Serve one first date and several second ones as objects of S3."""
+    (tmp_path / "store" / "bucket").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    before = rng.integers(80, 110, (SIZE, SIZE, 3), dtype=np.uint8)
+    raster("store/bucket/first.tif", before)
+    for number in range(COUNT):
+        after = before.copy()
+        after[10 * number : 10 * number + 60, 40:100] = 230
+        raster(f"store/bucket/second_{number}.tif", after)
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with RangeServer(tmp_path / "store") as server:
+        options = {"AWS_S3_ENDPOINT": server.address.removeprefix("http://"), "AWS_HTTPS": "NO", "AWS_NO_SIGN_REQUEST": "YES"}
+        for name, value in {**options, "AWS_VIRTUAL_HOSTING": "FALSE"}.items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+@pytest.fixture
+def cluster(tmp_path, monkeypatch):
+    """Start a head without cores, which takes clients, and two nodes with a folder for temporary files each."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(cdzoo.__file__).parents[1]))
+    found = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "ray_client_server_port": 20_001 + os.getpid() % 5_000, "include_dashboard": False},
+    )
+    nodes = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        nodes.append(found.add_node(num_cpus=2, env_vars={"TMPDIR": str(tmp_path / name)}))
+    yield found, nodes
+    ray.shutdown()
+    found.shutdown()
+
+
+def read(path):
+    with rasterio.open(path) as file:
+        return file.read(1)
+
+
+@pytest.mark.slow
+def test_a_node_that_is_killed(store, cluster, tmp_path, capsys):
+    """The others predict its scenes; each node reads an image once; nothing is left over."""
+    found, nodes = cluster
+    weights = cdzoo.create_model("fc_siam_diff").save_pretrained(tmp_path / "model")
+    lines = [f"s3://bucket/first.tif,s3://bucket/second_{number}.tif,maps/m{number}.tif" for number in range(COUNT)]
+    (tmp_path / "scenes.csv").write_text("\n".join(["before,after,output", *lines]) + "\n")
+    words = ["predict", "--manifest", str(tmp_path / "scenes.csv"), "--model", str(weights), "--tile", "64"]
+    killed = []
+
+    def kill():
+        """Kill a node when it has a scene that is not complete."""
+        while not killed:
+            blocks = [*tmp_path.glob("maps/.*.blocks/block_*")]
+            if len([*tmp_path.glob("maps/m*.tif")]) >= 2 and blocks:
+                found.remove_node(nodes[1], allow_graceful=False)
+                killed.append(time.monotonic())
+            time.sleep(0.02)
+
+    print("start", time.monotonic())
+    threading.Thread(target=kill, daemon=True).start()
+    address = f"ray://127.0.0.1:{found.head_node._ray_params.ray_client_server_port}"
+    assert main([*words, "--ray", address]) == 0
+    out = capsys.readouterr().out
+    print(out, killed, time.monotonic())
+    assert killed and f"{COUNT} scenes: {COUNT} predicted, 0 finished before, 0 failed" in out
+    assert "taken over from workers or machines that were lost" in out
+    assert sorted(file.name for file in tmp_path.glob("maps/*.tif")) == [f"m{number}.tif" for number in range(COUNT)]
+    assert not [*tmp_path.glob("maps/.*")]
+    for node in ("one", "two"):
+        assert [*tmp_path.glob(f"{node}/cdzoo_images_*/images/*.tif")]
+    pixels = [path for _, path, asked in store.asked if asked and not asked.startswith("bytes=0-")]
+    assert pixels.count("/bucket/first.tif") <= 2
+    by_ray = [read(tmp_path / "maps" / f"m{number}.tif") for number in range(COUNT)]
+    (tmp_path / "maps").rename(tmp_path / "by_ray")
+    assert main([*words, "--cache", str(tmp_path / "cache")]) == 0
+    for number in range(COUNT):
+        np.testing.assert_array_equal(by_ray[number], read(tmp_path / "maps" / f"m{number}.tif"))
