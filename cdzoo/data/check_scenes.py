@@ -44,7 +44,8 @@ def check_scenes(source: FileSource, progress: bool = True) -> DataReport:
     except CdzooError as error:
         report.problems.append(str(error))
         return report
-    report.notes += [*cut.notes, *ground_notes({split: samples for split, samples in splits.items() if split in existing} or dict([*splits.items()][:1]))]
+    given = {split: samples for split, samples in splits.items() if split in existing} or dict([*splits.items()][:1])
+    report.notes += [*cut.notes, *ground_notes(given)]
     measured = set[str]()
     for split, samples in splits.items():
         report.splits.append(_check(split, samples, report, measured, progress, source.cfg.equal_values))

@@ -129,8 +129,9 @@ def open_data(cfg: DataCfg, splits: Sequence[str], bands: tuple[int, ...] = (3, 
     else:
         _open_pairs(source, opened, source.pairs(splits), splits, bands)
     if "train" in opened.splits and not opened.splits["train"].has_change():
+        kind = "windows" if source.is_cut else "tiles" if source.protocol.tile else "pairs"
         raise InputError(
-            f"{cfg.title}: no mask of the {len(opened.splits['train'])} training samples has changed pixels, so there is "
+            f"{cfg.title}: no mask of the {len(opened.splits['train'])} training {kind} has changed pixels, so there is "
             f"nothing to learn; look at the data with: cdzoo data check {cfg.options.removeprefix('--data ')}"
         )
     return opened

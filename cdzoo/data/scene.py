@@ -160,8 +160,8 @@ def open_scene(
         grid = readers[0].grid
         for file in {reader.alpha for reader in readers} - {None}:
             warnings.warn(
-                f"{file}: its last band is taken as alpha, as the file says: pixels where it is 0 have no data; to use it as a band, "
-                "build the model with one more: --in-chans",
+                f"{file}: its last band is taken as alpha, as the file says: pixels where it is 0 have no data; if it is a band "
+                "like others, build the model with one more: --in-chans",
                 stacklevel=2,
             )
         for reader in readers[1:] if equal_values else ():

@@ -84,15 +84,14 @@ class SceneSplits:
             kept = _usable(scenes[index], found, labels, max(1, self.tile // _SAMPLES))
             left_out += len(found) - len(kept)
             cells += [(index, cell) for cell in kept]
+        area = "" if cfg.aoi is None else f" and lies in {cfg.aoi}"
         if left_out:
-            self.notes.append(
-                f"{left_out} window(s) are left out: less than a quarter of each has data and labels"
-                f"{'' if cfg.aoi is None else f' and lies in {cfg.aoi}'}"
-            )
+            start = "" if split is None else f"{split}: "
+            self.notes.append(f"{start}{left_out} window(s) are left out: less than a quarter of each has data and labels{area}")
         if not cells:
             raise InputError(
-                f"{self.source.root}: of no window of {self.tile} pixels a quarter has data and labels"
-                f"{'' if cfg.aoi is None else f' and lies in {cfg.aoi}'}; pass a smaller --tile"
+                f"{self.source.root}: no window of {self.tile} pixels is left: less than a quarter of each has data and "
+                f"labels{area}; pass a smaller --tile"
             )
         return SceneSamples(scenes, cells, labels)
 
@@ -128,7 +127,7 @@ class SceneSplits:
         shown = ", ".join(f"{name} {len(members)}" for name, members in parts.items())
         what = "has no splits" if with_test else "has no validation split"
         self.notes.append(
-            f"{source.root} {what}: blocks of ground are divided by a hash of their place in every command: {shown}"
+            f"{source.root} {what}: blocks of ground are divided by a hash of their place, the same in every command: {shown}"
         )
         return {
             name: SceneSamples(whole.scenes, [one for one in whole.cells if block_name(one[1]) in members], whole.labels)
@@ -156,8 +155,8 @@ def ground_notes(splits: Mapping[str, SceneSamples]) -> list[str]:
                 f"splits {split} and {other_split}" if split != other_split else "coordinate reference systems, with other blocks"
             )
             notes.append(
-                f"{one.files.images[0]} and {other.files.images[0]} share {share:.0%} of the ground and are in different {why}: "
-                "scores may be those of ground that was trained on"
+                f"{one.files.images[0]} and {other.files.images[0]} share about {share:.0%} of the ground and are in different "
+                f"{why}: scores may be those of ground that was trained on"
             )
     return notes[:_NOTED] + ([f"and {len(notes) - _NOTED} more such scenes"] if len(notes) > _NOTED else [])
 
