@@ -95,6 +95,41 @@ def write_sentinel(path: Path) -> None:
         file.write(bands["B11"][::2, ::2, 0], 1)
 
 
+BUILT = [(8, 8, 48, 48), (300, 40, 380, 140), (60, 300, 120, 380), (520, 100, 590, 170), (100, 530, 160, 590)]
+"""Left, top, right and bottom of what is built in the scenes."""
+
+
+def write_scene(path: Path) -> None:
+    """Write a raster of 600 pixels; not in 2018, bright rectangles are built."""
+    pixels = np.random.default_rng(sum(path.name.encode())).integers(60, 120, (600, 600, 3), dtype=np.uint8)
+    for left, top, right, bottom in BUILT if "2018" not in path.name else ():
+        pixels[top:bottom, left:right] = 200
+    write_raster(path, pixels)
+
+
+def write_polygons(path: Path) -> None:
+    """Write what is built in the scenes, or the left part of them as an area of interest."""
+    import geopandas
+    import shapely
+
+    boxes = BUILT if path.stem == "changes" else [(0, 0, 400, 600)]
+    shapes = [
+        shapely.box(500_000 + left, 5_000_000 - bottom, 500_000 + right, 5_000_000 - top) for left, top, right, bottom in boxes
+    ]
+    geopandas.GeoDataFrame(geometry=shapes, crs="EPSG:32633").to_file(path)
+
+
+def write_table(path: Path) -> None:
+    """Write a table of two pairs of scenes, which share their labels."""
+    lines = ["before,after,mask"]
+    for town in "ab":
+        names = [f"{town}_2018.tif", f"{town}_2021.tif"]
+        for name in names:
+            write_scene(path.with_name(name))
+        lines.append(",".join([*names, "changes.gpkg"]))
+    path.write_text("\n".join(lines))
+
+
 def save_image(date: int) -> Callable[[Path], None]:
     return lambda path: Image.fromarray(scene(date)).save(path)
 
@@ -141,6 +176,9 @@ MADE: dict[str, Callable[[Path], None]] = {
     r"after\.png": save_image(1),
     r"20(19|20|21|22)(/\w+)?\.tif": lambda path: write_raster(path, scene(0, 96)),
     r"20(23|24|25)(/\w+)?\.tif": lambda path: write_raster(path, scene(1, 96)),
+    r"town_20(18|21)\.tif": write_scene,
+    r"(changes|area)\.gpkg": write_polygons,
+    r"towns\.csv": write_table,
     r"checkpoint\.pt": lambda path: torch.save(to_official("bit", cdzoo.create_model("bit").state_dict()), path),
     r"vssm_tiny\.pth": save_vmamba,
     r"efficientnet-lite0\.pth": save_encoder("tf_efficientnet_lite0"),

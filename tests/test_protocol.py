@@ -30,6 +30,7 @@ HASHES = {
     "oscd_whole": "819232fb537cf192",
     "s2looking_1024": "0bf2fab9f443fd0d",
     "s2looking_256": "d715073ee5bf28e5",
+    "scene": "30095b48cc3a523c",
     "second_512": "0bfeeafc15c0c64b",
     "second_512_from_to": "748c78f187ca66c2",
     "synthetic_128": "6bcfc56ec017e16e",

@@ -75,6 +75,7 @@ def train(
     else:
         sources = {"--init": init, "--model": model.model_name, "--data": data.data, "--pairs": data.pairs, "--val": data.val}
         sources |= {"--labeled": data.labeled, "--unlabeled": data.unlabeled}
+        sources |= {"--before": data.before, "--after": data.after, "--mask": data.mask, "--aoi": data.aoi}
         files = {"--checkpoint-path": model.checkpoint_path, "--backbone-weights": model.backbone_weights}
         _check_sources(folder, {**sources, **files})
     runs = [(folder, cfg)] if seeds is None else [(folder / f"seed_{n}", dataclasses.replace(cfg, seed=n)) for n in seeds]

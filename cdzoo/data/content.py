@@ -14,6 +14,7 @@ import torch
 from cdzoo.data.sample import as_sample
 from cdzoo.io.images import image_files
 from cdzoo.io.placement import label_files
+from cdzoo.io.rasters import raster_files
 
 _BLOCK = 1 << 20
 _BLOCKS = 64
@@ -31,7 +32,7 @@ def content_hashes(samples: Any) -> dict[str, str]:
     """
     if files := getattr(samples, "files", None):
         images, labels = zip(*files, strict=True)
-        flat = [file for paths in images for path in paths for file in image_files(path)]
+        flat = [file for paths in images for path in paths for file in stored_files(path)]
         masks = [file for paths in labels for path in paths for file in label_files(path)]
         with ThreadPoolExecutor(8) as pool:
             digests = list(pool.map(file_digest, [*flat, *masks]))
@@ -43,6 +44,11 @@ def content_hashes(samples: Any) -> dict[str, str]:
             "masks": _joined(tensor_digest(values) for sample in converted for values in sample.target.values()),
         }
     return {}
+
+
+def stored_files(path: Path) -> list[Path]:
+    """Return the files that an image is stored in: also those that a VRT names."""
+    return [part for file in image_files(path) for part in (raster_files(file) if file.suffix.lower() == ".vrt" else [file])]
 
 
 def file_digest(path: Path) -> bytes:

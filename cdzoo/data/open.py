@@ -142,8 +142,9 @@ def open_data(
     else:
         _open_pairs(source, opened, _pairs(source, splits, opened.notes), splits, bands, trained)
     if "train" in opened.splits and not opened.splits["train"].has_change():
+        kind = "windows" if source.is_cut else "tiles" if source.protocol.tile else "pairs"
         raise InputError(
-            f"{cfg.title}: no mask of the {len(opened.splits['train'])} training samples has changed pixels, so there is "
+            f"{cfg.title}: no mask of the {len(opened.splits['train'])} training {kind} has changed pixels, so there is "
             f"nothing to learn; look at the data with: cdzoo data check {cfg.options.removeprefix('--data ')}"
         )
     return opened

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cdzoo.data.content import file_digest, tensor_digest
+from cdzoo.data.content import file_digest, stored_files, tensor_digest
 from cdzoo.data.listing import PairFiles
 from cdzoo.data.sample import as_sample
-from cdzoo.io.images import image_files
 from cdzoo.tiling import Window
 
 _THREADS = 4
@@ -106,7 +105,7 @@ def describe_overlap(pairs: int, found: Mapping[str, int]) -> str:
 
 
 def _pair_hash(pair: PairFiles) -> str:
-    return _digest(sorted(b"".join(map(file_digest, image_files(path))) for path in pair.images))
+    return _digest(sorted(b"".join(map(file_digest, stored_files(path))) for path in pair.images))
 
 
 def _digest(parts: Iterable[bytes]) -> str:

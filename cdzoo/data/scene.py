@@ -106,11 +106,11 @@ class Scene:
         assert self.aoi is not None
         return burn(self.aoi, Placement(self.files.images[0], part=part)) != BACKGROUND
 
-    def usable(self, labels: Labels, step: int) -> npt.NDArray[np.bool_]:
-        """Return which of every `step`-th pixel (h, w) have data at both dates, a label, and lie in the area.
+    def usable(self, labels: Labels, step: int) -> tuple[Valid, Valid]:
+        """Return which of every `step`-th pixel (h, w) have data at both dates and lie in the area, and which have a label, too.
 
         Raises:
-            InputError: Dates, labels and area do not overlap.
+            InputError: The dates do not overlap, or no pixel with data lies in the area.
         """
         grid, image = self.grid, self.files.images[0]
         size = -(-grid.height // step), -(-grid.width // step)
@@ -119,16 +119,18 @@ class Scene:
             known &= _valid(path, bands, grid, step, size)
         if not known.any():
             raise InputError(f"{self.files.images[1]}: has no data where {image} has some; name two images of the same place")
+        labeled = np.zeros(size, np.bool_)
         part = max(1, _ROWS // step)
         for first in range(0, size[0], part):
             rows = slice(first * step, min(first + part, size[0]) * step)
-            coarse = grid.part(rows, slice(0, size[1] * step), step)
-            target = self.targets(labels, coarse)[labels.main]
-            known[first : first + part] &= target != IGNORE_INDEX
-        if not known.any():
-            given = " and ".join(str(path) for path in (*self.files.labels, self.aoi) if path)
-            raise InputError(f"{given}: no labeled pixel lies where {image} has data; name labels and an area of this place")
-        return known
+            coarse, target = grid.part(rows, slice(0, size[1] * step), step), slice(first, first + part)
+            known[target] &= True if self.aoi is None else self._inside(coarse)
+            labeled[target] = known[target] & self.labeled(labels, coarse)
+        return known, labeled
+
+    def labeled(self, labels: Labels, part: Grid) -> Valid:
+        """Return which pixels of a grid have a label and lie in the area."""
+        return self.targets(labels, part)[labels.main] != IGNORE_INDEX
 
 
 def open_scene(
@@ -160,8 +162,8 @@ def open_scene(
         grid = readers[0].grid
         for file in {reader.alpha for reader in readers} - {None}:
             warnings.warn(
-                f"{file}: its last band is taken as alpha, as the file says: pixels where it is 0 have no data; to use it as a "
-                "band, build the model with one more: --in-chans",
+                f"{file}: its last band is taken as alpha, as the file says: pixels where it is 0 have no data; if it is a band "
+                "like others, build the model with one more: --in-chans",
                 stacklevel=2,
             )
         for reader in readers[1:] if equal_values else ():

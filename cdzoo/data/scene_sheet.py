@@ -64,8 +64,11 @@ def _panels(samples: SceneSamples, number: int) -> list[UInt8]:
     else:
         pictures = [*label_pictures(samples.labels, targets).values()]
     panels = [*map(shown_pixels, pixels[:2]), *pictures]
-    factor = max(1, _SIDE // max(panels[0].shape[:2]))
-    return [panel.repeat(factor, 0).repeat(factor, 1) for panel in panels]
+    factor = _SIDE / max(panels[0].shape[:2])
+    if factor <= 1:
+        return panels
+    height, width = (round(factor * length) for length in panels[0].shape[:2])
+    return [np.asarray(Image.fromarray(panel).resize((width, height), Image.Resampling.NEAREST)) for panel in panels]
 
 
 def _telling(samples: SceneSamples, count: int) -> list[int]:

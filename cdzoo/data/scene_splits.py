@@ -7,9 +7,6 @@ from contextlib import suppress
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
 from cdzoo.data.blocks import WINDOWS, Cell, scene_cells
 from cdzoo.data.labels import Labels, MaskLabels
 from cdzoo.data.listing import SPLITS, PairFiles
@@ -20,13 +17,14 @@ from cdzoo.data.source import ALL, FileSource
 from cdzoo.data.splits import holdout_blocks
 from cdzoo.errors import InputError
 from cdzoo.io.georeference import Grid, shared_extent
+from cdzoo.io.images import Valid
 from cdzoo.io.placement import is_vector
 from cdzoo.io.scaling import Scaling
 from cdzoo.tiling import Window
 
 _SAMPLES = 8  # along the side of a window, of the overview that tells which windows are usable
 _NOTED = 4
-_USABLE = 0.25  # minimum share of a window that has data and labels and lies in the area
+_USABLE = 0.25  # minimum share of a window that has data and lies in the area
 
 
 class SceneSplits:
@@ -79,20 +77,27 @@ class SceneSplits:
             masks = [(pair.mask, cfg.label_attribute) for pair in pairs]
             labels = MaskLabels(scene_encoding([*dict.fromkeys(masks)], cfg.encoding))
         cells: list[tuple[int, Cell]] = []
-        left_out = 0
+        few, bare = 0, 0
         for index, found in enumerate(scene_cells([scene.grid for scene in scenes], self.tile, cfg.block)):
-            kept = _usable(scenes[index], found, labels, max(1, self.tile // _SAMPLES))
-            left_out += len(found) - len(kept)
-            cells += [(index, cell) for cell in kept]
-        if left_out:
-            self.notes.append(
-                f"{left_out} window(s) are left out: less than a quarter of each has data and labels"
-                f"{'' if cfg.aoi is None else f' and lies in {cfg.aoi}'}"
+            known, labeled = scenes[index].usable(labels, step := max(1, self.tile // _SAMPLES))
+            kept = [cell for cell in found if _share(known, cell.window, scenes[index].grid, step) >= _USABLE]
+            used = [cell for cell in kept if _has_label(scenes[index], cell.window, labels, labeled, step)]
+            few, bare = few + len(found) - len(kept), bare + len(kept) - len(used)
+            cells += [(index, cell) for cell in used]
+        start, area = "" if split is None else f"{split}: ", "" if cfg.aoi is None else f" and lies in {cfg.aoi}"
+        if few:
+            self.notes.append(f"{start}{few} window(s) are left out: less than a quarter of each has data{area}")
+        if bare:
+            self.notes.append(f"{start}{bare} window(s) are left out: no pixel of them has a label")
+        if not cells and bare:
+            names = ", ".join(dict.fromkeys(str(path) for pair in pairs for path in pair.labels))
+            raise InputError(
+                f"{names}: no labeled pixel lies where {pairs[0].images[0]} has data{area}; name labels of this place"
             )
         if not cells:
             raise InputError(
-                f"{self.source.root}: of no window of {self.tile} pixels a quarter has data and labels"
-                f"{'' if cfg.aoi is None else f' and lies in {cfg.aoi}'}; pass a smaller --tile"
+                f"{self.source.root}: no window of {self.tile} pixels is left: less than a quarter of each has data{area}; use a "
+                "smaller --tile"
             )
         return SceneSamples(scenes, cells, labels)
 
@@ -128,7 +133,7 @@ class SceneSplits:
         shown = ", ".join(f"{name} {len(members)}" for name, members in parts.items())
         what = "has no splits" if with_test else "has no validation split"
         self.notes.append(
-            f"{source.root} {what}: blocks of ground are divided by a hash of their place in every command: {shown}"
+            f"{source.root} {what}: blocks of ground are divided by a hash of their place, the same in every command: {shown}"
         )
         return {
             name: SceneSamples(whole.scenes, [one for one in whole.cells if block_name(one[1]) in members], whole.labels)
@@ -156,23 +161,31 @@ def ground_notes(splits: Mapping[str, SceneSamples]) -> list[str]:
                 f"splits {split} and {other_split}" if split != other_split else "coordinate reference systems, with other blocks"
             )
             notes.append(
-                f"{one.files.images[0]} and {other.files.images[0]} share {share:.0%} of the ground and are in different {why}: "
-                "scores may be those of ground that was trained on"
+                f"{one.files.images[0]} and {other.files.images[0]} share about {share:.0%} of the ground and are in different "
+                f"{why}: scores may be those of ground that was trained on"
             )
     return notes[:_NOTED] + ([f"and {len(notes) - _NOTED} more such scenes"] if len(notes) > _NOTED else [])
 
 
-def _usable(scene: Scene, cells: Sequence[Cell], labels: Labels, step: int) -> list[Cell]:
-    """Return the windows of a scene of which enough can be used, estimated from every `step`-th pixel."""
-    known = scene.usable(labels, step)
-    return [cell for cell in cells if _share(known, cell.window, scene.grid, step) >= _USABLE]
+def _has_label(scene: Scene, window: Window, labels: Labels, labeled: Valid, step: int) -> bool:
+    """Return whether a pixel of a window has a label, given every `step`-th pixel of the scene; labels may be few."""
+    if labeled[_inside(window, scene.grid, step)].any():
+        return True
+    return bool(scene.labeled(labels, scene.grid.part(*window.slices)).any())
 
 
-def _share(known: npt.NDArray[np.bool_], window: Window, grid: Grid, step: int) -> float:
-    """Return the share of a window that can be used, given every `step`-th pixel of the scene."""
-    inside, area = [], 1.0
+def _inside(window: Window, grid: Grid, step: int) -> tuple[slice, slice]:
+    """Return the rows and columns of a window in an overview of every `step`-th pixel."""
+    rows, columns = (
+        slice(max(0, span.start) // step, -(-min(length, span.stop) // step))
+        for span, length in zip(window.slices, (grid.height, grid.width), strict=True)
+    )
+    return rows, columns
+
+
+def _share(known: Valid, window: Window, grid: Grid, step: int) -> float:
+    """Return the share of a window that is known, given every `step`-th pixel of the scene."""
+    area = 1.0
     for span, length in zip(window.slices, (grid.height, grid.width), strict=True):
-        first, last = max(0, span.start), min(length, span.stop)
-        inside.append(slice(first // step, -(-last // step)))
-        area *= (last - first) / (span.stop - span.start)
-    return float(known[tuple(inside)].mean() * area)
+        area *= (min(length, span.stop) - max(0, span.start)) / (span.stop - span.start)
+    return float(known[_inside(window, grid, step)].mean() * area)

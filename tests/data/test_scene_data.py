@@ -264,8 +264,9 @@ def test_splits_of_a_table_are_kept_and_validation_is_held_out_by_blocks(tmp_pat
     shifted = {**scenes[0], "before": write(tmp_path / "next.tif", noise(seed=20), origin=(LEFT + 115, TOP))}
     overlapping = DataCfg(pairs=table(tmp_path, [scenes[0], shifted], ["train", "test"]), tile=32)
     notes = open_data(overlapping, ("train", "test")).notes
-    overlap = "share (49|50|51)% of the ground and are in different splits train and test"
-    assert any(re.search(overlap, note) for note in notes), notes
+    assert any(
+        re.search("share about (4|5).% of the ground and are in different splits train and test", note) for note in notes
+    ), notes
 
 
 def test_ground_that_was_trained_on_is_recognized_in_windows_of_other_sizes(tmp_path):
