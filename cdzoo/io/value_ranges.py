@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdzoo.io.band_files import band_files
+from cdzoo.io.band_names import is_sentinel_band
 from cdzoo.io.files import PathLike
 from cdzoo.io.rasters import open_raster, reading, require_rasterio, valid_pixels
 from cdzoo.io.reflectance import OFFSET, RANGE, UNIT, dark_ground, date_offsets
@@ -24,7 +25,6 @@ from cdzoo.io.values import stored_values
 DECIBELS = (-25.0, 0.0)
 """Decibels that map to 0 and 1 by default."""
 _SAMPLE = 256  # longest side of the sample of an image
-_BAND = re.compile(r"B(0[1-9]|1[0-2]|8A)", re.IGNORECASE)
 _SENTINEL_2 = re.compile(r"(?:^|[\W_])(S2[A-D]_(OPER_)?MSI|T\d\d[A-Z]{3}_\d{8}T)", re.IGNORECASE)
 _POLARIZATION = re.compile(r"(?:^|[\W_])(VV|VH|HH|HV|S1[A-D])(?:$|[\W_])", re.IGNORECASE)
 _TWELVE_BITS = 4095
@@ -134,7 +134,7 @@ def _told(samples: Sequence[ValueSample]) -> Told | None:
         return None
     low, middle, high = np.quantile(values, [0.001, 0.5, 0.999]).tolist()
     names = [name for sample in samples for name in sample.names]
-    is_sentinel = sum(_BAND.fullmatch(name) is not None for name in {*names}) > 1 or any(map(_SENTINEL_2.search, names))
+    is_sentinel = sum(map(is_sentinel_band, {*names})) > 1 or any(map(_SENTINEL_2.search, names))
     named = "named as Sentinel-2" if is_sentinel else ""
     stated = sorted({*one.scales})
     if any(abs(scale * UNIT - 1) > _SAME for scale, _ in stated) and stated != [(1.0, 0.0)]:

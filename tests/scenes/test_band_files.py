@@ -106,8 +106,8 @@ def test_commands_of_the_page_run(detector, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
     for name in ("sentinel_2019.tif", "sentinel_2024.tif", "bands_2019", "bands_2024"):
         write_sentinel(tmp_path / name)
-    for name in ("SCL_2019.tif", "clouds_2024.tif"):
-        write(tmp_path / name, (np.eye(12) * 9).astype(np.uint8), 8, 499_999.0)
+    write(tmp_path / "SCL_2019.tif", np.eye(12, dtype=np.uint8) * np.uint8(4) + np.uint8(4), 8)
+    write(tmp_path / "clouds_2024.tif", np.eye(12, dtype=np.uint8), 8)
     for words in [words for block in read_blocks("docs/sentinel2.md") for words in commands(block.text)]:
         assert main(words[1:]) == 0, words
     out = capsys.readouterr().out
