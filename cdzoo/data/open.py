@@ -21,7 +21,7 @@ from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.data.source import ALL, ROOT_VARIABLE, FileSource, data_root, named
 from cdzoo.data.tiles import TiledPairs
-from cdzoo.data.value_ranges import with_ranges, with_trained_bands
+from cdzoo.data.value_ranges import check_equal_values, with_ranges, with_trained_bands
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.protocol import Protocol
 
@@ -140,6 +140,8 @@ def open_data(
     if info is None or info.fill_value is None:
         cfg, told = with_ranges(cfg, every, cfg.title, trained)
         opened.notes += told
+    if cfg.equal_values and not cfg.is_one_range and info is None:
+        check_equal_values(every, cfg.title)
     opened.cfg = cfg
     scalings = [cfg.scalings[min(date, 1)] for date in range(len(bands))]
     selected = [cfg.selected[min(date, 1)] for date in range(len(bands))]

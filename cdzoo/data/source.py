@@ -135,7 +135,7 @@ class FileSource:
         if self.listed is not None:
             if split is not None and split not in self.listed:
                 raise InputError(f"{self.root}: no pairs of the split '{split}'; it has {', '.join(sorted(self.existing))}")
-            return usable_pairs(self.listing(split), self.cfg.equal_values, self.cfg.label_attribute)
+            return usable_pairs(self.listing(split), self.cfg.is_one_range, self.cfg.label_attribute)
         if self.info is None or (split is None and self.labels is None):
             return self._listed(self.root, split)
         if split is None:
@@ -155,7 +155,7 @@ class FileSource:
             near = suggest(str(root), DATASETS)
             raise InputError(f"{root}: no such folder, nor a data set.{near} 'cdzoo data list' shows the data sets.")
         listing = self._list(root, split)
-        return usable_pairs(listing, self.cfg.equal_values, self.cfg.label_attribute)
+        return usable_pairs(listing, self.cfg.is_one_range, self.cfg.label_attribute)
 
     def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
         chosen = holdout_split([pair.name for pair in pairs], self.protocol.carved)
