@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS
-from cdzoo.cli.prediction import PredictionJob, trained_values
+from cdzoo.cli.prediction import PredictionJob
+from cdzoo.cli.trained import trained_values
 from cdzoo.errors import InputError
 from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import output_path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import warnings
 from contextlib import ExitStack
@@ -11,13 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import load_trained, pick_device, print_weights
-from cdzoo.errors import CdzooError, ConfigError, InputError
+from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.band_files import is_several, one_raster
-from cdzoo.io.band_names import are_trained_bands, band_count
 from cdzoo.io.files import output_path
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.objects import is_remote
-from cdzoo.io.rasters import open_raster
 from cdzoo.io.remote import shown
 from cdzoo.scenes.outputs import RASTERS
 
@@ -288,36 +285,3 @@ def _area(image: str | Path, bbox: tuple[float, ...] | None, aoi: str | None, ao
     if aoi_layer is not None and aoi is None:
         raise InputError(f"--aoi-layer {aoi_layer}: a layer of which file? Pass --aoi FILE")
     return None if bbox is None and aoi is None else scene_area(image, bbox, aoi, aoi_layer)
-
-
-def trained_values(model: str, cfg: SceneCfg, image: str) -> SceneCfg:
-    """Return settings with the ranges of values and the bands that a run was trained with, where none are given.
-
-    Args:
-        model: Name of the model, or folder of a run.
-        cfg: Settings.
-        image: First date, whose type and number of bands tell whether they apply: to more than 8 bits, and to other bands than
-            those of the model.
-    """
-    from cdzoo.data.value_ranges import OPTIONS, trained_options
-    from cdzoo.results import RESULTS_FILE, Results
-
-    file = Path(model.removeprefix("local-dir:")) / RESULTS_FILE
-    found: dict[str, Any] = {}
-    try:
-        if not file.is_file() or not isinstance(stored := Results.read(file).data, dict):
-            return cfg
-        with one_raster(image) as raster, open_raster(raster) as source:
-            bands, kind = source.descriptions, source.dtypes[0]
-    except CdzooError:  # one about the image comes with the prediction
-        return cfg
-    if cfg.reflectance == "none" and kind != "uint8" and all(getattr(cfg, name) is None for name in OPTIONS):
-        found |= {name: value for name, value in trained_options(stored).items() if value is not None}
-    names = {name: tuple(stored[name]) for name in ("bands", "bands_after") if stored.get(name)}
-    if names and cfg.bands is cfg.bands_after is None and are_trained_bands(bands, names["bands"], band_count(names["bands"])):
-        found |= names
-    if found:
-        texts = {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in found.items()}
-        shown = (f"--{name.replace('_', '-')} {text}" for name, text in texts.items())
-        print(f"as in the training of {model}: {' '.join(shown)}")
-    return dataclasses.replace(cfg, **found)

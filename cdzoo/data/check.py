@@ -14,6 +14,7 @@ from cdzoo.data.listing import SPLITS, Listing, PairFiles, placed
 from cdzoo.data.masks import MaskEncoding
 from cdzoo.data.sheet import contact_sheet
 from cdzoo.data.source import ALL, FileSource
+from cdzoo.data.value_ranges import are_told
 from cdzoo.errors import InputError
 from cdzoo.io.images import image_format
 
@@ -62,7 +63,8 @@ def check_data(data: str | Path | DataCfg, progress: bool = True) -> DataReport:
             report.notes.append(f"excluded: {', '.join(listing.excluded)}")
         for name, images in listing.unlabeled.items():
             report.problems.append(f"{listing.root}: {name} has no mask{_date_mismatch(images)}")
-        check = SplitCheck(split, report, copies, progress, source.cfg.encoding, source.labels, same_values)
+        one_range = same_values and not are_told(listing.pairs)
+        check = SplitCheck(split, report, copies, progress, source.cfg.encoding, source.labels, one_range)
         found, good = check.run(listing.pairs)
         report.splits.append(found)
         if split in ("train", ALL) and (found.encoding or found.classes) and found.pairs and found.unchanged_pairs == found.pairs:

@@ -129,6 +129,11 @@ class DataCfg:
         return self.bands, self.bands_after or self.bands
 
     @property
+    def is_one_range(self) -> bool:
+        """Whether one range of values is given for all dates."""
+        return self.equal_values and self.value_range is not None
+
+    @property
     def equal_values(self) -> bool:
         """Whether one range of values must fit all dates."""
         first, second = self.scalings

@@ -23,7 +23,7 @@ from cdzoo.data.scene_splits import SceneSplits, ground_notes
 from cdzoo.data.source import ALL, ROOT_VARIABLE, FileSource, data_root, named
 from cdzoo.data.tiles import TiledPairs
 from cdzoo.data.unlabeled import UNLABELED, NoLabels, check_apart, folder_pairs, held_out_pairs, split_by_list, without_labels
-from cdzoo.data.value_ranges import with_ranges, with_trained_bands
+from cdzoo.data.value_ranges import check_equal_values, with_ranges, with_trained_bands
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.protocol import Protocol
 
@@ -169,6 +169,8 @@ def _open_pairs(
     if info is None or info.fill_value is None:
         cfg, told = with_ranges(cfg, every, cfg.title, trained)
         opened.notes += told
+    if cfg.equal_values and not cfg.is_one_range and info is None:
+        check_equal_values(every, cfg.title)
     opened.cfg = cfg
     scalings = [cfg.scalings[min(date, 1)] for date in range(len(bands))]
     selected = [cfg.selected[min(date, 1)] for date in range(len(bands))]
@@ -286,7 +288,7 @@ def _pairs(source: FileSource, splits: Sequence[str], notes: list[str]) -> dict[
         return pairs
     found = [*rest, *without_labels(source.unlabeled or {})]
     if cfg.unlabeled is not None:
-        found += folder_pairs(cfg.unlabeled, source.layouts, len(source.bands), cfg.exclude, cfg.equal_values)
+        found += folder_pairs(cfg.unlabeled, source.layouts, len(source.bands), cfg.exclude, cfg.is_one_range)
     return pairs | {UNLABELED: check_apart(found, pairs["train"], held_out_pairs(source, pairs))}
 
 

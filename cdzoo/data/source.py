@@ -208,7 +208,7 @@ class FileSource:
         if self.unlabeled is not None and split in ("train", None):
             self.unlabeled |= listing.unlabeled
             listing = replace(listing, unlabeled={})
-        return usable_pairs(listing, self.cfg.equal_values, self.cfg.label_attribute)
+        return usable_pairs(listing, self.cfg.is_one_range, self.cfg.label_attribute)
 
     def _held_out(self, pairs: list[PairFiles]) -> dict[str, list[PairFiles]]:
         chosen = holdout_split([pair.name for pair in pairs], self.protocol.carved)

@@ -12,6 +12,7 @@ from cdzoo.errors import InputError
 from cdzoo.io.band_names import are_trained_bands
 from cdzoo.io.images import band_names, image_format
 from cdzoo.io.value_ranges import Told, describe_told, needs_range, sample_values, tell_scalings
+from cdzoo.io.values import values_mismatch
 
 OPTIONS = ("value_range", "value_range_after", "percentiles", "percentiles_after", "decibels")
 """Options that say how stored values become [0, 1]."""
@@ -88,6 +89,29 @@ def _named(title: str, found: Mapping[int, Told]) -> list[str]:
 
 def _text(value: Any) -> str:
     return " ".join(f"{number:g}" for number in value) if isinstance(value, tuple) else str(value)
+
+
+def check_equal_values(pairs: Sequence[PairFiles], title: str) -> None:
+    """Check that the stored numbers of all dates mean the same, where neither ranges are given nor can be told.
+
+    Raises:
+        InputError: They do not; all affected files are listed.
+    """
+    mismatches = [values_mismatch(pair.images[0], path) for pair in pairs for path in pair.images[1:]]
+    if problems := [f"{problem}; bring them to one" for problem in mismatches if problem]:
+        hint = "give a range for each date, --value-range and --value-range-after, or leave pairs out with --exclude NAME"
+        raise InputError("\n".join([f"{title}: {len(problems)} file(s) cannot be used; {hint}", *problems]))
+
+
+def are_told(pairs: Sequence[PairFiles]) -> bool:
+    """Return whether the numbers of two dates mean other things, which are told of both."""
+    try:
+        if not pairs or len(pairs[0].images) != 2 or values_mismatch(*pairs[0].images) is None:
+            return False
+        kinds = [image_format(path)[3] for path in pairs[0].images]
+    except InputError:
+        return False
+    return all(kind == "uint8" or one is not None for kind, one in zip(kinds, tell_pairs(pairs), strict=True))
 
 
 def tell_pairs(pairs: Sequence[PairFiles]) -> tuple[Told | None, Told | None]:

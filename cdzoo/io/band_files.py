@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdzoo.errors import InputError, MissingDependencyError
-from cdzoo.io.band_names import names_of_files
+from cdzoo.io.band_names import is_sentinel_band, names_of_files
 from cdzoo.io.files import PathLike
 from cdzoo.io.georeference import Grid, full_turns, grid_of, is_same, may_be_placed
 from cdzoo.io.pillow import SUFFIXES
@@ -95,6 +95,8 @@ def band_files(path: PathLike) -> dict[str, Path]:
         return {}
     if len({*names.values()}) == len(names):
         return {name: file for file, name in names.items()}
+    if not all(map(is_sentinel_band, names.values())):  # pictures whose names end alike
+        return {}
     return {one.name: one.path for one in _finest([_read(file, name) for file, name in names.items()])}
 
 

@@ -20,6 +20,11 @@ _NUMBERED = re.compile(r"(?:.*[_-])?(B\d{1,2}A?)", re.IGNORECASE)
 """Name of a file that ends in a band, such as LC08_196030_20200101_SR_B4.tif."""
 
 
+def is_sentinel_band(name: str) -> bool:
+    """Return whether a name is that of a band of Sentinel-2, such as B04 or B8A."""
+    return (match := _SENTINEL.fullmatch(name)) is not None and match[1] == name
+
+
 def names_of_files(files: Iterable[Path]) -> dict[Path, str]:
     """Return the band of each file that has one in its name, in the order of the bands: B1, B2, ..., B8, B8A, B9, ...
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdzoo.io.band_files import band_files
+from cdzoo.io.band_names import is_sentinel_band
 from cdzoo.io.files import PathLike
 from cdzoo.io.rasters import open_raster, reading, require_rasterio, valid_pixels
 from cdzoo.io.reflectance import OFFSET, RANGE, UNIT, dark_ground, date_offsets
@@ -24,12 +25,12 @@ from cdzoo.io.values import stored_values
 DECIBELS = (-25.0, 0.0)
 """Decibels that map to 0 and 1 by default."""
 _SAMPLE = 256  # longest side of the sample of an image
-_BAND = re.compile(r"B(0[1-9]|1[0-2]|8A)", re.IGNORECASE)
 _SENTINEL_2 = re.compile(r"(?:^|[\W_])(S2[A-D]_(OPER_)?MSI|T\d\d[A-Z]{3}_\d{8}T)", re.IGNORECASE)
 _POLARIZATION = re.compile(r"(?:^|[\W_])(VV|VH|HH|HV|S1[A-D])(?:$|[\W_])", re.IGNORECASE)
 _TWELVE_BITS = 4095
 _BRIGHTEST = 20_000  # 0.1 % of the pixels of reflectances x 10,000 are brighter at most
 _BANDS = 3  # fewer bands of numbers without names may be anything
+_FEW = 3  # numbers that are no single defects
 _DARKEST = 1800.0  # darkest ground of reflectances x 10,000, with the offset
 _MOSTLY = 0.8  # of the numbers of decibels are negative
 _SAME = 0.01  # relative difference of scales that count as equal
@@ -133,7 +134,7 @@ def _told(samples: Sequence[ValueSample]) -> Told | None:
         return None
     low, middle, high = np.quantile(values, [0.001, 0.5, 0.999]).tolist()
     names = [name for sample in samples for name in sample.names]
-    is_sentinel = sum(_BAND.fullmatch(name) is not None for name in {*names}) > 1 or any(map(_SENTINEL_2.search, names))
+    is_sentinel = sum(map(is_sentinel_band, {*names})) > 1 or any(map(_SENTINEL_2.search, names))
     named = "named as Sentinel-2" if is_sentinel else ""
     stated = sorted({*one.scales})
     if any(abs(scale * UNIT - 1) > _SAME for scale, _ in stated) and stated != [(1.0, 0.0)]:
@@ -150,7 +151,8 @@ def _told(samples: Sequence[ValueSample]) -> Told | None:
         # Linear radar has few bands, and is mostly dark.
         is_picture = one.pixels.shape[2] >= _BANDS or (middle > 0.15 and values.max() <= 1)
         return Told("values", Scaling((0.0, 1.0)), "floating point of about 0 to 1") if is_picture else None
-    return _integers(samples, named, low, high)
+    is_deep = bool(np.count_nonzero(values > _TWELVE_BITS) >= _FEW)
+    return _integers(samples, named, low, high, is_deep)
 
 
 def _stated(scale: float, offset: float, low: float, high: float) -> Told | None:
@@ -161,14 +163,20 @@ def _stated(scale: float, offset: float, low: float, high: float) -> Told | None
     return Told("reflectance", Scaling((first, last)), f"the file states scale {scale:g} and offset {offset:g}")
 
 
-def _integers(samples: Sequence[ValueSample], named: str, low: float, high: float) -> Told | None:
+def _integers(samples: Sequence[ValueSample], named: str, low: float, high: float, is_deep: bool) -> Told | None:
     """Return that numbers are reflectances x 10,000 if their names say so, or if they are dark, bright, and of several bands."""
-    if not 100 < high <= _BRIGHTEST or low < -0.2 * UNIT:
+    if high <= 100 or low < -0.2 * UNIT:
         return None
     if not named:
         bands = samples[0].pixels.shape[2]
         grounds = [ground for sample in samples if (ground := dark_ground(sample.pixels, sample.valid)) is not None]
-        if bands < _BANDS or high <= _TWELVE_BITS or not grounds or min(ground.level for ground in grounds) > _DARKEST:
+        if (
+            bands < _BANDS
+            or not is_deep
+            or high > _BRIGHTEST
+            or not grounds
+            or min(ground.level for ground in grounds) > _DARKEST
+        ):
             return None
         named = f"{bands} bands with dark ground and more than 12 bits"
     return Told(_SENTINEL, Scaling((RANGE[0] * UNIT, RANGE[1] * UNIT)), named)

@@ -8,6 +8,7 @@ import rasterio
 import torch
 from PIL import Image
 
+from cdzoo.data.check import check_data
 from cdzoo.data.config import DataCfg
 from cdzoo.data.open import open_data
 from cdzoo.errors import ConfigError, InputError
@@ -75,6 +76,21 @@ def test_training_and_scenes_scale_alike(radar_folder, options):
     with RasterSource(path, 1, None, **options) as source:
         scene, scene_valid = source.read(Window(0, 0, 40, 48))
     assert np.array_equal(valid, scene_valid) and np.array_equal(pixels[valid], scene.reshape(40, 48, 1)[valid])
+
+
+def test_decibels_beside_pictures_are_told(radar_folder):
+    with pytest.raises(InputError, match=r"one range of values does not fit both; bring them to one"):
+        read(radar_folder)
+    assert any("one range of values does not fit both" in text for text in check_data(str(radar_folder), False).problems)
+    for file in sorted((radar_folder / "B").iterdir()):
+        with rasterio.open(file, "r+") as raster:
+            stored = raster.read(1)
+            raster.write(np.where(stored > 0, 10 * np.log10(stored.clip(1e-6)), -9999).astype(np.float32), 1)
+    sample, stored = read(radar_folder)
+    assert sample.images[0].dtype == torch.uint8
+    assert np.allclose(sample.images[1][0, 5:].numpy(), (stored[5:] + 25) / 25, atol=1e-5)
+    report = check_data(str(radar_folder), False)
+    assert not report.problems and any("after: float32, read as decibels of radar" in note for note in report.notes)
 
 
 def test_dates_of_other_depths_need_a_range_of_their_own(radar_folder):

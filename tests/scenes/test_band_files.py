@@ -106,8 +106,11 @@ def test_commands_of_the_page_run(detector, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
     for name in ("sentinel_2019.tif", "sentinel_2024.tif", "bands_2019", "bands_2024"):
         write_sentinel(tmp_path / name)
-    for words in [words for block in read_blocks("docs/sentinel2.md") if not block.not_run for words in commands(block.text)]:
+    write(tmp_path / "SCL_2019.tif", np.eye(12, dtype=np.uint8) * np.uint8(4) + np.uint8(4), 8)
+    write(tmp_path / "clouds_2024.tif", np.eye(12, dtype=np.uint8), 8)
+    for words in [words for block in read_blocks("docs/sentinel2.md") for words in commands(block.text)]:
         assert main(words[1:]) == 0, words
     out = capsys.readouterr().out
     assert "sentinel_2024.tif: reflectance 0 to 0.3, stored as 1000 to 4000: offset 1000, as" in out
     assert "bands_2019.vrt: reflectance 0 to 0.3, stored as 0 to 3000: no offset, as" in out
+    assert "mask SCL_2019.tif, values 0, 1, 3, 8, 9, 10: " in out and "mask clouds_2024.tif, values all but 0: " in out
