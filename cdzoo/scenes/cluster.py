@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +68,7 @@ def predict_on_ray(
         address: Address of a running cluster, such as `ray://head:10001`; None starts Ray on this machine.
         workers: Number of workers; by default as many as the machines have room for.
         gpus: GPUs per worker.
-        cores: CPU cores per worker; of a machine with fewer, all of them.
+        cores: CPU cores per worker; fewer if no machine has as many, or `workers` would not have room.
         cache: Folder for copies of remote images, which each machine has for itself.
 
     Raises:
@@ -80,13 +81,28 @@ def predict_on_ray(
     except (ConnectionError, TimeoutError, ValueError) as error:
         raise InputError(f"--ray {address}: no connection to the cluster ({error})") from error
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cores = min(cores, max((resources.get("CPU", 0.0) for resources in machines), default=cores) or cores)
+    cores = _cores(cores, [resources.get("CPU", 0.0) for resources in machines], 0 if gpus else workers or 0)
     room = [int(found.get("GPU", 0.0) // gpus if gpus else found.get("CPU", 0.0) // cores) for found in machines]
     count = max(1, min(workers or sum(room), len(scenes)))
     options = {"num_cpus": cores, "num_gpus": gpus, "max_restarts": 0, "scheduling_strategy": "SPREAD"}
     kind = ray.remote(**options)(_RayWorker)
     arguments = (load, dataclasses.replace(cfg, progress=False), polygon_cfg, cache)
-    yield from _Pool(ray, lambda: kind.remote(*arguments), f"{cores:g} CPU cores and {gpus:g} GPUs").predict(scenes, count)
+    pool = _Pool(ray, lambda: kind.remote(*arguments), f"{cores:g} CPU cores and {gpus:g} GPUs")
+    try:
+        yield from pool.predict(scenes, count)
+    except ConnectionError as error:
+        raise InputError(
+            f"the connection to the cluster was lost ({error}); run the same command again, which skips scenes that are finished"
+        ) from error
+    finally:
+        pool.end()
+
+
+def _cores(wanted: float, machines: list[float], workers: int) -> float:
+    """Return the cores of each worker, as many as wanted where machines with these cores have room for a number of workers."""
+    least = [max(machines, default=wanted) or wanted] + ([sum(machines) / workers] if workers else [])
+    cores = min(wanted, *(number for number in least if number))
+    return float(int(cores)) if cores >= 1 else round(cores, 2)  # Ray takes no fractions above one
 
 
 class _Pool:
@@ -101,39 +117,41 @@ class _Pool:
         """Yield the results of scenes by a number of workers."""
         tasks = deque(_Task(scene) for scene in scenes)
         left = len(tasks)
-        try:
-            self._add(count)
-            while left:
-                reference = self._next()
-                worker, task = self._running.pop(reference)
-                try:
-                    outcome = self._ray.get(reference)
-                except self._ray.exceptions.RayTaskError as error:
-                    raise _cause(error) from error
-                except self._ray.exceptions.RayError as error:  # the worker or its machine is lost
-                    if task is None:
-                        self._lost += 1
-                    else:
-                        task.lost += 1
-                        if task.lost < MAX_TRIES:
-                            tasks.appendleft(task)
-                        else:
-                            left -= 1
-                            yield Outcome(task.scene.output, f"{task.lost} workers were lost ({_reason(error)})", lost=task.lost)
-                    self._add(min(1, left - len(self._running)))
-                    continue
-                self._lost = 0
-                if task is not None:
-                    left -= 1
-                    yield dataclasses.replace(outcome, lost=task.lost)
-                if tasks:
-                    following = tasks.popleft()
-                    patience = _BUSY if following.lost else 0.0
-                    self._running[worker.predict.remote(following.scene, patience)] = worker, following
+        self._add(count)
+        while left:
+            reference = self._next()
+            worker, task = self._running.pop(reference)
+            try:
+                outcome = self._ray.get(reference)
+            except self._ray.exceptions.RayTaskError as error:
+                raise _cause(error) from error
+            except self._ray.exceptions.RayError as error:  # the worker or its machine is lost
+                if task is None:
+                    self._lost += 1
                 else:
-                    self._ray.kill(worker)
-        finally:
-            for worker, _ in self._running.values():
+                    task.lost += 1
+                    if task.lost < MAX_TRIES:
+                        tasks.appendleft(task)
+                    else:
+                        left -= 1
+                        yield Outcome(task.scene.output, f"{task.lost} workers were lost ({_reason(error)})", lost=task.lost)
+                self._add(min(1, left - len(self._running)))
+                continue
+            self._lost = 0
+            if task is not None:
+                left -= 1
+                yield dataclasses.replace(outcome, lost=task.lost)
+            if tasks:
+                following = tasks.popleft()
+                patience = _BUSY if following.lost else 0.0
+                self._running[worker.predict.remote(following.scene, patience)] = worker, following
+            else:
+                self._ray.kill(worker)
+
+    def end(self) -> None:
+        """End all workers."""
+        for worker, _ in self._running.values():
+            with suppress(Exception):  # the connection may be lost
                 self._ray.kill(worker)
 
     def _add(self, count: int) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array
-from cdzoo.io.files import beside, replace_atomically, write_text
+from cdzoo.io.files import beside, remove_temporary, replace_atomically, write_text
 from cdzoo.scenes.job import SceneJob
 
 _JOB_FILE = "job.json"
@@ -68,9 +68,7 @@ class Journal:
 
     def remove(self) -> None:
         """Remove the folder."""
-        if not self.folder.is_dir() or any(not _OWN.fullmatch(file.name) for file in self.folder.iterdir()):
-            raise InputError(f"{self.folder}: stores no blocks of an interrupted run, as its name says; move it away")
-        shutil.rmtree(self.folder)
+        _remove(self.folder)
 
     def _intact(self, row: int, number: int) -> bytes | None:
         """Return the arrays of a stored block unless they are damaged."""
@@ -83,3 +81,23 @@ class Journal:
 
     def _file(self, row: int, number: int) -> Path:
         return self.folder / f"block_{row:06d}_{number:04d}.part"
+
+
+def remove_leftovers(output: Path, files: Iterable[Path]) -> None:
+    """Remove what a process that was killed left of an output that is complete: its journal, and temporary files.
+
+    Args:
+        output: Output file.
+        files: All files that are written with it; no process may write them now.
+    """
+    folder = beside(output, "blocks")
+    if folder.is_dir():
+        _remove(folder)
+        for file in files:
+            remove_temporary(file)
+
+
+def _remove(folder: Path) -> None:
+    if not folder.is_dir() or any(not _OWN.fullmatch(file.name) for file in folder.iterdir()):
+        raise InputError(f"{folder}: stores no blocks of an interrupted run, as its name says; move it away")
+    shutil.rmtree(folder)

@@ -35,7 +35,7 @@ from cdzoo.scenes.geotiff import encode_mask, encode_probability
 from cdzoo.scenes.image_cache import ImageCache
 from cdzoo.scenes.inputs import input_files, input_hash
 from cdzoo.scenes.job import SceneJob, request_hash, scene_job
-from cdzoo.scenes.journal import Journal
+from cdzoo.scenes.journal import Journal, remove_leftovers
 from cdzoo.scenes.outputs import Outputs, scene_outputs
 from cdzoo.scenes.polygons import check_crs
 from cdzoo.scenes.products import Predicted, write_products
@@ -134,7 +134,8 @@ def predict_scene(
                 products["masks"] = [None if mask is None else input_hash(mask) for mask in masks]
                 request = request_hash(model, named, remote, cfg, threshold, area, products)
                 if skip_finished and request is not None and _is_finished(outputs, REQUEST_TAG, request):
-                    return _finished(outputs, model, threshold, start)
+                    with outputs.locked():
+                        return _finished(outputs, model, threshold, start)
                 tags = {**(tags or {}), **({} if request is None else {REQUEST_TAG: request})}
             copies = iter(stack.enter_context(fetched(remote, output, cache)) if remote else ())
             first_date, second_date = (next(copies) if is_remote(date) else date for date in named)
@@ -226,7 +227,8 @@ def _products(outputs: Outputs, cfg: PolygonCfg, footprints: PathLike | None, la
 
 
 def _finished(outputs: Outputs, model: PairModel, threshold: float, start: float, **texts: tuple[str, ...]) -> SceneResult:
-    """Return the result of an earlier run, and write styles that are missing."""
+    """Return the result of an earlier run; write styles that are missing, and remove what is left if it was killed at its end."""
+    remove_leftovers(outputs.mask, outputs.files)
     for file, text in style_files(outputs, model.task).items():
         if not file.exists():
             write_text(file, text)

@@ -35,7 +35,7 @@ WORDS += [
 WORDS += [
     "/vsizip/a.zip/a.tif",
     "/vsicurl/http://127.0.0.1:9/a.tif",
-    "http://127.0.0.1:9/a.tif",
+    "ftp://127.0.0.1:9/a.tif",
     "GTIFF_DIR:1:a.tif",
     "<VRTDataset/>",
 ]

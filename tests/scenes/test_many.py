@@ -238,6 +238,6 @@ def _workers():
             name = file.read_bytes()
         except OSError:
             continue
-        if name.startswith(b"ray::") and b"MapWorker" in name:
+        if name.startswith(b"ray::") and b"_RayWorker" in name:
             found.append(int(file.parent.name))
     return found

@@ -208,7 +208,7 @@ def test_other_files_than_items(catalog, tmp_path, scene):
         (catalog.folder / "other.json").write_text(text)
         with pytest.raises(InputError, match=message):
             read_item(f"{catalog.address}/other.json", ASSETS, QUICK)
-    for href in ("s3://bucket/a.tif", "file:///etc/hosts", "/vsizip/a.zip/a.tif", "../missing.tif"):
+    for href in ("gs://bucket/a.tif", "file:///etc/hosts", "/vsizip/a.zip/a.tif", "../missing.tif"):
         text = (catalog.folder / "first.json").read_text().replace("./first_B04.tif", href)
         (tmp_path / "item.json").write_text(text)
         with pytest.raises(InputError):

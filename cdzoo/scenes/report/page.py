@@ -14,6 +14,7 @@ from string import Template
 from PIL import Image
 
 from cdzoo.constants import RGB
+from cdzoo.inference.sources import Array
 from cdzoo.scenes.report.content import TOP, Crop, ImageSummary, Pictures, Report, area_text
 from cdzoo.scenes.report.elements import (
     box_text,
@@ -135,28 +136,34 @@ def _key_numbers(report: Report) -> str:
 
 
 def _crops(crops: Sequence[Crop], title: str) -> str:
-    """Return both dates around the largest areas."""
+    """Return the dates around the largest areas."""
     figures = []
     for crop in crops:
-        one, (x, y, wide, tall) = crop.outline, crop.box
-        use = f'href="#o{one.number}"'
-        titles = crop.names or ("before", "after")
-        shown = [(titles[0], "before", crop.before), *((name, "", picture) for name, picture in crop.between)]
-        pair = "".join(
-            f'<svg viewBox="{box_text(crop.box)}" role="img" aria-label="{escape(title)}, number {one.number}">'
-            f"<image{f' id={chr(34)}{name}-{one.number}{chr(34)}' if name else ''} "
-            f'href="{data_uri(Image.fromarray(picture), _QUALITY)}" '
-            f'x="{x}" y="{y}" width="{wide}" height="{tall}" preserveAspectRatio="none"/>'
-            f'<g class="outlines"><use {use} class="halo"/><use {use} class="line"/></g>'
-            f"{crop_title(title, crop.box) if crop.names else ''}</svg>"
-            for title, name, picture in (*shown, (titles[1], "after", crop.after))
-        )
+        one, (first, last) = crop.outline, crop.names or ("before", "after")
+        shown = [
+            _crop(crop, crop.before, first, f"before-{one.number}"),
+            *(_crop(crop, picture, name) for name, picture in crop.between),
+            _crop(crop, crop.after, last, f"after-{one.number}"),
+        ]
         button = f'<button type="button" data-outline="o{one.number}" title="show on the map">{one.number}</button>'
-        strip = class_if("strip", bool(crop.names))
-        figures.append(f"<figure><div{strip}>{pair}</div><figcaption>{button} {escape(one.label)}</figcaption></figure>")
+        pictures = f"<div{class_if('strip', bool(crop.names))}>{''.join(shown)}</div>"
+        figures.append(f"<figure>{pictures}<figcaption>{button} {escape(one.label)}</figcaption></figure>")
     dates = "at each date" if crops and crops[0].names else "before and after"
     heading = f"<h2>{escape(title)}, {dates}</h2>"
     return f'<section>{heading}<div class="crops">{"".join(figures)}</div></section>' if figures else ""
+
+
+def _crop(crop: Crop, picture: Array, name: str, identifier: str = "") -> str:
+    """Return one date around an area, with its name if there are more than two."""
+    (x, y, wide, tall), use = crop.box, f'href="#o{crop.outline.number}"'
+    named = f' id="{identifier}"' if identifier else ""
+    return (
+        f'<svg viewBox="{box_text(crop.box)}" role="img" aria-label="{escape(name)}, number {crop.outline.number}">'
+        f'<image{named} href="{data_uri(Image.fromarray(picture), _QUALITY)}" '
+        f'x="{x}" y="{y}" width="{wide}" height="{tall}" preserveAspectRatio="none"/>'
+        f'<g class="outlines"><use {use} class="halo"/><use {use} class="line"/></g>'
+        f"{crop_title(name, crop.box) if crop.names else ''}</svg>"
+    )
 
 
 def _thresholds(report: Report) -> str:
