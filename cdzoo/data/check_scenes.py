@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ from cdzoo.data.scene_sheet import scene_sheet
 from cdzoo.data.scene_splits import SceneSplits, ground_notes
 from cdzoo.data.source import FileSource
 from cdzoo.errors import CdzooError, InputError
-from cdzoo.io.placement import Placement
 from cdzoo.io.progress import tqdm
 from cdzoo.io.registration import LIMIT, estimate_shift, registration_windows
 from cdzoo.tiling import Window
@@ -106,8 +104,7 @@ def _count(
     missing.append(float(1 - valid.mean()))
     part = scene.grid.part(rows, columns)
     if statistics is not None:
-        image = scene.files.images[0]
-        if problem := statistics.add(replace(scene.files, placement=Placement(image, scene.attribute, part))):
+        if problem := statistics.add(scene.placed(part)):
             raise InputError(problem)
     values = scene.targets(labels, part)[labels.main]
     unchanged, unlabeled = np.count_nonzero(values == 0), np.count_nonzero(values == IGNORE_INDEX)

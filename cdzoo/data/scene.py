@@ -96,11 +96,15 @@ class Scene:
 
     def targets(self, labels: Labels, part: Grid, valid: Valid | None = None) -> Maps:
         """Return the targets on a grid, 255 where pixels are not valid, outside the area and where there are no labels."""
-        targets = labels.read(replace(self.files, placement=Placement(self.files.images[0], self.attribute, part)))
+        targets = labels.read(self.placed(part))
         for known in ([] if valid is None else [valid]) + ([] if self.aoi is None else [self._inside(part)]):
             for values in targets.values():
                 values[~known] = IGNORE_INDEX
         return targets
+
+    def placed(self, part: Grid) -> PairFiles:
+        """Return the files with what places labels on a grid."""
+        return replace(self.files, placement=Placement(self.files.images[0], self.attribute, part, self.grid))
 
     def _inside(self, part: Grid) -> npt.NDArray[np.bool_]:
         assert self.aoi is not None

@@ -40,11 +40,13 @@ class Placement:
         image: Image whose grid the labels are read on.
         attribute: Attribute of polygons that holds their value or the name of their class; None if all mean change.
         part: Grid to read them on instead, such as that of a part of the image; labels may be elsewhere then.
+        whole: Grid of the image; by default that of its first file.
     """
 
     image: Path
     attribute: str | None = None
     part: Grid | None = None
+    whole: Grid | None = None
 
     @property
     def grid(self) -> Grid:
@@ -53,7 +55,7 @@ class Placement:
         Raises:
             InputError: The image has no georeference.
         """
-        return self.part or _grid(self.image)
+        return self.part or _checked(self.image, self.whole or _stored_grid(self.image))
 
 
 def placed_table(table: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -103,7 +105,7 @@ def to_grid(path: PathLike, read: Callable[[Slices | None], npt.NDArray[Any]], p
         InputError: A file has no georeference, or the labels do not overlap the image.
     """
     grid = placement.grid
-    own = _label_grid(path, placement.image)
+    own = _label_grid(path, placement.whole or _stored_grid(placement.image))
     found = np.full((grid.height, grid.width), OUTSIDE, np.int16)
     whole = read(None) if placement.part is None else None
     for first in range(0, grid.height, _ROWS):
@@ -220,18 +222,14 @@ def _polygons(path: str, version: object, system: str | None) -> Any:
     return frame if system is None else frame.to_crs(system)
 
 
-def _label_grid(path: PathLike, image: PathLike) -> Grid:
+def _label_grid(path: PathLike, grid: Grid) -> Grid:
     """Return the grid of a label raster; that of its image if it has the same size and no georeference."""
-    own, grid = _stored_grid(path), _stored_grid(image)
+    own = _stored_grid(path)
     return grid if not own.is_placed and (own.height, own.width) == (grid.height, grid.width) else _checked(path, own)
 
 
-def _grid(path: PathLike) -> Grid:
-    """Return the grid of a raster with a georeference."""
-    return _checked(path, _stored_grid(path))
-
-
 def _checked(path: PathLike, grid: Grid) -> Grid:
+    """Return the grid of a raster after checking that it has a georeference."""
     if not grid.is_placed:
         raise InputError(
             f"{path}: has no georeference, so labels of another size and polygons cannot be placed on it; use images with one "

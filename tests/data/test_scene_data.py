@@ -7,6 +7,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 rasterio = pytest.importorskip("rasterio")
 shapely = pytest.importorskip("shapely")
@@ -357,6 +358,40 @@ def test_what_cannot_be_meant_is_refused_with_the_file(tmp_path, change, message
     given = {**write_scene(tmp_path), "tile": 32}
     with pytest.raises(CdzooError, match=message):
         open_data(DataCfg(**given | change(tmp_path)), SPLITS)
+
+
+def test_few_labels_folders_of_bands_and_masks_without_a_place(tmp_path):
+    """Bands of 1 m and 2 m, a PNG of the size of the finer ones, and labels in one pixel of one window only."""
+    for date in ("before", "after"):
+        write(tmp_path / date / "B01.tif", noise(100, 115, 1, seed=4)[..., 0], 2.0)
+        write(tmp_path / date / "B02.tif", noise(bands=1, seed=5)[..., 0])
+    labels = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    labels[70, 101] = 1
+    Image.fromarray(labels).save(tmp_path / "m.png")
+    paths = {"before": str(tmp_path / "before"), "after": str(tmp_path / "after"), "mask": str(tmp_path / "m.png")}
+    opened = open_data(DataCfg(**paths, tile=64, mask_encoding="0/1/255"), ("all",), (2, 2))
+    assert opened.names["all"] == ["before_0064_0064"]
+    assert any("11 window(s) are left out: no pixel of them has a label" in note for note in opened.notes)
+    sample = opened.splits["all"][0]
+    assert np.argwhere(sample.target["mask"].numpy() == 1).tolist() == [[6, 37]]
+    assert (sample.images[0][1].numpy() == noise(bands=1, seed=5)[64:128, 64:128, 0]).all()
+
+
+def test_classes_of_scenes(tmp_path):
+    """Values of a raster of 2 m, and names of polygons."""
+    (tmp_path / "classes.json").write_text(json.dumps({"classes": {"road": 3, "house": 7, "ignore": 9}}))
+    values = np.random.default_rng(0).choice(np.array([0, 3, 7, 9], np.uint8), (100, 115))
+    given = write_scene(tmp_path) | {"mask": write(tmp_path / "kinds.tif", values, 2.0)}
+    samples = open_data(DataCfg(**given, tile=64), ("all",)).splits["all"]
+    table = np.zeros(10, np.uint8)
+    table[[3, 7, 9]] = 1, 2, 255
+    expected = table[values].repeat(2, 0).repeat(2, 1)
+    for (_, cell), sample in zip(samples.cells[:4], samples, strict=False):
+        assert (sample.target["mask"].numpy() == expected[cell.window.slices]).all()
+    boxes = [shapely.box(LEFT, TOP - 200, LEFT + 50, TOP), shapely.box(LEFT + 50, TOP - 200, LEFT + 100, TOP)]
+    given["mask"] = write_polygons(tmp_path / "kinds.gpkg", boxes, kind=["House", "road"])
+    target = open_data(DataCfg(**given, tile=64, label_attribute="kind"), ("all",)).splits["all"][1].target["mask"].numpy()
+    assert (target[:, :36] == 1).all() and (target[:, 36:] == 0).all()
 
 
 def test_options_of_scenes_are_for_data_of_ones_own():
