@@ -9,7 +9,7 @@ from PIL import Image
 
 import cdzoo
 from cdzoo.cli.main import main
-from cdzoo.data.check import check_data
+from cdzoo.data.check import check_data, list_data
 from cdzoo.data.config import DataCfg
 from cdzoo.data.open import open_data
 from cdzoo.data.value_ranges import describe_ranges
@@ -105,10 +105,11 @@ def test_lists_name_the_cities_of_a_split(cities):
     (cities / "train.txt").write_text("rome,saclay\n")
     (cities / "test.txt").write_text("oslo\n")
     (cities / "oslo" / "cm.png").write_bytes((cities / "rome" / "cm.png").read_bytes())
-    report = check_data(str(cities), progress=False)
-    assert {split.name: split.pairs for split in report.splits} == {"train": 2, "test": 1} and not report.problems
+    found = list_data(str(cities))
+    names = {split: [pair.name for pair in listing.pairs] for split, listing in found.items()}
+    assert names == {"train": ["rome", "saclay"], "test": ["oslo"]} and not any(one.problems for one in found.values())
     (cities / "test.txt").write_text("oslo, bergen\n")
-    assert check_data(str(cities), progress=False).problems == [f"bergen: listed, but there is no such pair in {cities}"]
+    assert list_data(str(cities))["test"].problems == [f"bergen: listed, but there is no such pair in {cities}"]
 
 
 @pytest.mark.filterwarnings("ignore")
