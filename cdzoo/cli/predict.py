@@ -111,6 +111,8 @@ def predict(
             raise InputError("--manifest names the images and outputs: pass no others")
         of_all = {**zones, **part, "bbox": None if bbox is None else " ".join(map(repr, bbox))}
         return job.predict_list(manifest, of_all, CacheCfg(cache, cache_size), ray, workers)
+    if cache is not None:
+        raise InputError("--cache keeps images for the other scenes of a list: pass --manifest FILE")
     if series is not None:
         if before is not None or stac or ray or any(clouds.values()) or output is None:
             raise InputError("--series names the images: pass -o MAP.tif, and no others; clouds are those of --masks")

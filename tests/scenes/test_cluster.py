@@ -38,20 +38,17 @@ def store(tmp_path, raster, monkeypatch):
 
 @pytest.fixture
 def cluster(tmp_path, monkeypatch):
-    """Start a head without cores, which takes clients, and two nodes with a folder for temporary files each."""
+    """Start a head, which takes clients, and a second node, each with two cores and a folder for temporary files."""
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("PYTHONPATH", str(Path(cdzoo.__file__).parents[1]))
-    found = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "ray_client_server_port": 20_001 + os.getpid() % 5_000, "include_dashboard": False},
-    )
-    nodes = []
-    for name in ("one", "two"):
+    found = Cluster()
+    for name, options in (("one", {"ray_client_server_port": 20_001 + os.getpid() % 5_000}), ("two", {})):
         (tmp_path / name).mkdir()
-        nodes.append(found.add_node(num_cpus=2, env_vars={"TMPDIR": str(tmp_path / name)}))
-    yield found, nodes
+        options |= {"num_cpus": 2, "include_dashboard": False, "env_vars": {"TMPDIR": str(tmp_path / name)}}
+        node = found.add_node(**options)
+    yield found, node
     ray.shutdown()
     found.shutdown()
 
@@ -64,7 +61,7 @@ def read(path):
 @pytest.mark.slow
 def test_a_node_that_is_killed(store, cluster, tmp_path, capsys):
     """The others predict its scenes; each node reads an image once; nothing is left over."""
-    found, nodes = cluster
+    found, node = cluster
     weights = cdzoo.create_model("glmamba_tiny", pretrained=True).save_pretrained(tmp_path / "model")
     lines = [
         f"s3://bucket/first.tif,s3://bucket/second_{number}.tif,maps/m{number}.tif,maps/p{number}.tif" for number in range(COUNT)
@@ -78,7 +75,7 @@ def test_a_node_that_is_killed(store, cluster, tmp_path, capsys):
         while not killed:
             blocks = [*tmp_path.glob("maps/.*.blocks/block_*")]
             if len([*tmp_path.glob("maps/m*.tif")]) >= 2 and blocks:
-                found.remove_node(nodes[1], allow_graceful=False)
+                found.remove_node(node, allow_graceful=False)
                 killed.append(time.monotonic())
             time.sleep(0.02)
 
@@ -89,8 +86,8 @@ def test_a_node_that_is_killed(store, cluster, tmp_path, capsys):
     assert killed and f"{COUNT} scenes: {COUNT} predicted, 0 finished before, 0 failed" in out
     assert "taken over from workers or machines that were lost" in out
     assert not [*tmp_path.glob("maps/.*")]
-    for node in ("one", "two"):
-        assert [*tmp_path.glob(f"{node}/cdzoo_images_*/images/*.tif")]
+    for name in ("one", "two"):
+        assert [*tmp_path.glob(f"{name}/cdzoo_images_*/images/*.tif")]
     pixels = [path for _, path, asked in store.asked if asked and not asked.startswith("bytes=0-")]
     assert pixels.count("/bucket/first.tif") <= 2
     by_ray = {file.name: read(file) for file in tmp_path.glob("maps/*.tif")}

@@ -194,6 +194,7 @@ def test_scenes_are_predicted_again_when_anything_changes(detector, manifest, tm
         ([], "two images and an output"),
         (["a.tif", "b.tif", "-o", "c.tif", "--ray"], "--ray predicts a list of scenes"),
         (["--manifest", "x.csv", "-o", "c.tif"], "--manifest names the images and outputs"),
+        (["a.tif", "b.tif", "-o", "c.tif", "--cache", "folder"], "--cache keeps images for the other scenes of a list"),
         (["--manifest", "none.csv"], "cannot be read as a list of scenes"),
     ],
 )

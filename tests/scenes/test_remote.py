@@ -74,7 +74,7 @@ def local(server):
 @pytest.mark.parametrize("scheme", ["http", "s3"])
 @pytest.mark.parametrize("bbox", [None, BOX])
 def test_the_map_is_that_of_local_files(store, detector, tmp_path, scheme, bbox):
-    model, options = detector(), {"report": tmp_path / "r.html", "probability": tmp_path / "p.tif"}
+    model, options = detector(), {"probability": tmp_path / "p.tif", "report": tmp_path / "r.html" if bbox else None}
     area = bbox and scene_area(local(store)[0], bbox)
     predict_scene(model, *local(store), tmp_path / "local.tif", SMALL, probability=tmp_path / "q.tif", area=area)
     area = bbox and scene_area(addresses(store, scheme)[0], bbox)
@@ -85,17 +85,17 @@ def test_the_map_is_that_of_local_files(store, detector, tmp_path, scheme, bbox)
         np.testing.assert_array_equal(pixels, expected)
         assert transform == other_transform
     assert pixels.shape[1:] == ((300, 410) if bbox is None else (190, 250)) and (expected > 180).sum() > 3000
-    assert tags["before"] == "20190601.tif" and "2024-06-01" in (tmp_path / "r.html").read_text()
+    assert tags["before"] == "20190601.tif" and (not bbox or "2024-06-01" in (tmp_path / "r.html").read_text())
     assert not [*tmp_path.glob(".*")]
     assert {path for _, path, _ in store.asked} == {f"/bucket/{year}0601.tif" for year in (2019, 2024)}
 
 
 def test_only_the_part_is_read(server, raster, detector, tmp_path):
     rng = np.random.default_rng(0)
-    image = rng.integers(80, 110, (2000, 1500, 3), dtype=np.uint8)
+    image = rng.integers(80, 110, (1200, 1000, 3), dtype=np.uint8)
     for name in ("a", "b"):
         with rasterio.open(raster(f"{name}.tif", image)) as file:
-            rasterio.shutil.copy(file, server.folder / f"{name}.tif", driver="COG", blocksize=256)
+            rasterio.shutil.copy(file, server.folder / f"{name}.tif", driver="COG", blocksize=128)
     names = [f"{server.address}/{name}.tif" for name in "ab"]
     predict_scene(detector(), *names, tmp_path / "map.tif", SMALL, area=scene_area(names[0], BOX))
     sent = sum(last + 1 - first for first, last in ranges(server))
