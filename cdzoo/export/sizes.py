@@ -51,9 +51,9 @@ class FileSizes:
 
     def example(self, number: int) -> tuple[int, int]:
         """Return a size for tracing (0) or one of two for checks (1, 2); free sizes all differ, and their height and width."""
-        unit = -(-self.smallest // (2 * self.multiple)) * self.multiple
         if self.accepted.fixed is not None:
             return (self.accepted.fixed,) * 2
+        height, width = ((1, 2), (0, 1), (2, 1))[number]
         if self.accepted.square:
-            return ((3, 2, 4)[number] * unit,) * 2
-        return ((3 * unit, 4 * unit), (2 * unit, 3 * unit), (4 * unit, 3 * unit))[number]
+            width = height
+        return self.smallest + height * self.multiple, self.smallest + width * self.multiple
