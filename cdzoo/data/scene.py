@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,10 @@ def is_large(image: Path) -> bool:
         return True
     if image.is_dir():  # of bands
         return False
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), suppress(InputError):  # damaged images are reported with their pairs
         warnings.simplefilter("ignore")  # Pillow warns of large images
         return max(image_size(image)) > LARGE and may_be_placed(image)
+    return False
 
 
 @dataclass(frozen=True, eq=False)

@@ -218,7 +218,10 @@ def _polygons(path: str, version: object, system: str | None) -> Any:
     if wrong := sorted({*frame.geom_type} - {"Polygon", "MultiPolygon"}):
         raise InputError(f"{path}: has geometries of the type {', '.join(wrong)}; expected polygons, buffer or remove the others")
     if (frame.crs is None) != (system is None):
-        raise InputError(f"{path}: only one of the polygons and the images states a coordinate reference system; add it to both")
+        raise InputError(
+            f"{path}: only one of the polygons and the images states a coordinate reference system; add it to both, for example "
+            "with gdal_edit.py -a_srs EPSG:CODE IMAGE or ogr2ogr -a_srs EPSG:CODE NEW.gpkg FILE"
+        )
     return frame if system is None else frame.to_crs(system)
 
 

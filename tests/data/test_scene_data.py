@@ -302,6 +302,8 @@ def test_small_images_of_a_table_stay_whole_unless_options_say_otherwise(tmp_pat
     rows = table(tmp_path, [given])
     assert not FileSource(DataCfg(pairs=rows)).is_cut
     assert FileSource(DataCfg(pairs=rows, tile=64)).is_cut and FileSource(DataCfg(**given)).is_cut
+    (tmp_path / "broken.tif").write_bytes(b"II*")
+    assert not FileSource(DataCfg(pairs=table(tmp_path, [{**given, "before": str(tmp_path / "broken.tif")}]))).is_cut
     large = write(tmp_path / "large.tif", np.zeros((40, 4200), np.uint8))
     assert FileSource(DataCfg(pairs=table(tmp_path, [{**given, "before": large}]))).is_cut
     plain = write(tmp_path / "plain.tif", np.zeros((40, 4200), np.uint8), crs=None, origin=(0, 0), scale=-1.0)
@@ -318,6 +320,10 @@ def test_small_images_of_a_table_stay_whole_unless_options_say_otherwise(tmp_pat
         (
             lambda root: {"after": write(root / "x.tif", noise(), crs=None)},
             "x.tif: has coordinates without a coordinate reference",
+        ),
+        (
+            lambda root: {name: write(root / f"{name}_x.tif", noise(), crs=None) for name in ("before", "after")},
+            "changes.gpkg: only one of the polygons and the images states a .*; add it to both, .* gdal_edit.py -a_srs",
         ),
         (lambda root: {"after": str(root / "none.tif")}, "--after .*none.tif: no such file"),
         (
@@ -392,6 +398,14 @@ def test_classes_of_scenes(tmp_path):
     given["mask"] = write_polygons(tmp_path / "kinds.gpkg", boxes, kind=["House", "road"])
     target = open_data(DataCfg(**given, tile=64, label_attribute="kind"), ("all",)).splits["all"][1].target["mask"].numpy()
     assert (target[:, :36] == 1).all() and (target[:, 36:] == 0).all()
+
+
+def test_the_share_that_is_held_out_of_a_folder(tmp_path):
+    for index, date in itertools.product(range(10), "AB"):
+        write(tmp_path / date / f"pair{index}.tif", noise(32, 32, seed=2 * index + (date == "B")))
+        write(tmp_path / "label" / f"pair{index}.tif", np.eye(32, dtype=np.uint8))
+    found = open_data(DataCfg(str(tmp_path), holdout=0.3), SPLITS)
+    assert [len(found.splits[split]) for split in SPLITS] == [5, 2, 3] and found.protocol.carved == 0.3
 
 
 def test_options_of_scenes_are_for_data_of_ones_own():
