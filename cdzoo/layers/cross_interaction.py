@@ -37,7 +37,7 @@ class FactorizedAttention(nn.Module):
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Attend from one map (B, C, h, w) to keys and values of another; the output has the same shape."""
-        split = (len(query), self.heads, query.shape[1] // self.heads, -1)
+        split = (query.shape[0], self.heads, query.shape[1] // self.heads, -1)
         q, k, v = (x.reshape(split) for x in (query, key, value))  # (B, heads, d, h w)
         context = k.softmax(-1) @ v.mT  # (B, heads, d, d)
         attended = (context.mT @ q * q.shape[2] ** -0.5).reshape(query.shape)
