@@ -18,7 +18,7 @@ from cdzoo.scenes import SceneCfg, predict_scene, predict_series, remote, scene_
 from cdzoo.scenes.remote import local_images
 
 SMALL = SceneCfg(tile=128, overlap=48, progress=False)
-QUICK = Limits(seconds=1, retries=1, delay=0.05)
+QUICK = Limits(seconds=10, retries=1, delay=0.05)
 LEFT, TOP = 500_000, 5_000_000
 BOX = (LEFT + 100, TOP - 250, LEFT + 350, TOP - 60)
 KEYS = ("AKIAEXAMPLEKEY000000", "SECRETEXAMPLE")
