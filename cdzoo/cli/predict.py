@@ -91,7 +91,7 @@ def predict(
         assets: Assets of the items to read as bands, in this order, such as B04 B03 B02.
         mask_asset: Asset of the items that says where there are no data, such as scl, see --mask-values.
         resolution: Size of the pixels of the map of STAC items, in units of the coordinates; by default that of the first asset.
-        manifest: CSV file of scenes with the columns before, after, output, and optionally of other options, such as report.
+        manifest: CSV file of scenes: columns before, after, output, and others such as report.
         cache: Folder for copies of remote images of the manifest; by default one in that of temporary files, on each machine.
         cache_size: Largest size of this folder in GB.
         ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started locally.
