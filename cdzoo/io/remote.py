@@ -46,6 +46,7 @@ class Limits:
             "GDAL_HTTP_CONNECTTIMEOUT": f"{connect:g}",
             "GDAL_HTTP_LOW_SPEED_TIME": max(1, int(0.4 * self.seconds)),  # GDAL asks a silent server up to three times
             "GDAL_HTTP_LOW_SPEED_LIMIT": 1000,  # bytes per second
+            "GDAL_NUM_THREADS": 1,  # errors of requests in other threads are lost, and pixels are 0 then
             "GDAL_HTTP_MAX_RETRY": 0,
             "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
             "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",  # no requests for files beside the image
