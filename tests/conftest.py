@@ -36,8 +36,9 @@ TINY = {"channels": 8, "depths": [1, 1, 1, 1], "d_state": 2}
 
 @pytest.fixture(autouse=True)
 def _independent(monkeypatch):
-    """Tests have the same random numbers, and no files that other tests imported."""
+    """Tests have the same random numbers, no files that other tests imported, and the proxies of their own environment."""
     torch.manual_seed(0)
+    monkeypatch.setattr("urllib.request._opener", None)  # which keeps the proxies of its first request
     monkeypatch.setattr("cdzoo.imports._imported", {})
 
 

