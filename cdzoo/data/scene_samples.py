@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import weakref
 from collections.abc import Sequence
@@ -73,12 +74,10 @@ class SceneSamples(Dataset[Sample]):
             self._readers[index] = self.scenes[index].open()
         return self._readers[index]
 
-    @property
+    @functools.cached_property
     def names(self) -> list[str]:
         """Names of the windows in order."""
-        if not hasattr(self, "_names"):
-            self._names = [_name(self.scenes[scene].files.name, cell.window) for scene, cell in self.cells]
-        return self._names
+        return [_name(self.scenes[scene].files.name, cell.window) for scene, cell in self.cells]
 
     @property
     def blocks(self) -> list[str]:
@@ -120,9 +119,11 @@ class SceneSamples(Dataset[Sample]):
 
     def has_change(self) -> bool:
         """Return whether any label has changed pixels, also where images have no data."""
-        if not hasattr(self, "_changed"):
-            self._changed = any(self._is_changed(index) for index in _spread(len(self)))
-        return self._changed
+        return self._has_change
+
+    @functools.cached_property
+    def _has_change(self) -> bool:
+        return any(self._is_changed(index) for index in _spread(len(self)))
 
     def _is_changed(self, index: int) -> bool:
         number, cell = self.cells[index]
