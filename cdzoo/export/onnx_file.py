@@ -17,7 +17,9 @@ from torch.export import ExportedProgram
 from cdzoo._version import __version__
 from cdzoo.errors import ConfigError, require
 from cdzoo.export.config import ExportCfg
+from cdzoo.export.functional import functional
 from cdzoo.export.metadata import KEY, Metadata
+from cdzoo.export.operators import operator_translations
 from cdzoo.export.program import Deployed, reason, without_fake_cache
 from cdzoo.export.scan import insert_scans, translations
 
@@ -67,7 +69,7 @@ def _translate(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> An
             opset_version=cfg.opset,
             input_names=module.input_names,
             output_names=module.output_names,
-            custom_translation_table=translations(cfg.opset),
+            custom_translation_table={**translations(cfg.opset), **operator_translations(cfg.opset)},
             optimize=False,  # onnxruntime does it when it loads a file, in less time
         )
     onnxscript.optimizer.fold_constants(written.model)
@@ -80,30 +82,32 @@ def _translate(program: ExportedProgram, module: Deployed, cfg: ExportCfg) -> An
 def undecomposed(program: ExportedProgram) -> Iterator[None]:
     """Let the exporter translate a program as it is, without the passes that take most of its time.
 
-    They replace operators in place and those that it has no translation for, so a program of others does not need them: the file
-    is compared with the model in any case. The passes are internal to torch; if they have other names, they run.
+    They replace operators in place, which `functional` does, and those that the exporter has no translation for; the file is
+    compared with the model in any case. The passes are internal to torch; if they have other names, they run.
     """
     try:
         passes: Any = importlib.import_module("torch.onnx._internal.exporter._fx_passes")
     except ImportError:
         passes = None
     names = ("decompose_with_registry", "insert_type_promotion_nodes")
-    targets = [node.target for node in program.graph.nodes if node.op == "call_function"]
-    if not all(hasattr(passes, name) for name in names) or any(_is_in_place(target) for target in targets):
+    graph = functional(program.graph)
+    if not all(hasattr(passes, name) for name in names) or graph is None:
         yield
         return
+
+    def functional_program(program: ExportedProgram, registry: object) -> ExportedProgram:
+        copied = copy.copy(program)
+        copied._graph_module = torch.fx.GraphModule(program.graph_module, graph)
+        return copied
+
     kept = {name: getattr(passes, name) for name in names}
-    passes.decompose_with_registry = lambda program, registry: copy.copy(program)
+    passes.decompose_with_registry = functional_program
     passes.insert_type_promotion_nodes = lambda graph: None
     try:
         yield
     finally:
         for name, function in kept.items():
             setattr(passes, name, function)
-
-
-def _is_in_place(target: Any) -> bool:
-    return getattr(getattr(target, "_schema", None), "is_mutable", False)
 
 
 def save(model: Any, path: Path, metadata: Metadata, further: Mapping[str, str] | None = None) -> None:

@@ -40,7 +40,6 @@ def translations(opset: int) -> dict[Any, Callable[..., Any]]:
     return {
         torch.ops.cdzoo.ss2d_scan.default: _function(writer.ss2d_scan),
         torch.ops.cdzoo.selective_scan.default: _function(writer.selective_scan),
-        torch.ops.aten.to.dtype: _function(writer.to_dtype),
     }
 
 
@@ -165,12 +164,6 @@ class _Writer:
         if D is not None:
             y = op.Add(y, op.Mul(u, op.Unsqueeze(D, self.ints(1))))
         return y, self.no_states(u)
-
-    def to_dtype(
-        self, x: Any, dtype: int = -1, non_blocking: bool = False, copy: bool = False, memory_format: int | None = None
-    ) -> Any:
-        """Write `x.float()` of the weights of a scan."""
-        return self.op.Cast(x, to=dtype)
 
     def scan(self, dt: Any, du: Any, b: Any, c: Any, A: Any) -> Any:
         """Write the recurrence: dt and du (L, K, B, D), b and c (L, K, B, N), A (K, D, N) -> (L, K, B, D)."""

@@ -27,5 +27,5 @@ def pool_to(x: Tensor, size: tuple[int, int]) -> Tensor:
 def _weights(length: int, cells: int, x: Tensor) -> Tensor:
     """Return the weight of each pixel of an axis in each cell: (cells, length)."""
     cell, pixel = torch.arange(cells, device=x.device)[:, None], torch.arange(length, device=x.device)
-    inside = ((pixel + 1) * cells > cell * length) & (pixel * cells < (cell + 1) * length)
-    return inside / inside.sum(1, keepdim=True).to(x.dtype)
+    inside = (((pixel + 1) * cells > cell * length) & (pixel * cells < (cell + 1) * length)).to(x.dtype)
+    return inside / inside.sum(1, keepdim=True)

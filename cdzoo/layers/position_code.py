@@ -34,5 +34,5 @@ class PositionCode(nn.Module):
 
     def _code(self, size: int) -> Tensor:
         """Return the code (n, size) of the positions along one axis."""
-        angles = self.frequencies[:, None] * torch.arange(size, device=self.frequencies.device)
+        angles = self.frequencies[:, None] * torch.arange(size, device=self.frequencies.device, dtype=self.frequencies.dtype)
         return torch.cat([angles.sin(), angles.cos()])
