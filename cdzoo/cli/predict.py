@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS
-from cdzoo.cli.prediction import PredictionJob
+from cdzoo.cli.prediction import PredictionJob, SceneOptions
 from cdzoo.cli.trained import trained_values
 from cdzoo.errors import InputError
 from cdzoo.io.band_files import is_several, one_raster
@@ -97,13 +97,14 @@ def predict(
         ray: Predict the scenes of the manifest with Ray: address of a cluster; without an address, Ray is started locally.
         workers: Number of Ray workers; one per GPU, or per two cores, by default.
     """
-    products = {"probability": probability, "polygons": polygons, "report": report}
+    products: dict[str, str | None] = {"probability": probability, "polygons": polygons, "report": report}
     zones = {"footprints": footprints, "footprint_output": footprint_output, "footprint_layer": footprint_layer}
     part: dict[str, Any] = {"bbox": bbox, "aoi": aoi, "aoi_layer": aoi_layer}
     image = series[0] if series else before
     if image is not None and stac is None:
         cfg = trained_values(model, cfg, image)
     clouds = {"mask_before": mask_before, "mask_after": mask_after}
+    of_scenes = SceneOptions(products, zones, part, clouds)
     job = PredictionJob(model, random_weights, device, cfg, polygon_cfg)
     if manifest is not None:
         mine = {**products, **clouds}
@@ -126,7 +127,7 @@ def predict(
                 "--stac names the images: pass --assets NAME NAME ..., --bbox or --aoi, -o MAP.tif, and no others; clouds are "
                 "those of --mask-asset"
             )
-        job.predict_items(stac, assets, output, products, zones, part, resolution, mask_asset)
+        job.predict_items(stac, assets, output, of_scenes, resolution, mask_asset)
         return 0
     of_items = {"assets": assets, "mask-asset": mask_asset, "resolution": resolution}
     if given := [name for name, value in of_items.items() if value is not None]:
@@ -139,34 +140,24 @@ def predict(
         raise InputError(f"-o {output}: folders of bands are mapped as scenes; name the output .tif")
     with ExitStack() as stack:
         first, second = (date if is_remote(date) else str(stack.enter_context(one_raster(date))) for date in (before, after))
-        return _predict_pair(job, first, second, output, products, zones, part, clouds)
+        _predict_pair(job, first, second, output, of_scenes)
+    return 0
 
 
-def _predict_pair(
-    job: PredictionJob,
-    before: str,
-    after: str,
-    output: str,
-    products: dict[str, str | None],
-    zones: dict[str, str | None],
-    part: dict[str, Any],
-    clouds: dict[str, str | None],
-) -> int:
+def _predict_pair(job: PredictionJob, before: str, after: str, output: str, options: SceneOptions) -> None:
     target = output_path(output, suffixes=(".png", *RASTERS), purpose="a mask needs a lossless format")
     is_scene = target.suffix.lower() in RASTERS
-    for file in (before, after, *(mask for mask in clouds.values() if mask)):  # before the model is loaded, which takes seconds
+    for file in (before, after, *filter(None, options.clouds.values())):  # before the model is loaded, which takes seconds
         if not is_remote(file):
             _check_header(existing_file(file), is_scene)
         elif not is_scene:
             raise InputError(f"{shown(file)}: remote images are mapped as scenes: name the output .tif")
-    of_scenes = {**products, **zones, **part, **clouds, **job.of_scenes()}
     if is_scene:
-        job.predict_scene(before, after, target, products, zones, part, clouds)
-    elif given := [name for name, value in of_scenes.items() if value is not None]:
+        job.predict_scene(before, after, target, options)
+    elif given := [name for name, value in {**options.to_dict(), **job.of_scenes()}.items() if value is not None]:
         raise InputError(f"--{given[0].replace('_', '-')} is for maps of scenes: name the output .tif")
     else:
         job.predict_pictures(before, after, target)
-    return 0
 
 
 def _check_header(file: Path, is_scene: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,27 @@ if TYPE_CHECKING:
     from cdzoo.tasks import Task
 
 _MAX_CLASSES = 12  # printed
+
+
+@dataclass(frozen=True)
+class SceneOptions:
+    """Options of maps of scenes; those that are not given are None.
+
+    Attributes:
+        products: `probability`, `polygons` and `report`.
+        zones: `footprints`, `footprint_output` and `footprint_layer`.
+        part: `bbox`, `aoi` and `aoi_layer`.
+        clouds: `mask_before` and `mask_after`.
+    """
+
+    products: dict[str, str | None]
+    zones: dict[str, str | None]
+    part: dict[str, Any]
+    clouds: dict[str, str | None]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of them by name."""
+        return {**self.products, **self.zones, **self.part, **self.clouds}
 
 
 @dataclass(frozen=True)
@@ -69,32 +90,24 @@ class PredictionJob:
         print_weights(model)
         return model
 
-    def predict_scene(
-        self,
-        before: str,
-        after: str,
-        target: Path,
-        products: dict[str, str | None],
-        zones: dict[str, str | None],
-        part: dict[str, Any],
-        clouds: dict[str, str | None],
-    ) -> None:
+    def predict_scene(self, before: str, after: str, target: Path, options: SceneOptions) -> None:
         """Write the map of two rasters and its further products, and print a summary."""
         from cdzoo.cli.footprints import print_largest
         from cdzoo.scenes import predict_scene
         from cdzoo.scenes.footprints import table_of
         from cdzoo.scenes.outputs import scene_outputs
 
-        files: dict[str, Any] = dict(products)
-        of_zones: dict[str, Any] = dict(zones)
-        table = table_of(target, zones["footprints"], zones["footprint_output"])
+        files: dict[str, Any] = dict(options.products)
+        of_zones: dict[str, Any] = dict(options.zones)
+        footprints = options.zones["footprints"]
+        table = table_of(target, footprints, options.zones["footprint_output"])
         dates = [date for date in (before, after) if not is_remote(date)]
-        inputs = [file for file in (*dates, zones["footprints"], part["aoi"], *clouds.values()) if file is not None]
+        inputs = [file for file in (*dates, footprints, options.part["aoi"], *options.clouds.values()) if file is not None]
         scene_outputs(target, **files, inputs=inputs, with_styles=self.cfg.style, footprints=table)  # before the model is loaded
-        area = _area(before, **part)
+        area = _area(before, **options.part)
         model = self.load_named()
-        options: dict[str, Any] = {**files, **of_zones, **clouds, "polygon_cfg": self.polygon_cfg, "area": area}
-        result = predict_scene(model, before, after, target, self.cfg, **options)
+        further: dict[str, Any] = {**files, **of_zones, **options.clouds, "polygon_cfg": self.polygon_cfg, "area": area}
+        result = predict_scene(model, before, after, target, self.cfg, **further)
         share = result.changed / result.pixels if result.pixels else 0.0
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
         text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
@@ -106,9 +119,9 @@ class PredictionJob:
         if model.task.has_legend and result.classes:
             shares = sorted(result.classes.items(), key=lambda item: -item[1])[:_MAX_CLASSES]
             print("  " + ", ".join(f"{name} {count / result.pixels:.2%}" for name, count in shares))
-        for path in (result.mask, *result.further.values(), result.probability, products["polygons"], products["report"]):
+        for path in (result.mask, *result.further.values(), result.probability, files["polygons"], files["report"]):
             if path is not None:
-                print(f"  {path}{f' ({result.polygons} polygons)' if path == products['polygons'] else ''}")
+                print(f"  {path}{f' ({result.polygons} polygons)' if path == files['polygons'] else ''}")
         if result.styles:
             print(f"  styles for QGIS: {', '.join(path.name for path in result.styles)}")
         if table is not None and result.footprints is not None:
@@ -119,9 +132,7 @@ class PredictionJob:
         names: tuple[str, str],
         assets: list[str],
         output: str,
-        products: dict[str, str | None],
-        zones: dict[str, str | None],
-        part: dict[str, Any],
+        options: SceneOptions,
         resolution: float | None,
         mask_asset: str | None = None,
     ) -> None:
@@ -134,17 +145,17 @@ class PredictionJob:
         target = output_path(output, suffixes=RASTERS, purpose="the map of STAC items is a GeoTIFF")
         items = [read_item(name, assets) for name in names]
         masks = None if mask_asset is None else (read_item(names[0], [mask_asset]), read_item(names[1], [mask_asset]))
-        files: dict[str, Any] = dict(products)
+        files: dict[str, Any] = dict(options.products)
         inputs = [Path(name) for name in names if not is_address(name)]
         inputs += [file for item in (*items, *(masks or ())) for file in item.files]
         scene_outputs(target, **files, inputs=inputs)
         for item in items:
             if text := stated_scaling(item):
                 print(f"{item.name} states {text}; values are used as they are stored")
-        with stac_rasters(items[0], items[1], target, **part, resolution=resolution, masks=masks) as copies:
+        with stac_rasters(items[0], items[1], target, **options.part, resolution=resolution, masks=masks) as copies:
             before, after, *found = map(str, copies)
-            clouds = dict(zip(("mask_before", "mask_after"), found or (None, None), strict=True))
-            self.predict_scene(before, after, target, products, zones, {**part, "bbox": None}, clouds)
+            clouds = dict(zip(options.clouds, found or (None, None), strict=True))
+            self.predict_scene(before, after, target, replace(options, part={**options.part, "bbox": None}, clouds=clouds))
 
     def predict_series(self, images: list[str], output: str, options: dict[str, Any], part: dict[str, Any]) -> None:
         """Write the maps of a series, and print a summary."""
