@@ -15,7 +15,7 @@ from cdzoo.io.files import check_new_folder
 if TYPE_CHECKING:
     from cdzoo.data.listing import PairFiles
 
-_TILES = (256, 128, 64, 32)  # pixels
+_TILES = (256, 128, 64, 32)  # sides of windows in pixels, the default first
 _BLOCKS = 16  # of ground that are to be divided into splits
 
 
@@ -118,21 +118,23 @@ def _write_matlab(name: str, out: str | None, columns: list[str], mask_encoding:
     declared = [] if mask_encoding is None else [f"--mask-encoding {mask_encoding}"]
     print("A scene is cut into windows, which are divided into splits by blocks of ground; check it, and train on it, with:")
     files = [f"--{option} {shlex.quote(str(path))}" for option, path in zip(ROLES, (*pair.images, pair.mask), strict=True)]
-    shared = [*files, *declared, *_windows(height, width)]
+    tile, windows = _windows(height, width)
+    shared = [*files, *declared, *windows]
     print(" ".join(["cdzoo data check", *shared]))
-    print(" ".join(["cdzoo train", *_model(pair), *shared, *_values(pair), "--out runs/" + re.sub(r"[^\w.-]", "_", pair.name)]))
+    run = "--out runs/" + re.sub(r"[^\w.-]", "_", pair.name)
+    print(" ".join(["cdzoo train", *_model(pair), *shared, *_values(pair), *([f"crop={tile}"] if windows else []), run]))
 
 
-def _windows(height: int, width: int) -> list[str]:
-    """Return options that cut a scene into the largest windows that lie in enough blocks for three splits."""
+def _windows(height: int, width: int) -> tuple[int, list[str]]:
+    """Return the side of the largest windows of a scene that lie in enough blocks for three splits, and options for them."""
     from cdzoo.data.blocks import WINDOWS
-    from cdzoo.data.protocols import SCENE
 
+    smallest = _TILES[-1]
     for tile in _TILES:
         side = WINDOWS * tile
         if -(-height // side) * -(-width // side) >= _BLOCKS:
-            return [] if tile == SCENE.tile else [f"--tile {tile}"]
-    return [f"--tile {_TILES[-1]} --block {_TILES[-1]}"]
+            return tile, [f"--tile {tile}"] if tile != _TILES[0] else []
+    return smallest, [f"--tile {smallest} --block {smallest}"]
 
 
 def _model(pair: PairFiles) -> list[str]:

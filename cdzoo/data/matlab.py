@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cdzoo.data.listing import SPLITS, PairFiles
+from cdzoo.data.datasets import known_layouts
+from cdzoo.data.layout import find_layout, find_splits
+from cdzoo.data.listing import PairFiles
 from cdzoo.data.masks import MaskEncoding, check_encoding
 from cdzoo.data.suggestion import role_of
 from cdzoo.errors import ConfigError, InputError
@@ -30,11 +32,11 @@ _LISTED = 8
 
 
 def holds_matlab(path: str | Path) -> bool:
-    """Return whether a path is that of a MATLAB file, or of a folder of them without splits."""
+    """Return whether a path is that of a MATLAB file, or of a folder of them that has no pairs of images."""
     if not Path(path).is_dir():
         return is_matlab(path)
-    names = {name for group in SPLITS.values() for name in group}
-    return bool(_files(Path(path))) and not any(Path(path, name).is_dir() for name in names)
+    layouts = known_layouts()
+    return bool(_files(Path(path))) and not find_layout(path, layouts) and not find_splits(path, layouts)
 
 
 def write_matlab(
@@ -142,6 +144,8 @@ def _shown(named: Mapping[str, MatlabArray]) -> str:
 
 def _check_shapes(dates: Sequence[MatlabArray], mask: MatlabArray) -> None:
     """Raise unless the declared shapes are those of two images and a mask of one size."""
+    for array in (*dates, mask):
+        array.check()
     if len(mask.shape) != 2:
         raise InputError(f"{mask.title}: {mask}; expected a mask (height, width), so save the band that holds the changes")
     for array in dates:
@@ -188,7 +192,8 @@ def _write(path: Path, values: npt.NDArray[Any]) -> None:
     profile |= {"nodata": float("nan")} if values.dtype.kind == "f" else {}
     # By default, the fourth band of 8 bits would be alpha.
     profile |= {"photometric": "RGB" if count == 3 and values.dtype.itemsize == 1 else "MINISBLACK", "alpha": "NO"}
-    profile |= {"compress": "deflate", "interleave": "band", "tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK}
+    profile |= {"compress": "deflate", "interleave": "band", "tiled": True}
+    profile |= {f"block{axis}size": min(_BLOCK, -(-side // 16) * 16) for axis, side in (("x", width), ("y", height))}
     path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ _KINDS |= {f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits
 """Type of the values of each class of arrays of numbers."""
 _MAX_ARRAY = 4 << 30  # bytes of an array that is read at once
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-_HEADER = 512  # bytes before the content of a file of MATLAB 7.3
+_HDF5_START = 512  # of the content of a file of MATLAB 7.3
+_HEADER = 128  # bytes before the variables of a file of MATLAB 5 to 7.2
+_ORDERS = {b"IM": "<", b"MI": ">"}
+"""Order of the bytes by the last two ones of the header."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,21 @@ class MatlabArray:
         """Whether these are numbers in rows and columns."""
         return self.kind in _KINDS and len(self.shape) in (2, 3) and min(self.shape[:2]) > 1
 
+    def check(self) -> None:
+        """Check that these are numbers that can be read.
+
+        Raises:
+            InputError: They are not, or more than are read at once.
+        """
+        if self.kind not in _KINDS:
+            hint = ", such as full(X) of a sparse one" if self.kind == "sparse" else ""
+            raise InputError(f"{self.title}: a {self.kind} array; save one of numbers (double, single, integer, logical){hint}")
+        if (size := math.prod(self.shape) * np.dtype(_KINDS[self.kind]).itemsize) > _MAX_ARRAY:
+            raise InputError(
+                f"{self.title}: {self}, which is {size >> 20:,} MB; arrays of up to {_MAX_ARRAY >> 20:,} MB are read, so save a "
+                "part of it"
+            )
+
     def read(self) -> npt.NDArray[Any]:
         """Return the values: bool, integers or floating point, of the type that they have in MATLAB.
 
@@ -60,17 +79,7 @@ class MatlabArray:
             InputError: These are no numbers, or complex ones, or more than are read at once; or the file is damaged.
             MissingDependencyError: scipy is not installed.
         """
-        if self.kind not in _KINDS:
-            hint = ", such as full(X) of a sparse one" if self.kind == "sparse" else ""
-            raise InputError(
-                f"{self.title}: a {self.kind} array; save an array of numbers (double, single, integer, logical){hint}"
-            )
-        dtype = np.dtype(_KINDS[self.kind])
-        if (size := math.prod(self.shape) * dtype.itemsize) > _MAX_ARRAY:
-            raise InputError(
-                f"{self.title}: {self}, which is {size >> 20:,} MB; arrays of up to {_MAX_ARRAY >> 20:,} MB are read, so save a "
-                "part of it"
-            )
+        self.check()
         reader = _reader(self.file)
         try:
             # With its own option for types, scipy drops the imaginary parts of complex numbers.
@@ -82,7 +91,7 @@ class MatlabArray:
             raise InputError(f"{self.title}: {kind}")
         if values.shape != self.shape:
             raise InputError(f"{self.title}: declares {self}, and has {'x'.join(map(str, values.shape))}; copy the file again")
-        return np.ascontiguousarray(values, dtype)
+        return np.ascontiguousarray(values, _KINDS[self.kind])
 
 
 def is_matlab(path: str | Path) -> bool:
@@ -102,8 +111,8 @@ def list_arrays(path: str | Path) -> list[MatlabArray]:
     """
     file = existing_file(path)
     with file.open("rb") as stream:
-        start = stream.read(_HEADER + len(_HDF5))
-    if start.startswith((_HDF5, b"MATLAB 7.3")) or start[_HEADER:] == _HDF5:
+        start = stream.read(_HDF5_START + len(_HDF5))
+    if start.startswith((_HDF5, b"MATLAB 7.3")) or start[_HDF5_START:] == _HDF5:
         raise InputError(
             f"{path}: a file of MATLAB 7.3 (HDF5), which is not read. Save it again in MATLAB, S = load('{file.name}'); "
             f"save('{file.name}', '-struct', 'S', '-v7'), or write its arrays as TIFF files with h5py and tifffile"
@@ -113,7 +122,21 @@ def list_arrays(path: str | Path) -> list[MatlabArray]:
         found = reader.whosmat(file)
     except Exception as error:  # of the reader, for whatever a damaged file declares
         raise _damaged(file, error) from error
+    _check_complete(file)
     return [MatlabArray(file, str(name), tuple(map(int, shape)), str(kind)) for name, shape, kind in found]
+
+
+def _check_complete(file: Path) -> None:
+    """Raise for a file of MATLAB 5 to 7.2 that was cut off, of which the reader lists the variables before the end."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        if (order := _ORDERS.get(stream.read(_HEADER)[-2:])) is None:
+            return
+        while tag := stream.read(8):
+            end = stream.tell() + (struct.unpack(f"{order}4xI", tag)[0] if len(tag) == 8 else 8)
+            if end > size:
+                raise InputError(f"{file}: truncated: {size:,} bytes, expected {end:,} or more; copy it again")
+            stream.seek(end)
 
 
 def _reader(file: Path) -> Any:
