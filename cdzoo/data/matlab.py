@@ -26,7 +26,7 @@ from cdzoo.io.rasters import require_rasterio
 
 ROLES = ("before", "after", "mask")
 _FOLDERS = ("A", "B", "label")
-_YEAR = re.compile(r"(?<!\d)(?:19|20)\d\d(?!\d)")
+_DAY = re.compile(r"(?<!\d)(?:19|20)\d\d(?:[01]\d(?:[0-3]\d)?)?(?!\d)")
 _BLOCK = 256  # side of an internal block of the files in pixels
 _LISTED = 8
 
@@ -115,17 +115,17 @@ def _given(source: Path, named: Mapping[str, MatlabArray], columns: Sequence[str
 
 
 def _found(source: Path, named: Mapping[str, MatlabArray]) -> list[MatlabArray]:
-    """Return the arrays of both dates and of the mask by what their names tell: roles, or the years of the dates."""
+    """Return the arrays of both dates and of the mask by what their names tell: roles, or the years or days of the dates."""
     roles: dict[str, list[MatlabArray]] = {role: [] for role in ROLES}
-    years: dict[str, list[MatlabArray]] = {}
+    days: dict[str, list[MatlabArray]] = {}
     for array in dict.fromkeys(array for array in named.values() if array.may_be_image):
         names = (array.variable, array.file.stem) if source.is_dir() else (array.variable,)
         if role := next(filter(None, map(role_of, names)), ""):
             roles[role].append(array)
-        elif year := next(filter(None, map(_YEAR.search, names)), None):
-            years.setdefault(year[0], []).append(array)
-    if not roles["before"] and not roles["after"] and len(years) == 2:
-        roles["before"], roles["after"] = (years[year] for year in sorted(years))
+        elif day := next(filter(None, map(_DAY.search, names)), None):
+            days.setdefault(day[0], []).append(array)
+    if not roles["before"] and not roles["after"] and len(days) == 2:
+        roles["before"], roles["after"] = (days[day] for day in sorted(days))
     if any(len(arrays) != 1 for arrays in roles.values()):
         raise ConfigError(
             f"{source}: name the arrays of the images before and after, and of the mask: --columns BEFORE AFTER MASK; it has "

@@ -98,6 +98,28 @@ def test_a_folder_of_files_with_one_array_each(tmp_path, variables):
         assert all(a.read_bytes() == b.read_bytes() for a, b in zip((*pair.images,), (*again.images,), strict=True))
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("Bay_Area_2013:HypeRvieW", "Bay_Area_2015:HypeRvieW", "bayArea_gtChanges2.mat:HypeRvieW"),
+        ("hermiston2004:HypeRvieW", "hermiston2007:HypeRvieW", "rdChangesHermiston_5classes:gt5clasesHermiston"),
+        ("river_before:river_before", "river_after:river_after", "groundtruth:lakelabel_v1"),
+        ("River_20230503:River_20230503", "River_20231231:River_20231231", "River_GT:River_GT"),
+        ("data:T1", "data:T2", "data:Binary"),
+    ],
+)
+def test_names_of_public_data_sets_tell_dates_and_mask(tmp_path, names):
+    values = {"before": cube(1), "after": cube(2), "mask": changes()}
+    files = {}
+    for name, array in zip(names, values.values(), strict=True):
+        files.setdefault(name.split(":")[0], {})[name.split(":")[1]] = array
+    for file, arrays in files.items():
+        save(tmp_path / "set" / f"{file}.mat", **arrays)
+    pair, _ = write_matlab(tmp_path / "set", tmp_path / "out")
+    for path, array in zip((*pair.images, pair.mask), values.values(), strict=True):
+        assert np.array_equal(stored(path), array.reshape(HEIGHT, WIDTH, -1).transpose(2, 0, 1))
+
+
 def test_files_beside_pairs_are_left_out(tmp_path):
     save(tmp_path / "set" / "about.mat", **GOOD)
     assert holds_matlab(tmp_path / "set") and holds_matlab(tmp_path / "set" / "about.mat")
