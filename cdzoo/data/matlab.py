@@ -166,7 +166,7 @@ def _mask_values(array: MatlabArray) -> UInt8:
         bits = values.astype(np.uint8)
     if (bits != values).any():
         strange = np.unique(values[bits != values])
-        shown = ", ".join(f"{value:g}" for value in strange[:_LISTED].tolist()) + (", ..." if len(strange) > _LISTED else "")
+        shown = ", ".join(map(str, strange[:_LISTED].tolist())) + (", ..." if len(strange) > _LISTED else "")
         raise InputError(
             f"{array.title}: the mask has values {shown}; expected whole numbers from 0 to 255, so give these pixels another "
             "one, and declare what they mean: --mask-encoding, such as 0/1/255 for no change, change and no label"

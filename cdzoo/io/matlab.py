@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from cdzoo.errors import InputError, require
+from cdzoo.errors import CdzooError, InputError, require
 from cdzoo.io.inputs import existing_file
 
 SUFFIX = ".mat"
 _KINDS = {"logical": "bool", "single": "float32", "double": "float64"}
 _KINDS |= {f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
 """Type of the values of each class of arrays of numbers."""
+_HINTS = {"sparse": ": full(X)", "complex": ": abs(X), or real(X) and imag(X) as bands"}
 _MAX_ARRAY = 4 << 30  # bytes of an array that is read at once
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _HDF5_START = 512  # of the content of a file of MATLAB 7.3
 _HEADER = 128  # bytes before the variables of a file of MATLAB 5 to 7.2
-_ORDERS = {b"IM": "<", b"MI": ">"}
-"""Order of the bytes by the last two ones of the header."""
+_START = 4096  # bytes of a variable in which its name and the type of its numbers are
+_MATRIX, _COMPRESSED = 14, 15  # types of elements
+_STORED = frozenset((1, 2, 3, 4, 5, 6, 7, 9, 12, 13))
+"""Types of elements that are numbers: integers of 8 to 32 bits, floating point, integers of 64 bits."""
+_NUMBERS = range(6, 16)  # classes of arrays of numbers
 
 
 @dataclass(frozen=True)
@@ -56,13 +61,13 @@ class MatlabArray:
         return self.kind in _KINDS and len(self.shape) in (2, 3) and min(self.shape[:2]) > 1
 
     def check(self) -> None:
-        """Check that these are numbers that can be read.
+        """Check that these are real numbers that can be read.
 
         Raises:
             InputError: They are not, or more than are read at once.
         """
         if self.kind not in _KINDS:
-            hint = ", such as full(X) of a sparse one" if self.kind == "sparse" else ""
+            hint = _HINTS.get(self.kind.partition(" ")[0], "")
             raise InputError(f"{self.title}: a {self.kind} array; save one of numbers (double, single, integer, logical){hint}")
         if (size := math.prod(self.shape) * np.dtype(_KINDS[self.kind]).itemsize) > _MAX_ARRAY:
             raise InputError(
@@ -82,13 +87,11 @@ class MatlabArray:
         self.check()
         reader = _reader(self.file)
         try:
-            # With its own option for types, scipy drops the imaginary parts of complex numbers.
             values = np.asarray(reader.loadmat(self.file, variable_names=[self.variable])[self.variable])
         except Exception as error:  # of the reader, for whatever a damaged file declares
             raise _damaged(self.file, error, f" in {self.variable}") from error
-        if values.dtype.kind not in "biuf":
-            kind = "complex numbers; save abs(X), or their real and imaginary parts" if values.dtype.kind == "c" else "no numbers"
-            raise InputError(f"{self.title}: {kind}")
+        if values.dtype.kind not in "biuf":  # complex ones of MATLAB 4
+            raise InputError(f"{self.title}: {values.dtype} values; save real numbers{_HINTS['complex']}")
         if values.shape != self.shape:
             raise InputError(f"{self.title}: declares {self}, and has {'x'.join(map(str, values.shape))}; copy the file again")
         return np.ascontiguousarray(values, _KINDS[self.kind])
@@ -119,24 +122,61 @@ def list_arrays(path: str | Path) -> list[MatlabArray]:
         )
     reader = _reader(file)
     try:
+        is_new = reader.matlab.matfile_version(file)[0] > 0
+        imaginary = _complex_arrays(file) if is_new else set[str]()
         found = reader.whosmat(file)
+    except CdzooError:
+        raise
     except Exception as error:  # of the reader, for whatever a damaged file declares
         raise _damaged(file, error) from error
-    _check_complete(file)
-    return [MatlabArray(file, str(name), tuple(map(int, shape)), str(kind)) for name, shape, kind in found]
+    kinds = ((str(name), shape, f"{'complex ' if name in imaginary else ''}{kind}") for name, shape, kind in found)
+    return [MatlabArray(file, name, tuple(map(int, shape)), kind) for name, shape, kind in kinds]
 
 
-def _check_complete(file: Path) -> None:
-    """Raise for a file of MATLAB 5 to 7.2 that was cut off, of which the reader lists the variables before the end."""
+def _complex_arrays(file: Path) -> set[str]:
+    """Return the names of complex arrays in a file of MATLAB 5 to 7.2, after checking what the reader trusts.
+
+    It lists the variables before the end of a file that was cut off, and crashes at numbers of an unknown type.
+    """
+    found = set()
     size = file.stat().st_size
     with file.open("rb") as stream:
-        if (order := _ORDERS.get(stream.read(_HEADER)[-2:])) is None:
-            return
+        order = "<" if stream.read(_HEADER)[-2:] == b"IM" else ">"
         while tag := stream.read(8):
-            end = stream.tell() + (struct.unpack(f"{order}4xI", tag)[0] if len(tag) == 8 else 8)
-            if end > size:
+            kind, length = struct.unpack(f"{order}II", tag.ljust(8, b"\0"))
+            if (end := stream.tell() + length) > size or len(tag) < 8:
                 raise InputError(f"{file}: truncated: {size:,} bytes, expected {end:,} or more; copy it again")
+            start = stream.read(min(length, _START))
+            if kind == _COMPRESSED:
+                start = zlib.decompressobj().decompress(start, _START)
+                kind, start = struct.unpack(f"{order}I", start[:4])[0], start[8:]
+            if kind != _MATRIX:
+                raise InputError(f"{file}: damaged: an element of type {kind} in place of an array; copy it again")
+            name, is_complex, stored = _array_header(start, order)
+            if stored not in _STORED:
+                raise InputError(f"{file}: damaged: the numbers of {name} are of an unknown type; copy it again")
+            found |= {name} if is_complex else set()
             stream.seek(end)
+    return found
+
+
+def _array_header(start: bytes, order: str) -> tuple[str, bool, int]:
+    """Return the name of an array, whether it is complex, and the type of its numbers; 1 for arrays that hold none."""
+    (flags,) = struct.unpack_from(f"{order}I", start, 8)
+    if flags & 255 not in _NUMBERS:
+        return "", False, 1
+    _, _, at = _element(start, 16, order)  # its shape
+    _, name, at = _element(start, at, order)
+    return name.decode("latin-1"), bool(flags & 0x800), _element(start, at, order)[0]
+
+
+def _element(start: bytes, at: int, order: str) -> tuple[int, bytes, int]:
+    """Return the type and content of an element, and where the next one is; up to four bytes are in the tag."""
+    (kind,) = struct.unpack_from(f"{order}I", start, at)
+    if kind >> 16:
+        return kind & 0xFFFF, start[at + 4 : at + 4 + (kind >> 16)], at + 8
+    (length,) = struct.unpack_from(f"{order}I", start, at + 4)
+    return kind, start[at + 8 : at + 8 + length], at + 8 + -(-length // 8) * 8
 
 
 def _reader(file: Path) -> Any:
