@@ -41,7 +41,7 @@ bootstrap intervals (95 %) over images. They were trained on generated scenes; [
 of the official LEVIR-CD test split (0.5 m, Texas) are not a random draw from its 128, so the scores cannot be compared with
 published ones. They were used to compare the variants below and versions of the generated scenes, never for training. DSIFN-CD
 (land use), CLCD (cropland) and SZTAKI AirChange (land use, 1.5 m) define change differently. At 1 m per pixel, F1 is clearly
-lower than at 0.5 m, on the images reduced to half as on generated scenes.
+lower than at 0.5 m, on the images reduced to half as on generated scenes; `--scale 2` makes up for it on the images.
 """
 TASKS = """Models with land cover of both dates, or with damage, on generated scenes, which are another task than photographs. 200
 test pairs of a seed that neither training nor the selection of weights saw, in percent; [tasks.md](tasks.md) defines the scores.
@@ -110,12 +110,21 @@ def _zero_shot() -> list[str]:
     ]
     kept = {"data": "generated scenes", "f1": f"F1 at {made['threshold']:g}:.2f", "f1_at_half": "F1 at 0.5:.2f"}
     kept |= {"best_f1": "best F1:.2f", "best_threshold": "at threshold:g"}
+    scaled = _read("scale_synthetic_wide")
+    scales = sorted(scaled["sets"][0]["f1_at_scale"], key=float)
+    at_scale = [
+        {"data": f"{row['set']}, {row['pairs']} pairs", **{key: 100 * row["f1_at_scale"][key] for key in scales}}
+        for row in scaled["sets"]
+    ]
     return [
         ZERO_SHOT,
         render(rows, columns, "markdown"),
         "### Threshold\n",
         f"Chosen by `{made['command']}`: highest mean F1 over these five sets.\n",
         render(sets, kept, "markdown"),
+        "### Scale\n",
+        f"`{scaled['command']}`: F1 at {scaled['threshold']:g} of generated scenes that are resampled for the model.\n",
+        render(at_scale, {"data": "generated scenes", **{key: f"scale {key}:.2f" for key in scales}}, "markdown"),
         "### Finest level of the encoder\n",
         f"{variants['text']}\n",
         render([{**row, **_zero_shot_row(row)} for row in variants["runs"]], fields, "markdown"),
@@ -145,7 +154,9 @@ def _zero_shot_row(run: dict[str, Any]) -> dict[str, Any]:
     row = {name: 100 * scores[name] for name in ("precision", "recall", "f1")}
     best = f"{100 * scores['best_threshold_f1']:.2f} ({scores['best_threshold']:g})"
     interval = f"{100 * f1['low']:.2f} to {100 * f1['high']:.2f}" if f1 else ""
-    named = {"weights": f"`{run['source']}`", "data": run["data"]["data"], "protocol": run["protocol"]["name"]}
+    protocol = run["protocol"]
+    scale = f", scale {protocol['scale']:g}" if "scale" in protocol else ""
+    named = {"weights": f"`{run['source']}`", "data": run["data"]["data"], "protocol": f"{protocol['name']}{scale}"}
     return {**row, **named, "threshold": scores["threshold"], "interval": interval, "best": best}
 
 

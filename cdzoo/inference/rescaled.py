@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +19,8 @@ from cdzoo.sizes import InputSizes
 from cdzoo.tasks import Task
 from cdzoo.weights.origin import Origin
 from cdzoo.weights.pretrained import PretrainedCfg
+
+_MAX_DENOMINATOR = 4  # of a scale; windows would start too far apart for others
 
 
 class Rescaled:
@@ -57,8 +61,10 @@ class Rescaled:
 
     @property
     def window_multiple(self) -> int:
-        """Windows of larger images start at multiples of this."""
-        return self.model.window_multiple
+        """Windows of larger images start at multiples of this, which are multiples of that of the model for simple scales."""
+        multiple, ratio = self.model.window_multiple, Fraction(self.scale).limit_denominator(_MAX_DENOMINATOR)
+        whole = multiple * ratio.denominator
+        return whole // math.gcd(whole, ratio.numerator) if math.isclose(ratio, self.scale) else multiple
 
     @property
     def device(self) -> torch.device:

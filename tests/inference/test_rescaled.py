@@ -115,6 +115,13 @@ def test_records_name_the_scale_and_keep_their_hashes() -> None:
     assert "scale 2" in str(Protocol("p", scale=2.0)) and "scale" not in str(Protocol("p"))
 
 
+@pytest.mark.parametrize(("scale", "multiple"), [(2.0, 8), (0.5, 32), (1.5, 32), (0.25, 64), (3.0, 16), (1.37, 16)])
+def test_windows_start_at_the_grid_of_the_model(model: ChangeDetector, scale: float, multiple: int) -> None:
+    assert model.window_multiple == 16
+    assert rescaled(model, scale).window_multiple == multiple
+    assert scale == 1.37 or (multiple * scale) % 16 == 0
+
+
 def test_scales_that_cannot_be_used(model: ChangeDetector) -> None:
     assert rescaled(model, 1.0) is model
     for scale in (0.05, 9.0, float("nan")):
