@@ -161,11 +161,8 @@ def _open_pairs(
     """Add splits of pairs that are read whole."""
     cfg, info = source.cfg, source.info
     every = [pair for split in splits for pair in pairs[split]]
-    given, cfg = cfg, with_trained_bands(cfg, every, bands, trained)
-    if cfg != given:
-        opened.notes.append(
-            f"{cfg.title}: bands as in the training of the weights, --bands {' '.join(map(str, cfg.bands or ()))}"
-        )
+    cfg, told = with_trained_bands(cfg, every, bands, trained)
+    opened.notes += told
     if info is None or info.fill_value is None:
         cfg, told = with_ranges(cfg, every, cfg.title, trained)
         opened.notes += told
@@ -203,12 +200,11 @@ def _open_scenes(
     source: FileSource, opened: Opened, splits: Sequence[str], bands: tuple[int, ...], trained: Mapping[str, Any] | None
 ) -> None:
     """Add splits of scenes, which are cut when they are read; validation pairs of a folder are pairs."""
-    if source.cfg.bands is not None or source.cfg.bands_after is not None:
-        raise ConfigError("bands are chosen of pairs that are read whole; write those of a scene to one raster first")
     stored: list[str | None] = [*sorted(source.existing)]
     every = [pair for split in stored or [None] for pair in source.scenes(split)]
+    source.cfg, chosen = with_trained_bands(source.cfg, every, bands, trained)
     source.cfg, told = with_ranges(source.cfg, every, source.cfg.title, trained)
-    opened.notes += told
+    opened.notes += [*chosen, *told]
     opened.cfg = source.cfg
     own = [split for split in splits if split != "val" or source.cfg.val is None]
     cut = SceneSplits(source, bands)

@@ -105,7 +105,9 @@ class SceneSplits:
         cfg = self.source.cfg
         scalings = [Scaling((0.0, 1.0)) if bands is None else cfg.scalings[min(date, 1)] for date, bands in enumerate(self.bands)]
         attribute = cfg.label_attribute if any(map(is_vector, pair.labels)) else None
-        return open_scene(pair, self.bands, scalings, None if cfg.aoi is None else Path(cfg.aoi), attribute, cfg.equal_values)
+        selected = [cfg.selected[min(date, 1)] for date in range(len(self.bands))]
+        aoi = None if cfg.aoi is None else Path(cfg.aoi)
+        return open_scene(pair, self.bands, scalings, aoi, attribute, cfg.equal_values, selected)
 
     def _divided(self, whole: SceneSamples, with_test: bool) -> dict[str, SceneSamples]:
         """Divide windows by their blocks."""

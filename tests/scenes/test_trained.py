@@ -168,9 +168,8 @@ def test_the_workers_of_ray_have_the_options_of_the_run(images, monkeypatch, cap
     ray = pytest.importorskip("ray")
     monkeypatch.setenv("PYTHONPATH", str(Path(cdzoo.__file__).parents[1]))
     cdzoo.create_model("glmamba_tiny", pretrained=True).save_pretrained(images / "run")
-    data = {"data": "pairs", "value_range": [0, 5000], "bands": ["B04", "B03", "B02"]}
-    (images / "run" / "results.json").touch()
-    monkeypatch.setattr("cdzoo.results.Results.read", lambda _: SimpleNamespace(data=data))
+    trained = TrainedOptions({"value_range": (0, 5000)}, {"bands": ("B04", "B03", "B02")})
+    monkeypatch.setattr("cdzoo.scenes.trained.trained_options", lambda _: trained)
     words = listed(*(f"a.tif,b.tif,m{number}.tif,m{number}_p.tif" for number in range(4)))
     try:
         assert main([*words, "--ray", "--workers", "2"]) == 0
