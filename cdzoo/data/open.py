@@ -25,6 +25,7 @@ from cdzoo.data.tiles import TiledPairs
 from cdzoo.data.unlabeled import UNLABELED, NoLabels, check_apart, folder_pairs, held_out_pairs, split_by_list, without_labels
 from cdzoo.data.value_ranges import check_equal_values, with_ranges, with_trained_bands
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.io.placement import is_vector
 from cdzoo.protocol import Protocol
 
 __all__ = [
@@ -136,8 +137,12 @@ def open_data(
     source = FileSource(cfg, bands)
     opened = Opened(source.protocol, {}, source.notes, _declared(source))
     if source.is_cut:
-        if UNLABELED in splits or cfg.labeled is not None:
-            raise ConfigError("labeled, unlabeled and semi are for pairs that are read whole, not for scenes")
+        if cfg.unlabeled is not None:
+            raise ConfigError("unlabeled is a folder of pairs that are read whole; of scenes, windows without a label are used")
+        if cfg.labeled is not None and not is_vector(cfg.labeled):
+            raise ConfigError(
+                f"labeled={cfg.labeled}: of scenes, name the polygons of the area whose labels are used, such as labeled.gpkg"
+            )
         _open_scenes(source, opened, splits, bands, trained)
     else:
         _open_pairs(source, opened, _pairs(source, splits, opened.notes), splits, bands, trained)
@@ -215,6 +220,9 @@ def _open_scenes(
         _check_disjoint({split: [scene.files for scene in samples.scenes] for split, samples in given.items()})
     for split in own:
         opened.splits[split] = samples = found[split]
+        if split == UNLABELED:
+            opened.notes.append(f"{split}: {len(samples)} windows in training blocks, whose labels are not used")
+            continue
         opened.notes.append(f"{split}: {samples.described}")
         if split != "train" and not samples.has_change():
             opened.notes.append(

@@ -56,6 +56,7 @@ class Scene:
         aoi: File of polygons outside of which pixels have no label.
         attribute: Attribute of polygons of labels that holds their value or the name of their class.
         selected: Bands to read of each date, by number from 1 or by name; None for all.
+        labeled_area: File of polygons outside of which labels are not used; their pixels have data all the same.
     """
 
     files: PairFiles
@@ -66,6 +67,7 @@ class Scene:
     aoi: Path | None = None
     attribute: str | None = None
     selected: tuple[Selected, ...] = (None, None)
+    labeled_area: Path | None = None
 
     def open(self) -> list[WindowReader]:
         """Open the images, which the caller closes."""
@@ -103,7 +105,8 @@ class Scene:
     def targets(self, labels: Labels, part: Grid, valid: Valid | None = None) -> Maps:
         """Return the targets on a grid, 255 where pixels are not valid, outside the area and where there are no labels."""
         targets = labels.read(self.placed(part))
-        for known in ([] if valid is None else [valid]) + ([] if self.aoi is None else [self._inside(part)]):
+        areas = [self._inside(area, part) for area in (self.aoi, self.labeled_area) if area is not None]
+        for known in ([] if valid is None else [valid]) + areas:
             for values in targets.values():
                 values[~known] = IGNORE_INDEX
         return targets
@@ -112,9 +115,8 @@ class Scene:
         """Return the files with what places labels on a grid."""
         return replace(self.files, placement=Placement(self.files.images[0], self.attribute, part, self.grid))
 
-    def _inside(self, part: Grid) -> npt.NDArray[np.bool_]:
-        assert self.aoi is not None
-        return burn(self.aoi, Placement(self.files.images[0], part=part)) != BACKGROUND
+    def _inside(self, area: Path, part: Grid) -> npt.NDArray[np.bool_]:
+        return burn(area, Placement(self.files.images[0], part=part)) != BACKGROUND
 
     def usable(self, labels: Labels, step: int) -> tuple[Valid, Valid]:
         """Return which of every `step`-th pixel (h, w) have data at both dates and lie in the area, and which have a label, too.
@@ -134,7 +136,7 @@ class Scene:
         for first in range(0, size[0], part):
             rows = slice(first * step, min(first + part, size[0]) * step)
             coarse, target = grid.part(rows, slice(0, size[1] * step), step), slice(first, first + part)
-            known[target] &= True if self.aoi is None else self._inside(coarse)
+            known[target] &= True if self.aoi is None else self._inside(self.aoi, coarse)
             labeled[target] = known[target] & self.labeled(labels, coarse)
         return known, labeled
 
