@@ -12,3 +12,5 @@ WINDOW_SIDE = 512
 """Default side of the windows in which images are predicted, in pixels. Smaller images are predicted whole."""
 WINDOW_BATCH = 4
 """Default number of windows predicted at once."""
+MIN_SCALE, MAX_SCALE = 0.1, 8.0
+"""Range of the factor by which images are enlarged for a model."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cdzoo.constants import MIN_SIZE
+from cdzoo.constants import MAX_SCALE, MIN_SCALE, MIN_SIZE
 from cdzoo.errors import ConfigError
 from cdzoo.validation import config_dataclass
 
@@ -31,6 +31,7 @@ class Protocol:
         window: Side of the windows that larger samples are predicted in, in pixels; None predicts each sample at once.
         overlap: Overlap of neighboring windows in pixels; probabilities are averaged there.
         threshold: Minimum probability for a pixel to count as changed, in (0, 1).
+        scale: Factor by which images are enlarged for the model, see `predict_pair`; 1 is left out of records.
         selection_split: Split on which weights are selected; never the test split.
         metric: Score by which weights are selected: `f1`, `iou`, `kappa`, `mean_image_f1`, or one of the task, such as `sek`.
         carved: Fraction of the training samples held out for validation if the data set has no validation split, in (0, 1).
@@ -42,6 +43,7 @@ class Protocol:
     window: Side | None = None
     overlap: Annotated[int, Field(ge=0)] = 0
     threshold: Fraction = 0.5
+    scale: Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)] = 1.0
     selection_split: Literal["val", "train"] = "val"
     metric: Annotated[str, Field(pattern=r"^\w+$")] = "f1"
     carved: Fraction = 0.1
@@ -54,7 +56,7 @@ class Protocol:
     def __str__(self) -> str:
         """Return a one-line description for tables and logs."""
         tiling = f"{self.tile}x{self.tile} tiles" if self.tile else "whole images"
+        scale = f", scale {self.scale:g}" if self.scale != 1 else ""
         windows = f", windows of {self.window} overlapping by {self.overlap}" if self.window else ""
-        return (
-            f"{self.name}: {tiling}{windows}, threshold {self.threshold:g}, selected by {self.metric} on {self.selection_split}"
-        )
+        selection = f"selected by {self.metric} on {self.selection_split}"
+        return f"{self.name}: {tiling}{windows}{scale}, threshold {self.threshold:g}, {selection}"

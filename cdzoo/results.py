@@ -101,6 +101,8 @@ class ProtocolRecord:
         listed = {split: list(samples) for split, samples in names.items()}
         splits = {k: {"samples": len(samples), "sha256": manifest_hash(samples)} for k, samples in listed.items()}
         fields = dataclasses.asdict(protocol)
+        if protocol.scale == 1:  # so that hashes of scores without it stay
+            del fields["scale"]
         return cls(fields, splits, _digest({**fields, "splits": splits}))
 
     @property

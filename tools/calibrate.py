@@ -2,7 +2,8 @@
 
 `python tools/calibrate.py FOLDER [--pairs 40] [--out FILE.json]` scores scenes of style "wide" at 0.1, 0.2, 0.5 and 1 m per
 pixel, of a seed that no named data set uses, and the validation split of `synthetic`. The threshold has the highest mean F1 over
-these five sets. F1 there and at the best threshold of each set is printed, and written with `--out`.
+these five sets. F1 there and at the best threshold of each set is printed, and written with `--out`. With `--scales 0.5 2`, F1 is
+measured for scenes that are resampled for the model by these factors, too.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from cdzoo.data import SyntheticScenes
 from cdzoo.data.datasets import synthetic
 from cdzoo.data.sample import Sample
 from cdzoo.errors import ConfigError
+from cdzoo.inference.rescaled import rescaled
 from cdzoo.io.files import file_sha256, write_json
 from cdzoo.io.outputs import check_outputs
 from cdzoo.results import Environment
@@ -35,14 +37,14 @@ STEPS = 200
 Counts = npt.NDArray[np.int64]
 
 
-def histogram(model: cdzoo.ChangeDetector, samples: Dataset[Sample], count: int) -> Counts:
+def histogram(model: cdzoo.ChangeDetector, samples: Dataset[Sample], count: int, scale: float = 1.0) -> Counts:
     """Return how many unchanged and changed pixels (2, STEPS) have a probability in each step."""
+    seen = rescaled(model, scale)
     total = np.zeros((2, STEPS), np.int64)
     for index in range(count):
         sample = samples[index]
-        x1, x2 = model.preprocess(*sample.images)
         with torch.inference_mode():
-            probability = model.probabilities(model(x1, x2))[0]
+            probability = seen.predict_probabilities(*(image[None] for image in sample.images))[0]
         step = probability.mul(STEPS).long().clamp(0, STEPS - 1).flatten()
         changed = sample.target["mask"].flatten()
         total += torch.bincount(changed * STEPS + step, minlength=2 * STEPS).view(2, STEPS).numpy()
@@ -55,8 +57,8 @@ def f1_curve(counts: Counts) -> npt.NDArray[np.float64]:
     return np.asarray(2 * true / np.maximum(1, true + false + counts[1].sum()))
 
 
-def calibrate(model: cdzoo.ChangeDetector, pairs: int) -> dict[str, Any]:
-    """Return the threshold and the scores of each set; `pairs` is the number of pairs of each resolution."""
+def calibrate(model: cdzoo.ChangeDetector, pairs: int, scales: Sequence[float] = ()) -> dict[str, Any]:
+    """Return the threshold and the scores of each set, also at some scales, from a number of pairs of each resolution."""
     sets: dict[str, Dataset[Sample]] = {
         f"{resolution:g} m": SyntheticScenes(pairs, 256, seed=SEED, style="wide", resolution=resolution)
         for resolution in RESOLUTIONS
@@ -64,7 +66,7 @@ def calibrate(model: cdzoo.ChangeDetector, pairs: int) -> dict[str, Any]:
     sets["synthetic, validation split"] = synthetic.generate("val")[0]
     curves = {name: f1_curve(histogram(model, samples, len(samples))) for name, samples in sets.items()}  # type: ignore[arg-type]
     chosen = int(np.mean(list(curves.values()), axis=0).argmax())
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "set": name,
             "pairs": len(sets[name]),  # type: ignore[arg-type]
@@ -75,6 +77,10 @@ def calibrate(model: cdzoo.ChangeDetector, pairs: int) -> dict[str, Any]:
         }
         for name, curve in curves.items()
     ]
+    for row in rows if scales else ():
+        samples = sets[row["set"]]
+        others = {f"{scale:g}": f1_curve(histogram(model, samples, row["pairs"], scale)) for scale in scales}
+        row["f1_at_scale"] = {"1": row["f1"]} | {scale: float(curve[chosen]) for scale, curve in others.items()}
     return {"threshold": chosen / STEPS, "seed": SEED, "sets": rows}
 
 
@@ -83,20 +89,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path, help="folder of the weights")
     parser.add_argument("--pairs", type=int, default=40, help="pairs of each resolution")
+    parser.add_argument("--scales", type=float, nargs="+", default=[], help="factors by which scenes are enlarged for the model")
     parser.add_argument("--out", type=Path, help="JSON file of the scores to write")
     options = parser.parse_args(arguments)
     if options.pairs < 1:
         raise ConfigError(f"--pairs must be at least 1, got {options.pairs}")
     check_outputs({"--out": options.out}, [*options.weights.glob("*")])
     model = cdzoo.create_model(f"local-dir:{options.weights}").eval()
-    found = calibrate(model, options.pairs)
+    found = calibrate(model, options.pairs, options.scales)
     print(f"threshold {found['threshold']:g}")
     for row in found["sets"]:
         best = f"at best {100 * row['best_f1']:.2f} at {row['best_threshold']:g}"
         print(f"{row['set']}: F1 {100 * row['f1']:.2f}, {100 * row['f1_at_half']:.2f} at 0.5, {best} ({row['pairs']} pairs)")
+        if options.scales:
+            print(f"  at scale {', '.join(f'{scale}: {100 * f1:.2f}' for scale, f1 in row['f1_at_scale'].items())}")
     if options.out is not None:
         facts = {"model": model.config.name, "weights_sha256": file_sha256(options.weights / WEIGHTS_FILE)}
-        command = f"python tools/calibrate.py FOLDER --pairs {options.pairs}"
+        further = f" --scales {' '.join(f'{scale:g}' for scale in options.scales)}" if options.scales else ""
+        command = f"python tools/calibrate.py FOLDER --pairs {options.pairs}{further}"
         write_json(options.out, {**facts, "command": command, **found, "environment": Environment.current().to_dict()})
 
 

@@ -33,6 +33,7 @@ def evaluate(
     per_image: str | None = None,
     robustness: str | None = None,
     threshold: float | None = None,
+    scale: float = 1.0,
     batch_size: int = 8,
     workers: int = 0,
     device: str = "auto",
@@ -54,6 +55,7 @@ def evaluate(
             or .pdf. The scores are in --out.
         threshold: Minimum probability for a pixel to count as changed; that of published weights, or else of the protocol, by
             default.
+        scale: Factor by which images are enlarged for the model, from 0.1 to 8.
         batch_size: Number of samples predicted at once.
         workers: Number of processes that load data.
         device: auto, cpu, cuda or mps.
@@ -75,7 +77,7 @@ def evaluate(
     groups: dict[Any, list[Results]] = {}
     for name in names:
         sheet = sheets.get(name)
-        options: dict[str, Any] = {"picture": sheet, "worst": worst, "robustness": robustness is not None}
+        options: dict[str, Any] = {"picture": sheet, "worst": worst, "scale": scale, "robustness": robustness is not None}
         detector = load_trained(name, random_weights)
         print_weights(detector)
         used = detector.pretrained_cfg.threshold if threshold is None and detector.pretrained_cfg else threshold

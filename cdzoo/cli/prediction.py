@@ -229,6 +229,7 @@ class PredictionJob:
             threshold = resolve_threshold(model, cfg.threshold)
             options: dict[str, Any] = {
                 "value_range": cfg.value_range,
+                "scale": cfg.scale,
                 "tile": cfg.tile,
                 "overlap": cfg.overlap,
                 "batch_size": cfg.batch_size,

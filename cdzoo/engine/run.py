@@ -23,6 +23,7 @@ from cdzoo.engine.robustness import measure_robustness
 from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.factory import create_initialized, create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
+from cdzoo.inference.rescaled import check_scale
 from cdzoo.io.band_names import band_count
 from cdzoo.io.files import file_sha256, replace_atomically
 from cdzoo.metrics import SUMMARY_SCORES, Confusion, split_scores
@@ -111,6 +112,7 @@ def score_model(
     batch_size: int = 8,
     workers: int = 0,
     threshold: float | None = None,
+    scale: float = 1.0,
     picture: Path | None = None,
     worst: int = 8,
     robustness: bool = False,
@@ -126,6 +128,7 @@ def score_model(
         batch_size: Number of samples per forward pass.
         workers: Number of processes that load data.
         threshold: Replaces the threshold of the protocol.
+        scale: Factor by which images are enlarged for the model, see `predict_pair`.
         picture: Path of a picture of the worst samples to write.
         worst: Number of samples in the picture: those with the most wrong pixels.
         robustness: Score the model under disturbances too, see `measure_robustness`; they are in `extra["robustness"]`.
@@ -142,7 +145,10 @@ def score_model(
     check_samples(samples, model.config.bands, split, model.task.targets, whole=True, accepted=sizes, window=window)
     hashes = sample_hashes(samples)
     found = overlap(hashes, _remembered(name))
-    protocol = opened.protocol if threshold is None else dataclasses.replace(opened.protocol, threshold=threshold)
+    check_scale(scale, model.config.name, sizes)
+    protocol = dataclasses.replace(opened.protocol, scale=scale)
+    if threshold is not None:
+        protocol = dataclasses.replace(protocol, threshold=threshold)
     scored: list[SampleScore] = []
     counter = evaluate(model.to(device), samples, protocol, device, batch_size, workers, on_sample=scored.append)
     if picture is not None:

@@ -15,6 +15,7 @@ from cdzoo.data.loader import load_samples
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.errors import InputError
+from cdzoo.inference.rescaled import at_scale
 from cdzoo.metrics import Confusion
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
@@ -107,17 +108,21 @@ def predict_windows(model: ChangeDetector, images: Sequence[Tensor], protocol: P
         batch_size: Number of windows per forward pass.
     """
     normalized = normalize_images(model.config, *images)
+
+    def predict(*images: Tensor) -> Tensor:
+        return model.probabilities(model(*images))
+
     height, width = normalized[0].shape[-2:]
     window = protocol.window
     if window is None or max(height, width) <= window:
-        return model.probabilities(model(*normalized))
+        return at_scale(predict, normalized, protocol.scale)
     windows = sliding_windows(height, width, window, protocol.overlap)
     step = max(1, batch_size // len(normalized[0]))
     total, count = None, normalized[0].new_zeros(height, width)
     for first in range(0, len(windows), step):
         batch = windows[first : first + step]
         crops = [torch.cat([image[(..., *area.slices)] for area in batch]) for image in normalized]
-        probabilities = model.probabilities(model(*crops)).chunk(len(batch))
+        probabilities = at_scale(predict, crops, protocol.scale).chunk(len(batch))
         if total is None:
             total = normalized[0].new_zeros(*probabilities[0].shape[:-2], height, width)
         for area, probability in zip(batch, probabilities, strict=True):

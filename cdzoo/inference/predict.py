@@ -18,6 +18,7 @@ from cdzoo.errors import InputError
 from cdzoo.inference.blocks import WindowGrid, predict_blocks, probability_channels
 from cdzoo.inference.change_map import ChangeMap
 from cdzoo.inference.model import PairModel
+from cdzoo.inference.rescaled import rescaled
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array, ArraySource
 from cdzoo.inference.tta import check_mode
@@ -61,6 +62,7 @@ def predict_pair(
     threshold: float | None = None,
     value_range: tuple[float, float] | None = None,
     augment: str = "none",
+    scale: float = 1.0,
     tile: int | None = None,
     overlap: int | None = None,
     batch_size: int = WINDOW_BATCH,
@@ -79,13 +81,15 @@ def predict_pair(
             tell the meaning.
         augment: Test-time augmentation: `"none"`, `"flips"` (mean over four flips), `"swap"` (mean over both orders of the dates)
             or `"all"` (mean over both).
+        scale: Factor by which images are enlarged for the model, in [0.1, 8]: above 1 if their pixels are larger on the ground
+            than those of its training images, below 1 if they are smaller. Time and memory grow with its square.
         tile: Side of the blended windows in which the images are predicted; by default 512, or the fixed input size of the model.
             Images that are not larger are predicted whole.
         overlap: Overlap of neighboring windows in pixels, at most half of `tile`; a quarter of it by default.
         batch_size: Number of windows predicted at once.
 
     Raises:
-        ConfigError: The model, the augmentation or the tile cannot be used.
+        ConfigError: The model, the augmentation, the scale or the tile cannot be used.
         InputError: An image cannot be read or does not match the model, the sizes differ, `threshold` is out of range, or two
             files lie at other places according to their georeference, or store values of other depths or scales.
         UnknownNameError: There is no model of this name.
@@ -106,10 +110,11 @@ def predict_pair(
             f"{labels[1]}: {x2.shape[1]}x{x2.shape[0]} pixels, but {labels[0]} has {width}x{height}; expected the same size "
             "(cut or resample one of them)"
         )
-    grid = WindowGrid(model, height, width, tile, overlap, batch_size)
+    scaled = rescaled(model, scale)
+    grid = WindowGrid(scaled, height, width, tile, overlap, batch_size)
     found = np.empty((*probability_channels(model), height, width), np.float32)
     with evaluating(model):
-        for block in predict_blocks(model, ArraySource(x1), ArraySource(x2), grid, augment):
+        for block in predict_blocks(scaled, ArraySource(x1), ArraySource(x2), grid, augment):
             found[(..., *block.window.slices)] = block.probability
     maps = model.task.predict_maps(found, threshold)
     mask = maps[next(iter(model.task.maps))]

@@ -81,6 +81,7 @@ def scene_job(
         "threshold": f"{threshold:g}",
         "tile": f"{grid.tile}, overlap {grid.overlap}",
         "augment": cfg.augment,
+        **({} if cfg.scale == 1 else {"scale": f"{cfg.scale:g}"}),
         "before": Path(before.path).name,
         "after": Path(after.path).name,
         "values_before": before.values,

@@ -16,6 +16,7 @@ from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import InputError
 from cdzoo.inference.blocks import Block, WindowGrid, predict_blocks
 from cdzoo.inference.model import PairModel
+from cdzoo.inference.rescaled import check_scale, rescaled
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
@@ -149,6 +150,7 @@ def predict_scene(
     zones = None if footprints is None else read_vectors(footprints, footprint_layer)
     model = resolve_model(model)
     check_mode(cfg.augment, model)
+    check_scale(cfg.scale, model.config.name, model.input_sizes)
     main, *further = model.task.maps
     outputs = scene_outputs(*files, further, cfg.style, table)
     with ExitStack() as stack:
@@ -157,7 +159,8 @@ def predict_scene(
         stack.enter_context(limited_cache())
         names = () if model.pretrained_cfg is None else model.pretrained_cfg.bands
         first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg, area, masks))
-        grid = _windows(model, first, cfg)
+        scaled = rescaled(model, cfg.scale)
+        grid = _windows(scaled, first, cfg)
         if outputs.polygons is not None:
             check_crs(outputs.polygons, before, first.grid.crs)
         if zones is not None:
@@ -177,7 +180,7 @@ def predict_scene(
             remove_temporary(file)  # of an interrupted run
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
-        blocks = predict_blocks(model, first, second, grid, cfg.augment, missing)
+        blocks = predict_blocks(scaled, first, second, grid, cfg.augment, missing)
         _store(model, blocks, journal, grid, job, missing, on_progress)
         predicted = Predicted(
             journal.folder,

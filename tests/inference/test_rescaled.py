@@ -1,0 +1,125 @@
+"""Prediction at another scale: pictures, scenes and scores."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+import cdzoo
+from cdzoo.data.sample import Sample
+from cdzoo.errors import ConfigError
+from cdzoo.inference.evaluate import evaluate, predict_windows
+from cdzoo.inference.predict import predict_pair
+from cdzoo.inference.rescaled import at_scale, rescaled
+from cdzoo.models.detector import ChangeDetector
+from cdzoo.protocol import Protocol
+from cdzoo.results import ProtocolRecord
+from cdzoo.scenes import SceneCfg, predict_scene
+
+
+@pytest.fixture(scope="module")
+def model() -> ChangeDetector:
+    torch.manual_seed(0)
+    return cdzoo.create_model("fc_siam_diff").eval()
+
+
+def pair(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    first, second = (rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8) for _ in range(2))
+    return tuple(image.repeat(8, 0).repeat(8, 1)[:height, :width] for image in (first, second))  # type: ignore[return-value]
+
+
+def tensor(image: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.5, 2.0])
+def test_pair_equals_resampling_by_hand(model: ChangeDetector, scale: float) -> None:
+    before, after = pair(70, 90)
+    found = predict_pair(model, before, after, scale=scale).probability
+    size = (round(70 * scale), round(90 * scale))
+    images = (F.interpolate(tensor(image), size, mode="bicubic", antialias=True) for image in (before, after))
+    with torch.no_grad():
+        large = model.predict_probabilities(*images)
+    expected = F.interpolate(large[None], (70, 90), mode="bilinear", antialias=True)[0, 0]
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-6)
+    assert np.abs(found - predict_pair(model, before, after).probability).max() > 1e-4
+
+
+def test_enlarged_image_at_half_scale_is_nearer_to_the_image(model: ChangeDetector) -> None:
+    before, after = pair(64, 64)
+    large = [image.repeat(2, 0).repeat(2, 1) for image in (before, after)]
+    expected = predict_pair(model, before, after).probability
+    found = (predict_pair(model, *large, scale=scale).probability[::2, ::2] for scale in (0.5, 1.0))
+    half, whole = (np.abs(one - expected).mean() for one in found)
+    assert half < 0.5 * whole
+
+
+def test_several_classes_keep_their_axes() -> None:
+    images = [torch.rand(2, 3, 20, 30)] * 2
+    found = at_scale(lambda before, after: before.softmax(1), images, 2.0)
+    assert found.shape == (2, 3, 20, 30)
+    torch.testing.assert_close(found.sum(1), torch.ones(2, 20, 30))
+
+
+def test_scene_equals_picture(model: ChangeDetector, tmp_path: Path) -> None:
+    rasterio = pytest.importorskip("rasterio")
+    before, after = pair(80, 96)
+    for name, image in (("a", before), ("b", after)):
+        with rasterio.open(tmp_path / f"{name}.tif", "w", driver="GTiff", height=80, width=96, count=3, dtype="uint8") as file:
+            file.write(image.transpose(2, 0, 1))
+    names = (tmp_path / "a.tif", tmp_path / "b.tif", tmp_path / "map.tif")
+    predict_scene(model, *names, SceneCfg(scale=2.0, probability="float32"), probability=tmp_path / "p.tif")
+    with rasterio.open(tmp_path / "p.tif") as file, rasterio.open(tmp_path / "map.tif") as mask:
+        np.testing.assert_allclose(file.read(1), predict_pair(model, before, after, scale=2.0).probability, atol=1e-6)
+        assert mask.tags()["scale"] == "2"
+    assert not predict_scene(model, *names, SceneCfg(probability="float32"), tmp_path / "p.tif", skip_finished=True).finished
+
+
+@pytest.mark.parametrize("window", [None, 48])
+def test_scores_at_another_scale(model: ChangeDetector, window: int | None) -> None:
+    before, after = pair(64, 80)
+    protocol = Protocol("p", window=window, scale=2.0)
+    with torch.no_grad():
+        found = predict_windows(model, (tensor(before), tensor(after)), protocol)
+    if window is None:
+        np.testing.assert_allclose(found[0].numpy(), predict_pair(model, before, after, scale=2.0).probability, atol=1e-6)
+    protocol = dataclasses.replace(protocol, threshold=found.median().item())
+    mask = (found[0] >= protocol.threshold).long()
+    sample = Sample((tensor(before)[0], tensor(after)[0]), {"mask": mask}, "a")
+
+    class One:
+        names = ("a",)
+
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, index: int) -> Sample:
+            return sample
+
+    right = evaluate(model, One(), protocol).summary()
+    assert right["oa"] == 1
+    assert evaluate(model, One(), dataclasses.replace(protocol, scale=1.0)).summary()["oa"] < 1
+
+
+def test_records_name_the_scale_and_keep_their_hashes() -> None:
+    plain, scaled = (ProtocolRecord.of(Protocol("p", scale=scale), {"test": ["a"]}) for scale in (1.0, 2.0))
+    assert "scale" not in plain.to_dict() and scaled["scale"] == 2
+    assert plain.hash == "e1537a5c1342c172" and plain.hash != scaled.hash and plain.samples_hash != scaled.samples_hash
+    assert ProtocolRecord.from_dict(scaled.to_dict()) == scaled
+    assert "scale 2" in str(Protocol("p", scale=2.0)) and "scale" not in str(Protocol("p"))
+
+
+def test_scales_that_cannot_be_used(model: ChangeDetector) -> None:
+    assert rescaled(model, 1.0) is model
+    for scale in (0.05, 9.0, float("nan")):
+        with pytest.raises(ConfigError, match=r"scale must be from 0\.1 to 8"):
+            predict_pair(model, *pair(64, 64), scale=scale)
+    fixed = cdzoo.create_model("hanet", backbone_kwargs={"channels": [4, 8, 12, 16], "img_size": 64})
+    with pytest.raises(ConfigError, match="hanet takes images of certain sizes only"):
+        predict_pair(fixed, *pair(64, 64), scale=2.0)
