@@ -107,10 +107,8 @@ class SceneSplits:
         if few:
             self.notes.append(f"{start}{few} window(s) are left out: less than a quarter of each has data{area}")
         if bare:
-            are = (
-                "have no label" if self._uses_bare and split in (None, "train") else "are left out: no pixel of them has a label"
-            )
-            self.notes.append(f"{start}{bare} window(s) {are}")
+            is_used, left_out = self._uses_bare and split in (None, "train"), "are left out: no pixel of them has a label"
+            self.notes.append(f"{start}{bare} window(s) {'have no label' if is_used else left_out}")
         if not cells and bare:
             names = ", ".join(dict.fromkeys(str(path) for pair in pairs for path in pair.labels))
             raise InputError(
