@@ -84,8 +84,14 @@ def trained_options(model: str) -> TrainedOptions:
 def with_trained(cfg: SceneCfg, trained: TrainedOptions, image: PathLike) -> tuple[SceneCfg, str]:
     """Return settings with the options of a training that they lack for an image, and these as text; empty if there are none."""
     found = trained.lacking(cfg, image)
-    texts = {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in found.items()}
-    return dataclasses.replace(cfg, **found), " ".join(f"--{name.replace('_', '-')} {text}" for name, text in texts.items())
+    texts = (f"--{name.replace('_', '-')} {_text(value)}" for name, value in found.items())
+    return dataclasses.replace(cfg, **found), " ".join(texts)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " ".join(map(_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _described(image: PathLike) -> tuple[tuple[str | None, ...], str]:

@@ -174,7 +174,7 @@ def test_a_run_keeps_its_bands(tmp_path, monkeypatch, capsys):
     assert main(["eval", "--model", "run", *names, "--device", "cpu"]) == 0
     assert "--bands B8A B02" in capsys.readouterr().out
     assert main(["predict", "before", "after", "-o", "run.tif", "--model", "run", "--device", "cpu"]) == 0
-    assert "as in the training of run: --value-range 0.0 2500.0 --bands B8A B02" in capsys.readouterr().out
+    assert "as in the training of run: --value-range 0 2500 --bands B8A B02" in capsys.readouterr().out
     given = ["--bands", "B8A", "B02", "--value-range", "0", "2500"]
     assert main(["predict", "before", "after", "-o", "given.tif", "--model", "run", "--device", "cpu", *given]) == 0
     with rasterio.open("run.tif") as one, rasterio.open("given.tif") as other:
