@@ -130,6 +130,20 @@ def write_table(path: Path) -> None:
     path.write_text("\n".join(lines))
 
 
+def write_matlab(path: Path) -> None:
+    """Write two images of 12 bands and a mask as arrays of a MATLAB file, or as a folder of files."""
+    from scipy.io import savemat
+
+    first, second = (np.repeat(scene(date, 128), 4, axis=2).astype(np.uint16) * 20 for date in (0, 1))
+    changed = (first != second).any(-1)
+    if path.suffix:
+        savemat(path, {"T1": first, "T2": second, "Binary": changed})
+        return
+    path.mkdir()
+    for name, array in (("2013", first), ("2014", second), ("gtChanges", np.where(changed, 1.0, 2.0))):
+        savemat(path / f"barbara_{name}.mat", {"HypeRvieW": array})
+
+
 def save_image(date: int) -> Callable[[Path], None]:
     return lambda path: Image.fromarray(scene(date)).save(path)
 
@@ -179,6 +193,8 @@ MADE: dict[str, Callable[[Path], None]] = {
     r"town_20(18|21)\.tif": write_scene,
     r"(changes|area)\.gpkg": write_polygons,
     r"towns\.csv": write_table,
+    r"hermiston\.mat": write_matlab,
+    r"santa_barbara": write_matlab,
     r"checkpoint\.pt": lambda path: torch.save(to_official("bit", cdzoo.create_model("bit").state_dict()), path),
     r"vssm_tiny\.pth": save_vmamba,
     r"efficientnet-lite0\.pth": save_encoder("tf_efficientnet_lite0"),

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from cdzoo.cli.common import PICTURES, terminal_width
-from cdzoo.errors import ConfigError, InputError, mask_url
-from cdzoo.io.files import check_new_folder, output_path, replace_atomically
+from cdzoo.io.files import output_path, replace_atomically
 from cdzoo.io.outputs import check_outputs
 from cdzoo.tables import align
 
@@ -182,83 +178,6 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
     return _print_problems(dataset.verify(folder), f"complete in {folder}")
 
 
-def prepare(
-    name: str,
-    *,
-    root: str | None = None,
-    out: str | None = None,
-    tile: int = 256,
-    url: list[str] = [],  # noqa: B006  # read only
-    sha256: list[str] = [],  # noqa: B006
-    mask_encoding: str | None = None,
-    class_order: str | None = None,
-    columns: list[str] = [],  # noqa: B006
-) -> None:
-    """Download archives of a data set, and cut it into tiles; or write a data set of Hugging Face as a folder.
-
-    Args:
-        name: Data set, or a folder with train/, val/ and test/; or hf-dataset:owner/name.
-        root: Its folder; $CDZOO_DATA/NAME or data/NAME by default.
-        out: Folder of the tiles; none are written by default.
-        tile: Side of a tile in pixels.
-        url: Archives to download and unpack first.
-        sha256: Checksums of the archives, in the same order.
-        mask_encoding: Values of the masks for no change, change and no label, such as 0/1/255; detected by default.
-        class_order: Order of the classes of a named data set that has several (cdzoo data info NAME).
-        columns: Columns of hf-dataset:owner/name with the images before, those after, and the masks; found by their names by
-            default.
-    """
-    if name.startswith("hf-dataset:"):
-        _write_hub_dataset(name.partition(":")[2], out, columns)
-        return
-    if columns:
-        raise ConfigError(f"--columns is for hf-dataset:owner/name, and {name} is none")
-    from cdzoo.data.config import DataCfg
-    from cdzoo.data.datasets import dataset_info
-    from cdzoo.data.layout import find_splits
-    from cdzoo.data.open import data_root
-    from cdzoo.data.source import FileSource
-
-    described = None if os.path.isdir(name) else dataset_info(name)
-    folder = Path(root) if root else Path(name) if described is None else data_root(name)
-    if described is not None and described.generate is not None:
-        raise InputError(f"{name} is generated when it is opened; there are no files to prepare")
-    if sha256 and len(sha256) != len(url):
-        raise ConfigError(f"--sha256 takes one checksum for each --url, got {len(sha256)} for {len(url)}")
-    for number, address in enumerate(url):
-        _get(address, sha256[number] if sha256 else None, folder)
-    if described is not None and not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder; download {described.files} from {described.homepage}, and unpack to it; "
-            f"layout: {described.layout}"
-        )
-    if out is None:
-        print(f"{folder} exists; cut it into tiles with --out FOLDER")
-        return
-    from cdzoo.data.prepare import write_tiles
-
-    path, root = (str(folder), None) if described is None else (name, str(folder))
-    cfg = DataCfg(path, mask_encoding=mask_encoding, root=root, class_order=class_order)
-    source = FileSource(cfg)
-    splits = list(find_splits(folder, source.layouts)) or (described.existing_splits(folder) if described else [])
-    if not splits:
-        raise InputError(f"{folder}: no splits (train/, val/, test/ or list/*.txt), so the tiles cannot be assigned to splits")
-    pairs = {split: source.read(split) for split in splits}
-    fill_value = described.fill_value if described else None
-    counts = write_tiles(pairs, Path(out), tile, encoding=cfg.encoding, labels=source.labels, fill_value=fill_value)
-    declared = " --mask-encoding 0/1/255" if cfg.encoding and len(cfg.encoding.values) > 2 else ""
-    print(f"{out}: {', '.join(f'{split} {count} tiles' for split, count in counts.items())}; use it with --data {out}{declared}")
-
-
-def _write_hub_dataset(name: str, out: str | None, columns: list[str]) -> None:
-    from cdzoo.data.hub_dataset import write_hub_dataset
-
-    if out is None:
-        raise ConfigError(f"hf-dataset:{name}: name the folder to write: --out FOLDER")
-    counts = write_hub_dataset(name, Path(out), columns)
-    print(f"{out}: {', '.join(f'{split} {count} pairs'.strip() for split, count in counts.items())}; use it with --data {out}")
-
-
 def _print_problems(problems: Sequence[str], success: str) -> int:
     """Print problems, or `success` if there are none; return the exit code."""
     for problem in problems:
@@ -269,28 +188,3 @@ def _print_problems(problems: Sequence[str], success: str) -> int:
 
 def _counts(splits: Mapping[str, int]) -> str:
     return ", ".join(f"{split} {count}" for split, count in splits.items())
-
-
-def _get(url: str, sha256: str | None, folder: Path) -> None:
-    from cdzoo.data.archives import unpack
-    from cdzoo.data.download import fetch
-
-    name = re.sub(r"[^\w.-]", "_", re.split(r"[?#]", url)[0].rpartition("/")[2])[-80:].lstrip(".") or "archive"
-    stem = name.split(".")[0]
-    # train.zip, val.zip and test.zip go to separate folders; a single archive becomes the folder itself.
-    target = folder / stem if stem in ("train", "val", "test") else folder
-    check_new_folder(target, "leave out --url to use it, or choose another --root")
-    # A folder of its own: beside the target may lie an archive of the same name that the user got elsewhere.
-    store = folder.resolve().parent / f".{folder.resolve().name}.download"
-    store.mkdir(parents=True, exist_ok=True)
-    archive = store / name
-    try:
-        unpack(fetch(url, archive, sha256), target)
-    except InputError:
-        if sha256 is None:  # a verified archive stays for the next attempt
-            archive.unlink(missing_ok=True)
-        raise
-    archive.unlink()
-    with suppress(OSError):  # another archive is still on its way
-        store.rmdir()
-    print(f"{mask_url(url)} is unpacked in {target}")

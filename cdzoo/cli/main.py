@@ -50,7 +50,7 @@ GROUPS = {
         "data info": "data:show_dataset",
         "data check": "data:check",
         "data make": "data:make",
-        "data prepare": "data:prepare",
+        "data prepare": "preparation:prepare",
     },
     "system": {"env": "zoo:show_environment", "completion": "completion:completion"},
 }

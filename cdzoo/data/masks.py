@@ -163,6 +163,11 @@ def scene_encoding(masks: Sequence[tuple[Path, str | None]], declared: MaskEncod
     return _fitting(found, declared)
 
 
+def check_encoding(title: str, values: UInt8, declared: MaskEncoding | None = None) -> MaskEncoding:
+    """Return the encoding of a mask in memory, named by `title` in messages; otherwise like `count_masks`."""
+    return _fitting([(Path(title), count_values(values))], declared)
+
+
 def _stored_values(path: Path, indexed: bool) -> Histogram:
     with open_raster(path, f"{path}: reading masks of scenes") as source:
         height, width = source.height, source.width

@@ -13,6 +13,7 @@ from cdzoo.data.datasets import DATASETS, DatasetInfo, known_layouts
 from cdzoo.data.labels import Labels
 from cdzoo.data.layout import Layout, find_layout, find_splits, list_split
 from cdzoo.data.listing import Listing, PairFiles, complete_pairs, matches, usable_pairs
+from cdzoo.data.matlab import holds_matlab
 from cdzoo.data.patterns import has_wildcards, match_patterns
 from cdzoo.data.protocols import SCENE, get_protocol
 from cdzoo.data.scene import is_large
@@ -134,6 +135,7 @@ class FileSource:
 
     def _list(self, root: str | Path, split: str | None) -> Listing:
         """List a split of a folder; the error for an unknown layout names the data set that has it."""
+        self._check_folder(root)
         try:
             return list_split(root, split, self.cfg.exclude, self.layouts, self.dates)
         except InputError as error:
@@ -181,7 +183,6 @@ class FileSource:
         self._check_listed(split)
         if not self.cfg.data:
             return complete_pairs(self.listing(split))
-        self._check_folder(self.root)
         return complete_pairs(self._list(self.root, split))
 
     def _check_listed(self, split: str | None) -> None:
@@ -193,11 +194,10 @@ class FileSource:
         return self.cfg.val if split == "val" and self.cfg.val is not None else str(self.root)
 
     def _listed(self, root: str | Path, split: str | None) -> list[PairFiles]:
-        self._check_folder(root)
         return self._usable(self._list(root, split), split if root is self.root else "val")
 
     def _check_folder(self, root: str | Path) -> None:
-        if str(root).startswith("hf-dataset:"):
+        if str(root).startswith("hf-dataset:") or holds_matlab(root):
             raise InputError(f"{root}: write it as a folder first: cdzoo data prepare {root} --out FOLDER")
         if self.info is None and not os.path.isdir(root):
             near = suggest(str(root), DATASETS)

@@ -21,7 +21,7 @@ _SPLIT_NAMES = frozenset(name for names in SPLITS.values() for name in names)
 _WORDS = {
     "before": "a t1 date1 im1 img1 image1 imgs1 images1 time1 year1 pre before old first previous past reference1",
     "after": "b t2 date2 im2 img2 image2 imgs2 images2 time2 year2 post after new second current present reference2",
-    "mask": "label labels mask masks gt groundtruth change changes changed changemap cm cd out target targets annotation "
+    "mask": "label labels mask masks gt groundtruth change changes changed changemap binary cm cd out target targets annotation "
     "annotations ref reference truth diff",
 }
 _ROLES = {word: role for role, words in _WORDS.items() for word in words.split()}
