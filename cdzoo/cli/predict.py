@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS
-from cdzoo.cli.prediction import PredictionJob, SceneOptions
-from cdzoo.cli.trained import trained_values
+from cdzoo.cli.prediction import PredictionJob, SceneOptions, as_in_training
 from cdzoo.errors import InputError
 from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import output_path
@@ -102,7 +101,7 @@ def predict(
     part: dict[str, Any] = {"bbox": bbox, "aoi": aoi, "aoi_layer": aoi_layer}
     image = series[0] if series else before
     if image is not None and stac is None:
-        cfg = trained_values(model, cfg, image)
+        cfg = as_in_training(model, cfg, image)
     clouds = {"mask_before": mask_before, "mask_after": mask_after}
     of_scenes = SceneOptions(products, zones, part, clouds)
     job = PredictionJob(model, random_weights, device, cfg, polygon_cfg)

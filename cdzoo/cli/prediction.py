@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -155,7 +156,8 @@ class PredictionJob:
         with stac_rasters(items[0], items[1], target, **options.part, resolution=resolution, masks=masks) as copies:
             before, after, *found = map(str, copies)
             clouds = dict(zip(options.clouds, found or (None, None), strict=True))
-            self.predict_scene(before, after, target, replace(options, part={**options.part, "bbox": None}, clouds=clouds))
+            job = replace(self, cfg=as_in_training(self.model, self.cfg, before, with_bands=False))  # those are the assets
+            job.predict_scene(before, after, target, replace(options, part={**options.part, "bbox": None}, clouds=clouds))
 
     def predict_series(self, images: list[str], output: str, options: dict[str, Any], part: dict[str, Any]) -> None:
         """Write the maps of a series, and print a summary."""
@@ -253,24 +255,30 @@ class PredictionJob:
         """Predict the scenes of a list that are not finished; return 1 if one of them, or a line of the list, fails."""
         from cdzoo.scenes.cluster import predict_on_ray
         from cdzoo.scenes.many import predict_scenes, read_manifest
+        from cdzoo.scenes.trained import trained_options
 
+        trained = trained_options(self.model)
         scenes, problems = read_manifest(manifest, of_all)
         count, finished = len(scenes) + len(problems), 0
         for number, problem in enumerate(problems, 1):
             print(f"[{number}/{count}] failed: {problem}", flush=True)
         if not ray:
-            outcomes = predict_scenes(self.load_named, scenes, self.cfg, self.polygon_cfg, cache)
+            outcomes = predict_scenes(self.load_named, scenes, self.cfg, self.polygon_cfg, cache, trained)
         else:
             gpus, cores = (1.0, 1.0) if pick_device(self.device).type == "cuda" else (0.0, 2.0)
             address = None if ray is True or ray == "local" else ray
             options: dict[str, Any] = {"address": address, "workers": workers, "gpus": gpus, "cores": cores, "cache": cache}
-            outcomes = predict_on_ray(self.load, scenes, self.cfg, self.polygon_cfg, **options)
+            outcomes = predict_on_ray(self.load, scenes, self.cfg, self.polygon_cfg, trained=trained, **options)
         failed, taken_over = len(problems), 0
+        settings = Counter[str]()
         for number, outcome in enumerate(outcomes, len(problems) + 1):
             failed += bool(outcome.error)
             is_finished = outcome.finished and not outcome.lost
             finished += is_finished
             taken_over += bool(outcome.lost and not outcome.error)
+            settings[outcome.trained] += not outcome.error
+            if outcome.trained and settings[outcome.trained] == 1:
+                print(f"as in the training of {self.model}: {outcome.trained}", flush=True)
             text = f"{outcome.changed / outcome.pixels:.2%} changed, {outcome.seconds:.0f} s" if outcome.pixels else "no data"
             if outcome.finished or outcome.error:
                 before = "before, with these inputs and settings" if is_finished else "by the worker that was lost"
@@ -279,11 +287,25 @@ class PredictionJob:
                 text += f"; again, as {outcome.lost} worker{'s were' if outcome.lost > 1 else ' was'} lost"
             print(f"[{number}/{count}] {outcome.output}: {text}", flush=True)
         print(f"{count} scenes: {count - failed - finished} predicted, {finished} finished before, {failed} failed")
+        if len(+settings) > 1:  # scenes of several kinds
+            for text, number in settings.items():
+                print(f"{number} of {count} scenes {f'as in the training: {text}' if text else 'with the options given alone'}")
         if taken_over:
             print(f"{taken_over} of these were taken over from workers or machines that were lost")
         if failed:
             print(f"{failed} of {count} scenes failed; run the same command again to retry them", file=sys.stderr)
         return 1 if failed else 0
+
+
+def as_in_training(model: str, cfg: SceneCfg, image: str, with_bands: bool = True) -> SceneCfg:
+    """Return settings with the ranges and bands of the run that a model is from, where they have none; say which."""
+    from cdzoo.scenes.trained import trained_options, with_trained
+
+    trained = trained_options(model)
+    cfg, text = with_trained(cfg, trained if with_bands else replace(trained, bands={}), image)
+    if text:
+        print(f"as in the training of {model}: {text}")
+    return cfg
 
 
 def _changed(task: Task) -> str:

@@ -37,8 +37,9 @@ class DataCfg:
         protocol: Name of the protocol; that of the data set by default (cdzoo data list).
         exclude: Wildcards of sample names to leave out.
         val: Folder of validation pairs; a split of the data by default.
-        labeled: List file of the training pairs whose masks are used, one name per line; all by default. The masks of the others
-            are not read: with semi=unimatch their images are trained on, else they are left out.
+        labeled: List file of the training pairs whose masks are used, one name per line; or polygons of the area of scenes whose
+            labels are used; all by default. The other masks are not used: with semi=unimatch their images are trained on, else
+            they are left out.
         unlabeled: Folder of further pairs without masks for semi=unimatch.
         holdout: Share of data without splits that is held out for validation, and the same for the test; 0.1 by default.
         value_range: (min, max) mapped to [0, 1]; of images of more than 8 bits told from their values by default, or required.

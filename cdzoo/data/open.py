@@ -25,6 +25,7 @@ from cdzoo.data.tiles import TiledPairs
 from cdzoo.data.unlabeled import UNLABELED, NoLabels, check_apart, folder_pairs, held_out_pairs, split_by_list, without_labels
 from cdzoo.data.value_ranges import check_equal_values, with_ranges, with_trained_bands
 from cdzoo.errors import ConfigError, InputError
+from cdzoo.io.placement import is_vector
 from cdzoo.protocol import Protocol
 
 __all__ = [
@@ -136,8 +137,12 @@ def open_data(
     source = FileSource(cfg, bands)
     opened = Opened(source.protocol, {}, source.notes, _declared(source))
     if source.is_cut:
-        if UNLABELED in splits or cfg.labeled is not None:
-            raise ConfigError("labeled, unlabeled and semi are for pairs that are read whole, not for scenes")
+        if cfg.unlabeled is not None:
+            raise ConfigError("unlabeled is a folder of pairs that are read whole; of scenes, windows without a label are used")
+        if cfg.labeled is not None and not is_vector(cfg.labeled):
+            raise ConfigError(
+                f"labeled={cfg.labeled}: of scenes, name the polygons of the area whose labels are used, such as labeled.gpkg"
+            )
         _open_scenes(source, opened, splits, bands, trained)
     else:
         _open_pairs(source, opened, _pairs(source, splits, opened.notes), splits, bands, trained)
@@ -161,11 +166,8 @@ def _open_pairs(
     """Add splits of pairs that are read whole."""
     cfg, info = source.cfg, source.info
     every = [pair for split in splits for pair in pairs[split]]
-    given, cfg = cfg, with_trained_bands(cfg, every, bands, trained)
-    if cfg != given:
-        opened.notes.append(
-            f"{cfg.title}: bands as in the training of the weights, --bands {' '.join(map(str, cfg.bands or ()))}"
-        )
+    cfg, told = with_trained_bands(cfg, every, bands, trained)
+    opened.notes += told
     if info is None or info.fill_value is None:
         cfg, told = with_ranges(cfg, every, cfg.title, trained)
         opened.notes += told
@@ -203,12 +205,11 @@ def _open_scenes(
     source: FileSource, opened: Opened, splits: Sequence[str], bands: tuple[int, ...], trained: Mapping[str, Any] | None
 ) -> None:
     """Add splits of scenes, which are cut when they are read; validation pairs of a folder are pairs."""
-    if source.cfg.bands is not None or source.cfg.bands_after is not None:
-        raise ConfigError("bands are chosen of pairs that are read whole; write those of a scene to one raster first")
     stored: list[str | None] = [*sorted(source.existing)]
     every = [pair for split in stored or [None] for pair in source.scenes(split)]
+    source.cfg, chosen = with_trained_bands(source.cfg, every, bands, trained)
     source.cfg, told = with_ranges(source.cfg, every, source.cfg.title, trained)
-    opened.notes += told
+    opened.notes += [*chosen, *told]
     opened.cfg = source.cfg
     own = [split for split in splits if split != "val" or source.cfg.val is None]
     cut = SceneSplits(source, bands)
@@ -219,6 +220,9 @@ def _open_scenes(
         _check_disjoint({split: [scene.files for scene in samples.scenes] for split, samples in given.items()})
     for split in own:
         opened.splits[split] = samples = found[split]
+        if split == UNLABELED:
+            opened.notes.append(f"{split}: {len(samples)} windows in training blocks, whose labels are not used")
+            continue
         opened.notes.append(f"{split}: {samples.described}")
         if split != "train" and not samples.has_change():
             opened.notes.append(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,7 @@ from cdzoo.io.scaling import SAMPLE, Limits, Scaling
 from cdzoo.io.windows import Pixels, WindowReader
 from cdzoo.tiling import Window
 
+Selected: TypeAlias = Sequence[int | str] | None
 LARGE = 4096
 """Longest side in pixels of georeferenced images that are read whole."""
 _ROWS = 1024  # of a scene whose labels are read at once for its overview
@@ -54,6 +55,8 @@ class Scene:
         limits: What maps to 0 and 1 in each band of each date.
         aoi: File of polygons outside of which pixels have no label.
         attribute: Attribute of polygons of labels that holds their value or the name of their class.
+        selected: Bands to read of each date, by number from 1 or by name; None for all.
+        labeled_area: File of polygons outside of which labels are not used; their pixels have data all the same.
     """
 
     files: PairFiles
@@ -63,10 +66,13 @@ class Scene:
     limits: tuple[Limits, ...]
     aoi: Path | None = None
     attribute: str | None = None
+    selected: tuple[Selected, ...] = (None, None)
+    labeled_area: Path | None = None
 
     def open(self) -> list[WindowReader]:
         """Open the images, which the caller closes."""
-        return [WindowReader(path, bands, self.grid) for path, bands in zip(self.files.images, self.bands, strict=True)]
+        dates = zip(self.files.images, self.bands, self.selected, strict=True)
+        return [WindowReader(path, bands, self.grid, select=select) for path, bands, select in dates]
 
     def stored(self, readers: Sequence[WindowReader], window: Window) -> tuple[list[Pixels], list[Valid]]:
         """Return the stored values of a window of each date (h, w, bands), and where they are data (h, w)."""
@@ -99,7 +105,8 @@ class Scene:
     def targets(self, labels: Labels, part: Grid, valid: Valid | None = None) -> Maps:
         """Return the targets on a grid, 255 where pixels are not valid, outside the area and where there are no labels."""
         targets = labels.read(self.placed(part))
-        for known in ([] if valid is None else [valid]) + ([] if self.aoi is None else [self._inside(part)]):
+        areas = [self._inside(area, part) for area in (self.aoi, self.labeled_area) if area is not None]
+        for known in ([] if valid is None else [valid]) + areas:
             for values in targets.values():
                 values[~known] = IGNORE_INDEX
         return targets
@@ -108,9 +115,8 @@ class Scene:
         """Return the files with what places labels on a grid."""
         return replace(self.files, placement=Placement(self.files.images[0], self.attribute, part, self.grid))
 
-    def _inside(self, part: Grid) -> npt.NDArray[np.bool_]:
-        assert self.aoi is not None
-        return burn(self.aoi, Placement(self.files.images[0], part=part)) != BACKGROUND
+    def _inside(self, area: Path, part: Grid) -> npt.NDArray[np.bool_]:
+        return burn(area, Placement(self.files.images[0], part=part)) != BACKGROUND
 
     def usable(self, labels: Labels, step: int) -> tuple[Valid, Valid]:
         """Return which of every `step`-th pixel (h, w) have data at both dates and lie in the area, and which have a label, too.
@@ -121,8 +127,8 @@ class Scene:
         grid, image = self.grid, self.files.images[0]
         size = -(-grid.height // step), -(-grid.width // step)
         known = np.ones(size, np.bool_)
-        for path, bands in zip(self.files.images, self.bands, strict=True):
-            known &= _valid(path, bands, grid, step, size)
+        for path, bands, select in zip(self.files.images, self.bands, self.selected, strict=True):
+            known &= _valid(path, bands, select, grid, step, size)
         if not known.any():
             raise InputError(f"{self.files.images[1]}: has no data where {image} has some; name two images of the same place")
         labeled = np.zeros(size, np.bool_)
@@ -130,7 +136,7 @@ class Scene:
         for first in range(0, size[0], part):
             rows = slice(first * step, min(first + part, size[0]) * step)
             coarse, target = grid.part(rows, slice(0, size[1] * step), step), slice(first, first + part)
-            known[target] &= True if self.aoi is None else self._inside(coarse)
+            known[target] &= True if self.aoi is None else self._inside(self.aoi, coarse)
             labeled[target] = known[target] & self.labeled(labels, coarse)
         return known, labeled
 
@@ -146,6 +152,7 @@ def open_scene(
     aoi: Path | None = None,
     attribute: str | None = None,
     equal_values: bool = True,
+    selected: Sequence[Selected] = (None, None),
 ) -> Scene:
     """Return a scene after checking that its files can be brought to one grid.
 
@@ -156,6 +163,7 @@ def open_scene(
         aoi: File of polygons outside of which pixels have no label.
         attribute: Attribute of polygons of labels that holds their value or the name of their class.
         equal_values: Whether the values of all dates must mean the same, see `cdzoo.io.values`.
+        selected: Bands to read of each date, by number from 1 or by name; None for all.
 
     Raises:
         InputError: A file cannot be read, dates do not overlap or store values that mean different things, no polygon lies in the
@@ -163,13 +171,13 @@ def open_scene(
     """
     readers: list[WindowReader] = []
     try:
-        for path, number in zip(files.images, bands, strict=True):
-            readers.append(WindowReader(path, number, readers[0].grid if readers else None))
+        for path, number, select in zip(files.images, bands, selected, strict=True):
+            readers.append(WindowReader(path, number, readers[0].grid if readers else None, select=select))
         grid = readers[0].grid
         for file in {reader.alpha for reader in readers} - {None}:
             warnings.warn(
                 f"{file}: its last band is taken as alpha, as the file says: pixels where it is 0 have no data; if it is a band "
-                "like others, build the model with one more: --in-chans",
+                "like others, build the model with one more, --in-chans, or name it in --bands",
                 stacklevel=2,
             )
         for reader in readers[1:] if equal_values else ():
@@ -190,7 +198,7 @@ def open_scene(
     finally:
         for reader in readers:
             reader.__exit__()
-    return Scene(files, bands, tuple(scalings), grid, tuple(limits), aoi, attribute)
+    return Scene(files, bands, tuple(scalings), grid, tuple(limits), aoi, attribute, tuple(selected))
 
 
 def _check_polygons(path: Path, image: Path, grid: Grid) -> None:
@@ -205,11 +213,11 @@ def _check_polygons(path: Path, image: Path, grid: Grid) -> None:
         )
 
 
-def _valid(path: Path, bands: int | None, grid: Grid, step: int, size: tuple[int, int]) -> Any:
+def _valid(path: Path, bands: int | None, select: Selected, grid: Grid, step: int, size: tuple[int, int]) -> Any:
     """Return which of every `step`-th pixel of a grid have data in an image."""
-    with WindowReader(path, bands) as own:
+    with WindowReader(path, bands, select=select) as own:
         if is_same(own.grid, grid):
             return True if own.is_full else own.overview(step)[1]
     coarse = grid.part(slice(0, grid.height), slice(0, grid.width), step)
-    with WindowReader(path, bands, coarse, nearest=True) as reader:
+    with WindowReader(path, bands, coarse, nearest=True, select=select) as reader:
         return reader.read(slice(0, size[0]), slice(0, size[1]))[1]

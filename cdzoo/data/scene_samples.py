@@ -99,9 +99,12 @@ class SceneSamples(Dataset[Sample]):
 
     @property
     def files(self) -> list[tuple[tuple[Path, ...], tuple[Path, ...]]]:
-        """Images of each scene, and its labels with the area."""
+        """Images of each scene, and its labels with the areas."""
         found = (self.scenes[index] for index in sorted({index for index, _ in self.cells}))
-        return [(one.files.images, (*one.files.labels, *([] if one.aoi is None else [one.aoi]))) for one in found]
+        return [
+            (one.files.images, (*one.files.labels, *(area for area in (one.aoi, one.labeled_area) if area is not None)))
+            for one in found
+        ]
 
     @property
     def sizes(self) -> list[tuple[str, tuple[int, int]]]:

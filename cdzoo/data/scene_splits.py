@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import combinations
+from dataclasses import replace
+from itertools import combinations, compress
+from operator import not_
 from pathlib import Path
 
 from cdzoo.data.blocks import WINDOWS, Cell, scene_cells
@@ -15,6 +17,7 @@ from cdzoo.data.scene import Scene, open_scene
 from cdzoo.data.scene_samples import SceneSamples, block_name
 from cdzoo.data.source import ALL, FileSource
 from cdzoo.data.splits import holdout_blocks
+from cdzoo.data.unlabeled import UNLABELED, NoLabels
 from cdzoo.errors import InputError
 from cdzoo.io.georeference import Grid, shared_extent
 from cdzoo.io.images import Valid
@@ -45,11 +48,25 @@ class SceneSplits:
     def __init__(self, source: FileSource, bands: tuple[int | None, ...]) -> None:
         self.source, self.bands = source, bands
         self.notes: list[str] = []
+        self._bare: dict[str | None, list[tuple[int, Cell]]] = {}  # windows of each split without a label
+        self._held_out: set[str] = set()  # blocks
+        self._uses_bare = False
         assert source.protocol.tile is not None
         self.tile = source.protocol.tile
 
     def samples(self, splits: Sequence[str]) -> dict[str, SceneSamples]:
-        """Return the windows of the requested splits; validation windows are those of the split, or held out."""
+        """Return the windows of the requested splits; validation windows are those of the split, or held out.
+
+        `UNLABELED` are windows of the training scenes that have no label, or none in the area of `DataCfg.labeled`, and are not
+        held out.
+        """
+        self._uses_bare = UNLABELED in splits
+        found = self._labeled([split for split in splits if split != UNLABELED])
+        if "train" in found and (UNLABELED in splits or self.source.cfg.labeled is not None):
+            found |= self._few_labels(found["train"], UNLABELED in splits)
+        return found
+
+    def _labeled(self, splits: Sequence[str]) -> dict[str, SceneSamples]:
         existing, wanted = self.source.existing, {*splits}
         if not existing:
             whole = self._cut(None)
@@ -83,12 +100,15 @@ class SceneSplits:
             kept = [cell for cell in found if _share(known, cell.window, scenes[index].grid, step) >= _USABLE]
             used = [cell for cell in kept if _has_label(scenes[index], cell.window, labels, labeled, step)]
             few, bare = few + len(found) - len(kept), bare + len(kept) - len(used)
+            with_label = {*used}
+            self._bare.setdefault(split, []).extend((index, cell) for cell in kept if cell not in with_label)
             cells += [(index, cell) for cell in used]
         start, area = "" if split is None else f"{split}: ", "" if cfg.aoi is None else f" and lies in {cfg.aoi}"
         if few:
             self.notes.append(f"{start}{few} window(s) are left out: less than a quarter of each has data{area}")
         if bare:
-            self.notes.append(f"{start}{bare} window(s) are left out: no pixel of them has a label")
+            is_used, left_out = self._uses_bare and split in (None, "train"), "are left out: no pixel of them has a label"
+            self.notes.append(f"{start}{bare} window(s) {'have no label' if is_used else left_out}")
         if not cells and bare:
             names = ", ".join(dict.fromkeys(str(path) for pair in pairs for path in pair.labels))
             raise InputError(
@@ -105,7 +125,32 @@ class SceneSplits:
         cfg = self.source.cfg
         scalings = [Scaling((0.0, 1.0)) if bands is None else cfg.scalings[min(date, 1)] for date, bands in enumerate(self.bands)]
         attribute = cfg.label_attribute if any(map(is_vector, pair.labels)) else None
-        return open_scene(pair, self.bands, scalings, None if cfg.aoi is None else Path(cfg.aoi), attribute, cfg.equal_values)
+        selected = [cfg.selected[min(date, 1)] for date in range(len(self.bands))]
+        aoi = None if cfg.aoi is None else Path(cfg.aoi)
+        return open_scene(pair, self.bands, scalings, aoi, attribute, cfg.equal_values, selected)
+
+    def _few_labels(self, train: SceneSamples, with_unlabeled: bool) -> dict[str, SceneSamples]:
+        """Divide the windows of the training scenes into those whose labels are used, and the others."""
+        area, scenes, used, rest = self.source.cfg.labeled, train.scenes, train.cells, list[tuple[int, Cell]]()
+        if area is not None:
+            scenes = [replace(scene, labeled_area=Path(area)) for scene in scenes]
+            parts = [scenes[index].grid.part(*cell.window.slices) for index, cell in used]
+            known = [bool(scenes[index].labeled(train.labels, part).any()) for (index, _), part in zip(used, parts, strict=True)]
+            used, rest = [*compress(train.cells, known)], [*compress(train.cells, map(not_, known))]
+            if not used:
+                raise InputError(f"{area}: no labeled pixel of a training window lies in it; name an area of this place")
+            self.notes.append(f"labeled: {len(used)} of {len(train)} training windows, those with a label in {area}")
+        found = {"train": SceneSamples(scenes, used, train.labels)}
+        if not with_unlabeled:
+            return found
+        bare = self._bare["train" if "train" in self.source.existing else None]
+        rest += [one for one in bare if block_name(one[1]) not in self._held_out]
+        if not rest:
+            raise InputError(
+                f"{self.source.root}: all training windows have labels; semi learns from windows without any: name polygons of "
+                "the area whose labels are used, --labeled AREA.gpkg"
+            )
+        return found | {UNLABELED: SceneSamples(train.scenes, rest, NoLabels())}
 
     def _divided(self, whole: SceneSamples, with_test: bool) -> dict[str, SceneSamples]:
         """Divide windows by their blocks."""
@@ -129,6 +174,7 @@ class SceneSplits:
         if with_val:
             parts["val"] = holdout_blocks(rest, fraction, "validation")
         parts["train"] = {*rest} - parts.get("val", set())
+        self._held_out = {*blocks} - parts["train"]
         parts = {name: parts[name] for name in SPLITS if name in parts}
         shown = ", ".join(f"{name} {len(members)}" for name, members in parts.items())
         what = "has no splits" if with_test else "has no validation split"

@@ -31,8 +31,10 @@ class NoLabels(Labels):
     folders: ClassVar[dict[str, str]] = {}
 
     def load(self, pair: PairFiles) -> Maps:
-        """Return a mask of zeros of the size of the first image."""
-        return {"mask": np.zeros(image_size(pair.images[0]), np.uint8)}
+        """Return a mask of zeros of the size of the first image, or of the part of a scene."""
+        part = None if pair.placement is None else pair.placement.part
+        size = image_size(pair.images[0]) if part is None else (part.height, part.width)
+        return {"mask": np.zeros(size, np.uint8)}
 
     def targets(self, maps: Maps) -> Maps:
         """Return the maps."""

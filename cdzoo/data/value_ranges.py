@@ -28,15 +28,20 @@ def trained_options(stored: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def with_trained_bands(
     cfg: DataCfg, pairs: Sequence[PairFiles], counts: tuple[int, ...], trained: Mapping[str, Any] | None
-) -> DataCfg:
-    """Return data options with the bands that weights were trained on, see `are_trained_bands`."""
-    names = {name: (trained or {}).get(name) for name in ("bands", "bands_after")}
-    if not pairs or not names["bands"] or any(getattr(cfg, name) is not None for name in names):
-        return cfg
-    if not are_trained_bands(band_names(pairs[0].images[0]), names["bands"], counts[0]):
-        return cfg
-    bands, later = (tuple(value) if value else None for value in names.values())
-    return replace(cfg, bands=bands, bands_after=later)
+) -> tuple[DataCfg, list[str]]:
+    """Return data options with the bands that weights were trained on, see `are_trained_bands`, and a note about them."""
+    stored = {name: tuple(value) for name in ("bands", "bands_after") if (value := (trained or {}).get(name))}
+    # Bands of the first date are those of both.
+    found: dict[str, Any] = (
+        {} if cfg.bands is not None else {name: own for name, own in stored.items() if getattr(cfg, name) is None}
+    )
+    first = found.get("bands")
+    if not pairs or not found:
+        return cfg, []
+    if first is not None and not are_trained_bands(band_names(pairs[0].images[0]), first, counts[0]):
+        return cfg, []
+    shown = " ".join(f"--{name.replace('_', '-')} {' '.join(map(str, own))}" for name, own in found.items())
+    return replace(cfg, **found), [f"{cfg.title}: bands as in the training of the weights, {shown}"]
 
 
 def with_ranges(

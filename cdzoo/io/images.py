@@ -144,7 +144,7 @@ def band_names(path: str | Path) -> list[str | None]:
     if files := band_files(path):
         return [*files]
     count = image_format(path)[2]
-    if is_tiff(Path(path)) or raster_driver(Path(path)) in ("ENVI", "HFA"):
+    if is_tiff(Path(path)) or raster_driver(Path(path)) in ("ENVI", "HFA", "VRT"):
         with open_raster(path, f"{path}: reading the names of its bands") as source:
             return [*source.descriptions] if source.count == count else [None] * count
     return [None] * count

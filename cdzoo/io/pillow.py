@@ -62,7 +62,7 @@ def open_image(path: str | Path, slices: tuple[slice, slice] | None = None) -> I
                 raise UnsupportedByPillow
             yield image
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:  # a bomb has more than about 180 megapixels
-        if raster_driver(path) in ("GTiff", "JP2OpenJPEG", "ENVI", "HFA"):
+        if raster_driver(path) in ("GTiff", "JP2OpenJPEG", "ENVI", "HFA", "VRT"):
             raise UnsupportedByPillow from error
         reason = f"expected {', '.join(SUFFIXES)}" if isinstance(error, UnidentifiedImageError) else error
         raise InputError(f"{path}: not a readable image; {reason}") from error

@@ -207,6 +207,18 @@ def remote_grid(address: str, limits: Limits | None = None) -> Grid:
         return source.grid
 
 
+def remote_bands(address: str) -> tuple[tuple[str | None, ...], str]:
+    """Return the names of the bands of a remote image, None for those without one, and the type of its values.
+
+    Raises:
+        InputError: The image cannot be read, or has no place.
+        MissingDependencyError: rasterio is not installed.
+    """
+    limits = Limits()
+    with remote_reading(limits), AssetSource(Asset(address, address), limits) as source:
+        return source.header.descriptions, source.dtype
+
+
 @contextmanager
 def remote_reading(limits: Limits) -> Iterator[None]:
     """Limit what GDAL may use of the memory, and the time of its requests; errors are raised, and not logged, with addresses."""

@@ -14,6 +14,7 @@ from cdzoo.inference.model import PairModel
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.image_cache import CacheCfg
 from cdzoo.scenes.many import MAX_TRIES, Outcome, Scene, Worker
+from cdzoo.scenes.trained import TrainedOptions
 
 _PATIENCE = 600.0  # seconds in which a worker must start if none has a scene
 _BUSY = 120.0  # seconds in which a lost worker ends, if it still runs
@@ -53,6 +54,7 @@ def predict_on_ray(
     gpus: float = 0.0,
     cores: float = 1.0,
     cache: CacheCfg | None = None,
+    trained: TrainedOptions | None = None,
 ) -> Iterator[Outcome]:
     """Predict scenes with Ray, on this machine or a cluster, and yield their results as scenes are completed.
 
@@ -70,6 +72,7 @@ def predict_on_ray(
         gpus: GPUs per worker.
         cores: CPU cores per worker; fewer if no machine has as many, or `workers` would not have room.
         cache: Folder for copies of remote images, which each machine has for itself.
+        trained: Ranges and bands of the training, for scenes to which they apply if `cfg` has none.
 
     Raises:
         InputError: The cluster cannot be reached, or no worker starts.
@@ -86,7 +89,7 @@ def predict_on_ray(
     count = max(1, min(workers or sum(room), len(scenes)))
     options = {"num_cpus": cores, "num_gpus": gpus, "max_restarts": 0, "scheduling_strategy": "SPREAD"}
     kind = ray.remote(**options)(_RayWorker)
-    arguments = (load, dataclasses.replace(cfg, progress=False), polygon_cfg, cache)
+    arguments = (load, dataclasses.replace(cfg, progress=False), polygon_cfg, cache, trained)
     pool = _Pool(ray, lambda: kind.remote(*arguments), f"{cores:g} CPU cores and {gpus:g} GPUs")
     try:
         yield from pool.predict(scenes, count)

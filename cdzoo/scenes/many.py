@@ -24,6 +24,7 @@ from cdzoo.scenes.image_cache import CacheCfg, ImageCache
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import writing
 from cdzoo.scenes.predict import predict_scene
+from cdzoo.scenes.trained import TrainedOptions, with_trained
 
 REQUIRED = ("before", "after", "output")
 OPTIONS = ("footprint_layer", "aoi_layer", "bbox")
@@ -92,6 +93,7 @@ class Outcome:
         pixels: Number of pixels with data in both dates.
         finished: Whether it was predicted before, with equal inputs and settings; pixels are not counted then.
         lost: Number of workers that were lost while they predicted it.
+        trained: Options that it has from the training of the model, as text.
     """
 
     output: str
@@ -101,6 +103,7 @@ class Outcome:
     pixels: int = 0
     finished: bool = False
     lost: int = 0
+    trained: str = ""
 
 
 def read_manifest(path: str | Path, of_all: Mapping[str, str | None] | None = None) -> tuple[list[Scene], list[str]]:
@@ -214,6 +217,7 @@ def predict_scenes(
     cfg: SceneCfg,
     polygon_cfg: PolygonCfg | None = None,
     cache: CacheCfg | None = None,
+    trained: TrainedOptions | None = None,
 ) -> Iterator[Outcome]:
     """Predict scenes one after the other and yield their results; the error of a scene is in its result.
 
@@ -223,8 +227,9 @@ def predict_scenes(
         cfg: Settings of all scenes.
         polygon_cfg: Post-processing of the polygons.
         cache: Folder for copies of remote images.
+        trained: Ranges and bands of the training, for scenes to which they apply if `cfg` has none.
     """
-    worker = Worker(load, cfg, polygon_cfg, cache)
+    worker = Worker(load, cfg, polygon_cfg, cache, trained)
     for scene in scenes:
         yield worker.predict(scene)
 
@@ -237,6 +242,7 @@ class Worker:
         cfg: Settings of all scenes.
         polygon_cfg: Post-processing of the polygons.
         cache: Folder for copies of remote images, on this machine.
+        trained: Ranges and bands of the training, for scenes to which they apply if `cfg` has none.
     """
 
     def __init__(
@@ -245,8 +251,10 @@ class Worker:
         cfg: SceneCfg,
         polygon_cfg: PolygonCfg | None = None,
         cache: CacheCfg | None = None,
+        trained: TrainedOptions | None = None,
     ) -> None:
         self.model, self.cfg, self.polygon_cfg, self.cache = load(), cfg, polygon_cfg, cache or CacheCfg()
+        self.trained = trained or TrainedOptions()
 
     def predict(self, scene: Scene, patience: float = 0.0) -> Outcome:
         """Predict a scene unless it is finished; no error of a scene ends the list.
@@ -264,11 +272,12 @@ class Worker:
                 for file in scene.outputs:
                     with writing(file.parent):
                         file.parent.mkdir(parents=True, exist_ok=True)
+                cfg, text = with_trained(self.cfg, self.trained, scene.before)
                 options: dict[str, Any] = {**dataclasses.asdict(scene), "skip_finished": True, "area": scene.area}
                 options = {name: value for name, value in options.items() if name not in ("aoi", "aoi_layer", "bbox")}
                 if is_remote(scene.before) or is_remote(scene.after):
                     options["cache"] = ImageCache(self.cache.folder, self.cache.gigabytes)
-                result = predict_scene(self.model, cfg=self.cfg, polygon_cfg=self.polygon_cfg, **options)
+                result = predict_scene(self.model, cfg=cfg, polygon_cfg=self.polygon_cfg, **options)
             except BusyError as reason:
                 if time.monotonic() - start > patience:
                     return Outcome(scene.output, str(reason))
@@ -281,5 +290,6 @@ class Worker:
                 if not isinstance(reason, OSError | RuntimeError):
                     break
             else:
-                return Outcome(scene.output, "", result.seconds, result.changed, result.pixels, result.finished)
+                changed, pixels = result.changed, result.pixels
+                return Outcome(scene.output, "", result.seconds, changed, pixels, result.finished, trained=text)
         return Outcome(scene.output, error)

@@ -11,6 +11,7 @@ import numpy as np
 
 from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array, Mask
+from cdzoo.io.alpha import alpha_bands, without_alpha
 from cdzoo.io.georeference import Grid, grid_of, is_same
 from cdzoo.io.rasters import open_raster, reading, require_rasterio, valid_pixels
 from cdzoo.io.reflectance import RANGE
@@ -19,7 +20,7 @@ from cdzoo.io.resampling import resampled
 from cdzoo.io.values import stored_values
 from cdzoo.scenes.alignment import correction
 from cdzoo.scenes.area import Area
-from cdzoo.scenes.bands import alpha_bands, selected_bands, without_alpha
+from cdzoo.scenes.bands import selected_bands
 from cdzoo.scenes.cloud_mask import CloudMask, CloudMaskSource
 from cdzoo.scenes.reflectance import Calibration
 from cdzoo.tiling import Window

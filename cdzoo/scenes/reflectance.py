@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from cdzoo.errors import InputError
+from cdzoo.io.alpha import alpha_bands
 from cdzoo.io.rasters import open_raster, reading, require_rasterio, valid_pixels
 from cdzoo.io.reflectance import OFFSET, RANGE, UNIT, DarkGround, DateOffsets, dark_ground, date_offsets
-from cdzoo.scenes.bands import alpha_bands
 
 _SAMPLE = 1024  # longest side of the sample of pixels
 _SAME = 0.01  # relative difference of scales that count as equal

@@ -4,6 +4,7 @@ import datetime
 import json
 import shutil
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -114,6 +115,22 @@ def test_the_command_of_the_page(catalog, scene, detector, tmp_path, monkeypatch
         ([*words, "--bbox", "[0, 0, 1, 1]", "-o", str(output)], "no pixel lies in"),
     ):
         assert main(wrong) == 2 and message in capsys.readouterr().err
+
+
+def test_values_are_those_of_the_training_and_bands_are_the_assets(catalog, scene, detector, tmp_path, monkeypatch, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "results.json").touch()
+    data = {"data": "pairs", "value_range": [0, 2550], "bands": [3, 2, 1]}
+    monkeypatch.setattr("cdzoo.results.Results.read", lambda _: SimpleNamespace(data=data))
+    monkeypatch.setattr("cdzoo.cli.prediction.load_trained", lambda *_: detector())
+    for day, name in enumerate(("first", "second")):
+        write_item(catalog.folder, name, scene[day].astype(np.uint16) * 10, 1 + day)
+    items = [str(catalog.folder / f"{name}.json") for name in ("first", "second")]
+    words = ["predict", "--stac", *items, "--assets", *ASSETS, "--bbox", *map(str, BOX), "-o", str(tmp_path / "map.tif")]
+    assert main([*words, "--model", str(tmp_path / "run")]) == 0
+    assert "as in the training of" in (out := capsys.readouterr().out) and "--value-range 0 2550\n" in out
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert file.tags()["values_before"] == "0 to 2550"
 
 
 @pytest.mark.parametrize("fault", [503, "cut", pytest.param("stall", marks=pytest.mark.slow)])
