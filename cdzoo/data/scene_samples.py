@@ -18,6 +18,7 @@ from cdzoo.data.labels import Labels, MaskLabels
 from cdzoo.data.overlap import window_hashes
 from cdzoo.data.sample import Sample
 from cdzoo.data.scene import Scene
+from cdzoo.io.rasters import keep_environment
 from cdzoo.io.windows import WindowReader
 from cdzoo.tiling import Window, tile_name
 
@@ -71,6 +72,7 @@ class SceneSamples(Dataset[Sample]):
             weakref.finalize(self, _close, self._readers, 0)
         if index not in self._readers:
             _close(self._readers, _OPEN - 1)
+            keep_environment()
             self._readers[index] = self.scenes[index].open()
         return self._readers[index]
 

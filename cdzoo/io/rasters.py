@@ -290,6 +290,16 @@ def require_rasterio(purpose: str) -> Any:
     return require("rasterio", "geo", purpose)
 
 
+def keep_environment() -> None:
+    """Give this thread an environment of GDAL for good, before files are opened that stay open.
+
+    rasterio ends the environment with the file that was opened first, also for whatever is in use then.
+    """
+    environments = require_rasterio("reading rasters").env
+    if not environments.hasenv():
+        environments.defenv()
+
+
 @contextmanager
 def limited_cache(threads: int | str = "ALL_CPUS") -> Iterator[None]:
     """Limit the block cache of GDAL, which by default grows to 5% of the memory; leave out notes on rasters without a place.

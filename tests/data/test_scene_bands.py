@@ -1,7 +1,9 @@
 """Bands of scenes that are cut as training data: by number, and by name in one file or in files of their own."""
 
+import gc
 import json
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from cdzoo.data.config import DataCfg  # noqa: E402
 from cdzoo.data.open import open_data  # noqa: E402
 from cdzoo.errors import InputError  # noqa: E402
 from cdzoo.io.band_files import one_raster  # noqa: E402
+from cdzoo.io.rasters import limited_cache  # noqa: E402
 from cdzoo.scenes.raster import RasterSource  # noqa: E402
+from cdzoo.tiling import Window  # noqa: E402
 
 LEFT, TOP, SIDE = 500_000.0, 5_000_000.0, 140
 NAMES = ("B02", "B03", "B04", "B08")
@@ -179,3 +183,21 @@ def test_a_run_keeps_its_bands(tmp_path, monkeypatch, capsys):
     assert main(["predict", "before", "after", "-o", "given.tif", "--model", "run", "--device", "cpu", *given]) == 0
     with rasterio.open("run.tif") as one, rasterio.open("given.tif") as other:
         assert one.read().tobytes() == other.read().tobytes()
+
+
+def test_scenes_are_closed_while_others_are_read(tmp_path):
+    """In a thread of its own, which has no environment of GDAL yet."""
+    files = {name: write(tmp_path / f"{name}.tif", noise(seed)) for seed, name in enumerate(("before", "after"))}
+    cfg = DataCfg(**files, mask=mask(tmp_path), tile=64, value_range=(0, 200))
+
+    def train_then_predict():
+        samples = open_data(cfg, ("all",), (4, 4)).splits["all"]
+        assert len(samples[0].images) == 2
+        with limited_cache():
+            del samples
+            gc.collect()
+            with RasterSource(files["before"], 4, value_range=(0, 200)) as source:
+                return source.read(Window(0, 0, 8, 8))[1].all()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(train_then_predict).result()
