@@ -28,15 +28,17 @@ onnx = pytest.importorskip("onnx")
 
 FIRST = ("fc_siam_diff", "bit_s4_dd8_dedim8", "glmamba_tiny", "snunet_conc32")
 """Chosen from their families."""
+LONG = ("icifnet", "mambabda_tiny", "btc_t", "mambabcd_tiny")
+"""Networks whose export takes more than ten seconds."""
 
 
-def one_per_family() -> list[str]:
+def one_per_family() -> list[object]:
     """Return one architecture of each module of `cdzoo.models`; benchmarks/export.py exports every architecture.
 
     CDMamba is left to the benchmark: with these small weights, its outputs in float32 differ from those in float64 by 20 %.
     """
     chosen = {MODELS.get(name).__module__: name for name in (*reversed(families()), *FIRST) if name != "cdmamba"}
-    return sorted(chosen.values())
+    return [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in sorted(chosen.values())]
 
 
 @pytest.fixture(autouse=True)

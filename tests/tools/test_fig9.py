@@ -91,6 +91,7 @@ def test_missing_folders_and_invalid_files_exit_with_2(tool, folder, capsys):
     assert "costs.json: cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_tracked_results_match_the_models(tool):
     import torch
 
