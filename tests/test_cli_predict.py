@@ -137,3 +137,14 @@ def test_pictures_of_several_classes(capsys, tmp_path, tiny, images):
     images[0].rename(tmp_path / "change_figure.png")
     code, _, err = run(capsys, "predict", tmp_path / "change_figure.png", images[1], "-o", target, "--model", folder)
     assert code == 2 and "the figure beside -o" in err and "is the input" in err
+
+
+def test_another_scale_is_named(capsys, tmp_path, trained, images):
+    probabilities = []
+    for scale in ("1", "2"):
+        code, out, _ = run(capsys, "predict", *images, "-o", tmp_path / f"{scale}.png", "--model", trained, "--scale", scale)
+        assert code == 0 and (", scale 2)" in out) == (scale == "2")
+        probabilities.append(np.asarray(Image.open(tmp_path / f"{scale}_probability.png")))
+    assert (probabilities[0] != probabilities[1]).any()
+    assert run(capsys, "predict", *images, "-o", tmp_path / "c.png", "--model", trained, "--scale", "9")[0] == 2
+    assert not (tmp_path / "c.png").exists()

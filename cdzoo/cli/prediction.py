@@ -244,10 +244,11 @@ class PredictionJob:
         print("\n".join(f"  {file}" for file in files.values()))
 
     def describe(self, model: PairModel, threshold: float) -> str:
-        """Return the threshold and the size of the windows as text."""
+        """Return the threshold, the size of the windows and the scale as text."""
         from cdzoo.constants import WINDOW_SIDE
 
-        return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.input_sizes.fixed or WINDOW_SIDE}"
+        scale = "" if self.cfg.scale == 1 else f", scale {self.cfg.scale:g}"
+        return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.input_sizes.fixed or WINDOW_SIDE}{scale}"
 
     def predict_list(
         self, manifest: str, of_all: dict[str, Any], cache: CacheCfg, ray: bool | str = False, workers: int | None = None
