@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cdzoo.cli.common import DEFAULT_WEIGHTS
 from cdzoo.cli.prediction import PredictionJob, SceneOptions, as_in_training
+from cdzoo.cli.scene_list import predict_list
 from cdzoo.errors import InputError
 from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import output_path
@@ -110,7 +111,7 @@ def predict(
         if before is not None or output is not None or series or stac or footprint_output or any(mine.values()):
             raise InputError("--manifest names the images and outputs: pass no others")
         of_all = {**zones, **part, "bbox": None if bbox is None else " ".join(map(repr, bbox))}
-        return job.predict_list(manifest, of_all, CacheCfg(cache, cache_size), ray, workers)
+        return predict_list(job, manifest, of_all, CacheCfg(cache, cache_size), ray, workers)
     if cache is not None:
         raise InputError("--cache keeps images for the other scenes of a list: pass --manifest FILE")
     if series is not None:

@@ -74,7 +74,7 @@ def exclusive(path: PathLike) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise BusyError(busy) from None
-    except NotImplementedError:
+    except NotImplementedError:  # what filelock raises on such file systems
         yield
         return
     except OSError as error:
