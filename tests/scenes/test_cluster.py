@@ -43,6 +43,7 @@ def cluster(tmp_path, monkeypatch):
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("PYTHONPATH", str(Path(cdzoo.__file__).parents[1]))
+    monkeypatch.setenv("GRPC_ENABLE_FORK_SUPPORT", "0")  # with it, the process that Ray starts for a client may crash in gRPC
     found = Cluster()
     for name, options in (("one", {"ray_client_server_port": 20_001 + os.getpid() % 5_000}), ("two", {})):
         (tmp_path / name).mkdir()
@@ -67,7 +68,8 @@ def test_a_node_that_is_killed(store, cluster, tmp_path, capsys):
         f"s3://bucket/first.tif,s3://bucket/second_{number}.tif,maps/m{number}.tif,maps/p{number}.tif" for number in range(COUNT)
     ]
     (tmp_path / "scenes.csv").write_text("\n".join(["before,after,output,probability", *lines]) + "\n")
-    words = ["predict", "--manifest", str(tmp_path / "scenes.csv"), "--model", str(weights), "--tile", "64"]
+    # Augmentation, so that a scene takes long enough for the node to be lost inside of one.
+    words = ["predict", "--manifest", str(tmp_path / "scenes.csv"), "--model", str(weights), "--tile", "64", "--augment", "all"]
     killed = []
 
     def kill():
