@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--protocol", help="protocol; that of the grid by default")
     parser.add_argument("--model", help="model whose components are replaced; that of the grid by default")
     parser.add_argument("--seeds", type=int, nargs="+", help="seeds; those of the grid by default")
+    parser.add_argument("--rows", default="*", metavar="PATTERN", help="rows to train, by their labels; all by default")
     parser.add_argument("--processes", type=int, default=1, help="number of parallel runs; one per GPU, or a few on a CPU")
     parser.add_argument(
         "--smoke", action="store_true", help="one short epoch of one seed on a few scenes, to check that every row trains"
@@ -60,12 +61,16 @@ def ablate(chosen: argparse.Namespace) -> int:
         changes["train"] = {**SMOKE, **changes["train"]}
     grid = read_grid(chosen.grid, **changes)
     out = Path(chosen.out or f"runs/{Path(chosen.grid).stem}{'_smoke' if chosen.smoke else ''}")
-    failures = [] if chosen.tables else run_grid(grid, out, chosen.processes, lambda line: print(line, flush=True))
+    failures = [] if chosen.tables else run_grid(grid, out, chosen.processes, _say, chosen.rows)
     for failure in failures:
         print(f"ablate: failed: {failure}", file=sys.stderr)
     for written in write_report(grid, out):
         print(f"written: {written}")
     return 1 if failures else 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _setting(word: str) -> tuple[str, object]:

@@ -8,8 +8,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import field
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field
@@ -24,6 +25,7 @@ from cdzoo.validation import config_dataclass
 _OF_THE_RUN = ("seed", "device", "devices", "nodes", "progress")
 """Settings of `TrainCfg` that a grid does not contain: `seeds` and the machine determine them."""
 
+ThresholdSource = Literal["protocol", "validation"]
 _Text = Annotated[str, Field(min_length=1)]
 
 
@@ -39,6 +41,7 @@ class Job:
         train: Fields of `TrainCfg`.
         seed: Seed of the run.
         imports: Hashes of the imported files with components of one's own.
+        threshold: Where the threshold of the test scores comes from, see `Grid`.
     """
 
     model: str
@@ -48,6 +51,7 @@ class Job:
     train: dict[str, Any]
     seed: int
     imports: tuple[str, ...] = ()
+    threshold: ThresholdSource = "protocol"
 
     @property
     def key(self) -> str:
@@ -78,8 +82,9 @@ class Job:
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; the keys are part of `key` and thus of the names of result files."""
         values = dataclasses.asdict(self)
-        if not values["imports"]:  # the names of files of earlier runs stay
-            del values["imports"]
+        for name, usual in (("imports", ()), ("threshold", "protocol")):  # the names of files of earlier runs stay
+            if values[name] == usual:
+                del values[name]
         return {"parts": values.pop("options"), **values}
 
 
@@ -90,7 +95,8 @@ class Table:
     Attributes:
         name: Name of its picture.
         title: Heading.
-        rows: Label to fields of `ModelOptions`; `model` replaces the model of the grid.
+        rows: Label to fields of `ModelOptions`; `model` replaces the model of the grid, and the settings of `train` those of
+            the grid.
     """
 
     name: Annotated[str, Field(pattern=r"^[\w-][\w.-]{0,99}$")]
@@ -110,6 +116,8 @@ class Grid:
         protocol: Name of the protocol; None for the default of the data set.
         seeds: Each row is trained once per seed.
         train: Fields of `TrainCfg`.
+        threshold: `protocol`: score the test split at the threshold of the protocol; `validation`: at the threshold with the best
+            F1 on the split that selects the weights.
     """
 
     title: _Text
@@ -119,34 +127,44 @@ class Grid:
     protocol: str | None = None
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     train: dict[str, Any] = field(default_factory=dict)
+    threshold: ThresholdSource = "protocol"
 
     def __post_init__(self) -> None:
         """Validate seeds, settings and rows."""
         if len(set(self.seeds)) < len(self.seeds):
             raise ConfigError(f"seeds must be different numbers, got {self.seeds}")
-        if fixed := [name for name in _OF_THE_RUN if name in self.train]:
-            raise ConfigError(f"train: {', '.join(fixed)} cannot be set in a grid")
-        try:
-            for seed in self.seeds:
-                TrainCfg(**self.train, seed=seed)
-        except ConfigError as error:
-            raise ConfigError(f"train: {error}") from error
+        for seed in self.seeds:
+            _check_settings(self.train, seed)
         for table in self.tables:
             for label, row in table.rows.items():
                 try:
-                    _ = self.job(row, self.seeds[0]).model_options
+                    job = self.job(row, self.seeds[0])
+                    _ = job.model_options
+                    _check_settings(job.train, job.seed)
                 except (ConfigError, TypeError) as error:
                     raise ConfigError(f"tables: {table.name}: {label}: {error}") from error
 
     def job(self, row: Mapping[str, Any], seed: int) -> Job:
         """Return the run of one row and seed."""
-        options = {key: value for key, value in row.items() if key != "model"}
-        imports = tuple(imported_hashes())
-        return Job(row.get("model", self.model), options, self.data, self.protocol, self.train, seed, imports)
+        options = {key: value for key, value in row.items() if key not in ("model", "train")}
+        train = {**self.train, **_mapping("train", row.get("train", {}))}
+        model, imports = row.get("model", self.model), tuple(imported_hashes())
+        return Job(model, options, self.data, self.protocol, train, seed, imports, self.threshold)
 
-    def jobs(self) -> list[Job]:
-        """Return all runs of the tables without repetitions, sorted by seed, so that every row has a result early."""
-        jobs = [self.job(row, seed) for seed in self.seeds for table in self.tables for row in table.rows.values()]
+    def jobs(self, labels: str = "*") -> list[Job]:
+        """Return the runs of the tables without repetitions, sorted by seed, so that every row has a result early.
+
+        Args:
+            labels: Pattern of the labels of the rows, as in a shell.
+
+        Raises:
+            ConfigError: No row has such a label.
+        """
+        rows = [row for table in self.tables for label, row in table.rows.items() if fnmatchcase(label, labels)]
+        if not rows:
+            known = ", ".join(f"'{label}'" for table in self.tables for label in table.rows)
+            raise ConfigError(f"no row is called '{labels}'; there are {known}")
+        jobs = [self.job(row, seed) for seed in self.seeds for row in rows]
         return list({job.key: job for job in jobs}.values())
 
 
@@ -182,6 +200,15 @@ def _table(name: str, data: Any) -> Table:
         return Table(name=name, **values)
     except ConfigError as error:
         raise ConfigError(f"tables: {name}: {error}") from error
+
+
+def _check_settings(train: Mapping[str, Any], seed: int) -> None:
+    if fixed := [name for name in _OF_THE_RUN if name in train]:
+        raise ConfigError(f"train: {', '.join(fixed)} cannot be set in a grid")
+    try:
+        TrainCfg(**train, seed=seed)
+    except ConfigError as error:
+        raise ConfigError(f"train: {error}") from error
 
 
 def _mapping(label: str, value: Any) -> dict[str, Any]:

@@ -23,7 +23,9 @@ RUNS = "runs"
 _UNFINISHED = "unfinished"
 
 
-def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[str], None] = print) -> list[str]:
+def run_grid(
+    grid: Grid, out: str | Path, processes: int = 1, report: Callable[[str], None] = print, labels: str = "*"
+) -> list[str]:
     """Train all runs of the grid that have no result yet.
 
     Results are `out/runs/KEY.json`, written when a run is complete. An interrupted run is resumed from its last epoch by the next
@@ -34,12 +36,13 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[
         out: Folder of the results.
         processes: Number of parallel runs.
         report: Called with a line for each run that ends or fails.
+        labels: Pattern of the labels of the rows to train, see `Grid.jobs`.
 
     Returns:
         One line per failed run; a failure does not stop the other runs.
 
     Raises:
-        ConfigError: `processes` is not positive.
+        ConfigError: `processes` is not positive, or no row has such a label.
         InputError: `out` is a file, or another command writes there.
         MissingDependencyError: A package that the training or the report needs is not installed.
     """
@@ -48,17 +51,17 @@ def run_grid(grid: Grid, out: str | Path, processes: int = 1, report: Callable[[
     require("lightning.fabric", "train", "training")
     require("tqdm", "train", "training")
     require("matplotlib.figure", "tools", "drawing tables")
+    jobs = grid.jobs(labels)
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{out}: is a file; choose a folder")
     (folder / RUNS).mkdir(parents=True, exist_ok=True)
     with exclusive(folder):
-        return _run_missing(grid, folder, processes, report)
+        return _run_missing(grid, jobs, folder, processes, report)
 
 
-def _run_missing(grid: Grid, out: Path, processes: int, report: Callable[[str], None]) -> list[str]:
+def _run_missing(grid: Grid, jobs: list[Job], out: Path, processes: int, report: Callable[[str], None]) -> list[str]:
     """Train the runs without a result; see `run_grid`."""
-    jobs = grid.jobs()
     missing = [job for job in jobs if not result_file(out, job).is_file()]
     report(f"{grid.title}: {len(jobs)} runs, {len(jobs) - len(missing)} of them complete")
     failures: list[str] = []
@@ -120,7 +123,9 @@ def run_job(job: Job, out: str) -> Results:
         "params_m": sum(model.parameter_counts().values()) / 1e6,
         "training_seconds": None if resume else round(seconds, 1),
     }
-    result = score_model(model, str(folder), data, "test", device).with_entries({"source": job.model, **entries})
+    threshold = validation.scores.best_threshold if job.threshold == "validation" else None
+    result = score_model(model, str(folder), data, "test", device, threshold=threshold)
+    result = result.with_entries({"source": job.model, **entries})
     result.write(result_file(out, job))
     shutil.rmtree(folder)
     return result

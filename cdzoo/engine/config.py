@@ -74,6 +74,7 @@ class TrainCfg:
         seed: Seed of shuffling, augmentation and dropout.
         deterministic: Raise an error for operations without a deterministic implementation.
         compile: Compile the model with torch.compile.
+        channels_last: Keep the channels of weights and activations next to each other in memory, which makes convolutions faster.
         early_stopping: Stop after this number of consecutive validations without a better score; never by default.
         validate_every: Epochs between validations.
         pictures_every: Epochs between pictures of validation samples; 0 for none.
@@ -126,6 +127,7 @@ class TrainCfg:
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     deterministic: bool = False
     compile: bool = False
+    channels_last: bool = False
     early_stopping: _Count | None = None
     validate_every: _Count = 1
     pictures_every: _Index = 0
@@ -151,6 +153,6 @@ class TrainCfg:
                 raise ConfigError(f"{name}={getattr(self, name)} has no effect with freeze=backbone: pass one of them")
 
     def fixed(self) -> dict[str, Any]:
-        """Return the settings that a resumed run must share; those of semi-supervised training only if it is used."""
-        free = FREE_ON_RESUME if self.semi else FREE_ON_RESUME.union(_SEMI)
-        return {name: value for name, value in dataclasses.asdict(self).items() if name not in free}
+        """Return the settings that a resumed run must share; those that earlier versions lack only if they are used."""
+        unused = (*(() if self.semi else _SEMI), *(() if self.channels_last else ("channels_last",)))
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in FREE_ON_RESUME.union(unused)}

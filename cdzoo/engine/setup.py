@@ -59,6 +59,8 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
     if fabric.world_size > 1 and fabric.device.type == "cuda":  # batch norms use the statistics of all GPUs
         nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     model.to(fabric.device)
+    if cfg.channels_last:
+        model.to(memory_format=torch.channels_last)
     trainable = frozenset(name for name, parameter in model.named_parameters() if parameter.requires_grad)
     for number, encoder in enumerate(model.encoders):
         if cfg.freeze:
@@ -87,7 +89,7 @@ def finish(model: ChangeDetector, trainable: Container[str], weights: Mapping[st
     """Load the best weights into a trained model, in evaluation mode on the CPU, with the same trainable parameters as before."""
     remove_adapters(model)
     model.load_state_dict(weights)
-    model.cpu().eval()
+    model.cpu().to(memory_format=torch.contiguous_format).eval()
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in trainable)
 
