@@ -15,7 +15,7 @@ from cdzoo.ablate.runs import read_result
 from cdzoo.errors import InputError, require
 from cdzoo.io.files import replace_atomically, write_json, write_text
 from cdzoo.metrics import Spread, spread
-from cdzoo.results import Environment
+from cdzoo.results import Environment, Results
 from cdzoo.tables import render
 
 SHOWN = {"f1": "F1", "iou": "IoU", "precision": "precision", "recall": "recall", "oa": "OA"}
@@ -33,6 +33,8 @@ class Row:
         choice: Options of the row in the grid.
         seeds: Seeds of the complete runs; the following fields are unset if there are none.
         scores: Spread of each score over the seeds.
+        thresholds: Threshold of each run.
+        hours: Hours of training of each run; None for one that was interrupted.
         params_m: Number of parameters in millions.
         protocol: Name of the protocol.
         protocol_hash: Hash of protocol and data.
@@ -45,6 +47,8 @@ class Row:
     choice: dict[str, Any]
     seeds: list[int] = field(default_factory=list)
     scores: dict[str, Spread] = field(default_factory=dict)
+    thresholds: list[float] = field(default_factory=list)
+    hours: list[float | None] = field(default_factory=list)
     params_m: float | None = None
     protocol: str = ""
     protocol_hash: str = ""
@@ -75,6 +79,8 @@ def summarize(grid: Grid, out: str | Path) -> list[Row]:
                     row,
                     seeds=[seed for seed, _ in results],
                     scores=spread(result.scores for _, result in results),
+                    thresholds=[result.scores.threshold for _, result in results],
+                    hours=[_hours(result) for _, result in results],
                     params_m=first.extra.get("params_m"),
                     protocol=first.protocol.name if first.protocol else "",
                     protocol_hash=first.protocol.hash if first.protocol else "",
@@ -82,6 +88,11 @@ def summarize(grid: Grid, out: str | Path) -> list[Row]:
                 )
             rows.append(row)
     return rows
+
+
+def _hours(result: Results) -> float | None:
+    seconds = result.extra.get("training_seconds")
+    return None if seconds is None else round(seconds / 3600, 3)
 
 
 def write_report(grid: Grid, out: str | Path) -> list[Path]:
@@ -138,10 +149,11 @@ def _conditions(grid: Grid, rows: Sequence[Row]) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in grid.train.items())
     environment = complete[0].environment
     hardware = f"{environment.hardware.device} ({environment.hardware.name})" if environment else "unknown hardware"
+    selected = f"weights{' and threshold' if grid.threshold == 'validation' else ''} selected on the validation split"
     seeds = f"seed {grid.seeds[0]}" if len(grid.seeds) == 1 else f"seeds {', '.join(map(str, grid.seeds))}"
     return (
-        f"Measured. Data `{grid.data}`, protocol `{complete[0].protocol}` (hash {hashes}), test split, weights selected on the "
-        f"validation split; {seeds}; {settings}. Run on {hardware}. Scores in percent, mean +- standard deviation over the seeds."
+        f"Measured. Data `{grid.data}`, protocol `{complete[0].protocol}` (hash {hashes}), test split, {selected}; {seeds}; "
+        f"{settings}. Run on {hardware}. Scores in percent, mean +- standard deviation over the seeds."
     )
 
 

@@ -109,7 +109,7 @@ class PredictionJob:
         share = result.changed / result.pixels if result.pixels else 0.0
         resumed = f", {result.resumed} blocks of an interrupted run" if result.resumed else ""
         text = f"{share:.2%} of {result.pixels:,} pixels with data {_changed(model.task)}"
-        print(f"{text} ({self.describe(model, result.threshold)}); {result.seconds:.0f} s{resumed}")
+        print(f"{text} ({self.describe(model, result.threshold, result.scale)}); {result.seconds:.0f} s{resumed}")
         for image, reflectance in zip((before, after), result.reflectances, strict=False):
             print(f"  {Path(shown(image)).name}: {reflectance}")
         for text in result.masks:
@@ -186,7 +186,8 @@ class PredictionJob:
         result = predict_series(model, images, output, self.cfg, polygon_cfg=self.polygon_cfg, on_pair=announce, **options)
         counts, pixels = result.counts, max(1, sum(result.counts.kinds.values()))
         shares = ", ".join(f"{count / pixels:.2%} {name}" for name, count in counts.kinds.items() if name != "no change")
-        print(f"{shares} of {pixels:,} pixels with data ({self.describe(model, result.threshold)}); {result.seconds:.0f} s")
+        how = self.describe(model, result.threshold, result.scale)
+        print(f"{shares} of {pixels:,} pixels with data ({how}); {result.seconds:.0f} s")
         for number, count in counts.dates.items():
             note = "; a fault of the first image looks the same" if number == 2 and len(images) > 2 else ""
             print(f"  {count / pixels:.2%} since {result.names[number - 1]}{note}")
@@ -218,6 +219,8 @@ class PredictionJob:
             return found
 
         cfg = self.cfg
+        if cfg.scale == "auto":
+            raise InputError("--scale auto is for maps of scenes: name the output .tif, or pass a number")
         with ExitStack() as stack:
             files = reserve(BinaryTask())  # those of every task, before the model is loaded
             model = self.load()
@@ -237,15 +240,16 @@ class PredictionJob:
         warn_of_shift(before, after, shift, "a map of a scene corrects it: -o MAP.tif --align")
         print_weights(model)
         height, width = change.mask.shape
-        print(f"{change.share:.2%} of {width}x{height} pixels {_changed(model.task)} ({self.describe(model, threshold)})")
+        how = self.describe(model, threshold, cfg.scale)
+        print(f"{change.share:.2%} of {width}x{height} pixels {_changed(model.task)} ({how})")
         print("\n".join(f"  {file}" for file in files.values()))
 
-    def describe(self, model: PairModel, threshold: float) -> str:
+    def describe(self, model: PairModel, threshold: float, scale: float) -> str:
         """Return the threshold, the size of the windows and the scale as text."""
         from cdzoo.constants import WINDOW_SIDE
 
-        scale = "" if self.cfg.scale == 1 else f", scale {self.cfg.scale:g}"
-        return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.input_sizes.fixed or WINDOW_SIDE}{scale}"
+        enlarged = "" if scale == 1 else f", scale {scale:g}"
+        return f"threshold {threshold:g}, tiles of {self.cfg.tile or model.input_sizes.fixed or WINDOW_SIDE}{enlarged}"
 
 
 def as_in_training(model: str, cfg: SceneCfg, image: str, with_bands: bool = True) -> SceneCfg:

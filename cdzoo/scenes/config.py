@@ -27,7 +27,8 @@ class SceneCfg:
             0.5.
         augment: Test-time augmentation: mean over four flips (`flips`), over both orders of the dates (`swap`) or both (`all`).
         scale: Factor by which windows are enlarged for the model: above 1 if pixels are larger on the ground than those of its
-            training images, below 1 if they are smaller. Time and memory grow with its square.
+            training images, below 1 if they are smaller. Time and memory grow with its square. `auto`: as the size of the pixels
+            on the ground requires, for weights that state which sizes they are for.
         value_range: Values of the rasters that map to 0 and 1, in the numbers that the files store; of rasters of more
             than 8 bits they are told from the values of both dates if neither this nor `percentiles` is given, or asked for.
         value_range_after: Values of the second date that map to 0 and 1; by default `value_range`, which is refused if the dates
@@ -59,7 +60,7 @@ class SceneCfg:
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = WINDOW_BATCH
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     augment: Literal["none", "flips", "swap", "all"] = "none"
-    scale: Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)] = 1.0
+    scale: Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)] | Literal["auto"] = 1.0
     value_range: tuple[float, float] | None = None
     value_range_after: tuple[float, float] | None = None
     percentiles: tuple[float, float] | None = None

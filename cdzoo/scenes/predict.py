@@ -38,6 +38,7 @@ from cdzoo.scenes.inputs import input_files, input_hash
 from cdzoo.scenes.job import SceneJob, request_hash, scene_job
 from cdzoo.scenes.journal import Journal, remove_leftovers
 from cdzoo.scenes.outputs import Outputs, scene_outputs
+from cdzoo.scenes.pixel_size import scene_scale
 from cdzoo.scenes.polygons import check_crs
 from cdzoo.scenes.products import Predicted, write_products
 from cdzoo.scenes.raster import RasterSource
@@ -150,7 +151,7 @@ def predict_scene(
     zones = None if footprints is None else read_vectors(footprints, footprint_layer)
     model = resolve_model(model)
     check_mode(cfg.augment, model)
-    check_scale(cfg.scale, model.config.name, model.input_sizes)
+    check_scale(1.0 if cfg.scale == "auto" else cfg.scale, model.config.name, model.input_sizes)
     main, *further = model.task.maps
     outputs = scene_outputs(*files, further, cfg.style, table)
     with ExitStack() as stack:
@@ -159,7 +160,9 @@ def predict_scene(
         stack.enter_context(limited_cache())
         names = () if model.pretrained_cfg is None else model.pretrained_cfg.bands
         first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg, area, masks))
-        scaled = rescaled(model, cfg.scale)
+        scale = scene_scale(cfg.scale, model, before, first.grid)
+        cfg = dataclasses.replace(cfg, scale=scale)
+        scaled = rescaled(model, scale)
         grid = _windows(scaled, first, cfg)
         if outputs.polygons is not None:
             check_crs(outputs.polygons, before, first.grid.crs)
@@ -170,7 +173,7 @@ def predict_scene(
         masked = tuple(source.mask.text for source in (first, second) if source.mask is not None)
         own = job.sha256(_products(outputs, polygon_cfg, footprints, footprint_layer))
         if skip_finished and _is_finished(outputs, _JOB_TAG, own):
-            return _finished(outputs, model, job.threshold, start, reflectances=found, masks=masked)
+            return _finished(outputs, model, job.threshold, start, scale=scale, reflectances=found, masks=masked)
         if not cfg.align:
             warn_of_shift(before, after, scene_shift(first, second), "correct it with --align, or resample the images")
         if _may_differ(cfg):
@@ -200,6 +203,7 @@ def predict_scene(
         seconds=time.monotonic() - start,
         resumed=len(grid.order) - len(missing),
         threshold=job.threshold,
+        scale=scale,
         further=dict(outputs.further),
         classes={name: int(count) for name, count in zip(names, counts, strict=False) if count},
         styles=tuple(outputs.styles),
@@ -229,14 +233,14 @@ def _products(outputs: Outputs, cfg: PolygonCfg, footprints: PathLike | None, la
     return {"products": made, "polygons": dataclasses.asdict(cfg) if any(made[1:]) else None, **zones}
 
 
-def _finished(outputs: Outputs, model: PairModel, threshold: float, start: float, **texts: tuple[str, ...]) -> SceneResult:
+def _finished(outputs: Outputs, model: PairModel, threshold: float, start: float, **further: Any) -> SceneResult:
     """Return the result of an earlier run; write styles that are missing, and remove what is left if it was killed at its end."""
     remove_leftovers(outputs.mask, outputs.files)
     for file, text in style_files(outputs, model.task).items():
         if not file.exists():
             write_text(file, text)
-    made: dict[str, Any] = {"further": dict(outputs.further), "styles": tuple(outputs.styles), **texts}
-    return SceneResult(outputs.mask, outputs.probability, None, 0, 0, time.monotonic() - start, 0, threshold, True, **made)
+    made: dict[str, Any] = {"further": dict(outputs.further), "styles": tuple(outputs.styles), "finished": True, **further}
+    return SceneResult(outputs.mask, outputs.probability, None, 0, 0, time.monotonic() - start, 0, threshold, **made)
 
 
 def _is_finished(outputs: Outputs, tag: str, job: str) -> bool:

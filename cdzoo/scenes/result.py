@@ -20,6 +20,7 @@ class SceneResult:
         seconds: Wall time.
         resumed: Number of blocks from an interrupted run.
         threshold: Minimum probability for a pixel to count as changed.
+        scale: Factor by which windows were enlarged for the model.
         finished: Whether the outputs are those of an earlier run, and were not made again; pixels are not counted then.
         further: GeoTIFFs of the further maps of the task by name.
         classes: Number of pixels of each value of the main map that occurs, by name.
@@ -38,6 +39,7 @@ class SceneResult:
     seconds: float
     resumed: int
     threshold: float
+    scale: float = 1.0
     finished: bool = False
     further: dict[str, Path] = field(default_factory=dict)
     classes: dict[str, int] = field(default_factory=dict)

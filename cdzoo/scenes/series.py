@@ -57,6 +57,7 @@ class SeriesResult:
         seconds: Wall time.
         threshold: Minimum probability for a pixel to count as changed.
         footprints: Table of statistics per footprint (GeoDataFrame); None if it was not requested.
+        scale: Factor by which windows were enlarged for the model.
     """
 
     mask: Path
@@ -69,6 +70,7 @@ class SeriesResult:
     seconds: float
     threshold: float
     footprints: Any = None
+    scale: float = 1.0
 
 
 def predict_series(
@@ -189,6 +191,7 @@ def predict_series(
         seconds=time.monotonic() - start,
         threshold=result.threshold,
         footprints=made.footprints,
+        scale=result.scale,
     )
 
 

@@ -23,6 +23,7 @@ from cdzoo.registry import MODELS
 from cdzoo.validation import config_dataclass
 from cdzoo.weights.folder import WEIGHTS_FILE
 
+_Meters = Annotated[float, Field(gt=0, le=1e4)]
 BUNDLED = Path(__file__).parent / "bundled"
 DESCRIPTION_FILE = "pretrained.json"
 
@@ -42,6 +43,8 @@ class PretrainedCfg:
         mean: Mean of each band of images in [0, 1].
         std: Standard deviation of each band.
         size: Side of the training images in pixels.
+        pixel_size: Smallest and largest side in meters, on the ground, of the pixels of images that the weights are for; None if
+            it is unknown.
         classes: Names of the classes; "no change" first for two or more logits.
         threshold: Minimum probability for a pixel to count as changed.
         dataset: Training data.
@@ -64,6 +67,7 @@ class PretrainedCfg:
     mean: tuple[Mean, ...] = ()
     std: tuple[Std, ...] = ()
     size: Annotated[int, Field(ge=MIN_SIZE)] = 256
+    pixel_size: tuple[_Meters, _Meters] | None = None
     classes: tuple[str, ...] = ("change",)
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     dataset: str = ""
@@ -79,6 +83,8 @@ class PretrainedCfg:
         """Validate the fields."""
         if not re.fullmatch(r"[0-9a-f]{64}", self.sha256):
             raise ConfigError(f"{self.name}: sha256 must be 64 hexadecimal digits, got '{self.sha256}'")
+        if self.pixel_size is not None and self.pixel_size[0] > self.pixel_size[1]:
+            raise ConfigError(f"{self.name}: pixel_size is (smallest, largest), got {self.pixel_size}")
         if bool(self.file) == bool(self.repo):
             raise ConfigError(f"{self.name}: weights are either in the package (file) or on the Hub (repo)")
         if self.repo and not re.fullmatch(r"[0-9a-f]{40}", self.revision):

@@ -1,5 +1,6 @@
 """Ablation grids, their training runs, and tables of the scores."""
 
+import dataclasses
 import importlib.util
 import json
 import os
@@ -72,8 +73,9 @@ def test_every_row_of_the_grids_of_the_project_builds(path):
     jobs = grid.jobs()
     assert len({job.key for job in jobs}) == len(jobs)
     for job in jobs[: len(jobs) // len(grid.seeds)]:
+        options = dataclasses.replace(job.model_options, backbone_weights=None)  # a file of the user
         with torch.device("meta"):
-            cdzoo.create_model(**job.model_options.arguments())
+            cdzoo.create_model(**options.arguments())
 
 
 def test_the_tables_of_the_paper_share_runs():
@@ -91,6 +93,19 @@ def test_equal_runs_have_equal_keys(write):
     assert [job.seed for job in one.jobs()] == [0, 0, 1, 1]
 
 
+def test_rows_have_settings_of_their_own(write):
+    plain = {"fusion": "sum", **BACKBONE}
+    tables = {"t": {"title": "T", "rows": {"plain": plain, "fast": {**plain, "train": {"lr": 0.1, "ema": 0.9}}}}}
+    grid = read_grid(write(tables=tables, seeds=[0]))
+    fast, slow = grid.jobs()  # in the order of the file, which is sorted
+    assert slow.options == fast.options and (slow.train_cfg.lr, fast.train_cfg.lr) == (1e-3, 0.1)
+    assert fast.train == {**GRID["train"], "lr": 0.1, "ema": 0.9}
+    assert slow.key in {job.key for job in read_grid(write(seeds=[0])).jobs()}, "rows without settings keep their names"
+    assert grid.jobs("f*") == [fast] and grid.jobs("plain") == [slow]
+    with pytest.raises(ConfigError, match="no row is called 'slow'; there are 'fast', 'plain'"):
+        grid.jobs("slow")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -104,6 +119,10 @@ def test_equal_runs_have_equal_keys(write):
         ({"title": ""}, "title"),
         ({"seeds": [1, 1]}, "seeds must be different numbers"),
         ({"train": {"seed": 1}}, "train: seed cannot be set in a grid"),
+        ({"tables": {"a": {"title": "A", "rows": {"b": {"train": {"seed": 1}}}}}}, "a: b: train: seed cannot be set in a grid"),
+        ({"tables": {"a": {"title": "A", "rows": {"b": {"train": {"epoch": 1}}}}}}, "a: b: train: TrainCfg has no field 'epoch'"),
+        ({"tables": {"a": {"title": "A", "rows": {"b": {"train": 3}}}}}, "a: b: train: expected a mapping, got int"),
+        ({"threshold": "test"}, "threshold"),
         ({"tables": {}}, "tables"),
         ({"tables": {"a": {"title": "A", "rowz": {}}}}, "tables: a: Table has no field 'rowz'.*'rows'"),
         ({"tables": {"a": []}}, "tables: a: expected a mapping, got list"),
@@ -227,6 +246,22 @@ def test_runs_are_made_once_and_failures_do_not_affect_others(write, pair_folder
     result_file(out, grid.jobs()[0]).write_text("{")
     with pytest.raises(CdzooError, match=r"file is damaged; remove it and run again"):
         write_report(grid, out)
+
+
+@pytest.mark.slow
+def test_the_threshold_is_that_of_the_validation_split(write, pair_folder, tmp_path):
+    path = write(data=str(pair_folder(6, 48)), seeds=[0], threshold="validation")
+    assert command()([str(path), "--out", str(tmp_path / "out"), "--rows", "sum"]) == 0
+    (file,) = (tmp_path / "out" / "runs").iterdir()
+    result = json.loads(file.read_text())
+    chosen = result["validation"]["best_threshold"]
+    assert result["scores"]["threshold"] == chosen != result["validation"]["threshold"]
+    assert result["job"]["threshold"] == "validation"
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())["rows"]
+    (trained,) = (row for row in summary if row["label"] == "sum")
+    (missing,) = (row for row in summary if row["label"] == "difference")
+    assert trained["thresholds"] == [chosen] and trained["hours"][0] >= 0 and "thresholds" not in missing
+    assert "weights and threshold selected on the validation split;" in (tmp_path / "out" / "tables.md").read_text()
 
 
 @pytest.mark.slow

@@ -156,7 +156,7 @@ def test_a_validation_without_positives_gives_a_warning(tiny, pair_folder):
         {"optimizer": "adamw", "weight_decay": 0.1, "schedule": "cosine", "warmup_steps": 1},
         {"optimizer": "sgd", "decay_all": True, "weight_decay": 0.1, "schedule": "step", "lr_decay_epochs": 1},
         {"optimizer": "lion", "schedule": "plateau", "lr_decay_epochs": 1},
-        {"precision": "bf16", "batch_size": 4, "accumulate": 2, "clip_norm": 1.0},
+        {"precision": "bf16", "batch_size": 4, "accumulate": 2, "clip_norm": 1.0, "channels_last": True},
         {"loss": "bce+dice", "ema": 0.5, "cutmix": 0.5, "jitter": 0.2, "blur": 0.2, "scale_min": 0.8, "scale_max": 1.2},
         {"schedule": "exponential", "swap_dates": 0.5, "log": ("tensorboard",), "workers": 1},
     ],
@@ -179,6 +179,21 @@ def test_fp16_needs_a_gpu(tiny, pair_folder):
     samples = FolderPairs(pair_folder(2, 40))
     with pytest.raises(ConfigError, match="fp16 needs a GPU"):
         train(tiny(), samples, samples, dataclasses.replace(QUICK, precision="fp16"))
+
+
+def test_the_memory_format_changes_neither_weights_nor_their_layout(pair_folder, tmp_path):
+    samples = FolderPairs(pair_folder(4, 40))
+    trained = {}
+    for channels_last in (False, True):
+        torch.manual_seed(0)
+        model = cdzoo.create_model("fc_siam_diff")
+        cfg = dataclasses.replace(QUICK, optimizer="sgd", lr=0.1, channels_last=channels_last)
+        results = train(model, samples, samples, cfg, tmp_path / str(channels_last))
+        assert ("channels_last" in results.training) is channels_last, "runs of earlier versions can be resumed"
+        assert all(value.is_contiguous() for value in model.state_dict().values())
+        trained[channels_last] = model.state_dict()
+    for name, value in trained[False].items():
+        torch.testing.assert_close(trained[True][name], value, rtol=1e-3, atol=1e-4, msg=name)
 
 
 def test_the_averaged_weights_are_validated_and_saved(tiny, pair_folder, tmp_path):
