@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from cdzoo.data.sampler import mixed_seed
 from cdzoo.engine.config import TrainCfg
+from cdzoo.engine.depthwise import keep_depthwise, release_depthwise
 from cdzoo.engine.groups import is_added, parameter_groups
 from cdzoo.engine.launch import launch
 from cdzoo.engine.lora import add_adapters, remove_adapters
@@ -70,6 +71,8 @@ def prepare(model: ChangeDetector, cfg: TrainCfg) -> Setup:
         if cfg.lora:
             add_adapters(encoder, cfg.lora, mixed_seed(cfg.seed, number, 5))
     ema: Any = ModelEmaV3(model, decay=cfg.ema).requires_grad_(False) if cfg.ema else None
+    if cfg.precision == "bf16" and fabric.device.type == "cpu":
+        keep_depthwise(model)
     objective: Any = SemiObjective(model, cfg) if cfg.semi else Objective(model, cfg)
     if cfg.compile:
         objective = torch.compile(objective)
@@ -88,6 +91,7 @@ def train_mode(model: ChangeDetector, cfg: TrainCfg) -> None:
 def finish(model: ChangeDetector, trainable: Container[str], weights: Mapping[str, Tensor]) -> None:
     """Load the best weights into a trained model, in evaluation mode on the CPU, with the same trainable parameters as before."""
     remove_adapters(model)
+    release_depthwise(model)
     model.load_state_dict(weights)
     model.cpu().to(memory_format=torch.contiguous_format).eval()
     for name, parameter in model.named_parameters():
