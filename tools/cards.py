@@ -27,6 +27,11 @@ RESULTS = ROOT / "results"
 NETWORKS = {"model": "model", "aliases": "aliases", "description": "network", "params_m": "params M:.2f", "gmacs": "GMACs:.2f"}
 NETWORKS |= {"scan_g": "of which scan:.2f"}
 CHECKPOINTS = {"names": "model", "data": "training data", "score": "claimed", "terms": "terms", "place": "place"}
+MEASURED = {
+    "clcd": ("CLCD, 120 images of the test split", "{}; 1,800 steps of 8 crops of 192 x 192"),
+    "zoo": ("generated scenes `synthetic_plain`", "384 steps from scratch, to compare the start of training"),
+}
+"""Data and remark of the scores of `results/measured_NAME.json`."""
 UNSTATED = "no license stated"
 
 
@@ -214,13 +219,12 @@ def _all_scores() -> tuple[dict[str, Any], ...]:
     for run in json.loads((RESULTS / "evaluations" / "authors_weights.json").read_text(encoding="utf-8"))["runs"]:
         row = {"model": run["model"], "f1": 100 * run["scores"]["f1"], "data": run["data"]["data"], "note": run["source"]}
         rows.append({"kind": "measured", **row})
-    for row in json.loads((RESULTS / "measured_zoo.json").read_text(encoding="utf-8"))["rows"]:
-        if "scores" in row:
-            note = "384 steps from scratch, to compare the start of training"
-            data = "generated scenes `synthetic_plain`"
-            rows.append(
-                {"kind": "measured", "model": row["model"], "f1": 100 * row["scores"]["f1"]["mean"], "data": data, "note": note}
-            )
+    for name, (data, note) in MEASURED.items():
+        for row in json.loads((RESULTS / f"measured_{name}.json").read_text(encoding="utf-8"))["rows"]:
+            if "scores" in row:
+                seeds = f", mean of {len(row['seeds'])} seeds" if len(row["seeds"]) > 1 else ""
+                texts = {"model": row["model"], "data": data, "note": note.format(row["label"]) + seeds}
+                rows.append({"kind": "measured", "f1": 100 * row["scores"]["f1"]["mean"], **texts})
     return tuple(rows)
 
 

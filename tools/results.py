@@ -170,10 +170,11 @@ def _measured(summary: dict[str, Any], name: str) -> str:
     settings = ", ".join(f"{key} {value}" for key, value in grid["train"].items())
     hardware, versions = done[0]["environment"]["hardware"], done[0]["environment"]["versions"]
     seeds = ", ".join(map(str, grid["seeds"]))
+    selected = "weights and threshold" if grid.get("threshold") == "validation" else "weights"
     text = [
         f"### {grid['title']}\n",
         f"`python tools/ablate.py ablations/{name}.yaml`: data `{grid['data']}`, protocol `{done[0]['protocol']}` (hash "
-        f"{done[0]['protocol_hash']}), test split, weights selected on the validation split, seeds {seeds}; {settings}; torch "
+        f"{done[0]['protocol_hash']}), test split, {selected} selected on the validation split, seeds {seeds}; {settings}; torch "
         f"{versions['torch']} on {hardware['device']} ({hardware['name']}). Percent, mean +- standard deviation over seeds.\n",
     ]
     for table in grid["tables"]:
