@@ -9,7 +9,7 @@ import numpy as np
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.labels import Labels
 from cdzoo.data.listing import PairFiles
-from cdzoo.data.masks import Histogram, count_values
+from cdzoo.data.mask_values import Histogram, count_values
 from cdzoo.errors import InputError
 
 

@@ -14,7 +14,8 @@ from cdzoo.data.check_offsets import describe_offsets, pair_offsets
 from cdzoo.data.check_report import DataReport, SplitReport
 from cdzoo.data.labels import Labels
 from cdzoo.data.listing import PairFiles, describe_resampled
-from cdzoo.data.masks import Counts, MaskEncoding, count_masks, read_values
+from cdzoo.data.mask_values import Counts, read_values
+from cdzoo.data.masks import MaskEncoding, count_masks
 from cdzoo.data.value_ranges import describe_ranges
 from cdzoo.errors import InputError
 from cdzoo.io.band_files import is_resampled

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from cdzoo.constants import IGNORE_INDEX
 from cdzoo.data.listing import PairFiles
-from cdzoo.data.masks import Counts, MaskEncoding, read_mask
+from cdzoo.data.mask_values import Counts
+from cdzoo.data.masks import MaskEncoding, read_mask
 from cdzoo.data.palette import RGB, UNDEFINED, Palette
 from cdzoo.errors import InputError
 from cdzoo.io.images import UInt8

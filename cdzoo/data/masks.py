@@ -7,40 +7,37 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from cdzoo.constants import IGNORE_INDEX
+from cdzoo.data.mask_values import (
+    CLEAR_SHARE,
+    NEAR,
+    Counts,
+    Histogram,
+    count_mask,
+    count_scene_mask,
+    count_stored,
+    count_values,
+    is_noise,
+    near_share,
+    read_values,
+    shown_values,
+)
 from cdzoo.errors import ConfigError, InputError
-from cdzoo.io.images import UInt8, read_gray
+from cdzoo.io.images import UInt8
 from cdzoo.io.placement import (
-    BACKGROUND,
-    OUTSIDE,
-    POLYGON,
     Placement,
-    Values,
     attribute_values,
-    burn,
     is_vector,
     placed_table,
-    to_grid,
 )
-from cdzoo.io.rasters import open_raster
 
 _THREADS = 4  # that decode masks
-_NEAR = 48  # values that are less than this away from 0 or 255 are near it
-_CLEAR_SHARE = 0.95  # minimum fraction of such values in a noisy mask
-_NOISE = 3  # minimum number of values other than 0 and 255 near each of them in noisy masks
 _LISTED = 8
-_BLOCK = 1 << 22
 _UNDEFINED = 254
-
-Histogram = npt.NDArray[np.int64]
-"""Number of pixels of each of the 256 values of a mask."""
-Counts = tuple[int, int, int]
-"""Number of unchanged, changed and unlabeled pixels of a mask."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +93,13 @@ def read_mask(
     """
     pixels = read_values(path, placement, indexed or encoding is not None)
     if encoding is None:
-        histogram = _stored(pixels)
+        histogram = count_stored(pixels)
         encoding = next((each for each in (MaskEncoding.ONE, MaskEncoding.FULL) if not _strange(histogram, each)), None)
         if encoding is None:
-            raise InputError(f"{path}: the mask has values {_shown(histogram)}; expected 0/1 or 0/255, {_ADVICE}")
+            raise InputError(f"{path}: the mask has values {shown_values(histogram)}; expected 0/1 or 0/255, {_ADVICE}")
     change = placed_table(_table(encoding))[pixels]
     if encoding == MaskEncoding.THRESHOLD or (change == _UNDEFINED).any():
-        _check(path, _stored(pixels), encoding)
+        _check(path, count_stored(pixels), encoding)
     return change
 
 
@@ -130,7 +127,7 @@ def count_masks(
     placed: list[Counts] = []
     problems: list[str] = []
     with ThreadPoolExecutor(_THREADS) as pool:
-        count = functools.partial(_histogram, indexed=declared is not None)
+        count = functools.partial(count_mask, indexed=declared is not None)
         for path, result in zip(paths, pool.map(count, paths, placements or [None] * len(paths)), strict=True):
             if isinstance(result, InputError):
                 problems.append(str(result))
@@ -157,7 +154,7 @@ def scene_encoding(masks: Sequence[tuple[Path, str | None]], declared: MaskEncod
     found = []
     for path, attribute in masks:
         if not is_vector(path):
-            found.append((path, _stored_values(path, declared is not None)))
+            found.append((path, count_scene_mask(path, declared is not None)))
         elif attribute is not None:
             found.append((path, count_values(np.array(attribute_values(path, attribute), np.uint8))))
     return _fitting(found, declared)
@@ -166,14 +163,6 @@ def scene_encoding(masks: Sequence[tuple[Path, str | None]], declared: MaskEncod
 def check_encoding(title: str, values: UInt8, declared: MaskEncoding | None = None) -> MaskEncoding:
     """Return the encoding of a mask in memory, named by `title` in messages; otherwise like `count_masks`."""
     return _fitting([(Path(title), count_values(values))], declared)
-
-
-def _stored_values(path: Path, indexed: bool) -> Histogram:
-    with open_raster(path, f"{path}: reading masks of scenes") as source:
-        height, width = source.height, source.width
-    rows = max(1, _BLOCK // width)
-    parts = (slice(first, min(first + rows, height)) for first in range(0, height, rows))
-    return np.sum([count_values(read_gray(path, indexed, (part, slice(0, width)))) for part in parts], 0)
 
 
 def _fitting(found: list[tuple[Path, Histogram]], declared: MaskEncoding | None) -> MaskEncoding:
@@ -211,12 +200,12 @@ def _detect(masks: Sequence[tuple[Path, Histogram]]) -> MaskEncoding:
             others[path] = histogram
         elif histogram[1:].any():  # a mask of zeros is valid in every encoding
             kinds.setdefault(kind, path)
-    if others and _is_noise(sum(others.values(), np.zeros(256, np.int64))):
+    if others and is_noise(sum(others.values(), np.zeros(256, np.int64))):
         kinds[MaskEncoding.THRESHOLD] = next(iter(others))
     elif others:
         path, histogram = next(iter(others.items()))
         also = f" (and {len(others) - 1} more masks)" if len(others) > 1 else ""
-        raise InputError(f"{path}{also}: the mask has values {_shown(histogram)}; expected 0/1, 0/255 or noise, {_ADVICE}")
+        raise InputError(f"{path}{also}: the mask has values {shown_values(histogram)}; expected 0/1, 0/255 or noise, {_ADVICE}")
     if MaskEncoding.ONE in kinds and len(kinds) > 1:
         each = "; ".join(f"{path} is {kind.value}" for kind, path in kinds.items())
         raise InputError(
@@ -233,57 +222,25 @@ _ADVICE = (
 )
 
 
-def _histogram(path: Path, placement: Placement | None, indexed: bool) -> tuple[Histogram, Counts] | InputError:
-    """Return the number of pixels of each stored value, and of unchanged, changed and unlabeled ones without a value."""
-    try:
-        pixels = read_values(path, placement, indexed)
-    except InputError as error:
-        return error
-    if placement is None:
-        return _stored(pixels), (0, 0, 0)
-    unchanged, changed, unlabeled = (int(np.count_nonzero(pixels == kind)) for kind in (BACKGROUND, POLYGON, OUTSIDE))
-    return _stored(pixels), (unchanged, changed, unlabeled)
-
-
-def read_values(path: str | Path, placement: Placement | None, indexed: bool = False) -> UInt8 | Values:
-    """Return the values of a mask (H, W), on the grid of the image that a placement names, see `read_gray`."""
-    if placement is None:
-        return read_gray(path, indexed)
-    if is_vector(path):
-        return burn(path, placement)
-    return to_grid(path, lambda slices: read_gray(path, indexed, slices), placement)
-
-
-def _stored(pixels: Any) -> Histogram:
-    return count_values(pixels if pixels.dtype == np.uint8 else pixels[pixels >= 0].astype(np.uint8))
-
-
-def count_values(pixels: UInt8) -> Histogram:
-    """Return the number of pixels of each of the 256 values."""
-    flat = pixels.reshape(-1)
-    blocks = np.array_split(flat, flat.size // _BLOCK + 1)  # bincount converts its input to int64
-    return np.sum([np.bincount(block, minlength=256) for block in blocks], 0)
-
-
 def _check(path: str | Path, histogram: Histogram, encoding: MaskEncoding) -> None:
     """Raise `InputError` if a mask has values that its encoding does not allow."""
-    if encoding == MaskEncoding.THRESHOLD and _near_share(histogram) < _CLEAR_SHARE:
-        raise InputError(f"{path}: the mask has values {_shown(histogram)}, not noise around 0 and 255")
+    if encoding == MaskEncoding.THRESHOLD and near_share(histogram) < CLEAR_SHARE:
+        raise InputError(f"{path}: the mask has values {shown_values(histogram)}, not noise around 0 and 255")
     if _strange(histogram, encoding):
         raise InputError(
-            f"{path}: the mask has values {_shown(histogram)}; expected {encoding.value} as in the other masks, or declare what "
-            "is right for all of them with --mask-encoding"
+            f"{path}: the mask has values {shown_values(histogram)}; expected {encoding.value} as in the other masks, or declare "
+            "what is right for all of them with --mask-encoding"
         )
 
 
 def _check_reached(masks: Sequence[tuple[Path, Histogram]]) -> None:
     """Raise `InputError` if no mask has values near 255, although some have other values than 0."""
     positive = [(path, histogram) for path, histogram in masks if histogram[1:256].any()]
-    if positive and not any(histogram[256 - _NEAR : 256].any() for _, histogram in positive):
+    if positive and not any(histogram[256 - NEAR : 256].any() for _, histogram in positive):
         path, histogram = positive[0]
         raise InputError(
-            f"{path}: the mask has values {_shown(histogram)}, and no mask has values near 255, so that none would have change "
-            "at a threshold of 128; declare another --mask-encoding, such as 0/1"
+            f"{path}: the mask has values {shown_values(histogram)}, and no mask has values near 255, so that none would have "
+            "change at a threshold of 128; declare another --mask-encoding, such as 0/1"
         )
 
 
@@ -299,19 +256,3 @@ def _table(encoding: MaskEncoding) -> UInt8:
     table = np.full(256, _UNDEFINED, np.uint8)
     table[list(encoding.values)] = (0, 1, *(IGNORE_INDEX for _ in encoding.values[2:]))
     return table
-
-
-def _is_noise(histogram: Histogram) -> bool:
-    """Return whether values are noise around 0 and 255, and not classes, of which few are near 255."""
-    values = np.flatnonzero(histogram)
-    sides = ((values > 0) & (values < _NEAR)).sum(), ((values > 255 - _NEAR) & (values < 255)).sum()
-    return bool(min(sides) >= _NOISE) and _near_share(histogram) >= _CLEAR_SHARE
-
-
-def _near_share(histogram: Histogram) -> float:
-    return float((histogram[:_NEAR].sum() + histogram[256 - _NEAR :].sum()) / max(1, histogram.sum()))
-
-
-def _shown(histogram: Histogram) -> str:
-    values = np.flatnonzero(histogram)
-    return ", ".join(map(str, values[:8])) + (", ..." if len(values) > 8 else "")

@@ -12,7 +12,7 @@ import numpy as np
 from cdzoo.data.labels import Labels, Maps
 from cdzoo.data.layout import Layout
 from cdzoo.data.listing import PairFiles, contents, list_folders, list_stems, usable_pairs
-from cdzoo.data.masks import Counts
+from cdzoo.data.mask_values import Counts
 from cdzoo.data.overlap import pair_hashes
 from cdzoo.data.source import FileSource
 from cdzoo.errors import InputError

@@ -32,11 +32,12 @@ from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.footprints import table_of
 from cdzoo.scenes.inputs import input_files
 from cdzoo.scenes.outputs import scene_outputs
+from cdzoo.scenes.pair_maps import PairMaps
 from cdzoo.scenes.polygons import check_crs
 from cdzoo.scenes.predict import predict_scene
 from cdzoo.scenes.remote import local_images
 from cdzoo.scenes.series_page import SeriesPage
-from cdzoo.scenes.series_products import FURTHER, MAX_POLYGON_IMAGES, PairMaps, SeriesCounts, check_zones, write_series
+from cdzoo.scenes.series_products import FURTHER, MAX_POLYGON_IMAGES, SeriesCounts, check_zones, write_series
 
 _MAX_IMAGES = IGNORE_INDEX - 2  # with values for passing and unconfirmed changes
 _OWN = re.compile(r"pair_\d{3}_\d{3}(_probability)?\.tif(\.aux\.xml)?|\.pair_.*|(map|change)_.*")

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from cdzoo.constants import IGNORE_INDEX, RGB
 from cdzoo.errors import InputError
 from cdzoo.inference.sources import Array
 from cdzoo.io.files import replace_atomically
 from cdzoo.io.georeference import Grid
-from cdzoo.io.rasters import open_raster
 from cdzoo.io.vectors import write_vectors
 from cdzoo.scenes.config import PolygonCfg
 from cdzoo.scenes.footprints import LAYER as ZONES
 from cdzoo.scenes.footprints import PREFIX, check_footprints, footprint_table
-from cdzoo.scenes.geotiff import STEPS, encode_probability, is_changed, read_change_probability, replace_raster, write_cog
+from cdzoo.scenes.geotiff import STEPS, is_changed, replace_raster, write_cog
 from cdzoo.scenes.outputs import LAYER, Outputs, writing
-from cdzoo.scenes.persistence import KINDS, LASTING, PASSING, UNCONFIRMED, Persistence, persistence, series_probability
+from cdzoo.scenes.pair_maps import BANDS, PairMaps
+from cdzoo.scenes.persistence import KINDS, LASTING, PASSING
 from cdzoo.scenes.polygons import changed_areas, trace
 from cdzoo.scenes.products import finish_outputs
 from cdzoo.scenes.report import Table, footprint_summary
@@ -33,8 +31,6 @@ from cdzoo.tiling import Window
 
 FURTHER = ("first_date", "last_before")
 """Maps next to that of the kinds of change."""
-BANDS = ("change", "change between the last image before and the first")
-"""Bands of the probability."""
 MAX_POLYGON_IMAGES = 22  # whose combinations of kind and dates are fewer than the values of a map
 SeriesReport = Callable[[Path, Path, Path, Task, Sequence[Table]], None]
 """Writes a report to a file, from the map of the states, the probability, the task of this map, and further tables."""
@@ -72,64 +68,6 @@ class SeriesProducts(NamedTuple):
     polygons: int | None
     counts: SeriesCounts
     footprints: Any
-
-
-@dataclass(frozen=True)
-class PairMaps:
-    """Maps and probabilities of the pairs of a series of K images.
-
-    Attributes:
-        from_first: Files (K - 1) of the pairs of the first image with each other one.
-        consecutive: Files (K - 1) of the pairs of each image with the next one.
-        grid: Grid of all of them.
-        task: Task of the model.
-    """
-
-    from_first: Sequence[tuple[Path, Path]]
-    consecutive: Sequence[tuple[Path, Path]]
-    grid: Grid
-    task: Task
-
-    def windows(self) -> Iterator[Window]:
-        """Yield the blocks of the maps."""
-        with open_raster(self.from_first[0][0]) as file:
-            blocks = [block for _, block in file.block_windows(1)]
-        for block in blocks:
-            yield Window(block.row_off, block.col_off, block.height, block.width)
-
-    def classified(self) -> Iterator[tuple[Window, Persistence]]:
-        """Yield the changes of each block."""
-        with ExitStack() as stack:
-            files = [stack.enter_context(open_raster(path)) for path, _ in self.from_first]
-            for window in self.windows():
-                values = np.stack([file.read(1, window=window.slices) for file in files])
-                yield window, persistence(np.where(is_changed(values), 1, values).astype(np.uint8))
-
-    def states(self, count: int) -> Iterator[tuple[Window, Array]]:
-        """Yield the values of a map of the kinds of change, lasting ones by date, of `count` images; see `state_legend`."""
-        for window, found in self.classified():
-            lasting = np.where(found.kind == LASTING, found.first - np.uint8(1), found.kind)
-            others = (found.kind == PASSING) | (found.kind == UNCONFIRMED)
-            yield window, np.where(others, count + found.kind - PASSING, lasting).astype(np.uint8)
-
-    def steps(self, window: Window, found: Persistence) -> npt.NDArray[np.float32]:
-        """Return the probability (h, w) of change from the image before the first of a lasting change to that; else NaN."""
-        result = np.full(found.kind.shape, np.nan, np.float32)
-        for number, (_, path) in enumerate(self.consecutive, 2):
-            at = (found.first == number) & (found.last_before == number - 1)
-            if at.any():
-                with open_raster(path) as file:
-                    result[at] = read_change_probability(file, self.task, window.slices)[at]
-        return result
-
-    def probabilities(self) -> Iterator[tuple[Window, Array]]:
-        """Yield the bands `BANDS` of each block, encoded."""
-        with ExitStack() as stack:
-            files = [stack.enter_context(open_raster(path)) for _, path in self.from_first]
-            for window, found in self.classified():
-                each = np.stack([read_change_probability(file, self.task, window.slices) for file in files])
-                bands = [series_probability(each.astype(np.float32), found), self.steps(window, found)]
-                yield window, np.stack([encode_probability(band, ~np.isnan(band), "uint8") for band in bands])
 
 
 def write_series(
