@@ -61,7 +61,8 @@ def evaluate(
         samples: Split, tiled as the protocol requires; samples may differ in size.
         protocol: Windows and threshold.
         device: Device of the model.
-        batch_size: Number of samples, or of windows of one sample, per forward pass.
+        batch_size: Number of samples, or of windows of one sample, per forward pass; fewer at a scale above 1, so that memory
+            stays the same.
         workers: Number of processes that load data.
         rank: Index of this process, which evaluates every `world`-th sample, so that each sample is counted once.
         world: Number of processes.
@@ -78,6 +79,7 @@ def evaluate(
     check_finite(model.config.name, model.state_dict())
     task = model.task
     counter = task.create_counter(protocol.threshold, device)
+    batch_size = max(1, int(batch_size / max(1.0, protocol.scale) ** 2))
     own = range(rank, len(samples), world)
     loader = load_samples(samples, workers, as_sample, batch_size=None, sampler=own)
     with evaluating(model), closing(loader):

@@ -107,6 +107,27 @@ def test_scores_at_another_scale(model: ChangeDetector, window: int | None) -> N
     assert evaluate(model, One(), dataclasses.replace(protocol, scale=1.0)).summary()["oa"] < 1
 
 
+@pytest.mark.parametrize(("scale", "expected"), [(0.5, 8), (1.0, 8), (2.0, 2), (3.0, 1)])
+def test_batches_are_smaller_at_larger_scales(model: ChangeDetector, scale: float, expected: int) -> None:
+    image = tensor(pair(64, 64)[0])[0]
+    samples = [Sample((image, image), {"mask": torch.zeros(64, 64, dtype=torch.long)}, str(index)) for index in range(8)]
+
+    class Images:
+        names = tuple(sample.name for sample in samples)
+
+        def __len__(self) -> int:
+            return 8
+
+        def __getitem__(self, index: int) -> Sample:
+            return samples[index]
+
+    sizes = []
+    hook = model.register_forward_pre_hook(lambda _, images: sizes.append(len(images[0])))
+    evaluate(model, Images(), Protocol("p", scale=scale))
+    hook.remove()
+    assert sizes == [expected] * (8 // expected)
+
+
 def test_records_name_the_scale_and_keep_their_hashes() -> None:
     plain, scaled = (ProtocolRecord.of(Protocol("p", scale=scale), {"test": ["a"]}) for scale in (1.0, 2.0))
     assert "scale" not in plain.to_dict() and scaled["scale"] == 2
