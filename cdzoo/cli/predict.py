@@ -102,7 +102,12 @@ def predict(
     part: dict[str, Any] = {"bbox": bbox, "aoi": aoi, "aoi_layer": aoi_layer}
     image = series[0] if series else before
     if image is not None and stac is None:
-        cfg = as_in_training(model, cfg, image)
+        given, cfg = cfg, as_in_training(model, cfg, image)
+        is_picture = output is not None and Path(output).suffix.lower() not in RASTERS
+        if is_picture and (cfg.bands, cfg.bands_after) != (given.bands, given.bands_after):
+            raise InputError(
+                f"-o {output}: {model} was trained on some bands of its images, which only maps of scenes select: name it .tif"
+            )
     clouds = {"mask_before": mask_before, "mask_after": mask_after}
     of_scenes = SceneOptions(products, zones, part, clouds)
     job = PredictionJob(model, random_weights, device, cfg, polygon_cfg)

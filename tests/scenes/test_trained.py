@@ -121,6 +121,14 @@ def test_options_given_come_first(run, known, capsys):
         assert content("m") == content("one")
 
 
+def test_pictures_cannot_select_the_bands_of_the_run(run, known, capsys):
+    assert main(["predict", "a.tif", "b.tif", "-o", "map.png", "--model", "run"]) == 2
+    assert "-o map.png: run was trained on some bands of its images" in capsys.readouterr().err
+    run(bands=None)
+    assert main(["predict", "a8.tif", "b8.tif", "-o", "map.png", "--model", "run"]) == 0
+    assert Path("map.png").is_file()
+
+
 def test_options_of_the_second_date(run, known):
     """Those of its own, also without any of the first one."""
     run(bands_after=["B08", "B03", "B02"], value_range_after=[0, 4000])
