@@ -129,11 +129,10 @@ def swept_outline(points: list[Point], dx: float, dy: float) -> list[Point]:
     along = [x * dx + y * dy for x, y in points]
     count, left, right = len(points), across.index(max(across)), across.index(min(across))
     # The two extreme corners split the polygon into a fixed and a translated chain.
-    chains = []
-    for start, stop in ((left, right), (right, left)):
-        chain = [(start + i) % count for i in range((stop - start) % count + 1)]
-        chains.append((sum(along[i] for i in chain) / len(chain), chain))
-    fixed, moved = (chain for _, chain in sorted(chains))
+    one = [(left + i) % count for i in range((right - left) % count + 1)]
+    other = [(right + i) % count for i in range((left - right) % count + 1)]
+    mean, other_mean = sum([along[i] for i in one]) / len(one), sum([along[i] for i in other]) / len(other)
+    fixed, moved = (one, other) if (mean, one) < (other_mean, other) else (other, one)
     return [points[i] for i in fixed] + [(points[i][0] + dx, points[i][1] + dy) for i in moved]
 
 

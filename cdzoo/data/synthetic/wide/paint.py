@@ -33,8 +33,8 @@ class Pen:
 
     def to_pixels(self, points: Iterable[Point]) -> list[Point]:
         """Return points of the site as points of the image."""
-        k = self.scale
-        return [(x * k + MARGIN - 0.5, y * k + MARGIN - 0.5) for x, y in points]
+        k, margin = self.scale, MARGIN
+        return [(x * k + margin - 0.5, y * k + margin - 0.5) for x, y in points]
 
     def polygon(self, points: Iterable[Point], fill: int | tuple[int, ...]) -> None:
         """Fill a polygon."""

@@ -29,8 +29,8 @@ def draw_roof(pen: Pen, dark: Pen, house: House, offset: Point, view: View) -> N
 
 
 def _lit(color: RGB, light: float, roughness: int) -> Color:
-    r, g, b = (int(min(255, c * light)) for c in color)
-    return r, g, b, roughness
+    r, g, b = color
+    return int(min(255, r * light)), int(min(255, g * light)), int(min(255, b * light)), roughness
 
 
 def _flat(pen: Pen, dark: Pen, wing: Rect, house: House, view: View) -> None:
