@@ -19,8 +19,10 @@ from cdzoo.ablate import read_grid, run_grid, write_report
 from cdzoo.ablate.report import Row, summarize, table_markdown
 from cdzoo.ablate.runs import result_file
 from cdzoo.errors import CdzooError, ConfigError, InputError, MissingDependencyError
+from cdzoo.io.plain_yaml import load_yaml
 from cdzoo.metrics import SUMMARY_SCORES, ChangeCounts, Spread
 from cdzoo.protocol import Protocol
+from cdzoo.recipes import recipe_path
 from cdzoo.results import ProtocolRecord, Results
 
 ROOT = Path(__file__).parents[2]
@@ -84,6 +86,11 @@ def test_the_tables_of_the_paper_share_runs():
     assert len(grid.jobs()) == 13
     choices = [{key: row[key] for key in ("neck", "fusion", "decoder")} for row in grid.tables[0].rows.values()]
     assert len({json.dumps(choice) for choice in choices}) == 8
+
+
+def test_the_recipe_of_clcd_has_the_settings_of_its_grid():
+    job, recipe = read_grid(ROOT / "ablations" / "clcd.yaml").jobs("*ImageNet")[0], load_yaml(recipe_path("clcd").read_text())
+    assert {"model": job.model, **job.train} == recipe
 
 
 def test_equal_runs_have_equal_keys(write):
