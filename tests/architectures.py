@@ -14,6 +14,9 @@ from cdzoo.models.detector import ChangeDetector
 from cdzoo.registry import MODELS
 
 OF_ONE_WIDTH = ("cgnet_vgg16_bn", "stanet_resnet18", "timm/vgg16", "timm/resnet18")
+ONE_LEVEL_HEADS = ("conv", "deconv", "distance", "fcn", "pixel_mlp", "stepwise")
+MERGING = ("unet", "concat_up", "mask_up", "msd_unet", "nested_unet", "attention_unet", "decode_cells", "supervised_attention")
+"""Decoders that merge levels, and so need several."""
 
 _SIZES = ("_small", "_base", "_large", "_oscd", "ecam32", "ecam48", "_b", "_l", "_s50", "_mit_b1", "_s4", "_dd8")
 
