@@ -34,8 +34,8 @@ parameters are quoted and the multiply-adds are unknown. The dashed line is the 
 MEASURED = {
     "clcd": """Change of cropland in photographs of 0.5 to 2 m: 360 training, 120 validation and 120 test pairs of 512x512. Every
 model sees the same 14,400 crops, 40 of each training pair, with the same settings; the encoder with ImageNet weights has a
-learning rate of its own (`lr_backbone` 3e-4). Longer training gives higher scores: these compare models at one small budget, and
-published ones, quoted below, are not comparable with them. The runs, with the counts of each image, are in `results/clcd/runs`;
+learning rate of its own (`lr_backbone` 3e-4). This is a small budget: scores still rose at the end, and
+published ones, quoted below, are not comparable with these. The runs, with the counts of each image, are in `results/clcd/runs`;
 with `--out results/clcd`, the command trains the rows and seeds that are missing.
 """,
     "glmamba": """These runs are small enough for two CPU cores: about a thousand steps from scratch on small crops of synthetic
