@@ -102,9 +102,9 @@ def predict(
     part: dict[str, Any] = {"bbox": bbox, "aoi": aoi, "aoi_layer": aoi_layer}
     image = series[0] if series else before
     if image is not None and stac is None:
-        given, cfg = cfg, as_in_training(model, cfg, image)
+        asked, cfg = cfg, as_in_training(model, cfg, image)
         is_picture = output is not None and Path(output).suffix.lower() not in RASTERS
-        if is_picture and (cfg.bands, cfg.bands_after) != (given.bands, given.bands_after):
+        if is_picture and (cfg.bands, cfg.bands_after) != (asked.bands, asked.bands_after):
             raise InputError(
                 f"-o {output}: {model} was trained on some bands of its images, which only maps of scenes select: name it .tif"
             )
