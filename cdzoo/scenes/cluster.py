@@ -80,7 +80,8 @@ def predict_on_ray(
     """
     ray = require("ray", "geo,ray", "predicting on several machines")
     try:
-        ray.init(address=address, log_to_driver=False, **({} if address else {"ignore_reinit_error": True}))
+        # Without "local", Ray would join a cluster that someone else runs on this machine, and end with it.
+        ray.init(address=address or "local", log_to_driver=False, **({} if address else {"ignore_reinit_error": True}))
     except (ConnectionError, TimeoutError, ValueError) as error:
         raise InputError(f"--ray {address}: no connection to the cluster ({error})") from error
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]

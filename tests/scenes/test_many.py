@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import geopandas
 import numpy as np
@@ -18,6 +19,7 @@ import cdzoo
 from cdzoo.cli.main import main
 from cdzoo.errors import InputError
 from cdzoo.scenes import PolygonCfg, SceneCfg, predict_scene
+from cdzoo.scenes.cluster import predict_on_ray
 from cdzoo.scenes.many import read_manifest
 
 SIZE = 96
@@ -229,6 +231,20 @@ def test_ray_resumes_the_scene_of_a_killed_worker(manifest, weights, tmp_path, m
     sequential = maps(tmp_path / "maps")
     assert len(by_ray) == 50 and by_ray.keys() == sequential.keys()
     assert all((by_ray[name] == sequential[name]).all() for name in by_ray)
+
+
+@pytest.mark.parametrize(("address", "expected"), [(None, "local"), ("ray://head:10001", "ray://head:10001")])
+def test_ray_without_an_address_joins_no_cluster_of_others(monkeypatch, address, expected):
+    asked = []
+
+    def init(**options):
+        asked.append(options["address"])
+        raise ConnectionError("not now")
+
+    monkeypatch.setattr("cdzoo.scenes.cluster.require", lambda *_: SimpleNamespace(init=init))
+    with pytest.raises(InputError, match="not now"):
+        next(predict_on_ray(lambda: None, [], SceneCfg(), address=address))
+    assert asked == [expected]
 
 
 def _workers():
