@@ -55,7 +55,7 @@ def evaluate(
             or .pdf. The scores are in --out.
         threshold: Minimum probability for a pixel to count as changed; that of published weights, or else of the protocol, by
             default.
-        scale: Factor by which images are enlarged for the model, from 0.1 to 8; time and memory grow with its square.
+        scale: Factor by which images are enlarged for the model, from 0.1 to 8; time grows with its square.
         batch_size: Number of samples predicted at once.
         workers: Number of processes that load data.
         device: auto, cpu, cuda or mps.

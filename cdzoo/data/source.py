@@ -190,8 +190,12 @@ class FileSource:
             raise InputError(f"{self.root}: no pairs of the split '{split}'; it has {', '.join(sorted(self.existing))}")
 
     def origin(self, split: str) -> str:
-        """Return where the pairs of a split are from, for messages."""
-        return self.cfg.val if split == "val" and self.cfg.val is not None else str(self.root)
+        """Return where the pairs of a split are from, for notes: they are stored with results, which others read."""
+        if split == "val" and self.cfg.val is not None:
+            return self.cfg.val
+        if self.info is not None and self.cfg.root is None and ROOT_VARIABLE in os.environ:
+            return f"${ROOT_VARIABLE}/{self.info.name}"
+        return str(self.root)
 
     def _listed(self, root: str | Path, split: str | None) -> list[PairFiles]:
         return self._usable(self._list(root, split), split if root is self.root else "val")

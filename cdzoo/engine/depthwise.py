@@ -11,8 +11,8 @@ from torch import Tensor, nn
 def keep_depthwise(model: nn.Module) -> None:
     """Compute the depthwise convolutions of a model in fp32 within bfloat16 autocast on the CPU.
 
-    Their inputs and outputs stay in bfloat16, and weights in fp32. oneDNN takes 3 to 8 times as long for gradients of depthwise
-    kernels in bfloat16 as in fp32; `benchmarks/train_step.py` measures what that means for a step.
+    Their inputs and outputs stay in bfloat16, and weights in fp32. Gradients of most depthwise kernels, those of 5x5 or with a
+    stride, are slower in bfloat16 than in fp32 there; `benchmarks/train_step.py` measures what that means for a step.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1 and "forward" not in vars(module):

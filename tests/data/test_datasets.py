@@ -17,6 +17,7 @@ from cdzoo.data.datasets import DATASETS, dataset_info, list_datasets
 from cdzoo.data.info import DatasetInfo
 from cdzoo.data.open import DataCfg, open_data
 from cdzoo.data.protocols import get_protocol, list_protocols
+from cdzoo.data.source import FileSource
 from cdzoo.data.splits import random_split
 from cdzoo.errors import InputError, UnknownNameError
 from cdzoo.protocol import Protocol
@@ -73,6 +74,12 @@ def placed(request, tmp_path, monkeypatch):
     monkeypatch.setenv("CDZOO_DATA", str(tmp_path))
     imitate(info, tmp_path / info.name)
     return info, tmp_path / info.name
+
+
+def test_notes_of_named_data_sets_name_no_folder_of_the_machine(placed):
+    info, root = placed
+    assert FileSource(DataCfg(info.name)).origin("train") == f"$CDZOO_DATA/{info.name}"
+    assert FileSource(DataCfg(info.name, root=str(root))).origin("train") == str(root)
 
 
 def test_small_copies_are_read_and_reported_as_incomplete(placed):
