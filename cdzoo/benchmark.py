@@ -38,7 +38,7 @@ class Case:
     Attributes:
         model: Name of a model, as for `create_model`.
         mode: `"forward"` without gradients, or `"training"`: loss, backward and an AdamW step.
-        size: Side of the images in pixels.
+        size: Side of the images that the network is given, in pixels.
         batch: Number of pairs.
         precision: `"fp32"`, or `"bf16"` (autocast).
         compiled: Compile with torch.compile.

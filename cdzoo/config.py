@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from cdzoo.constants import MAX_SCALE, MIN_SCALE
 from cdzoo.errors import ConfigError
 from cdzoo.names import suggest
 from cdzoo.validation import MAX_INTEGER, MAX_ITEMS, check_values, config_dataclass
@@ -33,6 +34,7 @@ _Bands = _Positive | Annotated[tuple[_Positive, ...], Field(max_length=MAX_ITEMS
 Mean = Annotated[float, Field(ge=-1000, le=1000)]
 Std = Annotated[float, Field(ge=1e-6, le=1000)]
 """Mean and standard deviation of a band of images whose values are about 0 to 1."""
+_Scale = Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)]
 
 
 @config_dataclass
@@ -81,6 +83,8 @@ class ModelCfg:
         siamese: Whether the dates share one backbone.
         mean: Mean of each band, subtracted from values in [0, 1]; a single value applies to all bands.
         std: Standard deviation of each band; a single value applies to all bands.
+        input_scale: Factor by which height and width of images are multiplied before the network, from 0.1 to 8. Prediction and
+            evaluation bring the probabilities back to the size of the images.
         description: One-line description.
         paper: Title, venue and DOI of the source.
         license: SPDX identifier of this implementation.
@@ -105,6 +109,7 @@ class ModelCfg:
     siamese: bool = True
     mean: tuple[Mean, ...] = IMAGENET_MEAN
     std: tuple[Std, ...] = IMAGENET_STD
+    input_scale: _Scale = 1.0
     description: str = ""
     paper: str = ""
     license: str = "Apache-2.0"
@@ -195,6 +200,7 @@ class ModelOptions:
         siamese: One backbone shared by the dates (true) or one for each (false).
         mean: Mean of each band of images in [0, 1].
         std: Standard deviation of each band.
+        input_scale: Factor by which images are enlarged for the network, in training and prediction; below 1 they are reduced.
         backbone: Registered name, or timm/NAME.
         neck: Registered name, or none; that of the model by default.
         fusion: Registered name.
@@ -225,6 +231,7 @@ class ModelOptions:
     siamese: bool | None = None
     mean: tuple[Mean, ...] | None = None
     std: tuple[Std, ...] | None = None
+    input_scale: _Scale | None = None
     backbone: str | None = None
     neck: str = "default"
     fusion: str | None = None

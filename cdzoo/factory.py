@@ -73,6 +73,7 @@ def create_model(
     siamese: bool | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    input_scale: float | None = None,
     backbone: Component | None = None,
     neck: Component | None = DEFAULT,
     fusion: Component | None = None,
@@ -113,6 +114,9 @@ def create_model(
         mean: Mean of each band of images in [0, 1]; a single value applies to all bands. With pretrained weights of a timm
             encoder, mean and standard deviation are those of its training by default.
         std: Standard deviation of each band; a single value applies to all bands.
+        input_scale: Factor by which height and width of images are multiplied before the network, from 0.1 to 8: in training, in
+            prediction, and in evaluation, which all return maps of the size of the images. Below 1 the network sees more of the
+            surroundings at lower cost. `forward` takes images that `preprocess` has resampled.
         backbone: Encoder: registered name, `"timm/NAME"`, (name, kwargs), instance or class. A module built by
             `timm.create_model(..., features_only=True)` is accepted too.
         neck: Neck; None or "none" for no neck.
@@ -187,7 +191,8 @@ def create_initialized(source: str, model_name: str = "", **options: Any) -> tup
     """Create a model with the weights of another one of the same architecture, to continue training from them.
 
     If the number of bands or classes differs, the first layer is adapted or the classifier keeps its initial values, and a
-    warning is issued. With the same bands, the model takes the mean and standard deviation that the weights expect.
+    warning is issued. With the same bands, the model takes the mean and standard deviation that the weights expect, and their
+    `input_scale` unless another one is passed.
 
     Args:
         source: Tag (`model.tag`), registered model with published weights, folder, `local-dir:PATH` or `hf-hub:owner/name`.
@@ -222,6 +227,8 @@ def create_initialized(source: str, model_name: str = "", **options: Any) -> tup
         model.load_weights(files.weights, files.config, files.sha256, source.removeprefix("local-dir:"))
         if model.config.in_chans == files.config.in_chans:
             model.config = dataclasses.replace(model.config, mean=files.config.mean, std=files.config.std)
+        if options.get("input_scale") is None:
+            model.config = dataclasses.replace(model.config, input_scale=files.config.input_scale)
     return model, file_sha256(files.weights)
 
 

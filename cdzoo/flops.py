@@ -19,6 +19,7 @@ from cdzoo.errors import ConfigError, MissingDependencyError, require
 from cdzoo.factory import create_model, list_models
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
+from cdzoo.models.scale import resample
 from cdzoo.ops.orders import num_directions
 from cdzoo.registry import MODELS
 
@@ -98,7 +99,7 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
 
     Args:
         model: Model; returned to the mode it was in.
-        size: Side of the images in pixels, or (height, width).
+        size: Side of the images in pixels, or (height, width); the network is run at `model.config.input_scale` times that.
         batch: Number of pairs.
         name: Name in the result; that of the config by default.
 
@@ -112,8 +113,8 @@ def count(model: ChangeDetector, size: int | tuple[int, int] = 256, batch: int =
     height, width = (size, size) if isinstance(size, int) else size
     if min(height, width, batch) < 1:
         raise ConfigError(f"size and batch must be positive, got {height} x {width}, {batch}")
-    device = next(model.parameters()).device
-    pair = tuple(torch.zeros(batch, bands, height, width, device=device) for bands in model.bands)
+    device, scale = next(model.parameters()).device, model.config.input_scale
+    pair = tuple(resample(torch.zeros(batch, bands, height, width, device=device), scale) for bands in model.bands)
     with evaluating(model):
         flops = _quiet(fvcore.FlopCountAnalysis(model, pair))
         flops.set_op_handle("cdzoo::ss2d_scan", _scan_cost, "cdzoo::selective_scan", _sequence_scan_cost)

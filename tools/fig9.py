@@ -86,6 +86,8 @@ def _points(file: Path, costs: dict[str, Any]) -> list[Point]:
         known = costs[name] if name is not None else row
         params, gmacs = known.get("trained_m", known.get("params_m")), known.get("gmacs")
         numbers = [None if one is None else float(one) for one in (row.get("std"), params, gmacs)]
+        if gmacs is not None:  # of a network that sees resampled images
+            gmacs = float(gmacs) * row.get("input_scale", 1) ** 2
         points.append(Point(row["label"], row["data"], content["provenance"], float(row["f1"]), *numbers))
     return points
 
@@ -177,6 +179,7 @@ def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:
         {
             "label": row["label"],
             "model": row["model"],
+            "input_scale": table["rows"][row["label"]].get("input_scale", 1),
             "data": f"{table['title']} ({content['grid']['data']}, test split)",
             "f1": 100 * row["scores"]["f1"]["mean"],
             "std": None if row["scores"]["f1"]["std"] is None else 100 * row["scores"]["f1"]["std"],

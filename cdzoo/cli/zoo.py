@@ -65,11 +65,12 @@ def show_model(model: str, *, options: ModelOptions) -> None:
     total = sum(row["parameters"] for row in rows)
     print(f"{title(config)}: {config.description}" if config.description else title(config))
     bands = f"{config.bands[0]} bands" if config.siamese else f"{config.bands[0]} and {config.bands[1]} bands, not Siamese"
+    scale = f", resampled by {config.input_scale:g}" if config.input_scale != 1 else ""
     aliases = MODELS.aliases()
     facts = {
         "aliases": ", ".join(_aliases(MODELS, aliases.get(config.name, config.name))),
         "paper": config.paper,
-        "input": f"two images (B, {bands}, H, W), H and W >= 32; mean {config.mean}, std {config.std}",
+        "input": f"two images (B, {bands}, H, W), H and W >= 32; mean {config.mean}, std {config.std}{scale}",
         "output": f"logits (B, {config.num_classes}, H, W)",
         "weights": name_weights(detector).removeprefix("weights "),
         "parameters": f"{total:,} ({total / 1e6:.2f} M)",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,7 +183,7 @@ def fit(
     with (
         GracefulShutdown() as shutdown,
         loader_failures(),
-        closing(step_loader(train_set, cfg, fabric, state.step, last, model.task.swap_dates)) as labeled,
+        closing(step_loader(train_set, cfg, fabric, state.step, last, model)) as labeled,
         closing(_unlabeled_loader(unlabeled_set, cfg, fabric, state.step, last, model)) as unlabeled,
         RunLog(out, cfg, state, model, total, sampler.batch_size, leader) as log,
     ):
@@ -218,10 +218,11 @@ def fit(
 
 
 def step_loader(
-    samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int, swap_targets: Callable[..., dict[str, Any]] = dict
+    samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int, model: ChangeDetector
 ) -> Generator[list[Sample], None, None]:
     """Return an iterator over the micro-batches of each step of this process, from step `first` to `last`."""
-    augment = PairAugment(cfg.crop, cfg.flips, cfg.rotate, (cfg.scale_min, cfg.scale_max), cfg.swap_dates, swap_targets)
+    scale = (cfg.scale_min * model.config.input_scale, cfg.scale_max * model.config.input_scale)
+    augment = PairAugment(cfg.crop, cfg.flips, cfg.rotate, scale, cfg.swap_dates, model.task.swap_dates)
     workers = worker_count(cfg, fabric.device)
     batches = load_samples(
         AugmentedSamples(samples, augment),
@@ -245,7 +246,7 @@ def _unlabeled_loader(
         return (list[Sample]() for _ in itertools.count())
     # Another order and other crops than those of the labeled pairs.
     own = dataclasses.replace(cfg, seed=mixed_seed(cfg.seed, 6))
-    return step_loader(samples, own, fabric, first, last, model.task.swap_dates)
+    return step_loader(samples, own, fabric, first, last, model)
 
 
 def _step_sampler(samples: Samples, cfg: TrainCfg, fabric: Fabric, first: int, last: int) -> StepSampler:

@@ -28,7 +28,10 @@ def identify(cfg: TrainCfg, model: ModelCfg, splits: Mapping[str, Samples], fact
         facts: Entries of the results; `data`, `protocol` and `init` are used.
     """
     values: Identity = cfg.fixed()
-    values |= _flat("model", {key: value for key, value in model.to_dict().items() if key not in _DESCRIPTIVE})
+    architecture = {key: value for key, value in model.to_dict().items() if key not in _DESCRIPTIVE}
+    if model.input_scale == 1:  # earlier versions lack it
+        del architecture["input_scale"]
+    values |= _flat("model", architecture)
     known = True
     for purpose, samples in splits.items():
         values[f"number of {purpose} samples"] = len(samples)

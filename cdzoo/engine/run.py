@@ -23,11 +23,11 @@ from cdzoo.engine.robustness import measure_robustness
 from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.factory import create_initialized, create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
-from cdzoo.inference.rescaled import check_scale
 from cdzoo.io.band_names import band_count
 from cdzoo.io.files import file_sha256, replace_atomically
 from cdzoo.metrics import SUMMARY_SCORES, Confusion, split_scores
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.scale import check_scale
 from cdzoo.models.summary import title
 from cdzoo.registry import MODELS
 from cdzoo.results import RESULTS_FILE, Environment, ProtocolRecord, Results

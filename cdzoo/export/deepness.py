@@ -36,7 +36,8 @@ class DeepnessCfg:
     """Settings that Deepness shows for a model, and lets its user change.
 
     Attributes:
-        resolution: Centimeters per pixel at which QGIS reads the raster; by default that of the training data.
+        resolution: Centimeters per pixel at which QGIS reads the raster; by default that of the training data, as the
+            network sees them.
         tiles_overlap: Overlap of neighboring tiles in percent.
         small_segment: Side in pixels of the median filter that removes small areas; 0 for none.
     """
@@ -97,7 +98,7 @@ def deepness_metadata(model: ChangeDetector, cfg: ExportCfg, settings: DeepnessC
     values: dict[str, Any] = {
         "model_type": "Segmentor",
         "class_names": dict(enumerate(names)),
-        "resolution": settings.resolution or _training_resolution(model),
+        "resolution": settings.resolution or _training_resolution(model) / model.config.input_scale,
         "tile_size": cfg.size,
         "tiles_size": cfg.size,  # the name in its documentation
         "tiles_overlap": settings.tiles_overlap,

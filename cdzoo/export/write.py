@@ -50,7 +50,8 @@ def export_model(
 
     The inputs of the file are `before` and `after`, float32 (N, bands, H, W), its outputs those of the task: logits (N, C, H, W).
     N is free, and H and W are where the network takes images of any size: as multiples of `Metadata.pad_multiple`, since the file
-    does not pad. The file is run at two sizes before it gets its name: ONNX in onnxruntime.
+    does not pad. Neither does it resample: a model with `input_scale` gets resampled images, which cdzoo does when it runs the
+    file. The file is run at two sizes before it gets its name: ONNX in onnxruntime.
 
     Args:
         model: Model, which is exported in evaluation mode, or a name as for `create_model`, whose weights are loaded.
@@ -79,6 +80,11 @@ def export_model(
     if deepness is not None:
         cfg = deepness_options(found, cfg)
         further = deepness_metadata(found, cfg, deepness)
+    elif cfg.size and found.config.input_scale != 1:
+        raise ConfigError(
+            f"size={cfg.size}: the model resamples images by {found.config.input_scale:g}, for which its file must take "
+            "all sizes: leave the size out"
+        )
     sizes = FileSizes.of(found, cfg.size)
     module = deployed(found, cfg, Deployed if deepness is None else Stacked)
     return write(trace(module, cfg, sizes), module, file, cfg, sizes, further)

@@ -15,11 +15,11 @@ from cdzoo.data.loader import load_samples
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.errors import InputError
-from cdzoo.inference.rescaled import at_scale
 from cdzoo.metrics import Confusion
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
 from cdzoo.models.preprocess import normalize_images
+from cdzoo.models.scale import at_scale
 from cdzoo.protocol import Protocol
 from cdzoo.tiling import sliding_windows
 from cdzoo.weights.values import check_finite
@@ -79,7 +79,7 @@ def evaluate(
     check_finite(model.config.name, model.state_dict())
     task = model.task
     counter = task.create_counter(protocol.threshold, device)
-    batch_size = max(1, int(batch_size / max(1.0, protocol.scale) ** 2))
+    batch_size = max(1, int(batch_size / max(1.0, protocol.scale * model.config.input_scale) ** 2))
     own = range(rank, len(samples), world)
     loader = load_samples(samples, workers, as_sample, batch_size=None, sampler=own)
     with evaluating(model), closing(loader):
@@ -109,7 +109,7 @@ def predict_windows(model: ChangeDetector, images: Sequence[Tensor], protocol: P
         protocol: Windows.
         batch_size: Number of windows per forward pass.
     """
-    normalized = normalize_images(model.config, *images)
+    normalized, scale = normalize_images(model.config, *images), protocol.scale * model.config.input_scale
 
     def predict(*images: Tensor) -> Tensor:
         return model.probabilities(model(*images))
@@ -117,14 +117,14 @@ def predict_windows(model: ChangeDetector, images: Sequence[Tensor], protocol: P
     height, width = normalized[0].shape[-2:]
     window = protocol.window
     if window is None or max(height, width) <= window:
-        return at_scale(predict, normalized, protocol.scale)
+        return at_scale(predict, normalized, scale)
     windows = sliding_windows(height, width, window, protocol.overlap)
     step = max(1, batch_size // len(normalized[0]))
     total, count = None, normalized[0].new_zeros(height, width)
     for first in range(0, len(windows), step):
         batch = windows[first : first + step]
         crops = [torch.cat([image[(..., *area.slices)] for area in batch]) for image in normalized]
-        probabilities = at_scale(predict, crops, protocol.scale).chunk(len(batch))
+        probabilities = at_scale(predict, crops, scale).chunk(len(batch))
         if total is None:
             total = normalized[0].new_zeros(*probabilities[0].shape[:-2], height, width)
         for area, probability in zip(batch, probabilities, strict=True):

@@ -54,6 +54,11 @@ class PairModel(Protocol):
         """Device of the images that it takes."""
         ...
 
-    def predict_probabilities(self, *images: Tensor) -> Tensor:
-        """Return the probabilities (B, ..., H, W) of one tensor (B, bands, H, W) per date, uint8 or float in [0, 1]."""
+    def predict_probabilities(self, *images: Tensor, scale: float = 1.0) -> Tensor:
+        """Return the probabilities (B, ..., H, W) of one tensor (B, bands, H, W) per date, uint8 or float in [0, 1].
+
+        Args:
+            *images: The images.
+            scale: Factor by which they are enlarged for the network, in addition to `config.input_scale`.
+        """
         ...

@@ -17,6 +17,7 @@ from cdzoo.inference.sources import Array
 from cdzoo.io.files import PathLike
 from cdzoo.models.checks import check_images
 from cdzoo.models.preprocess import normalize_images, pad_edges, to_unit
+from cdzoo.models.scale import aligned, at_scale
 from cdzoo.sizes import missing
 from cdzoo.tasks import get_task
 from cdzoo.tasks.base import Output
@@ -81,7 +82,8 @@ class OnnxModel:
         self.task = get_task(self.config.task, self.config.class_names)
         self.bands, self.num_dates = self.config.bands, len(self.config.bands)
         self.input_sizes, self.local = found.sizes, found.local
-        self.pad_multiple = self.window_multiple = found.pad_multiple
+        self.pad_multiple = found.pad_multiple
+        self.window_multiple = aligned(found.pad_multiple, self.config.input_scale)
         self.device = torch.device("cpu")  # ONNX Runtime copies the images to its own device
         self._check_interface("model_type" in properties)
         self._type = _TYPES.get(self._inputs[INPUTS[0]], torch.float32)
@@ -96,7 +98,7 @@ class OnnxModel:
 
         Args:
             *images: One tensor (B, bands, H, W) per date, of one size: values in [0, 1] if `metadata.normalized`, else normalized
-                with the mean and standard deviation of `config`.
+                with the mean and standard deviation of `config`; resampled by its `input_scale`.
 
         Returns:
             Logits (B, K, H, W) or a dict of them, as a `ChangeDetector`; if `metadata.probabilities`, probabilities (B, C, H, W).
@@ -117,14 +119,18 @@ class OnnxModel:
         assert isinstance(output, Tensor)
         return output if self.task.probability_names else output[:, 0]
 
-    def predict_probabilities(self, *images: Tensor) -> Tensor:
+    def predict_probabilities(self, *images: Tensor, scale: float = 1.0) -> Tensor:
         """Return the probabilities (B, ..., H, W) of one tensor (B, bands, H, W) per date, uint8 or float in [0, 1].
+
+        Args:
+            *images: The images.
+            scale: Factor by which they are enlarged for the network, in addition to `config.input_scale`.
 
         Raises:
             InputError: The images do not match each other or the model.
         """
         unit = tuple(map(to_unit, images)) if self.metadata.normalized else normalize_images(self.config, *images)
-        return self.probabilities(self(*unit))
+        return at_scale(lambda *resampled: self.probabilities(self(*resampled)), unit, scale * self.config.input_scale)
 
     def padding(self, height: int, width: int) -> tuple[int, int]:
         """Return the number of rows and columns that are appended below and to the right of an image."""

@@ -27,7 +27,7 @@ Component = str | tuple[str, Mapping[str, Any]] | ComponentCfg | nn.Module | typ
 
 DEFAULT = "default"
 """Value of `neck`, `decoder` and `branch_decoder` that keeps those of the model, since None removes them."""
-FIELDS = ("in_chans", "num_classes", "task", "class_names", "branch_shared", "siamese", "mean", "std")
+FIELDS = ("in_chans", "num_classes", "task", "class_names", "branch_shared", "siamese", "mean", "std", "input_scale")
 """Options that replace a field of `ModelCfg`."""
 OPTIONS = (*ROLES, *(f"{role}_kwargs" for role in ROLES), *FIELDS)
 

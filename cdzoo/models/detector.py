@@ -20,6 +20,7 @@ from cdzoo.models.checks import bands_of, check_chain, check_config, check_image
 from cdzoo.models.predicting import PredictionMixin
 from cdzoo.models.preprocess import pad_edges
 from cdzoo.models.pretrained import PretrainedMixin
+from cdzoo.models.scale import check_scale
 from cdzoo.models.summary import summary
 from cdzoo.sizes import InputSizes
 from cdzoo.tasks import Task, get_task
@@ -60,7 +61,8 @@ class ChangeDetector(PretrainedMixin, PredictionMixin):
 
     Raises:
         ChannelMismatchError: Two consecutive components disagree on channels or strides; the message names both.
-        ConfigError: A component is of the wrong kind, or the task does not support the number of logits or lacks a branch.
+        ConfigError: A component is of the wrong kind, the task does not support the number of logits or lacks a branch, or
+            `config.input_scale` is not 1 for a network that takes images of certain sizes only.
     """
 
     def __init__(
@@ -94,6 +96,7 @@ class ChangeDetector(PretrainedMixin, PredictionMixin):
         self.stacked_dates = self.num_dates if fusion.num_dates == 1 else 1
         self.task = task or get_task(self.config.task, self.config.class_names)
         self.task.check(self.num_classes)
+        check_scale(self.config.input_scale, self.config.name, self.input_sizes)
         check_branches(self.task, self.num_classes, branches or {})
         for name, branch in (branches or {}).items():
             check_branch(name, describe(neck or backbone), self.neck.out_channels, self.neck.out_strides, branch)
@@ -134,8 +137,8 @@ class ChangeDetector(PretrainedMixin, PredictionMixin):
         """Return the logits of change at input size.
 
         Args:
-            *images: One tensor (B, bands, H, W) per date, normalized with `config.mean` and `config.std`, all of one size;
-                H and W are at least 32.
+            *images: One tensor (B, bands, H, W) per date, normalized with `config.mean` and `config.std` and resampled by
+                `config.input_scale`, as `preprocess` does, all of one size; H and W are at least 32.
 
         Returns:
             Logits (B, num_classes, H, W), or a dict of such tensors for tasks with several outputs. Their meaning is that of the

@@ -16,7 +16,7 @@ from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import InputError
 from cdzoo.inference.blocks import Block, WindowGrid, predict_blocks
 from cdzoo.inference.model import PairModel
-from cdzoo.inference.rescaled import check_scale, rescaled
+from cdzoo.inference.rescaled import rescaled
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
@@ -26,6 +26,7 @@ from cdzoo.io.objects import is_remote
 from cdzoo.io.rasters import limited_cache
 from cdzoo.io.vectors import read_vectors
 from cdzoo.models.modes import evaluating
+from cdzoo.models.scale import check_scale
 from cdzoo.scenes.alignment import scene_shift, warn_of_shift
 from cdzoo.scenes.area import Area
 from cdzoo.scenes.config import PolygonCfg, SceneCfg

@@ -116,9 +116,10 @@ change = cdzoo.predict_pair(model.eval(), "before.png", "after.png")  # .mask an
 def _interface(config: ModelCfg) -> str:
     bands = f"{config.bands[0]} bands" if config.bands[0] == config.bands[1] else f"{config.bands[0]} and {config.bands[1]} bands"
     logits = "one logit, sigmoid" if config.num_classes == 1 else f"{config.num_classes} logits, softmax, class 0 is no change"
+    scale = f", resampled by a factor of {config.input_scale:g}" if config.input_scale != 1 else ""
     return (
         f"Two images (B, {bands}, H, W) with values in [0, 1], H and W of at least 32 pixels, normalized with mean "
-        f"{list(config.mean)} and standard deviation {list(config.std)}. Output: {logits}, at the size of the images."
+        f"{list(config.mean)} and standard deviation {list(config.std)}{scale}. Output: {logits}, at the size of the images."
     )
 
 

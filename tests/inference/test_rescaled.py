@@ -15,8 +15,9 @@ from cdzoo.data.sample import Sample
 from cdzoo.errors import ConfigError
 from cdzoo.inference.evaluate import evaluate, predict_windows
 from cdzoo.inference.predict import predict_pair
-from cdzoo.inference.rescaled import at_scale, rescaled
+from cdzoo.inference.rescaled import rescaled
 from cdzoo.models.detector import ChangeDetector
+from cdzoo.models.scale import at_scale
 from cdzoo.protocol import Protocol
 from cdzoo.results import ProtocolRecord
 from cdzoo.scenes import SceneCfg, predict_scene
