@@ -274,5 +274,7 @@ def _create_pretrained(weights: PretrainedCfg, options: dict[str, Any], cache_di
 
 
 def _published_config(weights: PretrainedCfg) -> ModelCfg:
-    config = _registered_config(weights.model)
-    return dataclasses.replace(config, mean=weights.mean, std=weights.std) if weights.mean else config
+    given: dict[str, Any] = {"mean": weights.mean, "std": weights.std} if weights.mean else {}
+    if weights.input_scale is not None:
+        given["input_scale"] = weights.input_scale
+    return dataclasses.replace(_registered_config(weights.model), **given)

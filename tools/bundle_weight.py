@@ -155,6 +155,7 @@ def describe(bundle: Bundle, result: Results, size: int, zero_shot: list[dict[st
         file=f"{bundle.model}.{bundle.tag}",
         mean=config.mean,
         std=config.std,
+        input_scale=config.input_scale,
         size=size,
         threshold=result["protocol"]["threshold"],
         dataset=bundle.dataset or bundle.data,

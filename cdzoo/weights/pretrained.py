@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cdzoo.config import Mean, Std
-from cdzoo.constants import MIN_SIZE
+from cdzoo.constants import MAX_SCALE, MIN_SCALE, MIN_SIZE
 from cdzoo.errors import ConfigError, UnknownNameError, WeightsError
 from cdzoo.names import Patterns, select, suggest
 from cdzoo.registry import MODELS
@@ -42,6 +42,7 @@ class PretrainedCfg:
         bands: Names of the bands of each date, in order.
         mean: Mean of each band of images in [0, 1].
         std: Standard deviation of each band.
+        input_scale: Factor by which images are enlarged for the network; that of the model by default.
         size: Side of the training images in pixels.
         pixel_size: Smallest and largest side in meters, on the ground, of the pixels of images that the weights are for; None if
             it is unknown.
@@ -66,6 +67,7 @@ class PretrainedCfg:
     bands: tuple[str, ...] = ("red", "green", "blue")
     mean: tuple[Mean, ...] = ()
     std: tuple[Std, ...] = ()
+    input_scale: Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)] | None = None
     size: Annotated[int, Field(ge=MIN_SIZE)] = 256
     pixel_size: tuple[_Meters, _Meters] | None = None
     classes: tuple[str, ...] = ("change",)

@@ -1,6 +1,7 @@
 """Published weights: descriptions, files, loading by tag, and use without a network."""
 
 import csv
+import dataclasses
 import json
 import re
 import socket
@@ -171,6 +172,14 @@ def test_names_are_unique():
     assert register_pretrained(weight) is weight
     with pytest.raises(ConfigError, match="already registered"):
         register_pretrained(PretrainedCfg("glmamba_tiny", "synthetic", DIGEST, file="other"))
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, 1.0), (0.5, 0.5)])
+def test_weights_state_the_scale_of_images(given, expected, monkeypatch):
+    weight = dataclasses.replace(get_pretrained(BUNDLED), input_scale=given)
+    monkeypatch.setitem(_PRETRAINED, BUNDLED, weight)
+    assert cdzoo.create_model(BUNDLED).config.input_scale == expected
+    assert cdzoo.create_model(BUNDLED, input_scale=2.0).config.input_scale == 2
 
 
 def test_predict_and_demo_without_network(no_network, tmp_path, pair_folder, capsys):
