@@ -85,9 +85,9 @@ def _points(file: Path, costs: dict[str, Any]) -> list[Point]:
             raise InputError(f"{file}: {name} is not in {COSTS}: run cdzoo flops '*' --format json -o {file.parent / COSTS}")
         known = costs[name] if name is not None else row
         params, gmacs = known.get("trained_m", known.get("params_m")), known.get("gmacs")
-        numbers = [None if one is None else float(one) for one in (row.get("std"), params, gmacs)]
-        if gmacs is not None:  # of a network that sees resampled images
+        if gmacs is not None:  # of images that are resampled for the network
             gmacs = float(gmacs) * row.get("input_scale", 1) ** 2
+        numbers = [None if one is None else float(one) for one in (row.get("std"), params, gmacs)]
         points.append(Point(row["label"], row["data"], content["provenance"], float(row["f1"]), *numbers))
     return points
 
@@ -174,7 +174,11 @@ def _rows(content: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of a file: a list of points, or the summary of a grid of models."""
     if "points" in content:
         return [{"data": content["data"], **row} for row in content["points"]]
-    tables = [table for table in content["grid"]["tables"] if all("model" in row for row in table["rows"].values())]
+    tables = [
+        table
+        for table in content["grid"]["tables"]
+        if all("model" in row for row in table["rows"].values()) and len({row["model"] for row in table["rows"].values()}) > 1
+    ]
     return [
         {
             "label": row["label"],

@@ -29,10 +29,12 @@ def folder(tmp_path):
     quoted = {"provenance": "quoted", "data": "D", "points": [{"label": "EF", "model": "fc_ef", "f1": 80.0}]}
     quoted["points"].append({"label": "unknown", "f1": 70.0, "params_m": 9})
     score = {"f1": {"mean": 0.5, "std": None, "values": [0.5]}}
+    rows = {"BIT": {"model": "bit_s4"}, "halved": {"model": "fc_ef", "input_scale": 0.5}}
+    alone = {"name": "alone", "title": "One model", "rows": {"BIT": {"model": "bit_s4"}}}
     measured = {
         "provenance": "measured",
-        "grid": {"data": "E", "tables": [{"name": "zoo", "title": "Zoo", "rows": {"BIT": {"model": "bit_s4"}}}]},
-        "rows": [{"table": "zoo", "label": "BIT", "model": "bit_s4", "scores": score}],
+        "grid": {"data": "E", "tables": [{"name": "zoo", "title": "Zoo", "rows": rows}, alone]},
+        "rows": [{"table": "zoo", "label": label, "model": row["model"], "scores": score} for label, row in rows.items()],
     }
     for name, content in (("costs", costs), ("a", quoted), ("b", measured)):
         (tmp_path / f"{name}.json").write_text(json.dumps(content))
@@ -44,18 +46,19 @@ def test_points_have_the_counted_costs(tool, folder):
     assert (points["EF"].provenance, points["EF"].f1, points["EF"].params_m, points["EF"].gmacs) == ("quoted", 80.0, 1.0, 3.0)
     assert (points["unknown"].params_m, points["unknown"].gmacs) == (9, None)
     assert (points["BIT"].provenance, points["BIT"].f1, points["BIT"].gmacs) == ("measured", 50.0, 2.0)
-    assert points["BIT"].data == "Zoo (E, test split)"
+    assert points["BIT"].data == points["halved"].data == "Zoo (E, test split)" and len(points) == 4
+    assert points["halved"].gmacs == 0.75, "of images of half the size"
 
 
 def test_a_new_row_adds_a_point_and_pictures_are_written(tool, folder, capsys):
     assert tool.main(["--results", str(folder), "--out", str(folder)]) == 0
-    assert capsys.readouterr().out.startswith("3 points, 2 of them quoted")
+    assert capsys.readouterr().out.startswith("4 points, 2 of them quoted")
     first = (folder / "fig9.svg").read_text()
     content = json.loads((folder / "a.json").read_text())
     content["points"].append({"label": "another", "model": "bit_s4", "f1": 75.0})
     (folder / "a.json").write_text(json.dumps(content))
     assert tool.main(["--results", str(folder), "--out", str(folder)]) == 0
-    assert capsys.readouterr().out.startswith("4 points, 3 of them quoted")
+    assert capsys.readouterr().out.startswith("5 points, 3 of them quoted")
     assert len((folder / "fig9.svg").read_text()) > len(first)
     with Image.open(folder / "fig9.png") as picture:
         assert picture.width > 1000 and picture.height > 800  # two rows, as the two data sets cannot share axes
