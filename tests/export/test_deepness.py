@@ -106,10 +106,12 @@ class TestSettings:
         metadata = deepness_metadata(model, deepness_options(model, ExportCfg()), DeepnessCfg(10.0))
         assert json.loads(metadata["standardization_mean"]) == [0.5] * 5 and json.loads(metadata["tile_size"]) == 512
 
-    def test_weights_name_the_resolution_and_the_threshold(self):
-        model = cdzoo.create_model("glmamba_tiny", pretrained=True)
+    @pytest.mark.parametrize(("scale", "resolution"), [(1.0, 50), (0.5, 100)])
+    def test_weights_name_the_resolution_and_the_threshold(self, scale, resolution):
+        model = cdzoo.create_model("glmamba_tiny", pretrained=True, input_scale=scale)
         metadata = deepness_metadata(model, deepness_options(model, ExportCfg(size=256)), DeepnessCfg())
-        assert json.loads(metadata["resolution"]) == 50 and json.loads(metadata["seg_thresh"]) == model.pretrained_cfg.threshold
+        assert json.loads(metadata["resolution"]) == resolution, "of the images that the network sees"
+        assert json.loads(metadata["seg_thresh"]) == model.pretrained_cfg.threshold
 
     @pytest.mark.parametrize(
         ("options", "cfg", "message"),
