@@ -29,6 +29,7 @@ NETWORKS |= {"scan_g": "of which scan:.2f"}
 CHECKPOINTS = {"names": "model", "data": "training data", "score": "claimed", "terms": "terms", "place": "place"}
 MEASURED = {
     "clcd": ("CLCD, 120 images of the test split", "{}; 1,800 steps of 8 crops of 192 x 192"),
+    "clcd_half": ("CLCD, 120 images of the test split", "{}; images at half size, 2,700 steps of 8 crops of 192 x 192"),
 }
 """Data and remark of the scores of `results/measured_NAME.json`."""
 UNSTATED = "no license stated"
