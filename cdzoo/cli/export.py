@@ -82,10 +82,12 @@ def _summary(result: ExportResult) -> str:
     fixed, square = file.input_sizes["fixed"], file.input_sizes["square"]
     free = f"multiples of {file.pad_multiple} from {file.min_size}{', square' if square else ''}"
     values = "images in [0, 1]" if file.normalized else "normalized images"
+    scale = file.config.get("input_scale", 1)
+    resampled = f", resampled by {scale:g}" if scale != 1 else ""
     errors = ", ".join(f"{name} {error:.1g}" for name, error in file.error.items())
     return (
         f"{result.path}: {result.megabytes:.1f} MB, {file.precision}; {values} of "
-        f"{f'{fixed}x{fixed} pixels' if fixed else f'any height and width ({free})'}, "
+        f"{f'{fixed}x{fixed} pixels' if fixed else f'any height and width ({free})'}{resampled}, "
         f"{f'{file.batch} pairs' if file.batch else 'any number of pairs'}\n"
         f"largest difference from the model, as a share of the largest magnitude: {errors}"
     )
