@@ -59,7 +59,7 @@ class TrainCfg:
         accumulate: Micro-batches per optimizer step.
         precision: Precision by autocast; the selective scan stays in fp32.
         ema: Decay of an exponential moving average of the weights, which is then validated and saved; 0 for none.
-        crop: Side of random crops in pixels, as the network sees them: after scaling.
+        crop: Side of random crops in pixels; after scaling.
         flips: Random horizontal and vertical flips.
         rotate: Random rotations by multiples of 90 degrees.
         scale_min: Smallest random scale factor, at least 0.1; in addition to the input_scale of the model.

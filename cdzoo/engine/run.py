@@ -85,7 +85,7 @@ def run_training(
     record = ProtocolRecord.of(opened.protocol, {split: names for split, names in opened.names.items() if split != UNLABELED})
     report(f"{title(detector.config)} ({sum(detector.parameter_counts().values()) / 1e6:.2f} M parameters) on {data.title}")
     if not resume:
-        report(f"  starts from {f'weights {detector.origin}' if detector.origin else 'random weights'}")
+        report(f"  starts from {_start(model, detector)}")
     for line in (*opened.notes, f"protocol {opened.protocol} (hash {record.hash})"):
         report(f"  {line}")
     remembered = memory(opened.splits, _remembered(init) if init is not None else None)
@@ -171,6 +171,16 @@ def score_model(
         per_image=images,
         extra={"overlap": found, **({"robustness": [dataclasses.asdict(point) for point in points]} if points else {})},
     ).with_entries(_weights_entries(folder / WEIGHTS_FILE, trained))
+
+
+def _start(model: ModelOptions | ChangeDetector, detector: ChangeDetector) -> str:
+    """Return a name of the weights before the training."""
+    if detector.origin:
+        return f"weights {detector.origin}"
+    if isinstance(model, ModelOptions) and (model.backbone_weights or model.backbone_pretrained):
+        source = model.backbone_weights or f"pretrained {detector.config.backbone.name}"
+        return f"random weights except for those of the backbone, {source}"
+    return "random weights"
 
 
 def _options(model: ModelOptions, data: DataCfg) -> dict[str, Any]:

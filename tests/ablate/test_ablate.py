@@ -89,8 +89,8 @@ def test_the_tables_of_the_paper_share_runs():
 
 
 def test_the_recipe_of_clcd_has_the_settings_of_its_grid():
-    job = read_grid(ROOT / "ablations" / "clcd_half.yaml").jobs("*ImageNet")[0]
-    settings = {"model": job.model, "input_scale": job.options["input_scale"], **job.train}
+    job = read_grid(ROOT / "ablations" / "clcd_half.yaml").jobs("*generated scenes")[0]
+    settings = {"model": job.model, **job.options, **job.train}
     assert settings == load_yaml(recipe_path("clcd").read_text())
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import json
 
 import pytest
+import timm
 import torch
 
 import cdzoo
@@ -127,3 +128,15 @@ def test_train_from_weights_on_the_command_line(tiny, pair_folder, tmp_path, cap
     assert "another backbone, 'vss' instead of 'unet'" in capsys.readouterr().err
     assert main(["train", "--init", "glmamba_tiny.nothing", "--data", pairs, "--out", str(tmp_path / "x"), *WORDS]) == 2
     assert "has no weights 'nothing'" in capsys.readouterr().err
+
+
+def test_weights_of_the_backbone_are_named(pair_folder, tmp_path, capsys):
+    encoder, weights = timm.create_model("test_efficientnet"), tmp_path / "encoder.safetensors"
+    torch.save(encoder.state_dict(), tmp_path / "encoder.pth")
+    assert main(["convert", "--backbone", "timm/test_efficientnet", str(tmp_path / "encoder.pth"), str(weights)]) == 0
+    root, model = str(pair_folder(8, 48)), ["--backbone", "timm/test_efficientnet", "--decoder", "none", "--head", "summation"]
+    words = ["train", "--model", "fc_siam_diff", *model, "--data", root, "--val", root, *WORDS]
+    assert main([*words, "--out", str(tmp_path / "a"), "--backbone-weights", str(weights)]) == 0
+    assert f"starts from random weights except for those of the backbone, {weights}" in capsys.readouterr().out
+    assert main([*words, "--out", str(tmp_path / "b")]) == 0
+    assert "starts from random weights\n" in capsys.readouterr().out
