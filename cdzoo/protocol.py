@@ -16,6 +16,7 @@ from cdzoo.validation import config_dataclass
 
 Side = Annotated[int, Field(ge=MIN_SIZE)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
+Augment = Literal["none", "flips", "swap", "all"]
 
 
 @config_dataclass
@@ -32,6 +33,7 @@ class Protocol:
         overlap: Overlap of neighboring windows in pixels; probabilities are averaged there.
         threshold: Minimum probability for a pixel to count as changed, in (0, 1).
         scale: Factor by which images are enlarged for the model, see `predict_pair`; 1 is left out of records.
+        augment: Test-time augmentation, see `cdzoo.inference.tta`; `none` is left out of records.
         selection_split: Split on which weights are selected; never the test split.
         metric: Score by which weights are selected: `f1`, `iou`, `kappa`, `mean_image_f1`, or one of the task, such as `sek`.
         carved: Fraction of the training samples held out for validation if the data set has no validation split, in (0, 1).
@@ -44,6 +46,7 @@ class Protocol:
     overlap: Annotated[int, Field(ge=0)] = 0
     threshold: Fraction = 0.5
     scale: Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)] = 1.0
+    augment: Augment = "none"
     selection_split: Literal["val", "train"] = "val"
     metric: Annotated[str, Field(pattern=r"^\w+$")] = "f1"
     carved: Fraction = 0.1
@@ -58,5 +61,6 @@ class Protocol:
         tiling = f"{self.tile}x{self.tile} tiles" if self.tile else "whole images"
         scale = f", scale {self.scale:g}" if self.scale != 1 else ""
         windows = f", windows of {self.window} overlapping by {self.overlap}" if self.window else ""
+        augment = f", augment {self.augment}" if self.augment != "none" else ""
         selection = f"selected by {self.metric} on {self.selection_split}"
-        return f"{self.name}: {tiling}{windows}{scale}, threshold {self.threshold:g}, {selection}"
+        return f"{self.name}: {tiling}{windows}{scale}{augment}, threshold {self.threshold:g}, {selection}"

@@ -101,8 +101,9 @@ class ProtocolRecord:
         listed = {split: list(samples) for split, samples in names.items()}
         splits = {k: {"samples": len(samples), "sha256": manifest_hash(samples)} for k, samples in listed.items()}
         fields = dataclasses.asdict(protocol)
-        if protocol.scale == 1:  # so that hashes of scores without it stay
-            del fields["scale"]
+        for name, usual in (("scale", 1), ("augment", "none")):  # so that hashes of scores without them stay
+            if fields[name] == usual:
+                del fields[name]
         return cls(fields, splits, _digest({**fields, "splits": splits}))
 
     @property

@@ -13,6 +13,7 @@ from cdzoo.errors import ConfigError, InputError, require
 from cdzoo.io.files import output_path, replace_atomically, write_json, write_text
 from cdzoo.io.outputs import check_outputs
 from cdzoo.io.pillow import SUFFIXES
+from cdzoo.protocol import Augment
 from cdzoo.tables import render
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def evaluate(
     robustness: str | None = None,
     threshold: float | None = None,
     scale: float = 1.0,
+    augment: Augment = "none",
     batch_size: int = 8,
     workers: int = 0,
     device: str = "auto",
@@ -56,6 +58,7 @@ def evaluate(
         threshold: Minimum probability for a pixel to count as changed; that of published weights, or else of the protocol, by
             default.
         scale: Factor by which images are enlarged for the model, from 0.1 to 8; time grows with its square.
+        augment: Test-time augmentation; the mean over four flips (flips), both orders of the dates (swap), or both (all).
         batch_size: Number of samples predicted at once.
         workers: Number of processes that load data.
         device: auto, cpu, cuda or mps.
@@ -77,7 +80,8 @@ def evaluate(
     groups: dict[Any, list[Results]] = {}
     for name in names:
         sheet = sheets.get(name)
-        options: dict[str, Any] = {"picture": sheet, "worst": worst, "scale": scale, "robustness": robustness is not None}
+        options: dict[str, Any] = {"picture": sheet, "worst": worst, "scale": scale, "augment": augment}
+        options["robustness"] = robustness is not None
         detector = load_trained(name, random_weights)
         print_weights(detector)
         used = detector.pretrained_cfg.threshold if threshold is None and detector.pretrained_cfg else threshold
@@ -232,7 +236,8 @@ def reproduce(model: str, *, data: str | None = None, tolerance: float = 1e-4, d
     threshold = published.protocol["threshold"]
     detector = load_trained(model)
     print_weights(detector)
-    result = score_model(detector, model, source, published.split, pick_device(device), threshold=threshold)
+    how = {name: value for name, value in published.protocol.protocol.items() if name in ("scale", "augment")}
+    result = score_model(detector, model, source, published.split, pick_device(device), threshold=threshold, **how)
     assert result.protocol is not None
     found, stored = result.protocol.splits[published.split], published.protocol.splits.get(published.split)
     if found != stored:

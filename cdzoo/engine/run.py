@@ -23,12 +23,14 @@ from cdzoo.engine.robustness import measure_robustness
 from cdzoo.errors import CdzooError, ConfigError, InputError
 from cdzoo.factory import create_initialized, create_model
 from cdzoo.inference.evaluate import SampleScore, evaluate
+from cdzoo.inference.tta import check_mode
 from cdzoo.io.band_names import band_count
 from cdzoo.io.files import file_sha256, replace_atomically
 from cdzoo.metrics import SUMMARY_SCORES, Confusion, split_scores
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.scale import check_scale
 from cdzoo.models.summary import title
+from cdzoo.protocol import Augment
 from cdzoo.registry import MODELS
 from cdzoo.results import RESULTS_FILE, Environment, ProtocolRecord, Results
 from cdzoo.weights.folder import WEIGHTS_FILE
@@ -113,6 +115,7 @@ def score_model(
     workers: int = 0,
     threshold: float | None = None,
     scale: float = 1.0,
+    augment: Augment = "none",
     picture: Path | None = None,
     worst: int = 8,
     robustness: bool = False,
@@ -129,6 +132,7 @@ def score_model(
         workers: Number of processes that load data.
         threshold: Replaces the threshold of the protocol.
         scale: Factor by which images are enlarged for the model, see `predict_pair`.
+        augment: Test-time augmentation, see `cdzoo.inference.tta`.
         picture: Path of a picture of the worst samples to write.
         worst: Number of samples in the picture: those with the most wrong pixels.
         robustness: Score the model under disturbances too, see `measure_robustness`; they are in `extra["robustness"]`.
@@ -146,7 +150,8 @@ def score_model(
     hashes = sample_hashes(samples)
     found = overlap(hashes, _remembered(name))
     check_scale(scale, model.config.name, sizes)
-    protocol = dataclasses.replace(opened.protocol, scale=scale)
+    check_mode(augment, model)
+    protocol = dataclasses.replace(opened.protocol, scale=scale, augment=augment)
     if threshold is not None:
         protocol = dataclasses.replace(protocol, threshold=threshold)
     scored: list[SampleScore] = []

@@ -15,6 +15,7 @@ from cdzoo.data.loader import load_samples
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.errors import InputError
+from cdzoo.inference.tta import averaged
 from cdzoo.metrics import Confusion
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.modes import evaluating
@@ -111,20 +112,23 @@ def predict_windows(model: ChangeDetector, images: Sequence[Tensor], protocol: P
     """
     normalized, scale = normalize_images(model.config, *images), protocol.scale * model.config.input_scale
 
-    def predict(*images: Tensor) -> Tensor:
+    def network(*images: Tensor) -> Tensor:
         return model.probabilities(model(*images))
+
+    def predict(images: Sequence[Tensor]) -> Tensor:
+        return averaged(lambda *views: at_scale(network, views, scale), images, protocol.augment, model.task)
 
     height, width = normalized[0].shape[-2:]
     window = protocol.window
     if window is None or max(height, width) <= window:
-        return at_scale(predict, normalized, scale)
+        return predict(normalized)
     windows = sliding_windows(height, width, window, protocol.overlap)
     step = max(1, batch_size // len(normalized[0]))
     total, count = None, normalized[0].new_zeros(height, width)
     for first in range(0, len(windows), step):
         batch = windows[first : first + step]
         crops = [torch.cat([image[(..., *area.slices)] for area in batch]) for image in normalized]
-        probabilities = at_scale(predict, crops, scale).chunk(len(batch))
+        probabilities = predict(crops).chunk(len(batch))
         if total is None:
             total = normalized[0].new_zeros(*probabilities[0].shape[:-2], height, width)
         for area, probability in zip(batch, probabilities, strict=True):

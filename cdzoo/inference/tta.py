@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.inference.model import PairModel
 from cdzoo.names import suggest
+from cdzoo.tasks import Task
 
 MODES = ("none", "flips", "swap", "all")
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
@@ -45,14 +48,26 @@ def probability(model: PairModel, before: Tensor, after: Tensor, mode: str = "no
         after: Second date.
         mode: `"none"`; `"flips"`: mean over four flips; `"swap"`: mean over both orders of the dates; `"all"`: mean over both.
     """
+    return averaged(model.predict_probabilities, (before, after), mode, model.task)
+
+
+def averaged(predict: Callable[..., Tensor], images: Sequence[Tensor], mode: str, task: Task) -> Tensor:
+    """Return the mean of the probabilities (B, ..., H, W) of the views of a mode, see `probability`.
+
+    Args:
+        predict: Function of one tensor (B, bands, H, W) per date that returns probabilities.
+        images: One tensor per date.
+        mode: Name of the augmentation.
+        task: Meaning of the probabilities.
+    """
     flips = _FLIPS if mode in ("flips", "all") else _FLIPS[:1]
-    orders = ((before, after), (after, before)) if mode in ("swap", "all") else ((before, after),)
+    orders = (images, images[::-1]) if mode in ("swap", "all") else (images,)
     total: Tensor | float = 0.0
     for axes in flips:
-        for is_swapped, (x1, x2) in enumerate(orders):
-            found = model.predict_probabilities(x1.flip(axes), x2.flip(axes))
+        for is_swapped, dates in enumerate(orders):
+            found = predict(*(image.flip(axes) for image in dates))
             if is_swapped:
-                found = model.task.swap_probabilities(found)
+                found = task.swap_probabilities(found)
             total = total + found.flip(axes)
     assert isinstance(total, Tensor)
     return total / (len(flips) * len(orders))

@@ -1,4 +1,4 @@
-"""Prediction at another scale: pictures, scenes and scores."""
+"""Prediction at another scale, and of augmented images: pictures, scenes and scores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from cdzoo.inference.predict import predict_pair
 from cdzoo.inference.rescaled import rescaled
 from cdzoo.models.detector import ChangeDetector
 from cdzoo.models.scale import at_scale
-from cdzoo.protocol import Protocol
+from cdzoo.protocol import Augment, Protocol
 from cdzoo.results import ProtocolRecord
 from cdzoo.scenes import SceneCfg, predict_scene
 
@@ -152,3 +152,23 @@ def test_scales_that_cannot_be_used(model: ChangeDetector) -> None:
     fixed = cdzoo.create_model("hanet", backbone_kwargs={"channels": [4, 8, 12, 16], "img_size": 64})
     with pytest.raises(ConfigError, match="hanet takes images of certain sizes only"):
         predict_pair(fixed, *pair(64, 64), scale=2.0)
+
+
+@pytest.mark.parametrize("mode", ["flips", "swap", "all"])
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_scores_of_augmented_predictions(mode: Augment, scale: float) -> None:
+    torch.manual_seed(0)
+    model, (before, after) = cdzoo.create_model("fc_siam_conc").eval(), pair(64, 80)  # not symmetric in the dates
+    images = (tensor(before), tensor(after))
+    with torch.no_grad():
+        found = predict_windows(model, images, Protocol("p", scale=scale, augment=mode))[0].numpy()
+        plain = predict_windows(model, images, Protocol("p", scale=scale))[0].numpy()
+    np.testing.assert_allclose(found, predict_pair(model, before, after, scale=scale, augment=mode).probability, atol=1e-6)
+    assert np.abs(found - plain).max() > 1e-4
+
+
+def test_records_name_the_augmentation_and_keep_their_hashes() -> None:
+    plain, augmented = (ProtocolRecord.of(Protocol("p", augment=mode), {"test": ["a"]}) for mode in ("none", "flips"))
+    assert "augment" not in plain.to_dict() and augmented["augment"] == "flips"
+    assert plain.hash == "e1537a5c1342c172" and plain.hash != augmented.hash
+    assert "augment flips" in str(Protocol("p", augment="flips")) and "augment" not in str(Protocol("p"))
