@@ -214,13 +214,15 @@ def write(results: Path, out: Path) -> None:
     """Draw the results of a folder and write both files."""
     if not out.is_dir():
         raise InputError(f"--out {out}: there is no such folder; create it first")
+    from matplotlib import rc_context
+
     files = {kind: out / f"fig9.{kind}" for kind in ("png", "svg")}
     check_outputs({f"--out {kind}": file for kind, file in files.items()})
     points = read_points(results)
     figure = draw(points)
     options: dict[str, dict[str, Any]] = {"png": {"dpi": 130}, "svg": {"metadata": {"Date": None}}}
     for kind, file in files.items():
-        with replace_atomically(file) as temporary:
+        with replace_atomically(file) as temporary, rc_context({"svg.hashsalt": "fig9"}):  # the same names in each run
             figure.savefig(temporary, **options[kind])
     quoted = sum(point.provenance == "quoted" for point in points)
     print(f"{len(points)} points, {quoted} of them quoted: {files['png']} and .svg")
