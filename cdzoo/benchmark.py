@@ -38,7 +38,7 @@ class Case:
     Attributes:
         model: Name of a model, as for `create_model`.
         mode: `"forward"` without gradients, or `"training"`: loss, backward and an AdamW step.
-        size: Side of the images that the network is given, in pixels.
+        size: Side of the images in pixels; the network is run at `input_scale` times that.
         batch: Number of pairs.
         precision: `"fp32"`, or `"bf16"` (autocast).
         compiled: Compile with torch.compile.
@@ -223,7 +223,8 @@ def _run_group(group: Sequence[Case], rounds: int, warmup: int) -> list[Timing]:
 def _prepare(case: Case, model: ChangeDetector) -> Callable[[], None]:
     device = torch.device(case.device)
     generator = torch.Generator().manual_seed(0)
-    shape = (case.batch, case.size, case.size)
+    side = max(MIN_SIZE, round(case.size * model.config.input_scale))
+    shape = (case.batch, side, side)
     x1, x2 = (torch.randn(shape[0], bands, *shape[1:], generator=generator).to(device) for bands in model.bands)
     model.to(device).train(case.mode == "training")
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=case.precision == "bf16")

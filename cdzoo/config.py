@@ -11,10 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from cdzoo.constants import MAX_SCALE, MIN_SCALE
 from cdzoo.errors import ConfigError
 from cdzoo.names import suggest
-from cdzoo.validation import MAX_INTEGER, MAX_ITEMS, check_values, config_dataclass
+from cdzoo.validation import MAX_INTEGER, MAX_ITEMS, Scale, check_values, config_dataclass
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -34,7 +33,6 @@ _Bands = _Positive | Annotated[tuple[_Positive, ...], Field(max_length=MAX_ITEMS
 Mean = Annotated[float, Field(ge=-1000, le=1000)]
 Std = Annotated[float, Field(ge=1e-6, le=1000)]
 """Mean and standard deviation of a band of images whose values are about 0 to 1."""
-_Scale = Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)]
 
 
 @config_dataclass
@@ -109,7 +107,7 @@ class ModelCfg:
     siamese: bool = True
     mean: tuple[Mean, ...] = IMAGENET_MEAN
     std: tuple[Std, ...] = IMAGENET_STD
-    input_scale: _Scale = 1.0
+    input_scale: Scale = 1.0
     description: str = ""
     paper: str = ""
     license: str = "Apache-2.0"
@@ -231,7 +229,7 @@ class ModelOptions:
     siamese: bool | None = None
     mean: tuple[Mean, ...] | None = None
     std: tuple[Std, ...] | None = None
-    input_scale: _Scale | None = None
+    input_scale: Scale | None = None
     backbone: str | None = None
     neck: str = "default"
     fusion: str | None = None

@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cdzoo.constants import MAX_SCALE, MIN_SCALE, MIN_SIZE
+from cdzoo.constants import MIN_SIZE
 from cdzoo.errors import ConfigError
-from cdzoo.validation import config_dataclass
+from cdzoo.validation import Scale, config_dataclass
 
 Side = Annotated[int, Field(ge=MIN_SIZE)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -45,7 +45,7 @@ class Protocol:
     window: Side | None = None
     overlap: Annotated[int, Field(ge=0)] = 0
     threshold: Fraction = 0.5
-    scale: Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)] = 1.0
+    scale: Scale = 1.0
     augment: Augment = "none"
     selection_split: Literal["val", "train"] = "val"
     metric: Annotated[str, Field(pattern=r"^\w+$")] = "f1"

@@ -8,16 +8,19 @@ import json
 import math
 import re
 import reprlib
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 from typing_extensions import dataclass_transform
 
+from cdzoo.constants import MAX_SCALE, MIN_SCALE
 from cdzoo.errors import CdzooError, ConfigError
 from cdzoo.names import suggest
 
 T = TypeVar("T")
+Scale = Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)]
+"""Factor by which images are enlarged for a model."""
 
 MAX_INTEGER = 65_536
 MAX_ITEMS = 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from cdzoo.data.datasets import hi_ucd, landsat_scd, second
@@ -22,6 +23,18 @@ def save(pixels: np.ndarray, path: Path) -> None:
 def image(rng: np.random.Generator, bands: int = 3) -> np.ndarray:
     """Return random pixels (SIDE, SIDE) or (SIDE, SIDE, 3)."""
     return rng.integers(0, 250, (SIDE, SIDE, 3)[: 2 if bands == 1 else 3], dtype=np.uint8)
+
+
+def pair(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return two dates (height, width, 3) of patches of 8 pixels, which survive resampling."""
+    rng = np.random.default_rng(0)
+    first, second = (rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8) for _ in range(2))
+    return tuple(image.repeat(8, 0).repeat(8, 1)[:height, :width] for image in (first, second))  # type: ignore[return-value]
+
+
+def tensor(image: np.ndarray) -> torch.Tensor:
+    """Return an image as a batch (1, bands, height, width) in [0, 1]."""
+    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
 
 
 def land_cover(rng: np.random.Generator, classes: int, everywhere: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

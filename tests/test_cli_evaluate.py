@@ -6,7 +6,10 @@ import json
 import pytest
 import torch
 
+import cdzoo
 from cdzoo.cli.main import exit_code, main
+from cdzoo.data.open import DataCfg
+from cdzoo.engine.run import score_model
 from cdzoo.metrics import ChangeCounts
 from cdzoo.protocol import Protocol
 from cdzoo.results import ProtocolRecord, Results
@@ -132,3 +135,21 @@ def test_a_missing_extra_is_one_message(capsys):
     assert capsys.readouterr().err == "tool: error: this requires matplotlib: pip install 'cdzoo[tools]'\n"
     with pytest.raises(ModuleNotFoundError):
         exit_code("tool", lambda: fail("my_module"))
+
+
+def test_the_protocol_and_stored_scores_keep_their_scale_and_augmentation(pair_folder, tmp_path, monkeypatch, capsys):
+    torch.manual_seed(0)
+    model, data, folder = cdzoo.create_model("fc_siam_conc").eval(), DataCfg(str(pair_folder(4, 48))), tmp_path / "model"
+    model.save_pretrained(folder)
+
+    def score(**options):
+        return score_model(model, str(folder), data, "all", threshold=0.05, **options)
+
+    stored = score(scale=2.0, augment="flips")
+    assert stored.protocol.protocol["scale"] == 2 and stored.protocol.protocol["augment"] == "flips"
+    assert abs(stored.scores.f1 - score().scores.f1) > 1e-3
+    stored.write(folder / "results.json")
+    assert main(["reproduce", str(folder), "--device", "cpu"]) == 0, capsys.readouterr().out
+    monkeypatch.setattr("cdzoo.data.protocols.FOLDER", Protocol("folder", scale=2.0, augment="flips"))
+    assert score().scores == stored.scores
+    assert "scale" not in score(scale=1.0, augment="none").protocol.protocol

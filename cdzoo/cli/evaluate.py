@@ -34,8 +34,8 @@ def evaluate(
     per_image: str | None = None,
     robustness: str | None = None,
     threshold: float | None = None,
-    scale: float = 1.0,
-    augment: Augment = "none",
+    scale: float | None = None,
+    augment: Augment | None = None,
     batch_size: int = 8,
     workers: int = 0,
     device: str = "auto",
@@ -58,6 +58,7 @@ def evaluate(
         threshold: Minimum probability for a pixel to count as changed; that of published weights, or else of the protocol, by
             default.
         scale: Factor by which images are enlarged for the model, from 0.1 to 8; time grows with its square.
+            That of the protocol by default.
         augment: Test-time augmentation; the mean over four flips (flips), both orders of the dates (swap), or both (all).
         batch_size: Number of samples predicted at once.
         workers: Number of processes that load data.

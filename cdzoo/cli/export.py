@@ -82,7 +82,7 @@ def _summary(result: ExportResult) -> str:
     fixed, square = file.input_sizes["fixed"], file.input_sizes["square"]
     free = f"multiples of {file.pad_multiple} from {file.min_size}{', square' if square else ''}"
     values = "images in [0, 1]" if file.normalized else "normalized images"
-    scale = file.config.get("input_scale", 1)
+    scale = file.model_config().input_scale
     resampled = f", resampled by {scale:g}" if scale != 1 else ""
     errors = ", ".join(f"{name} {error:.1g}" for name, error in file.error.items())
     return (

@@ -116,7 +116,8 @@ def _picture(run: Run, condition: Condition, names: Sequence[str]) -> str:
     samples = getattr(samples, "whole", samples)  # whole images, predicted in windows of the size of their tiles
     fields = result.protocol.protocol
     window = fields.get("tile") or fields.get("window")
-    protocol = Protocol("picture", window=window, threshold=fields["threshold"])
+    kept = {name: fields[name] for name in ("threshold", "scale", "augment") if name in fields}
+    protocol = Protocol("picture", window=window, **kept)
     chosen = [list(samples.names).index(name) for name in names if name in samples.names]
     sheet = sample_picture(model, samples, chosen, protocol, torch.device("cpu"))
     return f'<h3>{html.escape(run.label)}</h3><img alt="worst images of {html.escape(run.label)}" src="{data_uri(sheet)}">'

@@ -114,8 +114,8 @@ def score_model(
     batch_size: int = 8,
     workers: int = 0,
     threshold: float | None = None,
-    scale: float = 1.0,
-    augment: Augment = "none",
+    scale: float | None = None,
+    augment: Augment | None = None,
     picture: Path | None = None,
     worst: int = 8,
     robustness: bool = False,
@@ -131,8 +131,8 @@ def score_model(
         batch_size: Number of samples per forward pass.
         workers: Number of processes that load data.
         threshold: Replaces the threshold of the protocol.
-        scale: Factor by which images are enlarged for the model, see `predict_pair`.
-        augment: Test-time augmentation, see `cdzoo.inference.tta`.
+        scale: Replaces that of the protocol: factor by which images are enlarged for the model, see `predict_pair`.
+        augment: Replaces that of the protocol: test-time augmentation, see `cdzoo.inference.tta`.
         picture: Path of a picture of the worst samples to write.
         worst: Number of samples in the picture: those with the most wrong pixels.
         robustness: Score the model under disturbances too, see `measure_robustness`; they are in `extra["robustness"]`.
@@ -149,11 +149,10 @@ def score_model(
     check_samples(samples, model.config.bands, split, model.task.targets, whole=True, accepted=sizes, window=window)
     hashes = sample_hashes(samples)
     found = overlap(hashes, _remembered(name))
-    check_scale(scale, model.config.name, sizes)
-    check_mode(augment, model)
-    protocol = dataclasses.replace(opened.protocol, scale=scale, augment=augment)
-    if threshold is not None:
-        protocol = dataclasses.replace(protocol, threshold=threshold)
+    check_scale(opened.protocol.scale if scale is None else scale, model.config.name, sizes)
+    given: dict[str, Any] = {"threshold": threshold, "scale": scale, "augment": augment}
+    protocol = dataclasses.replace(opened.protocol, **{name: value for name, value in given.items() if value is not None})
+    check_mode(protocol.augment, model)
     scored: list[SampleScore] = []
     counter = evaluate(model.to(device), samples, protocol, device, batch_size, workers, on_sample=scored.append)
     if picture is not None:

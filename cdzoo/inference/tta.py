@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,10 @@ from torch import Tensor
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.inference.model import PairModel
 from cdzoo.names import suggest
+from cdzoo.protocol import Augment
 from cdzoo.tasks import Task
 
-MODES = ("none", "flips", "swap", "all")
+MODES = get_args(Augment)
 _FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 

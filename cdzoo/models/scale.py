@@ -46,9 +46,9 @@ def resample(image: Tensor, scale: float) -> Tensor:
 
 
 def aligned(multiple: int, scale: float) -> int:
-    """Return the number of pixels of images that are a multiple of `multiple` at a scale.
+    """Return the least number of pixels whose multiples are multiples of `multiple` after scaling.
 
-    Scales that are not simple fractions have none that is useful; `multiple` is returned for them.
+    It would be large for a scale that is not a simple fraction; `multiple` is returned then.
     """
     ratio = Fraction(scale).limit_denominator(_MAX_DENOMINATOR)
     whole = multiple * ratio.denominator

@@ -6,11 +6,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cdzoo.constants import MAX_SCALE, MIN_SCALE, WINDOW_BATCH
+from cdzoo.constants import WINDOW_BATCH
 from cdzoo.errors import ConfigError
 from cdzoo.io.band_names import Band
 from cdzoo.io.scaling import Scaling, date_scalings
-from cdzoo.validation import config_dataclass
+from cdzoo.protocol import Augment
+from cdzoo.validation import Scale, config_dataclass
 
 _NotNegative = Annotated[float, Field(ge=0, le=1e15)]
 
@@ -59,8 +60,8 @@ class SceneCfg:
     overlap: Annotated[int, Field(ge=0, le=65_536)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = WINDOW_BATCH
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
-    augment: Literal["none", "flips", "swap", "all"] = "none"
-    scale: Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)] | Literal["auto"] = 1.0
+    augment: Augment = "none"
+    scale: Scale | Literal["auto"] = 1.0
     value_range: tuple[float, float] | None = None
     value_range_after: tuple[float, float] | None = None
     percentiles: tuple[float, float] | None = None

@@ -16,11 +16,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cdzoo.config import Mean, Std
-from cdzoo.constants import MAX_SCALE, MIN_SCALE, MIN_SIZE
+from cdzoo.constants import MIN_SIZE
 from cdzoo.errors import ConfigError, UnknownNameError, WeightsError
 from cdzoo.names import Patterns, select, suggest
 from cdzoo.registry import MODELS
-from cdzoo.validation import config_dataclass
+from cdzoo.validation import Scale, config_dataclass
 from cdzoo.weights.folder import WEIGHTS_FILE
 
 _Meters = Annotated[float, Field(gt=0, le=1e4)]
@@ -67,7 +67,7 @@ class PretrainedCfg:
     bands: tuple[str, ...] = ("red", "green", "blue")
     mean: tuple[Mean, ...] = ()
     std: tuple[Std, ...] = ()
-    input_scale: Annotated[float, Field(ge=MIN_SCALE, le=MAX_SCALE)] | None = None
+    input_scale: Scale | None = None
     size: Annotated[int, Field(ge=MIN_SIZE)] = 256
     pixel_size: tuple[_Meters, _Meters] | None = None
     classes: tuple[str, ...] = ("change",)

@@ -10,6 +10,7 @@ from cdzoo.benchmark import BenchmarkRun, Case, Timing
 from cdzoo.bootstrap import ImageScore
 from cdzoo.cli.main import main
 from cdzoo.compare import Run, read_runs, run_costs, score_rows, worst_rows
+from cdzoo.compare import page as page_module
 from cdzoo.errors import InputError
 from cdzoo.metrics import ChangeCounts
 from cdzoo.protocol import Protocol
@@ -115,7 +116,7 @@ def test_errors(tmp_path, capsys):
     assert main(["compare", "x", "--html", "x.pdf"]) == 2 and "the page is HTML" in capsys.readouterr().err
 
 
-def test_the_page_is_one_file(tiny, pair_folder, tmp_path, capsys):
+def test_the_page_is_one_file(tiny, pair_folder, tmp_path, capsys, monkeypatch):
     pairs = str(pair_folder(4, 300))
     files = []
     for name in ("first", "second"):
@@ -124,12 +125,15 @@ def test_the_page_is_one_file(tiny, pair_folder, tmp_path, capsys):
         (tmp_path / name / "log.csv").write_text("step,epoch,loss,f1\n2,1,0.9,0.1\n4,2,0.5,\n6,3,nan,0.4\n")
         files.append(str(tmp_path / f"{name}.json"))
         words = ["eval", "--model", str(tmp_path / name), "--data", pairs, "--protocol", "levir_256", "--device", "cpu"]
-        assert main([*words, "--out", files[-1]]) == 0
+        assert main([*words, "--scale", "0.5", "--augment", "swap", "--out", files[-1]]) == 0
     capsys.readouterr()
+    shown, draw = [], page_module.sample_picture
+    monkeypatch.setattr(page_module, "sample_picture", lambda *args: shown.append(args[3]) or draw(*args))
     page = tmp_path / "page.html"
     assert main(["compare", *files, "--html", str(page), "--pictures", "--worst", "2"]) == 0
     out, text = capsys.readouterr().out, page.read_text()
     assert re.search(r"params M +GMACs\nfirst +1 .* 0\.35 +0\.\d\d\n", out) and "worst images" in out
+    assert [(one.window, one.scale, one.augment) for one in shown] == [(256, 0.5, "swap")] * 2, "predicted as they were scored"
     assert text.count("<table>") == 2 and text.count("data:image/jpeg;base64,") == 2 and text.count("<svg") == 1
     assert "first" in text and not re.search(r"(src|href)=\"(?!data:|#)", text)
     assert str(tmp_path) not in re.sub(r"data:image[^\"]+", "", text)

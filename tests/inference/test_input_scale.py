@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_data import pair, tensor
 
 import cdzoo
 from cdzoo.data.sample import Sample
@@ -29,19 +30,9 @@ def create(scale: float | None = None, name: str = "fc_siam_diff", **options: An
     return cdzoo.create_model(name, input_scale=scale, **options).eval()
 
 
-def pair(height: int = 80, width: int = 96) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    first, second = (rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8) for _ in range(2))
-    return tuple(image.repeat(8, 0).repeat(8, 1)[:height, :width] for image in (first, second))  # type: ignore[return-value]
-
-
-def tensor(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
-
-
 @pytest.mark.parametrize("scale", [0.5, 1.5])
 def test_prediction_equals_that_at_the_same_scale(scale: float) -> None:
-    before, after = pair()
+    before, after = pair(80, 96)
     expected = predict_pair(create(), before, after, scale=scale).probability
     np.testing.assert_allclose(predict_pair(create(scale), before, after).probability, expected, atol=1e-6)
     further = predict_pair(create(scale), before, after, scale=2.0).probability
@@ -51,7 +42,7 @@ def test_prediction_equals_that_at_the_same_scale(scale: float) -> None:
 
 @pytest.mark.parametrize("window", [None, 64])
 def test_scores_are_those_at_the_same_scale(window: int | None) -> None:
-    images = tuple(map(tensor, pair()))
+    images = tuple(map(tensor, pair(80, 96)))
     with torch.no_grad():
         expected = predict_windows(create(), images, Protocol("p", window=window, scale=0.5))
         torch.testing.assert_close(predict_windows(create(0.5), images, Protocol("p", window=window)), expected)
@@ -59,7 +50,7 @@ def test_scores_are_those_at_the_same_scale(window: int | None) -> None:
         torch.testing.assert_close(doubled, predict_windows(create(), images, Protocol("p", window=window)))
 
 
-def test_windows_of_scenes_have_no_seams(tmp_path: Path) -> None:
+def test_scenes_equal_pictures(tmp_path: Path) -> None:
     rasterio = pytest.importorskip("rasterio")
     model = create(0.5)
     before, after = pair(192, 256)
@@ -80,7 +71,7 @@ def test_windows_start_at_the_grid_of_the_network() -> None:
 
 
 def test_images_for_the_network_are_resampled() -> None:
-    before, after = pair()
+    before, after = pair(80, 96)
     model = create(0.5)
     images = model.preprocess(before, after)
     assert [image.shape for image in images] == [(1, 3, 40, 48)] * 2

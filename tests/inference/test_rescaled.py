@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from made_data import pair, tensor
 
 import cdzoo
 from cdzoo.data.sample import Sample
@@ -27,16 +28,6 @@ from cdzoo.scenes import SceneCfg, predict_scene
 def model() -> ChangeDetector:
     torch.manual_seed(0)
     return cdzoo.create_model("fc_siam_diff").eval()
-
-
-def pair(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    first, second = (rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), np.uint8) for _ in range(2))
-    return tuple(image.repeat(8, 0).repeat(8, 1)[:height, :width] for image in (first, second))  # type: ignore[return-value]
-
-
-def tensor(image: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(image).permute(2, 0, 1)[None].float() / 255
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.5, 2.0])
