@@ -6,3 +6,4 @@ from .segformer import SegFormerNeck as SegFormerNeck
 from .stanet import STANetNeck as STANetNeck
 from .upsample import Upsample as Upsample
 from .vit_pyramid import VitPyramidNeck as VitPyramidNeck
+from .vss import VSSNeck as VSSNeck
