@@ -11,7 +11,7 @@ from document_files import BEFORE, prepare
 
 import cdzoo
 from cdzoo.data.datasets import synthetic
-from cdzoo.data.open import _generated
+from cdzoo.data.generated import generated
 from cdzoo.factory import list_architectures
 from cdzoo.registry import COMPONENTS, EXCHANGES, MODELS
 
@@ -53,7 +53,7 @@ def scratch(tmp_path, monkeypatch, hub):
     for splits in (synthetic.SPLITS, synthetic.TASK_SPLITS):
         for split in ("val", "test"):
             monkeypatch.setitem(splits, split, 4)
-    _generated.cache_clear()  # it may hold the large sets of another test, and must not pass these on
+    generated.cache_clear()  # it may hold the large sets of another test, and must not pass these on
     for registry in (MODELS, EXCHANGES, *COMPONENTS.values()):
         len(registry)  # imports what registers entries
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))
@@ -61,7 +61,7 @@ def scratch(tmp_path, monkeypatch, hub):
     if importlib.util.find_spec("cdzoo.app"):
         monkeypatch.setattr("cdzoo.app.server.serve", lambda *arguments: None)  # `cdzoo app` would serve until it is stopped
     yield tmp_path
-    _generated.cache_clear()
+    generated.cache_clear()
 
 
 @pytest.mark.filterwarnings("default::UserWarning")  # as on the command line

@@ -12,9 +12,10 @@ import numpy as np
 from PIL import Image
 
 from cdzoo.errors import InputError
+from cdzoo.io.formats import raster_driver
 from cdzoo.io.images import UInt8, image_format, read_image
 from cdzoo.io.inputs import existing_file
-from cdzoo.io.rasters import limited_cache, raster_driver
+from cdzoo.io.rasters import limited_cache
 from cdzoo.scenes.config import SceneCfg
 from cdzoo.scenes.raster import RasterSource
 from cdzoo.visualize import to_rgb

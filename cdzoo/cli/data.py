@@ -145,7 +145,7 @@ def show_dataset(name: str, *, root: str | None = None) -> int:
         root: Its folder; $CDZOO_DATA/NAME or data/NAME by default.
     """
     from cdzoo.data.datasets import dataset_info
-    from cdzoo.data.open import data_root
+    from cdzoo.data.source import data_root
     from cdzoo.data.splits import split_ratio
 
     dataset = dataset_info(name)

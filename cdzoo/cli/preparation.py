@@ -58,8 +58,7 @@ def prepare(
     from cdzoo.data.config import DataCfg
     from cdzoo.data.datasets import dataset_info
     from cdzoo.data.layout import find_splits
-    from cdzoo.data.open import data_root
-    from cdzoo.data.source import FileSource
+    from cdzoo.data.source import FileSource, data_root
 
     described = None if os.path.isdir(name) else dataset_info(name)
     folder = Path(root) if root else Path(name) if described is None else data_root(name)

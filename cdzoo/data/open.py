@@ -8,19 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import Dataset
-
 from cdzoo.data.config import DataCfg
-from cdzoo.data.datasets import DATASETS
 from cdzoo.data.folder import FilePairs
+from cdzoo.data.generated import generated
 from cdzoo.data.listing import PairFiles
-from cdzoo.data.overlap import name_hash, pair_hashes
+from cdzoo.data.overlap import pair_hashes
 from cdzoo.data.palette import RGB
 from cdzoo.data.protocols import get_protocol
-from cdzoo.data.sample import Sample, as_sample
-from cdzoo.data.sampler import Samples
 from cdzoo.data.scene_splits import SceneSplits, ground_notes
-from cdzoo.data.source import ALL, ROOT_VARIABLE, FileSource, data_root, named
+from cdzoo.data.source import FileSource, named
 from cdzoo.data.tiles import TiledPairs
 from cdzoo.data.unlabeled import UNLABELED, NoLabels, check_apart, folder_pairs, held_out_pairs, split_by_list, without_labels
 from cdzoo.data.value_ranges import check_equal_values, with_ranges, with_trained_bands
@@ -28,17 +24,7 @@ from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.placement import is_vector
 from cdzoo.protocol import Protocol
 
-__all__ = [
-    "ALL",
-    "ROOT_VARIABLE",
-    "CachedDataset",
-    "DataCfg",
-    "DataClasses",
-    "Opened",
-    "data_classes",
-    "data_root",
-    "open_data",
-]
+__all__ = ["DataCfg", "DataClasses", "Opened", "data_classes", "open_data"]
 
 
 @dataclass(frozen=True)
@@ -131,9 +117,9 @@ def open_data(
     if info is not None and info.generate is not None:
         if UNLABELED in splits or cfg.labeled is not None:
             raise ConfigError(f"labeled, unlabeled and semi are for pairs in files; {cfg.data} is generated with its masks")
-        generated = {split: _generated(cfg.data, split) for split in splits}
-        notes = ["synthetic scenes", *(f"{split}: {len(samples)} generated pairs" for split, samples in generated.items())]
-        return Opened(get_protocol(cfg.protocol, info.name), generated, notes, data_classes(cfg))
+        made = {split: generated(cfg.data, split) for split in splits}
+        notes = ["synthetic scenes", *(f"{split}: {len(samples)} generated pairs" for split, samples in made.items())]
+        return Opened(get_protocol(cfg.protocol, info.name), made, notes, data_classes(cfg))
     source = FileSource(cfg, bands)
     opened = Opened(source.protocol, {}, source.notes, _declared(source))
     if source.is_cut:
@@ -231,48 +217,6 @@ def _open_scenes(
             )
     if len(own) < len(splits):
         _open_pairs(source, opened, source.named_val(), ("val",), bands, trained)
-
-
-class CachedDataset(Dataset[Sample]):
-    """Samples that are generated on first access and kept in memory.
-
-    Args:
-        samples: Samples to cache, at least one of which has change.
-        names: New names of the samples.
-    """
-
-    def __init__(self, samples: Samples, names: Sequence[str]) -> None:
-        self.samples = samples
-        self.names = list(names)
-        self._cache: dict[int, Sample] = {}
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Return one sample."""
-        if index not in self._cache:
-            self._cache[index] = as_sample(self.samples[index])._replace(name=self.names[index])
-        return self._cache[index]
-
-    def hashes(self) -> list[str]:
-        """Return a hash of each sample, see `cdzoo.data.overlap`."""
-        return list(map(name_hash, self.names))
-
-    def has_change(self) -> bool:
-        """Return True without generating samples; synthetic splits contain change."""
-        return True
-
-
-@functools.lru_cache(maxsize=4)
-def _generated(data: str, split: str) -> CachedDataset:
-    """Return a generated split, shared by all runs of this process."""
-    name, _, num_train = data.partition(":")
-    info = DATASETS[name]
-    assert info.generate is not None
-    if num_train and (not num_train.isdecimal() or int(num_train) < 1):
-        raise InputError(f"{data}: expected a number of training pairs, such as {name}:{info.splits['train']}")
-    return CachedDataset(*info.generate(split, int(num_train) if num_train else None))
 
 
 def _pairs(source: FileSource, splits: Sequence[str], notes: list[str]) -> dict[str, list[PairFiles]]:

@@ -19,9 +19,10 @@ from cdzoo.data.masks import MaskEncoding, count_masks, read_mask
 from cdzoo.data.tiles import TiledPairs
 from cdzoo.errors import InputError
 from cdzoo.io.files import check_new_folder
+from cdzoo.io.formats import is_tiff
 from cdzoo.io.images import UInt8, image_format, read_image_and_valid
 from cdzoo.io.progress import tqdm
-from cdzoo.io.rasters import is_tiff, read_deep, read_valid
+from cdzoo.io.rasters import read_deep, read_valid
 from cdzoo.tiling import Window, tile_name, tile_windows
 
 FILE = "cdzoo_tiles.json"

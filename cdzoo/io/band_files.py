@@ -18,9 +18,10 @@ import numpy.typing as npt
 from cdzoo.errors import InputError, MissingDependencyError
 from cdzoo.io.band_names import is_sentinel_band, names_of_files
 from cdzoo.io.files import PathLike
+from cdzoo.io.formats import raster_driver
 from cdzoo.io.georeference import Grid, full_turns, grid_of, is_same, may_be_placed
 from cdzoo.io.pillow import SUFFIXES
-from cdzoo.io.rasters import open_raster, raster_driver, reading, valid_pixels
+from cdzoo.io.rasters import open_raster, reading, valid_pixels
 from cdzoo.io.resampling import resampled
 from cdzoo.names import natural_key
 

@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from cdzoo.errors import InputError, MissingDependencyError
 from cdzoo.io.files import PathLike
-from cdzoo.io.rasters import has_tags, open_raster, reading, require_rasterio
+from cdzoo.io.formats import has_tags
+from cdzoo.io.rasters import open_raster, reading, require_rasterio
 
 Points = npt.NDArray[np.float64]
 _TOLERANCE = 0.5  # pixels

@@ -15,8 +15,9 @@ from PIL import Image
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.io.band_files import band_files, image_grid, read_bands
 from cdzoo.io.band_names import band_indexes
+from cdzoo.io.formats import is_tiff, raster_driver
 from cdzoo.io.pillow import UnsupportedByPillow, color_mode, decode, is_turned, open_image, orientation
-from cdzoo.io.rasters import is_tiff, open_raster, raster_driver, read_deep, reading, size_of_deep, valid_pixels
+from cdzoo.io.rasters import open_raster, read_deep, reading, size_of_deep, valid_pixels
 
 UInt8 = npt.NDArray[np.uint8]
 Valid = npt.NDArray[np.bool_]

@@ -13,8 +13,9 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from cdzoo.errors import CdzooError, InputError
+from cdzoo.io.formats import raster_driver
 from cdzoo.io.inputs import existing_file
-from cdzoo.io.rasters import open_raster, raster_driver, reading
+from cdzoo.io.rasters import open_raster, reading
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".jp2", ".img")
 

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-import struct
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from cdzoo.errors import CdzooError, InputError, require
 from cdzoo.io.files import PathLike
+from cdzoo.io.formats import FORMATS, is_tiff, raster_driver, tiff_tags
 from cdzoo.io.inputs import existing_file
 from cdzoo.io.vrt import vrt_sources
 
@@ -25,68 +24,6 @@ _MAX_PIXELS = 10**12
 _PLACES = (273, 324)  # tags of TIFF: StripOffsets, TileOffsets
 _MAX_BLOCK = 1 << 30  # bytes
 _MAX_IMAGE = 4 << 30  # bytes of an image that is read at once
-_SIGNATURES = {
-    "GTiff": (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
-    "PNG": (b"\x89PNG",),
-    "JPEG": (b"\xff\xd8\xff",),
-    "JP2OpenJPEG": (b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
-    "WEBP": (b"RIFF",),
-    "BMP": (b"BM",),
-    "GIF": (b"GIF8",),
-    "HFA": (b"EHFA_HEADER_TAG",),
-    "NITF": (b"NITF", b"NSIF"),
-}
-"""GDAL drivers of the formats that are read, by the first bytes of their files. GDAL would also take files that name others, and
-addresses, whatever their suffix."""
-FORMATS = (*_SIGNATURES, "ENVI", "VRT (suffix .vrt)")
-"""Formats that are read."""
-SIGNATURE_BYTES = 16
-"""Number of bytes at the start of a file that `signed_driver` needs."""
-
-
-def signed_driver(start: bytes) -> str | None:
-    """Return the GDAL driver of a raster by the first bytes of its file; None if they are not those of a known format."""
-    return next((driver for driver, signatures in _SIGNATURES.items() if start.startswith(signatures)), None)
-
-
-def raster_driver(path: Path) -> str | None:
-    """Return the GDAL driver of a raster file, from its content; None if it has none of `FORMATS`."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(SIGNATURE_BYTES)
-        if driver := signed_driver(start):
-            return driver
-        if path.suffix.lower() == ".vrt" and start.lstrip().startswith(b"<"):
-            return "VRT"
-        headers = (path.with_suffix(".hdr"), path.with_name(path.name + ".hdr"))
-        return "ENVI" if any(header.is_file() and header.read_bytes()[:4] == b"ENVI" for header in headers) else None
-    except OSError:
-        return None
-
-
-def is_tiff(path: Path) -> bool:
-    """Return whether a file starts with the signature of a TIFF or BigTIFF."""
-    return raster_driver(path) == "GTiff"
-
-
-def has_tags(path: Path, tags: Collection[int]) -> bool:
-    """Return whether a file is a TIFF that has one of these tags, or that Pillow cannot read, without opening it as a raster."""
-    found = _tags(path) if is_tiff(path) else {}
-    return found is None or any(tag in found for tag in tags)
-
-
-def _tags(path: PathLike) -> Mapping[int, Any] | None:
-    """Return the tags of the first image of a TIFF, whatever they declare; None if Pillow cannot read them."""
-    try:
-        with warnings.catch_warnings(), open(path, "rb") as file:
-            warnings.simplefilter("ignore")
-            start = file.read(16)
-            tags = ImageFileDirectory_v2(start if 43 in start[2:4] else start[:8])  # 43: BigTIFF
-            file.seek(tags.next)
-            tags.load(file)
-            return dict(tags)
-    except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, struct.error):
-        return None
 
 
 @contextmanager
@@ -176,7 +113,7 @@ def _check_header(path: PathLike, source: Any) -> None:
         ends = [source.get_tag_item(f"BLOCK_{item}_{across - 1}_{down - 1}", "TIFF", source.count) for item in ("OFFSET", "SIZE")]
         if None not in ends:
             expected = int(ends[0]) + int(ends[1])
-        elif (tags := _tags(path)) is not None and max(len(tags.get(tag, ())) for tag in _PLACES) < across * down:
+        elif (tags := tiff_tags(path)) is not None and max(len(tags.get(tag, ())) for tag in _PLACES) < across * down:
             # Unlike a sparse file, which has an empty place for each block.
             raise InputError(f"{path}: damaged: declares {across * down:,} blocks of pixels, and has fewer; copy it again")
     elif source.driver == "ENVI":  # GDAL reads what is missing as zeros

@@ -10,8 +10,9 @@ import numpy as np
 
 from cdzoo.errors import MissingDependencyError
 from cdzoo.io.files import PathLike
+from cdzoo.io.formats import has_tags
 from cdzoo.io.images import image_format
-from cdzoo.io.rasters import has_tags, open_raster, reading
+from cdzoo.io.rasters import open_raster, reading
 
 _METADATA = 42112  # tag of TIFF in which GDAL stores scale and offset
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from cdzoo.errors import InputError, mask_urls, printable
 from cdzoo.inference.sources import Array
+from cdzoo.io.formats import SIGNATURE_BYTES, signed_driver
 from cdzoo.io.georeference import Grid, grid_of
 from cdzoo.io.objects import Identity, gdal_name, is_remote, remote_start, without_secrets
-from cdzoo.io.rasters import SIGNATURE_BYTES, check_declared, limited_cache, open_raster, require_rasterio, signed_driver
+from cdzoo.io.rasters import check_declared, limited_cache, open_raster, require_rasterio
 from cdzoo.io.remote import Limits, PassingError, repeated, shown
 from cdzoo.io.stac import Asset
 from cdzoo.tiling import Window

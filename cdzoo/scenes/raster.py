@@ -30,7 +30,7 @@ _FEW = 16  # side of the sample of pixels that is compared with a range of value
 
 
 class RasterSource(AbstractContextManager["RasterSource"]):
-    """`Source` of a raster of one of `io.rasters.FORMATS`.
+    """`Source` of a raster of one of `io.formats.FORMATS`.
 
     Args:
         path: Path of the file.
