@@ -32,6 +32,7 @@ import cdzoo
 from cdzoo.cli.main import exit_code
 from cdzoo.convert import backbone_from_official
 from cdzoo.data.synthetic import SyntheticScenes
+from cdzoo.engine.depthwise import keep_depthwise
 from cdzoo.io.files import write_json
 from cdzoo.losses import create_loss
 from cdzoo.results import Environment
@@ -44,6 +45,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "abs": {"fusion": "abs_diff"},  # the coarsest level, too
     "bfa": {"fusion": "bfa", "backbone_kwargs": {"out_indices": [0, 1, 2, 3]}, "decoder_kwargs": {"widths": [24, 48, 64]}},
 }
+COARSE = (0.7, 0.8, 0.9, 1.0)
+"""Meters per pixel of the scenes of `--coarse`."""
 
 Group = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 
@@ -56,10 +59,11 @@ class SceneStream(IterableDataset[Group]):
         group: Number N of scenes of a group.
         seed: Seed; every worker generates other scenes.
         plain: Fraction of scenes of the default style.
+        coarse: Fraction of scenes of style "wide" at 0.7 to 1 m per pixel, in addition to those that have it by chance.
     """
 
-    def __init__(self, size: int, group: int, seed: int, plain: float) -> None:
-        self.size, self.group, self.seed, self.plain = size, group, seed, plain
+    def __init__(self, size: int, group: int, seed: int, plain: float, coarse: float = 0.0) -> None:
+        self.size, self.group, self.seed, self.plain, self.coarse = size, group, seed, plain, coarse
 
     def __iter__(self) -> Iterator[Group]:
         """Generate groups of scenes."""
@@ -69,12 +73,17 @@ class SceneStream(IterableDataset[Group]):
         length = 1 << 40
         wide = SyntheticScenes(length, self.size, seed=self.seed, style="wide")
         plain = SyntheticScenes(length, self.size, seed=self.seed)
+        coarse = [SyntheticScenes(length, self.size, seed=self.seed, style="wide", resolution=r) for r in COARSE]
         index = worker
         while True:
             samples = []
             for _ in range(self.group):
-                style = plain if np.random.default_rng([self.seed, index, 7]).random() < self.plain else wide
-                samples.append(style[index])
+                draw = np.random.default_rng([self.seed, index, 7]).random()
+                if draw < self.plain:
+                    scenes = plain
+                else:
+                    scenes = coarse[index % len(coarse)] if draw < self.plain + self.coarse else wide
+                samples.append(scenes[index])
                 index += count
             images = np.stack([torch.stack(list(sample.images)).numpy() for sample in samples])
             yield images, np.stack([sample.target["mask"].byte().numpy() for sample in samples])
@@ -175,13 +184,16 @@ class Trainee:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=options.lr, weight_decay=0.01, fused=device.type == "cuda")
         self.average = ModelEmaV3(self.model)  # of the statistics of batch normalization, too
+        self.half = options.precision == "bf16"
+        if self.half and device.type == "cpu":
+            keep_depthwise(self.model)
         self.loss = create_loss("bce+0.5*dice")
 
     def step(self, x1: Tensor, x2: Tensor, masks: Tensor, factor: float) -> Tensor:
         """Train on one batch and return the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        with torch.autocast(x1.device.type, torch.bfloat16, enabled=x1.is_cuda):
+        with torch.autocast(x1.device.type, torch.bfloat16, enabled=self.half):
             logits = self.model(x1, x2)
         loss: Tensor = self.loss(logits, masks)
         self.optimizer.zero_grad(set_to_none=True)
@@ -223,7 +235,7 @@ def train(options: argparse.Namespace) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
     torch.set_num_threads(1)
-    stream = SceneStream(options.size, options.group, options.seed, options.plain)
+    stream = SceneStream(options.size, options.group, options.seed, options.plain, options.coarse)
     pool = Pool(stream, options.workers, options.pool, options.reuse, device)  # the workers start here
     trainees = [Trainee(name, options, device) for name in options.variants]
     options.out.mkdir(parents=True, exist_ok=True)
@@ -281,11 +293,14 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--size", type=int, default=256, help="side of the generated scenes")
     parser.add_argument("--plain", type=float, default=1 / 6, help="fraction of scenes of the default style")
+    parser.add_argument("--coarse", type=float, default=0.0, help="fraction of further scenes of 0.7 to 1 m per pixel")
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--group", type=int, default=8, help="scenes that a worker sends at once")
     parser.add_argument("--pool", type=int, default=4096, help="scenes kept on the device")
     parser.add_argument("--reuse", type=float, default=3.0, help="how often a scene is seen")
     parser.add_argument("--jitter", type=float, default=0.25)
+    precision = "bf16" if torch.cuda.is_available() else "fp32"
+    parser.add_argument("--precision", choices=["bf16", "fp32"], default=precision, help="bf16 by default on a GPU")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--lr-encoder", type=float, default=3e-4)
     parser.add_argument("--ema", type=float, default=0.992, help="decay of the average, every fourth step")
