@@ -27,11 +27,8 @@ RESULTS = ROOT / "results"
 NETWORKS = {"model": "model", "aliases": "aliases", "description": "network", "params_m": "params M:.2f", "gmacs": "GMACs:.2f"}
 NETWORKS |= {"scan_g": "of which scan:.2f"}
 CHECKPOINTS = {"names": "model", "data": "training data", "score": "claimed", "terms": "terms", "place": "place"}
-MEASURED = {
-    "clcd": ("CLCD, 120 images of the test split", "{}; 1,800 steps of 8 crops of 192 x 192"),
-    "clcd_half": ("CLCD, 120 images of the test split", "{}; images at half size, 2,700 steps of 8 crops of 192 x 192"),
-}
-"""Data and remark of the scores of `results/measured_NAME.json`."""
+MEASURED = {name: "CLCD, 120 images of the test split" for name in ("clcd", "clcd_half")}
+"""Data of the scores of `results/measured_NAME.json`."""
 UNSTATED = "no license stated"
 
 
@@ -219,11 +216,13 @@ def _all_scores() -> tuple[dict[str, Any], ...]:
     for run in json.loads((RESULTS / "evaluations" / "authors_weights.json").read_text(encoding="utf-8"))["runs"]:
         row = {"model": run["model"], "f1": 100 * run["scores"]["f1"], "data": run["data"]["data"], "note": run["source"]}
         rows.append({"kind": "measured", **row})
-    for name, (data, note) in MEASURED.items():
-        for row in json.loads((RESULTS / f"measured_{name}.json").read_text(encoding="utf-8"))["rows"]:
+    for name, data in MEASURED.items():
+        content = json.loads((RESULTS / f"measured_{name}.json").read_text(encoding="utf-8"))
+        titles = {table["name"]: table["title"] for table in content["grid"]["tables"]}
+        for row in content["rows"]:
             if "scores" in row:
                 seeds = f", mean of {len(row['seeds'])} seeds" if len(row["seeds"]) > 1 else ""
-                texts = {"model": row["model"], "data": data, "note": note.format(row["label"]) + seeds}
+                texts = {"model": row["model"], "data": data, "note": f"{row['label']} ({titles[row['table']]}){seeds}"}
                 rows.append({"kind": "measured", "f1": 100 * row["scores"]["f1"]["mean"], **texts})
     return tuple(rows)
 

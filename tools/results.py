@@ -15,6 +15,7 @@ from cdzoo.ablate.report import Row, table_markdown
 from cdzoo.cli.main import exit_code
 from cdzoo.errors import InputError
 from cdzoo.io.files import write_text
+from cdzoo.metrics import spread
 from cdzoo.tables import render
 
 NOT_RUN = "<!-- not run: needs the checkpoint of the authors, and LEVIR-CD -->\n"
@@ -40,8 +41,9 @@ with `--out results/clcd`, the command trains the rows and seeds that are missin
 """,
     "clcd_half": """The same data and network as above, with images halved for the network (`input_scale` 0.5): a crop of 192
 pixels shows 256 to 512 pixels of an image (`scale_min`, `scale_max`), and whole images are predicted instead of tiles, so the
-protocol is another one. Every row sees the same 21,600 crops, 60 of each training pair. One row starts from the weights in
-the package, which were trained on generated scenes. The runs are in `results/clcd_half/runs`.
+protocol is another one. Every row of the first table sees the same 21,600 crops, 60 of each training pair, and the row of the
+second one 36,000, 100 of each. The rows "generated scenes" start from the weights in the package, which were trained on these.
+The runs are in `results/clcd_half/runs`.
 
 These were tried with seed 0 and scored on the validation split only, each at its best threshold: 40 epochs without CutMix 73.5;
 averaging the eight flips and rotations added 0.4; images of 0.4 or 0.625 of their size in prediction alone cost 0.5.
@@ -68,6 +70,7 @@ TASK_SCORES = {
     "semantic": {"f_scd": "F_scd", "sek": "SeK", "miou_scd": "mIoU_scd", "sek_from_to": "from-to SeK"},
     "damage": {"xview2": "xView2", "xview2_damage": "damage", "xview2_unmasked": "xView2, unmasked"},
 }
+FLIP_SCORES = ("precision", "recall", "f1")
 AUTHORS = """Checkpoints of other authors, read by `cdzoo convert` and scored by `cdzoo eval`. They are not included, and their
 licenses apply to the converted weights. On the 11 pairs, the official network has the same four counts. The scores of the 35
 images cannot be compared with published ones, which are for all 128 images of the test split.
@@ -167,14 +170,18 @@ def _authors_weights() -> list[str]:
 
 
 def _zero_shot_row(run: dict[str, Any]) -> dict[str, Any]:
-    scores, f1 = run["scores"], run.get("intervals", {}).get("scores", {}).get("f1")
+    scores = run["scores"]
     row = {name: 100 * scores[name] for name in ("precision", "recall", "f1")}
     best = f"{100 * scores['best_threshold_f1']:.2f} ({scores['best_threshold']:g})"
-    interval = f"{100 * f1['low']:.2f} to {100 * f1['high']:.2f}" if f1 else ""
     protocol = run["protocol"]
     scale = f", scale {protocol['scale']:g}" if "scale" in protocol else ""
     named = {"weights": f"`{run['source']}`", "data": run["data"]["data"], "protocol": f"{protocol['name']}{scale}"}
-    return {**row, **named, "threshold": scores["threshold"], "interval": interval, "best": best}
+    return {**row, **named, "threshold": scores["threshold"], "interval": _interval(run), "best": best}
+
+
+def _interval(run: dict[str, Any]) -> str:
+    f1 = run.get("intervals", {}).get("scores", {}).get("f1")
+    return f"{100 * f1['low']:.2f} to {100 * f1['high']:.2f}" if f1 else ""
 
 
 def _read(name: str) -> dict[str, Any]:
@@ -200,7 +207,24 @@ def _measured(summary: dict[str, Any], name: str) -> str:
     for table in grid["tables"]:
         rows = [Row.from_dict(row) for row in summary["rows"] if row["table"] == table["name"]]
         text += [f"#### {table['title']}\n", table_markdown(rows)]
+    if (RESULTS / "evaluations" / f"{name}_flips.json").is_file():
+        text += _flips(_read(f"{name}_flips"))
     return "\n".join(text)
+
+
+def _flips(content: dict[str, Any]) -> list[str]:
+    """Return the section about runs of a grid whose probabilities are averaged over flips."""
+    runs = [run["scores"] for run in content["runs"]]
+    rows = [
+        {"seed": run["seed"], "threshold": run["scores"]["threshold"], "interval": _interval(run)}
+        | {score: f"{100 * run['scores'][score]:.2f}" for score in FLIP_SCORES}
+        for run in content["runs"]
+    ]
+    means = {score: spread(runs)[score] for score in FLIP_SCORES}
+    rows.append({"seed": "mean"} | {k: f"{100 * v.mean:.2f} +- {100 * (v.std or 0):.2f}" for k, v in means.items()})
+    columns = {"seed": "seed", "threshold": "threshold:g", "precision": "precision", "recall": "recall", "f1": "F1"}
+    columns["interval"] = "95 % interval"
+    return [f"#### {content['title']}\n", f"{content['text']}\n", render(rows, columns, "markdown")]
 
 
 def _quoted(content: dict[str, Any]) -> str:
