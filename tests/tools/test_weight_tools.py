@@ -59,6 +59,7 @@ def test_the_page_of_results_is_current():
 def test_variants_train_on_generated_scenes_and_are_saved(tmp_path):
     """Four steps, after which the average is updated; it has the counts of batch normalization."""
     words = ["--steps", "4", "--batch", "2", "--crop", "64", "--size", "64", "--workers", "0", "--pool", "8", "--group", "2"]
+    words += ["--coarse", "0.4", "--precision", "bf16"]
     script = [sys.executable, str(ROOT / "tools" / "train_transfer.py"), "--out", str(tmp_path), "--every", "1"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([*script, *words, "--variants", "fine", "base"], env=env, capture_output=True, text=True)
