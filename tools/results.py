@@ -42,8 +42,8 @@ with `--out results/clcd`, the command trains the rows and seeds that are missin
     "clcd_half": """The same data and network as above, with images halved for the network (`input_scale` 0.5): a crop of 192
 pixels shows 256 to 512 pixels of an image (`scale_min`, `scale_max`), and whole images are predicted instead of tiles, so the
 protocol is another one. Every row of the first table sees the same 21,600 crops, 60 of each training pair, and the row of the
-second one 36,000, 100 of each. The rows "generated scenes" start from the weights in the package, which were trained on these.
-The runs are in `results/clcd_half/runs`.
+second one 36,000, 100 of each; the difference between the two is within the deviation over seeds. The rows "generated scenes"
+start from the weights in the package, which were trained on these. The runs are in `results/clcd_half/runs`.
 
 These were tried with seed 0 and scored on the validation split only, each at its best threshold: 40 epochs without CutMix 73.5;
 averaging the eight flips and rotations added 0.4; images of 0.4 or 0.625 of their size in prediction alone cost 0.5.
