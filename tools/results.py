@@ -48,6 +48,10 @@ start from the weights in the package, which were trained on these. The runs are
 These were tried with seed 0 and scored on the validation split only, each at its best threshold: 40 epochs without CutMix 73.5;
 averaging the eight flips and rotations added 0.4; images of 0.4 or 0.625 of their size in prediction alone cost 0.5.
 """,
+    "efficientnet_lite0": """Components on the encoder EfficientNet-Lite0, from ImageNet weights, with images at half size as
+above: every row sees the same 7,200 crops, 20 of each training pair. The first row has the registered components. With one seed,
+differences of a point mean nothing. The runs are in `results/efficientnet_lite0/runs`.
+""",
     "glmamba": """These runs are small enough for two CPU cores: about a thousand steps from scratch on small crops of synthetic
 scenes without changes of light and season. They show that every component trains under the same protocol, and how fast each
 converges at first. They do not predict the ranking after 200 epochs on aerial images. Differences smaller than the standard
