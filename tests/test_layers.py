@@ -11,6 +11,7 @@ from cdzoo.layers.instance_norm import InstanceNorm
 from cdzoo.layers.msd_conv import CyclicConv
 from cdzoo.layers.pooling import pool_to
 from cdzoo.layers.resize import resize
+from cdzoo.necks import VSSNeck
 
 
 @pytest.mark.parametrize(("height", "width"), [(3, 5), (4, 1), (1, 4)])
@@ -79,3 +80,17 @@ def test_a_program_attends_in_windows_of_maps_of_other_sizes_than_that_of_its_ex
         for height, width in ((6, 16), (10, 20)):
             x = torch.randn(1, height, width, 8)
             torch.testing.assert_close(program(x), block(x))
+
+
+def test_the_neck_vss_scans_the_coarsest_levels_only():
+    torch.manual_seed(0)
+    neck = VSSNeck([4, 8, 12], levels=2, d_state=2).eval()
+    features = [torch.randn(2, channels, 11 - channels // 2, 7) for channels in (4, 8, 12)]
+    outputs = neck(features)
+    assert outputs[0] is features[0]
+    for block, x, y in zip(neck.blocks, features[1:], outputs[1:], strict=True):
+        torch.testing.assert_close(y, block[0](x.movedim(1, -1)).movedim(-1, 1))
+        assert (y - x).abs().max() > 1e-4
+    moved = [*features[:2], features[2].clone()]
+    moved[2][:, 0, 0, 0] += 9  # seen at the other end of the map
+    assert not torch.equal(neck(moved)[2][..., -1, -1], outputs[2][..., -1, -1])
