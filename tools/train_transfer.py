@@ -35,6 +35,7 @@ from cdzoo.data.synthetic import SyntheticScenes
 from cdzoo.engine.depthwise import keep_depthwise
 from cdzoo.io.files import write_json
 from cdzoo.losses import create_loss
+from cdzoo.models.scale import resample
 from cdzoo.results import Environment
 
 NAME = "fc_siam_diff_efficientnet_lite0"
@@ -166,7 +167,7 @@ class Trainee:
 
     def __init__(self, name: str, options: argparse.Namespace, device: torch.device) -> None:
         self.name = name
-        self.model = cdzoo.create_model(NAME, **VARIANTS[name])
+        self.model = cdzoo.create_model(NAME, **VARIANTS[name], input_scale=options.input_scale)
         if options.encoder:
             load_encoder(self.model.backbone, options.encoder)
         if options.init:
@@ -194,7 +195,9 @@ class Trainee:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         with torch.autocast(x1.device.type, torch.bfloat16, enabled=self.half):
-            logits = self.model(x1, x2)
+            logits = self.model(*(resample(x, self.model.config.input_scale) for x in (x1, x2)))
+        if logits.shape[-2:] != masks.shape[-2:]:  # as the probabilities of predictions
+            logits = F.interpolate(logits.float(), masks.shape[-2:], mode="bilinear", antialias=True)
         loss: Tensor = self.loss(logits, masks)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -294,6 +297,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=256, help="side of the generated scenes")
     parser.add_argument("--plain", type=float, default=1 / 6, help="fraction of scenes of the default style")
     parser.add_argument("--coarse", type=float, default=0.0, help="fraction of further scenes of 0.7 to 1 m per pixel")
+    parser.add_argument("--input-scale", type=float, default=1.0, help="factor of the size of images for the network")
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--group", type=int, default=8, help="scenes that a worker sends at once")
     parser.add_argument("--pool", type=int, default=4096, help="scenes kept on the device")

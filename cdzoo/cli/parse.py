@@ -258,7 +258,8 @@ def _metavar(option: Option) -> str:
 
 def _are_short(option: Option) -> bool:
     """Return whether the choices of an option are shown beside it, and not in its text."""
-    return bool(option.choices) and not option.item and len(",".join(option.choices)) <= _MAX_CHOICES
+    alone = not option.item and len(option.kinds) == 1
+    return bool(option.choices) and alone and len(",".join(option.choices)) <= _MAX_CHOICES
 
 
 def _checked(kind: Any) -> Any:

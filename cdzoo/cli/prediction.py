@@ -208,6 +208,7 @@ class PredictionJob:
         from cdzoo.inference.sources import ArraySource
         from cdzoo.io.outputs import check_outputs, exclusive
         from cdzoo.scenes.alignment import scene_shift, warn_of_shift
+        from cdzoo.scenes.pixel_size import picture_scale
         from cdzoo.tasks import BinaryTask
 
         def reserve(task: Task) -> dict[str, Path]:
@@ -219,17 +220,15 @@ class PredictionJob:
             return found
 
         cfg = self.cfg
-        if cfg.scale == "auto":
-            raise InputError("--scale auto is for maps of scenes: name the output .tif, or pass a number")
         with ExitStack() as stack:
             files = reserve(BinaryTask())  # those of every task, before the model is loaded
             model = self.load()
             if model.task.has_legend:
                 files = reserve(model.task)
-            threshold = resolve_threshold(model, cfg.threshold)
+            threshold, scale = resolve_threshold(model, cfg.threshold), picture_scale(cfg.scale, model, before)
             options: dict[str, Any] = {
                 "value_range": cfg.value_range,
-                "scale": cfg.scale,
+                "scale": scale,
                 "tile": cfg.tile,
                 "overlap": cfg.overlap,
                 "batch_size": cfg.batch_size,
@@ -240,7 +239,7 @@ class PredictionJob:
         warn_of_shift(before, after, shift, "a map of a scene corrects it: -o MAP.tif --align")
         print_weights(model)
         height, width = change.mask.shape
-        how = self.describe(model, threshold, cfg.scale)
+        how = self.describe(model, threshold, scale)
         print(f"{change.share:.2%} of {width}x{height} pixels {_changed(model.task)} ({how})")
         print("\n".join(f"  {file}" for file in files.values()))
 

@@ -15,6 +15,7 @@ from cdzoo.data.loader import load_samples
 from cdzoo.data.sample import Sample, as_sample
 from cdzoo.data.sampler import Samples
 from cdzoo.errors import InputError
+from cdzoo.inference.rescaled import batch_at_scale
 from cdzoo.inference.tta import averaged
 from cdzoo.metrics import Confusion
 from cdzoo.models.detector import ChangeDetector
@@ -80,7 +81,7 @@ def evaluate(
     check_finite(model.config.name, model.state_dict())
     task = model.task
     counter = task.create_counter(protocol.threshold, device)
-    batch_size = max(1, int(batch_size / max(1.0, protocol.scale * model.config.input_scale) ** 2))
+    batch_size = batch_at_scale(model, protocol.scale, batch_size)
     own = range(rank, len(samples), world)
     loader = load_samples(samples, workers, as_sample, batch_size=None, sampler=own)
     with evaluating(model), closing(loader):

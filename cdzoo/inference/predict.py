@@ -18,7 +18,7 @@ from cdzoo.errors import InputError
 from cdzoo.inference.blocks import WindowGrid, predict_blocks, probability_channels
 from cdzoo.inference.change_map import ChangeMap
 from cdzoo.inference.model import PairModel
-from cdzoo.inference.rescaled import rescaled
+from cdzoo.inference.rescaled import batch_at_scale, rescaled
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array, ArraySource
 from cdzoo.inference.tta import check_mode
@@ -82,11 +82,11 @@ def predict_pair(
         augment: Test-time augmentation: `"none"`, `"flips"` (mean over four flips), `"swap"` (mean over both orders of the dates)
             or `"all"` (mean over both).
         scale: Factor by which images are enlarged for the model, in [0.1, 8]: above 1 if their pixels are larger on the ground
-            than those of its training images, below 1 if they are smaller. Time and memory grow with its square.
+            than those of its training images, below 1 if they are smaller. Time grows with its square.
         tile: Side of the blended windows in which the images are predicted; by default 512, or the fixed input size of the model.
             Images that are not larger are predicted whole.
         overlap: Overlap of neighboring windows in pixels, at most half of `tile`; a quarter of it by default.
-        batch_size: Number of windows predicted at once.
+        batch_size: Number of windows predicted at once; fewer at a scale above 1.
 
     Raises:
         ConfigError: The model, the augmentation, the scale or the tile cannot be used.
@@ -111,7 +111,7 @@ def predict_pair(
             "(cut or resample one of them)"
         )
     scaled = rescaled(model, scale)
-    grid = WindowGrid(scaled, height, width, tile, overlap, batch_size)
+    grid = WindowGrid(scaled, height, width, tile, overlap, batch_at_scale(model, scale, batch_size))
     found = np.empty((*probability_channels(model), height, width), np.float32)
     with evaluating(model):
         for block in predict_blocks(scaled, ArraySource(x1), ArraySource(x2), grid, augment):

@@ -65,6 +65,11 @@ class Rescaled:
         return self.model.predict_probabilities(*images, scale=scale * self.scale)
 
 
+def batch_at_scale(model: PairModel, scale: float, batch_size: int) -> int:
+    """Return how many windows to predict at once: fewer than `batch_size` at a scale above 1, which takes more memory."""
+    return max(1, int(batch_size / max(1.0, scale * model.config.input_scale) ** 2))
+
+
 def rescaled(model: PairModel, scale: float) -> PairModel:
     """Return a model that sees images at another scale; the model itself for 1."""
     return model if scale == 1 else Rescaled(model, scale)

@@ -23,13 +23,13 @@ class SceneCfg:
     Attributes:
         tile: Side of a window in pixels; by default 512, or the fixed input size of the model.
         overlap: Overlap of neighboring windows in pixels, at most half of `tile`; a quarter of it by default.
-        batch_size: Number of windows predicted at once.
+        batch_size: Number of windows predicted at once; fewer at a scale above 1.
         threshold: Minimum probability for a pixel to count as changed; by default that of the published weights of the model, or
             0.5.
         augment: Test-time augmentation: mean over four flips (`flips`), over both orders of the dates (`swap`) or both (`all`).
         scale: Factor by which windows are enlarged for the model: above 1 if pixels are larger on the ground than those of its
-            training images, below 1 if they are smaller. Time and memory grow with its square. `auto`: as the size of the pixels
-            on the ground requires, for weights that state which sizes they are for.
+            training images, below 1 if they are smaller. Time grows with its square. `auto`: as the size of pixels on the
+            ground requires, if the weights state which sizes they are for and the first date has a coordinate system, else 1.
         value_range: Values of the rasters that map to 0 and 1, in the numbers that the files store; of rasters of more
             than 8 bits they are told from the values of both dates if neither this nor `percentiles` is given, or asked for.
         value_range_after: Values of the second date that map to 0 and 1; by default `value_range`, which is refused if the dates
@@ -61,7 +61,7 @@ class SceneCfg:
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = WINDOW_BATCH
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = None
     augment: Augment = "none"
-    scale: Scale | Literal["auto"] = 1.0
+    scale: Scale | Literal["auto"] = "auto"
     value_range: tuple[float, float] | None = None
     value_range_after: tuple[float, float] | None = None
     percentiles: tuple[float, float] | None = None

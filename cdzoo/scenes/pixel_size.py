@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
+from pathlib import Path
 
-from cdzoo.errors import ConfigError
+from cdzoo.errors import InputError, MissingDependencyError
 from cdzoo.inference.model import PairModel
 from cdzoo.io.files import PathLike
-from cdzoo.io.georeference import Grid
+from cdzoo.io.formats import is_tiff
+from cdzoo.io.georeference import Grid, grid_of
+from cdzoo.io.rasters import open_raster
 from cdzoo.scenes.report.place import Place
 
 _TOLERANCE = 1.25  # factor by which pixels may be larger or smaller than those that weights are for
@@ -32,31 +36,32 @@ def advised_scale(pixel: float, known: tuple[float, float]) -> float | None:
 
 
 def scene_scale(scale: float | str, model: PairModel, image: PathLike, grid: Grid) -> float:
-    """Return the scale of a scene, and warn of pixels that its weights are not for.
+    """Return the scale of a scene.
 
     Args:
-        scale: Factor, or `auto` for the advised one.
-        model: Model, whose published weights state the pixels that they are for.
+        scale: Factor, or `auto` for the advised one: 1 if the weights do not state which pixels they are for, the image has no
+            coordinate system, or the model takes images of certain sizes only. Pixels that no scale helps are named.
+        model: Model.
         image: First date, for messages.
         grid: Its grid.
-
-    Raises:
-        ConfigError: `auto` for weights that do not state the size of pixels, or for an image without a coordinate system.
     """
+    if scale != "auto":
+        return float(scale)
     weights = model.pretrained_cfg
     known = None if weights is None else weights.pixel_size
-    pixel = Place(grid).meters if known is not None or scale == "auto" else None
-    if scale == "auto" and known is None:
-        name = model.config.name if weights is None else weights.name
-        raise ConfigError(f"scale=auto: the weights of {name} do not state which size of pixels they are for; pass a number")
-    if scale == "auto" and pixel is None:
-        raise ConfigError(f"{image}: has no coordinate system, so the size of its pixels is unknown; pass a number as scale")
+    pixel = None if known is None else Place(grid).meters
     if weights is None or known is None or pixel is None:
-        return float(scale)
+        return 1.0
     advised = advised_scale(pixel, known)
-    seen = f"{image}: pixels of {pixel:.3g} m, while {weights.name} is for {known[0]:g} to {known[1]:g} m"
-    if advised is None and scale in (1, "auto"):
+    if advised is None:
+        seen = f"{image}: pixels of {pixel:.3g} m, while {weights.name} is for {known[0]:g} to {known[1]:g} m"
         warnings.warn(f"{seen}; expect poor maps, and train a model on such images", stacklevel=3)
-    elif scale == 1 and advised != 1:
-        warnings.warn(f"{seen}; --scale {advised:g}, or --scale auto, brings them there", stacklevel=3)
-    return float(scale) if scale != "auto" else advised or 1.0
+    return advised if advised is not None and model.input_sizes.free else 1.0
+
+
+def picture_scale(scale: float | str, model: PairModel, image: PathLike) -> float:
+    """Return the scale of a pair of which pictures are written: that of a scene for TIFFs, if rasterio is installed."""
+    if scale == "auto" and is_tiff(Path(image)):
+        with suppress(InputError, MissingDependencyError), open_raster(image) as source:
+            return scene_scale(scale, model, image, grid_of(image, source))
+    return 1.0 if scale == "auto" else float(scale)

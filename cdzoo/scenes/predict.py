@@ -16,7 +16,7 @@ from cdzoo.constants import IGNORE_INDEX
 from cdzoo.errors import InputError
 from cdzoo.inference.blocks import Block, WindowGrid, predict_blocks
 from cdzoo.inference.model import PairModel
-from cdzoo.inference.rescaled import rescaled
+from cdzoo.inference.rescaled import batch_at_scale, rescaled
 from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
@@ -164,7 +164,7 @@ def predict_scene(
         scale = scene_scale(cfg.scale, model, before, first.grid)
         cfg = dataclasses.replace(cfg, scale=scale)
         scaled = rescaled(model, scale)
-        grid = _windows(scaled, first, cfg)
+        grid = _windows(scaled, first, cfg, batch_at_scale(model, scale, cfg.batch_size))
         if outputs.polygons is not None:
             check_crs(outputs.polygons, before, first.grid.crs)
         if zones is not None:
@@ -220,9 +220,9 @@ def _may_differ(cfg: SceneCfg) -> bool:
     return cfg.reflectance == "none" and all(one is None for one in own_ranges)
 
 
-def _windows(model: PairModel, source: RasterSource, cfg: SceneCfg) -> WindowGrid:
+def _windows(model: PairModel, source: RasterSource, cfg: SceneCfg, batch_size: int) -> WindowGrid:
     try:
-        return WindowGrid(model, source.height, source.width, cfg.tile, cfg.overlap, cfg.batch_size)
+        return WindowGrid(model, source.height, source.width, cfg.tile, cfg.overlap, batch_size)
     except InputError as error:
         raise InputError(f"{source.path}: {error}") from error
 

@@ -14,21 +14,18 @@ def pair(raster, scene):
     return [str(raster(name, image)) for name, image in (("a.tif", scene[0]), ("b.tif", scene[1]))]
 
 
-@pytest.mark.filterwarnings("default:.*pixels of 1 m:UserWarning")
 def test_geotiff_with_the_bundled_weights(pair, tmp_path, capsys):
     words = ["predict", *pair, "-o", str(tmp_path / "change.tif"), "--probability", str(tmp_path / "p.tif")]
     words += ["--tile", "128", "--overlap", "32", "--probability-type", "float32", "--augment", "flips", "--batch-size", "2"]
     assert main(words) == 0
-    said = capsys.readouterr()
-    assert "123,000 pixels with data changed" in said.out
-    assert "pixels of 1 m" in said.err and "--scale auto" in said.err
+    out = capsys.readouterr().out
+    assert "123,000 pixels with data changed" in out and ", scale 2)" in out
     with rasterio.open(tmp_path / "change.tif") as mask, rasterio.open(tmp_path / "p.tif") as probability:
         assert mask.crs.to_epsg() == 32633 and mask.tags()["weights"] == DEFAULT_WEIGHTS
         threshold = get_pretrained(DEFAULT_WEIGHTS).threshold
         np.testing.assert_array_equal(mask.read(1) == 1, probability.read(1) >= threshold)
 
 
-@pytest.mark.filterwarnings("ignore:.*pixels of 1 m:UserWarning")
 def test_polygons_and_report(pair, tmp_path, capsys):
     words = ["predict", *pair, "-o", str(tmp_path / "c.tif"), "--polygons", str(tmp_path / "p.gpkg")]
     words += ["--report", str(tmp_path / "r.html"), "--min-area", "5", "--fill-holes", "5", "--simplify", "1", "--tile", "192"]

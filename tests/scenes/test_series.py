@@ -234,7 +234,6 @@ def test_report_and_footprints(detector, series, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*pixels of 1 m:UserWarning")
 def test_dates_with_the_bundled_weights(raster, tmp_path):
     """Three generated scenes side by side: the first changes from the second image on, the next from the fourth, one passes."""
     scenes = SyntheticScenes(3, 256, seed=5, unchanged=0)
