@@ -6,7 +6,9 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+import rasterio
 import torch
 import torch.nn.functional as F
 from made_data import pair, tensor
@@ -28,6 +30,13 @@ from cdzoo.scenes import SceneCfg, predict_scene
 def model() -> ChangeDetector:
     torch.manual_seed(0)
     return cdzoo.create_model("fc_siam_diff").eval()
+
+
+def _write(path: Path, image: npt.NDArray[np.uint8]) -> Path:
+    height, width, bands = image.shape
+    with rasterio.open(path, "w", driver="GTiff", height=height, width=width, count=bands, dtype="uint8") as file:
+        file.write(image.transpose(2, 0, 1))
+    return path
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.5, 2.0])
@@ -60,12 +69,8 @@ def test_several_classes_keep_their_axes() -> None:
 
 
 def test_scene_equals_picture(model: ChangeDetector, tmp_path: Path) -> None:
-    rasterio = pytest.importorskip("rasterio")
     before, after = pair(80, 96)
-    for name, image in (("a", before), ("b", after)):
-        with rasterio.open(tmp_path / f"{name}.tif", "w", driver="GTiff", height=80, width=96, count=3, dtype="uint8") as file:
-            file.write(image.transpose(2, 0, 1))
-    names = (tmp_path / "a.tif", tmp_path / "b.tif", tmp_path / "map.tif")
+    names = (_write(tmp_path / "a.tif", before), _write(tmp_path / "b.tif", after), tmp_path / "map.tif")
     predict_scene(model, *names, SceneCfg(scale=2.0, probability="float32"), probability=tmp_path / "p.tif")
     with rasterio.open(tmp_path / "p.tif") as file, rasterio.open(tmp_path / "map.tif") as mask:
         np.testing.assert_allclose(file.read(1), predict_pair(model, before, after, scale=2.0).probability, atol=1e-6)
@@ -116,8 +121,23 @@ def test_batches_are_smaller_at_larger_scales(model: ChangeDetector, scale: floa
     sizes = []
     hook = model.register_forward_pre_hook(lambda _, images: sizes.append(len(images[0])))
     evaluate(model, Images(), Protocol("p", scale=scale))
-    hook.remove()
     assert sizes == [expected] * (8 // expected)
+    sizes.clear()
+    predict_pair(model, *pair(64, 344), tile=64, overlap=24, scale=scale, batch_size=8)
+    hook.remove()
+    assert max(sizes) == expected
+
+
+def test_batches_of_scenes_are_smaller_at_larger_scales(model: ChangeDetector, tmp_path: Path) -> None:
+    before, after = (_write(tmp_path / f"{index}.tif", image) for index, image in enumerate(pair(64, 344)))
+    sizes: list[int] = []
+    hook = model.register_forward_pre_hook(lambda _, images: sizes.append(len(images[0])))
+    for scale, expected in ((1.0, 4), (2.0, 1)):
+        cfg = SceneCfg(tile=64, overlap=24, scale=scale, progress=False)
+        predict_scene(model, before, after, tmp_path / f"{scale}.tif", cfg)
+        assert max(sizes) == expected
+        sizes.clear()
+    hook.remove()
 
 
 def test_records_name_the_scale_and_keep_their_hashes() -> None:
