@@ -20,13 +20,13 @@ import torch
 
 import cdzoo
 from cdzoo.cli.main import exit_code
+from cdzoo.config import ModelCfg
 from cdzoo.data.open import DataCfg
 from cdzoo.engine.run import score_model
 from cdzoo.errors import CdzooError, InputError
 from cdzoo.flops import describe_cost
 from cdzoo.io.files import file_sha256, write_json, write_text
 from cdzoo.io.outputs import check_outputs
-from cdzoo.registry import MODELS
 from cdzoo.results import Results, read_json
 from cdzoo.weights.card import write_card
 from cdzoo.weights.folder import CONFIG_FILE, RESULTS_FILE, WEIGHTS_FILE
@@ -49,6 +49,7 @@ class Bundle:
         threshold: Threshold of the weights; None for that of the protocol.
         zero_shot: Results of `cdzoo eval` on real pairs.
         calibration: Output of tools/calibrate.py to copy into the results.
+        pixel_size: Smallest and largest side, in meters, of the pixels of images that the weights are for.
         dataset: Description of the training data; `data` by default.
         notes: Remarks.
     """
@@ -60,6 +61,7 @@ class Bundle:
     threshold: float | None = None
     zero_shot: tuple[Path, ...] = ()
     calibration: Path | None = None
+    pixel_size: tuple[float, float] | None = None
     dataset: str = ""
     notes: str = ""
 
@@ -74,10 +76,15 @@ def main() -> int:
     parser.add_argument("--threshold", type=float, help="threshold of the weights; that of the protocol by default")
     parser.add_argument("--zero-shot", type=Path, nargs="+", default=[], help="results of cdzoo eval on real pairs")
     parser.add_argument("--calibration", type=Path, help="output of tools/calibrate.py to copy into the results")
+    parser.add_argument(
+        "--pixel-size", type=float, nargs=2, help="smallest and largest pixels in meters that the weights are for"
+    )
     parser.add_argument("--dataset", default="", help="description of the training data; --data by default")
     parser.add_argument("--notes", default="", help="remarks in the description")
     chosen = vars(parser.parse_args())
-    return exit_code("bundle_weight", lambda: write_bundle(Bundle(**{**chosen, "zero_shot": tuple(chosen["zero_shot"])})))
+    sizes = chosen["pixel_size"]
+    chosen |= {"zero_shot": tuple(chosen["zero_shot"]), "pixel_size": sizes and tuple(sizes)}
+    return exit_code("bundle_weight", lambda: write_bundle(Bundle(**chosen)))
 
 
 def write_bundle(bundle: Bundle) -> None:
@@ -100,7 +107,7 @@ def write_bundle(bundle: Bundle) -> None:
     result.write(folder / RESULTS_FILE)
     log = bundle.run / "log.csv"
     shutil.copyfile(log if log.is_file() else bundle.run.parent / "log.csv", folder / "log.csv")
-    description = describe(bundle, result, training["training"]["crop"], zero_shot)
+    description = describe(bundle, loaded.config, result, training["training"]["crop"], zero_shot)
     write_json(folder / DESCRIPTION_FILE, dataclasses.asdict(description))
     write_card(folder, loaded.config, sum(loaded.parameter_counts().values()), describe_cost(loaded), bundle.notes)
     print(f"{folder}: test F1 {100 * result['scores']['f1']:.2f}")
@@ -139,9 +146,8 @@ def read_zero_shot(file: Path, sha256: str) -> dict[str, Any]:
     return {"scores": scores, **{key: content[key] for key in ("intervals", "protocol", "data", "notes") if key in content}}
 
 
-def describe(bundle: Bundle, result: Results, size: int, zero_shot: list[dict[str, Any]]) -> PretrainedCfg:
+def describe(bundle: Bundle, config: ModelCfg, result: Results, size: int, zero_shot: list[dict[str, Any]]) -> PretrainedCfg:
     """Return the description of the weights."""
-    config = MODELS.get(bundle.model)()
     assert result.protocol is not None
     text = ""
     if zero_shot:
@@ -157,6 +163,7 @@ def describe(bundle: Bundle, result: Results, size: int, zero_shot: list[dict[st
         std=config.std,
         input_scale=config.input_scale,
         size=size,
+        pixel_size=bundle.pixel_size,
         threshold=result["protocol"]["threshold"],
         dataset=bundle.dataset or bundle.data,
         protocol=f"{result.protocol.name} {result.protocol.hash}",

@@ -59,6 +59,8 @@ deviation over seeds are not significant.
 """,
 }
 """What is said about `measured_NAME.json`."""
+TAGS = ("synthetic_wide",)
+"""Bundled weights of the model for photographs."""
 ZERO_SHOT = """The bundled weights on images that they were not trained on, at the threshold of the weights, in percent, with
 bootstrap intervals (95 %) over images. They were trained on generated scenes; [weights.md](weights.md) says how. The 35 images
 of the official LEVIR-CD test split (0.5 m, Texas) are not a random draw from its 128, so the scores cannot be compared with
@@ -132,33 +134,42 @@ def _zero_shot() -> list[str]:
     variants = _read("transfer_variants")
     fields = {"variant": "variant", "params_m": "params M:.2f", "gmacs": "GMACs:.2f"}
     fields |= {key: heading for key, heading in columns.items() if key in ("precision", "recall", "f1", "interval", "best")}
-    made = _read("calibration_synthetic_wide")
-    sets = [
-        {**row, **{key: 100 * row[key] for key in ("f1", "f1_at_half", "best_f1")}, "data": f"{row['set']}, {row['pairs']} pairs"}
-        for row in made["sets"]
-    ]
-    kept = {"data": "generated scenes", "f1": f"F1 at {made['threshold']:g}:.2f", "f1_at_half": "F1 at 0.5:.2f"}
-    kept |= {"best_f1": "best F1:.2f", "best_threshold": "at threshold:g"}
-    scaled = _read("scale_synthetic_wide")
-    scales = sorted(scaled["sets"][0]["f1_at_scale"], key=float)
-    at_scale = [
-        {"data": f"{row['set']}, {row['pairs']} pairs", **{key: 100 * row["f1_at_scale"][key] for key in scales}}
-        for row in scaled["sets"]
-    ]
     return [
         ZERO_SHOT,
         render(rows, columns, "markdown"),
         "### Threshold\n",
-        f"Chosen by `{made['command']}`: highest mean F1 over these five sets.\n",
-        render(sets, kept, "markdown"),
+        *(text for tag in TAGS for text in _threshold(tag)),
         "### Scale\n",
-        f"`{scaled['command']}`: F1 at {scaled['threshold']:g} of generated scenes that are resampled for the model.\n",
-        render(at_scale, {"data": "generated scenes", **{key: f"scale {key}:.2f" for key in scales}}, "markdown"),
+        *(text for tag in TAGS for text in _scales(tag)),
         COARSE.format(**_read("coarse_training")),
         "### Finest level of the encoder\n",
         f"{variants['text']}\n",
         render([{**row, **_zero_shot_row(row)} for row in variants["runs"]], fields, "markdown"),
     ]
+
+
+def _threshold(tag: str) -> list[str]:
+    """Return the paragraph and table about the threshold of bundled weights."""
+    made = _read(f"calibration_{tag}")
+    sets = [
+        {**row, **{key: 100 * row[key] for key in ("f1", "f1_at_half", "best_f1")}, "data": f"{row['set']}, {row['pairs']} pairs"}
+        for row in made["sets"]
+    ]
+    kept = {"data": f"generated scenes, `{tag}`", "f1": f"F1 at {made['threshold']:g}:.2f", "f1_at_half": "F1 at 0.5:.2f"}
+    kept |= {"best_f1": "best F1:.2f", "best_threshold": "at threshold:g"}
+    return [f"Chosen by `{made['command']}`: highest mean F1 over these five sets.\n", render(sets, kept, "markdown")]
+
+
+def _scales(tag: str) -> list[str]:
+    """Return the paragraph and table about bundled weights on generated scenes that are resampled."""
+    made = _read(f"scale_{tag}")
+    scales = sorted(made["sets"][0]["f1_at_scale"], key=float)
+    rows = [
+        {"data": f"{row['set']}, {row['pairs']} pairs", **{key: 100 * row["f1_at_scale"][key] for key in scales}}
+        for row in made["sets"]
+    ]
+    text = f"`{made['command']}`: F1 at {made['threshold']:g} of generated scenes that are resampled for the model.\n"
+    return [text, render(rows, {"data": f"generated scenes, `{tag}`", **{key: f"scale {key}:.2f" for key in scales}}, "markdown")]
 
 
 def _authors_weights() -> list[str]:

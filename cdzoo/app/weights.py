@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from cdzoo.constants import DEFAULT_WEIGHTS
 from cdzoo.errors import ConfigError, UnknownNameError
 from cdzoo.inference.model import PairModel
 from cdzoo.inference.onnx import is_exported
@@ -17,7 +18,6 @@ from cdzoo.names import suggest
 from cdzoo.weights.pretrained import get_pretrained, list_pretrained
 from cdzoo.weights.source import parse_name
 
-DEFAULT = "fc_siam_diff_efficientnet_lite0.synthetic_wide"
 _KEPT = 2  # models in memory
 
 
@@ -68,7 +68,7 @@ class WeightsMenu:
 
 
 def _bundled() -> dict[str, str]:
-    found = sorted((name for name in list_pretrained() if get_pretrained(name).file), key=lambda name: name != DEFAULT)
+    found = sorted((name for name in list_pretrained() if get_pretrained(name).file), key=lambda name: name != DEFAULT_WEIGHTS)
     return {name: name for name in found}
 
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from cdzoo.models.detector import ChangeDetector
     from cdzoo.weights.pretrained import PretrainedCfg
 
-DEFAULT_WEIGHTS = "fc_siam_diff_efficientnet_lite0.synthetic_wide"
 PICTURES = (".png", ".jpg", ".jpeg")
 
 

@@ -6,7 +6,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cdzoo.cli.common import DEFAULT_WEIGHTS, PICTURES, print_weights
+from cdzoo.cli.common import PICTURES, print_weights
+from cdzoo.constants import DEFAULT_WEIGHTS
 from cdzoo.errors import ConfigError
 from cdzoo.io.files import output_path
 

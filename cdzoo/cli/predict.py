@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cdzoo.cli.common import DEFAULT_WEIGHTS
 from cdzoo.cli.prediction import PredictionJob, SceneOptions, as_in_training
 from cdzoo.cli.scene_list import predict_list
+from cdzoo.constants import DEFAULT_WEIGHTS
 from cdzoo.errors import InputError
 from cdzoo.io.band_files import is_several, one_raster
 from cdzoo.io.files import output_path

@@ -13,7 +13,8 @@ from cdzoo.app.inputs import Limits, check_upload, preview, read_values
 from cdzoo.app.server import start
 from cdzoo.app.session import Sessions
 from cdzoo.app.view import area_text
-from cdzoo.app.weights import DEFAULT, WeightsMenu
+from cdzoo.app.weights import WeightsMenu
+from cdzoo.constants import DEFAULT_WEIGHTS
 from cdzoo.errors import ConfigError, InputError, UnknownNameError
 
 
@@ -39,11 +40,11 @@ def silent(*_, **__):
 def test_16_bits_are_stretched_and_the_page_says_so(server, files, sessions):
     page = handlers(server[1], sessions)
     dates = [str(files[f"{name}16.tif"]) for name in ("before", "after")]
-    found, written = page.detect(*dates, DEFAULT, None, "", "", VISITOR, silent)
+    found, written = page.detect(*dates, DEFAULT_WEIGHTS, None, "", "", VISITOR, silent)
     assert 0 < found["share"] < 0.5 and found["area_m2"] is None and len(written) == 6
     shown, text, *_ = page.show(found["threshold"], "Change over after", None, VISITOR)
     assert "percentile 2 to 98" in text and Image.open(shown[0]).size == (128, 128)
-    ranged, _ = page.detect(*dates, DEFAULT, None, "3 2 1", "0, 10200", VISITOR, silent)
+    ranged, _ = page.detect(*dates, DEFAULT_WEIGHTS, None, "3 2 1", "0, 10200", VISITOR, silent)
     assert ranged["changed_pixels"] != found["changed_pixels"]
     assert "percentile" not in page.show(found["threshold"], "After", None, VISITOR)[1]
 
@@ -54,7 +55,7 @@ def test_models_of_several_classes_show_each_map_with_a_legend(tiny, files, sess
     tiny(task=task, class_names=names).save_pretrained(tmp_path / "run")
     menu = WeightsMenu([f"local-dir:{tmp_path / 'run'}"])
     page = handlers(menu, sessions)
-    assert menu.names[:2] == ["run", DEFAULT]
+    assert menu.names[:2] == ["run", DEFAULT_WEIGHTS]
     assert "No measured score" in page.card("run")
     dates = [str(files[f"{name}.tif"]) for name in ("before", "after")]
     found, written = page.detect(*dates, "run", 0.3, "", "", VISITOR, silent)
@@ -77,7 +78,7 @@ def test_a_prediction_is_stopped(server, files, sessions):
         page.stop(VISITOR)
 
     with pytest.raises(gr.Error, match="stopped"):
-        page.detect(str(files["before.tif"]), str(files["after.tif"]), DEFAULT, None, "", "", VISITOR, stop)
+        page.detect(str(files["before.tif"]), str(files["after.tif"]), DEFAULT_WEIGHTS, None, "", "", VISITOR, stop)
     assert sessions.get("visitor").detection is None
     with pytest.raises(gr.Error, match="Nothing was detected yet"):
         page.write(0.5, VISITOR, silent)
@@ -115,7 +116,7 @@ class TestWeights:
             (tmp_path / name).parent.mkdir()
             tiny().save_pretrained(tmp_path / name)
         menu = WeightsMenu(f"local-dir:{tmp_path / name}" for name in ("a/run", "b/run"))
-        assert menu.names == ["a/run", "b/run", DEFAULT, "glmamba_tiny.synthetic"]
+        assert menu.names == ["a/run", "b/run", DEFAULT_WEIGHTS, "glmamba_tiny.synthetic"]
         with pytest.raises(UnknownNameError, match=r"no weights 'c/run'.*Available"):
             menu.load("c/run")
 

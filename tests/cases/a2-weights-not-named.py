@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 import cdzoo as zoo
-from cdzoo.cli.common import DEFAULT_WEIGHTS
+from cdzoo.constants import DEFAULT_WEIGHTS
 
 
 def cdzoo(*words, limit=80, **options):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from cdzoo.cli.common import DEFAULT_WEIGHTS
 from cdzoo.cli.main import main
+from cdzoo.constants import DEFAULT_WEIGHTS
 from cdzoo.weights import get_pretrained
 
 

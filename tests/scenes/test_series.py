@@ -8,8 +8,8 @@ import pytest
 import rasterio
 from shapely.geometry import box
 
-from cdzoo.cli.common import DEFAULT_WEIGHTS
 from cdzoo.cli.main import main
+from cdzoo.constants import DEFAULT_WEIGHTS
 from cdzoo.data import SyntheticScenes
 from cdzoo.errors import ConfigError, InputError
 from cdzoo.scenes import PolygonCfg, SceneCfg, predict_scene, predict_series

@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file
 
 import cdzoo
-from cdzoo.cli.common import DEFAULT_WEIGHTS
 from cdzoo.cli.main import main
+from cdzoo.constants import DEFAULT_WEIGHTS
 from cdzoo.data.open import DataCfg
 from cdzoo.engine.run import score_model
 from cdzoo.errors import ConfigError, UnknownNameError, WeightsError
