@@ -59,7 +59,7 @@ def test_the_page_of_results_is_current():
 def test_variants_train_on_generated_scenes_and_are_saved(tmp_path):
     """Four steps, after which the average is updated; it has the counts of batch normalization."""
     words = ["--steps", "4", "--batch", "2", "--crop", "64", "--size", "64", "--workers", "0", "--pool", "8", "--group", "2"]
-    words += ["--coarse", "0.4", "--precision", "bf16"]
+    words += ["--coarse", "0.4", "--precision", "bf16", "--input-scale", "1.5"]
     script = [sys.executable, str(ROOT / "tools" / "train_transfer.py"), "--out", str(tmp_path), "--every", "1"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run([*script, *words, "--variants", "fine", "base"], env=env, capture_output=True, text=True)
@@ -67,6 +67,7 @@ def test_variants_train_on_generated_scenes_and_are_saved(tmp_path):
     assert "4 steps of 2" in done.stdout and len((tmp_path / "log.csv").read_text().splitlines()) == 5
     for name in ("fine", "base"):
         model = cdzoo.create_model(f"local-dir:{tmp_path / name}")
+        assert model.config.input_scale == 1.5
         counts = [value for key, value in model.state_dict().items() if key.endswith("num_batches_tracked")]
         assert counts and all(count == 4 for count in counts)
         assert json.loads((tmp_path / name / "training.json").read_text())["step"] == 4
