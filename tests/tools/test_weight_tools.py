@@ -13,8 +13,7 @@ import torch
 
 import cdzoo
 from cdzoo.errors import InputError
-from cdzoo.protocol import Protocol
-from cdzoo.results import ProtocolRecord, Results
+from cdzoo.results import Results
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,11 +55,9 @@ def test_zero_shot_scores_must_be_of_these_weights(tmp_path):
 def test_descriptions_have_the_input_scale_of_the_run_and_the_size_of_pixels():
     tool = load("bundle_weight")
     config = cdzoo.create_model("glmamba_tiny", input_scale=1.5).config
-    protocol = ProtocolRecord.of(Protocol("p", threshold=0.3), {"test": ["a"]})
-    scores = dict.fromkeys(("precision", "recall", "f1", "iou"), 0.5)
-    result = Results("glmamba_tiny", "test", scores, protocol, weights_sha256="0" * 64)
+    result = Results.read(tool.BUNDLED / "glmamba_tiny.synthetic" / "results.json")
     found = tool.describe(tool.Bundle(ROOT, "glmamba_tiny", "new", pixel_size=(0.2, 0.5)), config, result, 192, [])
-    assert (found.input_scale, found.pixel_size, found.size, found.threshold) == (1.5, (0.2, 0.5), 192, 0.3)
+    assert (found.input_scale, found.pixel_size, found.size, found.threshold) == (1.5, (0.2, 0.5), 192, 0.5)
 
 
 def test_the_page_of_results_is_current():
