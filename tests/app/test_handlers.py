@@ -116,7 +116,13 @@ class TestWeights:
             (tmp_path / name).parent.mkdir()
             tiny().save_pretrained(tmp_path / name)
         menu = WeightsMenu(f"local-dir:{tmp_path / name}" for name in ("a/run", "b/run"))
-        assert menu.names == ["a/run", "b/run", DEFAULT_WEIGHTS, "glmamba_tiny.synthetic"]
+        assert menu.names == [
+            "a/run",
+            "b/run",
+            DEFAULT_WEIGHTS,
+            "fc_siam_diff_efficientnet_lite0.synthetic_wide",
+            "glmamba_tiny.synthetic",
+        ]
         with pytest.raises(UnknownNameError, match=r"no weights 'c/run'.*Available"):
             menu.load("c/run")
 

@@ -25,7 +25,8 @@ from cdzoo.weights.folder import read_folder
 from cdzoo.weights.pretrained import _PRETRAINED, bundled_folder
 
 BUNDLED = "glmamba_tiny.synthetic"
-DEFAULT = "fc_siam_diff_efficientnet_lite0.synthetic_wide"
+WIDE = "fc_siam_diff_efficientnet_lite0.synthetic_wide"
+DEFAULT = f"{WIDE}_r384"
 DIGEST = "0" * 64
 
 
@@ -38,17 +39,18 @@ def no_network(monkeypatch):
 
 
 def test_bundled_weights_are_listed_and_the_default():
-    assert cdzoo.list_pretrained() == [DEFAULT, BUNDLED] and cdzoo.list_pretrained("bit*") == []
+    assert cdzoo.list_pretrained() == [WIDE, DEFAULT, BUNDLED] and cdzoo.list_pretrained("bit*") == []
     assert cdzoo.list_models(pretrained=True) == [DEFAULT.partition(".")[0], "glmamba_tiny"]
     assert cdzoo.list_models("bit*", pretrained=True) == []
     assert get_pretrained("glmamba_tiny") is get_pretrained(BUNDLED)
-    assert get_pretrained("fc_siam_diff_efficientnet_lite0") is get_pretrained(DEFAULT) and DEFAULT_WEIGHTS == DEFAULT
+    assert get_pretrained("fc_siam_diff_efficientnet_lite0") is get_pretrained(WIDE) and DEFAULT_WEIGHTS == DEFAULT
 
 
-def test_the_default_weights_are_those_of_the_registered_model():
-    weight = get_pretrained(DEFAULT)
+@pytest.mark.parametrize(("name", "scale"), [(WIDE, 1.0), (DEFAULT, 1.5)])
+def test_weights_for_photographs_are_of_the_registered_model(name, scale):
+    weight = get_pretrained(name)
     stored = read_folder(bundled_folder(weight))
-    model = cdzoo.create_model("fc_siam_diff_efficientnet_lite0")
+    model = cdzoo.create_model("fc_siam_diff_efficientnet_lite0", input_scale=scale)
     assert stored.config == model.config
     model.load_state_dict(load_file(stored.weights), strict=True)
     assert sum(p.numel() for p in model.parameters()) <= 8e6
@@ -56,8 +58,9 @@ def test_the_default_weights_are_those_of_the_registered_model():
     assert "ML Illustrated" in weight.notes and "ML Illustrated" in notice and weight.license == "Apache-2.0"
 
 
-def test_the_default_weights_state_real_images_and_generated_ones():
-    weight = get_pretrained(DEFAULT)
+@pytest.mark.parametrize("name", [WIDE, DEFAULT])
+def test_weights_for_photographs_state_real_images_and_generated_ones(name):
+    weight = get_pretrained(name)
     results = json.loads((bundled_folder(weight) / "results.json").read_text())
     tiles, whole = results["zero_shot"][:2]
     assert (tiles["protocol"]["name"], whole["protocol"]["name"]) == ("levir_256", "levir_1024_whole")
