@@ -14,5 +14,5 @@ WINDOW_BATCH = 4
 """Default number of windows predicted at once."""
 MIN_SCALE, MAX_SCALE = 0.1, 8.0
 """Range of the factor by which images are enlarged for a model."""
-DEFAULT_WEIGHTS = "fc_siam_diff_efficientnet_lite0.synthetic_wide_r384"
+DEFAULT_WEIGHTS = "fc_siam_diff_efficientnet_lite0.synthetic_wide_r358"
 """Weights that commands and the page in the browser use by default."""

@@ -44,7 +44,7 @@ def test_the_example_of_the_documentation_runs(server, files, tmp_path, monkeypa
     assert re.search(r"^[\d.]+% changed, [\d,]+ m2 on the ground$", capsys.readouterr().out, re.MULTILINE)
     assert found["area_m2"] == pytest.approx(found["changed_pixels"] / 4, rel=0.01) and higher["threshold"] == 0.6
     assert higher["changed_pixels"] < found["changed_pixels"] and sum(found["classes"].values()) == found["pixels"] == 128**2
-    assert "demo weights" in found["warning"] and found["weights"].endswith("synthetic_wide_r384")
+    assert "demo weights" in found["warning"] and found["weights"].endswith("synthetic_wide_r358")
     names = [Path(file).name for file in scope["files"]]
     assert names == ["change.tif", "change.png", "change.geojson", "report.html", "probability.tif", "all_files.zip"]
     polygons = json.loads(Path(scope["files"][2]).read_text())["features"]

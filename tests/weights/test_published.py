@@ -26,7 +26,7 @@ from cdzoo.weights.pretrained import _PRETRAINED, bundled_folder
 
 BUNDLED = "glmamba_tiny.synthetic"
 WIDE = "fc_siam_diff_efficientnet_lite0.synthetic_wide"
-DEFAULT = f"{WIDE}_r384"
+DEFAULT = f"{WIDE}_r358"
 DIGEST = "0" * 64
 
 
@@ -46,7 +46,7 @@ def test_bundled_weights_are_listed_and_the_default():
     assert get_pretrained("fc_siam_diff_efficientnet_lite0") is get_pretrained(WIDE) and DEFAULT_WEIGHTS == DEFAULT
 
 
-@pytest.mark.parametrize(("name", "scale"), [(WIDE, 1.0), (DEFAULT, 1.5)])
+@pytest.mark.parametrize(("name", "scale"), [(WIDE, 1.0), (DEFAULT, 1.4)])
 def test_weights_for_photographs_are_of_the_registered_model(name, scale):
     weight = get_pretrained(name)
     stored = read_folder(bundled_folder(weight))
