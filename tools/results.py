@@ -70,7 +70,8 @@ published ones. They were used to compare the variants below and versions of the
 georeferenced images have by default, makes up for it on the images. `synthetic_wide_r358` sees images at 1.4 times their size.
 """
 LARGER = """With an `input_scale` of {input_scale:g} instead of 1.4, F1 of `synthetic_wide_r358` at a threshold of {threshold:g}
-is {levir:.2f} on the images of LEVIR-CD as they are, {half:.2f} reduced to half and {double:.2f} enlarged twofold, in tiles of 256.
+is {levir:.2f} on the images of LEVIR-CD as they are, {half:.2f} reduced to half and {double:.2f} enlarged twofold, in tiles
+of 256.
 """
 COARSE = """Coarse scenes alone gained less than a larger size. {minutes:.0f} minutes on one CPU core from `synthetic_wide`,
 with a third of the scenes at 0.7 to 1 m and images at their own size, brought F1 to {one_meter:.2f} on the scenes of 1 m, to
