@@ -70,8 +70,7 @@ published ones. They were used to compare the variants below and versions of the
 georeferenced images have by default, makes up for it on the images. `synthetic_wide_r358` sees images at 1.4 times their size.
 """
 LARGER = """With an `input_scale` of {input_scale:g} instead of 1.4, F1 of `synthetic_wide_r358` at a threshold of {threshold:g}
-is {levir:.2f} on the images of LEVIR-CD as they are, {half:.2f} reduced to half and {double:.2f} enlarged twofold, in tiles
-of 256.
+is {:.2f} on the images of LEVIR-CD as they are, {:.2f} reduced to half and {:.2f} enlarged twofold, in tiles of 256.
 """
 COARSE = """Coarse scenes alone gained less than a larger size. {minutes:.0f} minutes on one CPU core from `synthetic_wide`,
 with a third of the scenes at 0.7 to 1 m and images at their own size, brought F1 to {one_meter:.2f} on the scenes of 1 m, to
@@ -137,6 +136,7 @@ def _zero_shot() -> list[str]:
     columns |= {name: f"{name}:.2f" for name in ("precision", "recall")}
     columns |= {"f1": "F1:.2f", "interval": "95 % interval", "best": "best F1 (threshold)"}
     variants = _read("transfer_variants")
+    larger = _read("input_scale_synthetic_wide_r358")
     fields = {"variant": "variant", "params_m": "params M:.2f", "gmacs": "GMACs:.2f"}
     fields |= {key: heading for key, heading in columns.items() if key in ("precision", "recall", "f1", "interval", "best")}
     return [
@@ -146,7 +146,7 @@ def _zero_shot() -> list[str]:
         *(text for tag in TAGS for text in _threshold(tag)),
         "### Scale\n",
         *(text for tag in TAGS for text in _scales(tag)),
-        LARGER.format(**_read("input_scale_synthetic_wide_r358")),
+        LARGER.format(*(100 * run["scores"]["f1"] for run in larger["runs"]), **larger),
         COARSE.format(**_read("coarse_training")),
         "### Finest level of the encoder\n",
         f"{variants['text']}\n",

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -80,3 +81,13 @@ def test_variants_train_on_generated_scenes_and_are_saved(tmp_path):
         counts = [value for key, value in model.state_dict().items() if key.endswith("num_batches_tracked")]
         assert counts and all(count == 4 for count in counts)
         assert json.loads((tmp_path / name / "training.json").read_text())["step"] == 4
+
+
+def test_images_are_resampled_for_the_network_in_training():
+    tool = load("train_transfer")
+    options = Namespace(encoder=None, init=None, input_scale=1.5, lr=1e-3, lr_encoder=1e-4, precision="fp32")
+    trainee, sizes = tool.Trainee("base", options, torch.device("cpu")), []
+    trainee.model.register_forward_pre_hook(lambda _, images: sizes.extend(image.shape[-2:] for image in images))
+    x = torch.rand(2, 3, 64, 64)
+    assert trainee.step(x, 1 - x, torch.ones(2, 64, 64, dtype=torch.long), 1.0).isfinite()
+    assert sizes == [(96, 96)] * 2
