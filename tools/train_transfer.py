@@ -16,26 +16,23 @@ import math
 import random
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from scene_pool import COARSE, Pool, SceneStream
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 import cdzoo
 from cdzoo.cli.main import exit_code
 from cdzoo.convert import backbone_from_official
-from cdzoo.data.synthetic import SyntheticScenes
 from cdzoo.engine.depthwise import keep_depthwise
+from cdzoo.errors import ConfigError
 from cdzoo.io.files import write_json
 from cdzoo.losses import create_loss
-from cdzoo.models.scale import resample
 from cdzoo.results import Environment
 
 NAME = "fc_siam_diff_efficientnet_lite0"
@@ -46,91 +43,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "abs": {"fusion": "abs_diff"},  # the coarsest level, too
     "bfa": {"fusion": "bfa", "backbone_kwargs": {"out_indices": [0, 1, 2, 3]}, "decoder_kwargs": {"widths": [24, 48, 64]}},
 }
-COARSE = (0.7, 0.8, 0.9, 1.0)
-"""Meters per pixel of the scenes of `--coarse`."""
-
-Group = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
-
-
-class SceneStream(IterableDataset[Group]):
-    """Endless groups of scenes: images (N, 2, 3, H, W) uint8 and masks (N, H, W) uint8.
-
-    Args:
-        size: Side of the scenes in pixels.
-        group: Number N of scenes of a group.
-        seed: Seed; every worker generates other scenes.
-        plain: Fraction of scenes of the default style.
-        coarse: Fraction of scenes of style "wide" at 0.7 to 1 m per pixel, in addition to those that have it by chance.
-    """
-
-    def __init__(self, size: int, group: int, seed: int, plain: float, coarse: float = 0.0) -> None:
-        self.size, self.group, self.seed, self.plain, self.coarse = size, group, seed, plain, coarse
-
-    def __iter__(self) -> Iterator[Group]:
-        """Generate groups of scenes."""
-        torch.set_num_threads(1)
-        info = get_worker_info()
-        worker, count = (info.id, info.num_workers) if info else (0, 1)
-        length = 1 << 40
-        wide = SyntheticScenes(length, self.size, seed=self.seed, style="wide")
-        plain = SyntheticScenes(length, self.size, seed=self.seed)
-        coarse = [SyntheticScenes(length, self.size, seed=self.seed, style="wide", resolution=r) for r in COARSE]
-        index = worker
-        while True:
-            samples = []
-            for _ in range(self.group):
-                draw = np.random.default_rng([self.seed, index, 7]).random()
-                if draw < self.plain:
-                    scenes = plain
-                else:
-                    scenes = coarse[index % len(coarse)] if draw < self.plain + self.coarse else wide
-                samples.append(scenes[index])
-                index += count
-            images = np.stack([torch.stack(list(sample.images)).numpy() for sample in samples])
-            yield images, np.stack([sample.target["mask"].byte().numpy() for sample in samples])
-
-
-class Pool:
-    """Ring buffer of scenes on the device, filled by worker processes.
-
-    Args:
-        stream: Scenes.
-        workers: Number of processes.
-        capacity: Number of scenes kept.
-        reuse: How many times a scene is drawn on average before the next ones are waited for.
-        device: Device of the buffer.
-    """
-
-    def __init__(self, stream: SceneStream, workers: int, capacity: int, reuse: float, device: torch.device) -> None:
-        # Arrays travel through pipes: shared memory, which tensors need, is small on some machines.
-        loader = DataLoader(stream, None, num_workers=workers, collate_fn=tuple, prefetch_factor=4 if workers else None)
-        self.groups, self.reuse, self.device, self.group = iter(loader), reuse, device, stream.group
-        self.images = torch.zeros(capacity, 2, 3, stream.size, stream.size, dtype=torch.uint8, device=device)
-        self.masks = torch.zeros(capacity, stream.size, stream.size, dtype=torch.uint8, device=device)
-        self.made = self.drawn = 0
-
-    def add(self) -> None:
-        """Wait for the next group of scenes and store it."""
-        images, masks = map(torch.from_numpy, next(self.groups))
-        where = (self.made + torch.arange(len(images))) % len(self.images)
-        self.images[where.to(self.device)] = images.to(self.device, non_blocking=True)
-        self.masks[where.to(self.device)] = masks.to(self.device, non_blocking=True)
-        self.made += len(images)
-
-    def draw(self, count: int, crop: int) -> tuple[Tensor, Tensor]:
-        """Return random crops: images (B, 2, 3, crop, crop) in [0, 1] and masks (B, crop, crop)."""
-        while self.made < min(len(self.images), 4 * count) or self.drawn + count > self.reuse * self.made:
-            self.add()
-        self.drawn += count
-        rows = torch.randint(min(self.made, len(self.images)), (count,), device=self.device)
-        room = self.images.shape[-1] - crop
-        images, masks = self.images[rows], self.masks[rows]
-        if room:
-            top, left = torch.randint(room + 1, (2, count)).tolist()
-            places = list(zip(range(count), top, left, strict=True))
-            images = torch.stack([images[i, ..., y : y + crop, x : x + crop] for i, y, x in places])
-            masks = torch.stack([masks[i, y : y + crop, x : x + crop] for i, y, x in places])
-        return images.float() / 255, masks.long()
 
 
 def augment(images: Tensor, masks: Tensor, jitter: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -190,15 +102,17 @@ class Trainee:
             keep_depthwise(self.model)
         self.loss = create_loss("bce+0.5*dice")
 
-    def step(self, x1: Tensor, x2: Tensor, masks: Tensor, factor: float) -> Tensor:
-        """Train on one batch and return the loss."""
+    def step(self, parts: Sequence[tuple[Tensor, Tensor, Tensor]], side: int, factor: float) -> Tensor:
+        """Train on the parts of a batch, whose crops have different sizes and are seen at the same one; returns the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        with torch.autocast(x1.device.type, torch.bfloat16, enabled=self.half):
-            logits = self.model(*(resample(x, self.model.config.input_scale) for x in (x1, x2)))
-        if logits.shape[-2:] != masks.shape[-2:]:  # as the probabilities of predictions
-            logits = F.interpolate(logits.float(), masks.shape[-2:], mode="bilinear", antialias=True)
-        loss: Tensor = self.loss(logits, masks)
+        with torch.autocast(parts[0][0].device.type, torch.bfloat16, enabled=self.half):
+            logits = self.model(*(torch.cat([resized(part[date], side) for part in parts]) for date in (0, 1)))
+        loss = torch.zeros((), device=logits.device)
+        for found, (_, _, masks) in zip(logits.split([len(part[2]) for part in parts]), parts, strict=True):
+            if found.shape[-2:] != masks.shape[-2:]:  # as the probabilities of predictions
+                found = F.interpolate(found.float(), masks.shape[-2:], mode="bilinear", antialias=True)
+            loss = loss + len(masks) / len(logits) * self.loss(found, masks)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -216,10 +130,30 @@ class Trainee:
         (folder / "config.json").write_text(self.model.config.to_json(), encoding="utf-8")
 
 
+def resized(x: Tensor, side: int) -> Tensor:
+    """Resample a batch of square images (B, C, H, H) as `input_scale` does."""
+    return x if x.shape[-1] == side else F.interpolate(x, (side, side), mode="bicubic", antialias=True)
+
+
 def load_encoder(backbone: nn.Module, file: str) -> None:
     """Load ImageNet weights of EfficientNet-Lite0 as published by its package, strictly; the classifier is left out."""
     weights = backbone_from_official("timm/tf_efficientnet_lite0", torch.load(file, map_location="cpu", weights_only=True))
     backbone.load_state_dict({key: weights[key] for key in backbone.state_dict()}, strict=True)
+
+
+def normalized(x: Tensor) -> Tensor:
+    """Normalize images in [0, 1] with a mean and a deviation of 0.5."""
+    return (2 * x - 1).contiguous(memory_format=torch.channels_last)
+
+
+def batch_shares(options: argparse.Namespace) -> list[tuple[int, int, bool | None]]:
+    """Return the number of crops, their side in pixels and their kind of each part of a batch."""
+    if options.coarse_scale == 1:
+        return [(options.batch, options.crop, None)]
+    coarse = round(options.batch * options.coarse)
+    if not 0 < coarse < options.batch:
+        raise ConfigError(f"--coarse-scale needs crops of both kinds: {coarse} of {options.batch} are coarse; change --coarse")
+    return [(options.batch - coarse, options.crop, False), (coarse, round(options.crop / options.coarse_scale), True)]
 
 
 def describe(options: argparse.Namespace, step: int, made: int, seconds: float, device: torch.device) -> dict[str, Any]:
@@ -238,7 +172,7 @@ def train(options: argparse.Namespace) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.backends.cudnn.benchmark = True
     torch.set_num_threads(1)
-    stream = SceneStream(options.size, options.group, options.seed, options.plain, options.coarse)
+    stream = SceneStream(options.size, options.group, options.seed, options.plain, options.coarse, options.coarse_pixels)
     pool = Pool(stream, options.workers, options.pool, options.reuse, device)  # the workers start here
     trainees = [Trainee(name, options, device) for name in options.variants]
     options.out.mkdir(parents=True, exist_ok=True)
@@ -248,14 +182,15 @@ def train(options: argparse.Namespace) -> None:
         log = csv.writer(file)
         log.writerow(["seconds", "step", "made", "pairs_per_s", "made_per_s", *options.variants])
         sums, seen, mark = torch.zeros(len(trainees), device=device), (0, 0), start
+        shares = batch_shares(options)
         while True:
             done = (time.monotonic() - start) / budget if not options.steps else step / options.steps
             if done >= 1:
                 break
             factor = min(1.0, done / 0.06 + 0.01) * (0.5 * (1 + math.cos(math.pi * max(0.0, done - 0.06) / 0.94)) + 1e-3)
-            x1, x2, masks = augment(*pool.draw(options.batch, options.crop), options.jitter)
-            x1, x2 = ((2 * x - 1).contiguous(memory_format=torch.channels_last) for x in (x1, x2))  # mean and deviation 0.5
-            sums += torch.stack([trainee.step(x1, x2, masks, factor) for trainee in trainees])
+            parts = [augment(*pool.draw(count, crop, coarse), options.jitter) for count, crop, coarse in shares]
+            parts = [(normalized(x1), normalized(x2), masks) for x1, x2, masks in parts]
+            sums += torch.stack([trainee.step(parts, round(options.crop * options.input_scale), factor) for trainee in trainees])
             step += 1
             if step % 4 == 0:
                 for trainee in trainees:
@@ -296,7 +231,9 @@ def main() -> None:
     parser.add_argument("--crop", type=int, default=256)
     parser.add_argument("--size", type=int, default=256, help="side of the generated scenes")
     parser.add_argument("--plain", type=float, default=1 / 6, help="fraction of scenes of the default style")
-    parser.add_argument("--coarse", type=float, default=0.0, help="fraction of further scenes of 0.7 to 1 m per pixel")
+    parser.add_argument("--coarse", type=float, default=0.0, help="fraction of further scenes of coarse pixels")
+    parser.add_argument("--coarse-pixels", type=float, nargs="+", default=list(COARSE), help="meters per pixel of these")
+    parser.add_argument("--coarse-scale", type=float, default=1.0, help="further factor of their size for the network")
     parser.add_argument("--input-scale", type=float, default=1.0, help="factor of the size of images for the network")
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--group", type=int, default=8, help="scenes that a worker sends at once")

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 import cdzoo
-from cdzoo.errors import InputError
+from cdzoo.data import SyntheticScenes
+from cdzoo.errors import ConfigError, InputError
 from cdzoo.results import Results
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,22 @@ def test_the_curve_is_the_f1_of_each_threshold():
     assert np.isfinite(curve).all()
 
 
+def test_probabilities_are_averaged_over_flips():
+    tool, samples = load("calibrate"), SyntheticScenes(2, 64, seed=1)
+    model = cdzoo.create_model("fc_siam_diff").eval()
+    expected = np.zeros((2, tool.STEPS), int)
+    for sample in (samples[0], samples[1]):
+        views = []
+        for axes in ((), (-1,), (-2,), (-2, -1)):
+            with torch.inference_mode():
+                views.append(model.predict_probabilities(*(image[None].flip(axes) for image in sample.images))[0].flip(axes))
+        for changed in (0, 1):
+            found = (sum(views) / 4)[sample.target["mask"] == changed].numpy()
+            expected[changed] += np.bincount((found * tool.STEPS).astype(int), minlength=tool.STEPS)
+    assert (tool.histogram(model, samples, 2, augment="flips") == expected).all()
+    assert (tool.histogram(model, samples, 2) != expected).any()
+
+
 def test_zero_shot_scores_must_be_of_these_weights(tmp_path):
     tool = load("bundle_weight")
     content = {"weights_sha256": "a", "scores": {"f1": 0.5, "sweep": []}, "protocol": {"name": "p"}}
@@ -57,8 +74,23 @@ def test_descriptions_have_the_input_scale_of_the_run_and_the_size_of_pixels():
     tool = load("bundle_weight")
     config = cdzoo.create_model("glmamba_tiny", input_scale=1.5).config
     result = Results.read(tool.BUNDLED / "glmamba_tiny.synthetic" / "results.json")
-    found = tool.describe(tool.Bundle(ROOT, "glmamba_tiny", "new", pixel_size=(0.2, 0.5)), config, result, 192, [])
+    found = tool.describe(tool.Bundle((ROOT,), "glmamba_tiny", "new", pixel_size=(0.2, 0.5)), config, result, 192, [])
     assert (found.input_scale, found.pixel_size, found.size, found.threshold) == (1.5, (0.2, 0.5), 192, 0.5)
+
+
+def test_weights_of_several_runs_are_averaged(tmp_path):
+    tool, runs = load("bundle_weight"), [tmp_path / "a", tmp_path / "b"]
+    models = [cdzoo.create_model("fc_siam_diff"), cdzoo.create_model("fc_siam_diff")]
+    for run, model in zip(runs, models, strict=True):
+        cdzoo.save_pretrained(model, run)
+    tool.write_weights(runs, tmp_path / "mean")
+    first, second, found = (model.state_dict() for model in (*models, cdzoo.create_model(f"local-dir:{tmp_path / 'mean'}")))
+    for key, value in found.items():
+        torch.testing.assert_close(value.float(), (first[key] + second[key]).float() / 2, rtol=1e-3, atol=1e-6)
+    assert any((first[key] != found[key]).any() for key in found)
+    cdzoo.save_pretrained(cdzoo.create_model("fc_siam_diff", input_scale=1.5), runs[1])
+    with pytest.raises(InputError, match=r"b: another config than .*a, so"):
+        tool.write_weights(runs, tmp_path / "other")
 
 
 def test_the_page_of_results_is_current():
@@ -66,13 +98,14 @@ def test_the_page_of_results_is_current():
     assert (ROOT / "docs" / "results.md").read_text() == load("results").page()
 
 
-def test_variants_train_on_generated_scenes_and_are_saved(tmp_path):
+@pytest.mark.parametrize("further", [(), ("--coarse-scale", "2")])
+def test_variants_train_on_generated_scenes_and_are_saved(tmp_path, further):
     """Four steps, after which the average is updated; it has the counts of batch normalization."""
     words = ["--steps", "4", "--batch", "2", "--crop", "64", "--size", "64", "--workers", "0", "--pool", "8", "--group", "2"]
     words += ["--coarse", "0.4", "--precision", "bf16", "--input-scale", "1.5"]
     script = [sys.executable, str(ROOT / "tools" / "train_transfer.py"), "--out", str(tmp_path), "--every", "1"]
     env = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*script, *words, "--variants", "fine", "base"], env=env, capture_output=True, text=True)
+    done = subprocess.run([*script, *words, *further, "--variants", "fine", "base"], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "4 steps of 2" in done.stdout and len((tmp_path / "log.csv").read_text().splitlines()) == 5
     for name in ("fine", "base"):
@@ -83,11 +116,32 @@ def test_variants_train_on_generated_scenes_and_are_saved(tmp_path):
         assert json.loads((tmp_path / name / "training.json").read_text())["step"] == 4
 
 
-def test_images_are_resampled_for_the_network_in_training():
+def test_images_are_resampled_for_the_network_in_training(monkeypatch):
+    """Coarse crops are smaller, and the network sees all at one size."""
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     tool = load("train_transfer")
     options = Namespace(encoder=None, init=None, input_scale=1.5, lr=1e-3, lr_encoder=1e-4, precision="fp32")
+    options = Namespace(**vars(options), batch=5, crop=64, coarse=0.4, coarse_scale=2)
     trainee, sizes = tool.Trainee("base", options, torch.device("cpu")), []
-    trainee.model.register_forward_pre_hook(lambda _, images: sizes.extend(image.shape[-2:] for image in images))
-    x = torch.rand(2, 3, 64, 64)
-    assert trainee.step(x, 1 - x, torch.ones(2, 64, 64, dtype=torch.long), 1.0).isfinite()
-    assert sizes == [(96, 96)] * 2
+    trainee.model.register_forward_pre_hook(lambda _, images: sizes.extend(tuple(image.shape) for image in images))
+    assert tool.batch_shares(options) == [(3, 64, False), (2, 32, True)]
+    parts = [
+        (torch.rand(n, 3, s, s), torch.rand(n, 3, s, s), torch.ones(n, s, s).long()) for n, s, _ in tool.batch_shares(options)
+    ]
+    assert trainee.step(parts, 96, 1.0).isfinite()
+    assert sizes == [(5, 3, 96, 96)] * 2
+    options.coarse = 0
+    with pytest.raises(ConfigError, match="0 of 5"):
+        tool.batch_shares(options)
+
+
+def test_a_pool_draws_scenes_of_one_kind():
+    pool = load("scene_pool")
+    stream = pool.SceneStream(64, 4, 3, 0.2, 0.5, (1.0,))
+    scenes = pool.Pool(stream, 0, 16, 4, torch.device("cpu"))
+    images, masks = scenes.draw(4, 32, True)
+    assert images.shape == (4, 2, 3, 32, 32) and masks.shape == (4, 32, 32) and 0 <= images.min() < images.max() <= 1
+    rows, others = scenes.rows(True), scenes.rows(False)
+    assert len(rows) + len(others) == scenes.made == len(scenes.rows(None)) and len(rows) and len(others)
+    wide = SyntheticScenes(1 << 40, 64, seed=3, style="wide", resolution=1.0)
+    assert all(torch.equal(scenes.images[i], torch.stack(list(wide[int(i)].images))) for i in rows)
