@@ -3,7 +3,7 @@
 `python tools/bundle_weight.py runs/bundled glmamba_tiny synthetic --data synthetic` writes
 cdzoo/weights/bundled/glmamba_tiny.synthetic from a run of `cdzoo train` or a variant of tools/train_transfer.py. `--zero-shot`
 names results of `cdzoo eval` for these weights on real pairs; their scores are copied, and the first ones are named wherever the
-weights are. The weights of several runs from the same start, such as seeds of a fine-tuning, are averaged.
+weights are.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import shutil
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,7 @@ class Bundle:
     """Weights to add.
 
     Attributes:
-        runs: Folders of the weights and their training; the mean of the weights is taken.
+        run: Folder of the weights and their training.
         model: Registered model.
         tag: Tag of the weights.
         data: Data set whose test split is scored.
@@ -55,7 +54,7 @@ class Bundle:
         notes: Remarks.
     """
 
-    runs: tuple[Path, ...]
+    run: Path
     model: str
     tag: str
     data: str = "synthetic"
@@ -70,7 +69,7 @@ class Bundle:
 def main() -> int:
     """Run the command line and return its exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, nargs="+", help="folders written by cdzoo train or tools/train_transfer.py")
+    parser.add_argument("run", type=Path, help="folder written by cdzoo train or tools/train_transfer.py")
     parser.add_argument("model", help="registered model")
     parser.add_argument("tag", help="tag of the weights")
     parser.add_argument("--data", default="synthetic", help="data set whose test split is scored")
@@ -84,22 +83,21 @@ def main() -> int:
     parser.add_argument("--notes", default="", help="remarks in the description")
     chosen = vars(parser.parse_args())
     sizes = chosen["pixel_size"]
-    chosen |= {"runs": tuple(chosen["runs"]), "zero_shot": tuple(chosen["zero_shot"]), "pixel_size": sizes and tuple(sizes)}
+    chosen |= {"zero_shot": tuple(chosen["zero_shot"]), "pixel_size": sizes and tuple(sizes)}
     return exit_code("bundle_weight", lambda: write_bundle(Bundle(**chosen)))
 
 
 def write_bundle(bundle: Bundle) -> None:
     """Write the folder of bundled weights."""
     folder = BUNDLED / f"{bundle.model}.{bundle.tag}"
-    check_outputs({"TAG": folder / WEIGHTS_FILE} if folder.is_dir() else {}, [run / WEIGHTS_FILE for run in bundle.runs])
-    trainings = [read_training(run) for run in bundle.runs]
-    sha256 = write_weights(bundle.runs, folder)
+    check_outputs({"TAG": folder / WEIGHTS_FILE} if folder.is_dir() else {}, [bundle.run / WEIGHTS_FILE])
+    sha256 = write_weights(bundle.run, folder)
     loaded = cdzoo.create_model(f"local-dir:{folder}").eval()  # scored in the precision that users load
     result = score_model(loaded, str(folder), DataCfg(bundle.data), "test", torch.device("cpu"), threshold=bundle.threshold)
+    training = read_training(bundle.run)
     entries: dict[str, Any] = {"source": folder.name, "weights_sha256": sha256}
     kept = ("seed", "epoch", "step", "scenes", "seconds", "training", "data", "environment")
-    described = [{key: training[key] for key in kept if key in training} for training in trainings]
-    entries["trained"] = described[0] if len(described) == 1 else {"mean_of": described}
+    entries["trained"] = {key: training[key] for key in kept if key in training}
     zero_shot = [read_zero_shot(file, sha256) for file in bundle.zero_shot]
     if zero_shot:
         entries["zero_shot"] = zero_shot
@@ -107,45 +105,25 @@ def write_bundle(bundle: Bundle) -> None:
         entries["calibration"] = read_json(bundle.calibration)
     result = result.with_entries(entries)
     result.write(folder / RESULTS_FILE)
-    for number, run in enumerate(bundle.runs, 1):
-        log = run / "log.csv"
-        name = "log.csv" if number == 1 else f"log_{number}.csv"
-        shutil.copyfile(log if log.is_file() else run.parent / "log.csv", folder / name)
-    description = describe(bundle, loaded.config, result, trainings[0]["training"]["crop"], zero_shot)
+    log = bundle.run / "log.csv"
+    shutil.copyfile(log if log.is_file() else bundle.run.parent / "log.csv", folder / "log.csv")
+    description = describe(bundle, loaded.config, result, training["training"]["crop"], zero_shot)
     write_json(folder / DESCRIPTION_FILE, dataclasses.asdict(description))
     write_card(folder, loaded.config, sum(loaded.parameter_counts().values()), describe_cost(loaded), bundle.notes)
     print(f"{folder}: test F1 {100 * result['scores']['f1']:.2f}")
 
 
-def write_weights(runs: Sequence[Path], folder: Path) -> str:
-    """Write config and weights: kernels and matrices in half, norms, biases and the scan in single precision; return the hash.
-
-    The weights are the mean of those of the runs.
-
-    Raises:
-        InputError: The configs of the runs differ.
-    """
-    models = [cdzoo.create_model(f"local-dir:{run}") for run in runs]
-    for run, model in zip(runs, models, strict=True):
-        if model.config != models[0].config:
-            raise InputError(f"{run}: another config than {runs[0]}, so their weights cannot be averaged")
-    states = [model.state_dict() for model in models]
-    means = {key: mean([state[key] for state in states]) for key in states[0]}
-    halved = {key: value.half() if _large(key, value) else value for key, value in means.items()}
+def write_weights(run: Path, folder: Path) -> str:
+    """Write config and weights: kernels and matrices in half, norms, biases and the scan in single precision; return the hash."""
+    model = cdzoo.create_model(f"local-dir:{run}")
+    halved = {key: value.half() if _large(key, value) else value for key, value in model.state_dict().items()}
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / WEIGHTS_FILE, halved)
     size = (folder / WEIGHTS_FILE).stat().st_size
     if size > MOST_BYTES:
         raise CdzooError(f"{folder / WEIGHTS_FILE} has {size} bytes, more than the limit of {MOST_BYTES} in the package")
-    write_text(folder / CONFIG_FILE, models[0].config.to_json())
+    write_text(folder / CONFIG_FILE, model.config.to_json())
     return file_sha256(folder / WEIGHTS_FILE)
-
-
-def mean(values: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Return the mean of tensors in their type; the first one of counts."""
-    if len(values) == 1 or not values[0].is_floating_point():
-        return values[0]
-    return torch.stack(list(values)).double().mean(0).to(values[0].dtype)
 
 
 def read_training(run: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@
 pixel, of a seed that no named data set uses, and the validation split of `synthetic`. The threshold has the highest mean F1 over
 these five sets. F1 there and at the best threshold of each set is printed, and written with `--out`. With `--scales 0.5 2`, F1 is
 measured for scenes that are resampled for the model by these factors, too. `--augment` and `--threshold` measure a weight with
-test-time augmentation at the threshold that it has.
+test-time augmentation at the threshold that it has, and `--seed` other scenes than those that it was chosen on.
 """
 
 from __future__ import annotations
@@ -67,13 +67,14 @@ def calibrate(
     scales: Sequence[float] = (),
     augment: str = "none",
     threshold: float | None = None,
+    seed: int = SEED,
 ) -> dict[str, Any]:
     """Return the threshold and the scores of each set, also at some scales, from a number of pairs of each resolution.
 
     The threshold is chosen unless it is passed.
     """
     sets: dict[str, Dataset[Sample]] = {
-        f"{resolution:g} m": SyntheticScenes(pairs, 256, seed=SEED, style="wide", resolution=resolution)
+        f"{resolution:g} m": SyntheticScenes(pairs, 256, seed=seed, style="wide", resolution=resolution)
         for resolution in RESOLUTIONS
     }
     sets["synthetic, validation split"] = synthetic.generate("val")[0]
@@ -95,7 +96,7 @@ def calibrate(
         samples = sets[row["set"]]
         others = {f"{scale:g}": f1_curve(histogram(model, samples, row["pairs"], scale, augment)) for scale in scales}
         row["f1_at_scale"] = {"1": row["f1"]} | {scale: float(curve[chosen]) for scale, curve in others.items()}
-    return {"threshold": chosen / STEPS, "augment": augment, "seed": SEED, "sets": rows}
+    return {"threshold": chosen / STEPS, "augment": augment, "seed": seed, "sets": rows}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -106,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scales", type=float, nargs="+", default=[], help="factors by which scenes are enlarged for the model")
     parser.add_argument("--augment", choices=MODES, default="none", help="test-time augmentation")
     parser.add_argument("--threshold", type=float, help="threshold of the weights, in steps of 0.005, instead of choosing one")
+    parser.add_argument("--seed", type=int, default=SEED, help="seed of the scenes of style wide")
     parser.add_argument("--out", type=Path, help="JSON file of the scores to write")
     options = parser.parse_args(arguments)
     if options.pairs < 1:
@@ -114,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise ConfigError(f"--threshold must be in [0, 1), got {options.threshold:g}")
     check_outputs({"--out": options.out}, [*options.weights.glob("*")])
     model = cdzoo.create_model(f"local-dir:{options.weights}").eval()
-    found = calibrate(model, options.pairs, options.scales, options.augment, options.threshold)
+    found = calibrate(model, options.pairs, options.scales, options.augment, options.threshold, options.seed)
     print(f"threshold {found['threshold']:g}")
     for row in found["sets"]:
         best = f"at best {100 * row['best_f1']:.2f} at {row['best_threshold']:g}"
@@ -126,6 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         further = f" --scales {' '.join(f'{scale:g}' for scale in options.scales)}" if options.scales else ""
         further += f" --augment {options.augment}" if options.augment != "none" else ""
         further += f" --threshold {options.threshold:g}" if options.threshold is not None else ""
+        further += f" --seed {options.seed}" if options.seed != SEED else ""
         command = f"python tools/calibrate.py FOLDER --pairs {options.pairs}{further}"
         write_json(options.out, {**facts, "command": command, **found, "environment": Environment.current().to_dict()})
 

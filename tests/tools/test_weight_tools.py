@@ -74,23 +74,8 @@ def test_descriptions_have_the_input_scale_of_the_run_and_the_size_of_pixels():
     tool = load("bundle_weight")
     config = cdzoo.create_model("glmamba_tiny", input_scale=1.5).config
     result = Results.read(tool.BUNDLED / "glmamba_tiny.synthetic" / "results.json")
-    found = tool.describe(tool.Bundle((ROOT,), "glmamba_tiny", "new", pixel_size=(0.2, 0.5)), config, result, 192, [])
+    found = tool.describe(tool.Bundle(ROOT, "glmamba_tiny", "new", pixel_size=(0.2, 0.5)), config, result, 192, [])
     assert (found.input_scale, found.pixel_size, found.size, found.threshold) == (1.5, (0.2, 0.5), 192, 0.5)
-
-
-def test_weights_of_several_runs_are_averaged(tmp_path):
-    tool, runs = load("bundle_weight"), [tmp_path / "a", tmp_path / "b"]
-    models = [cdzoo.create_model("fc_siam_diff"), cdzoo.create_model("fc_siam_diff")]
-    for run, model in zip(runs, models, strict=True):
-        cdzoo.save_pretrained(model, run)
-    tool.write_weights(runs, tmp_path / "mean")
-    first, second, found = (model.state_dict() for model in (*models, cdzoo.create_model(f"local-dir:{tmp_path / 'mean'}")))
-    for key, value in found.items():
-        torch.testing.assert_close(value.float(), (first[key] + second[key]).float() / 2, rtol=1e-3, atol=1e-6)
-    assert any((first[key] != found[key]).any() for key in found)
-    cdzoo.save_pretrained(cdzoo.create_model("fc_siam_diff", input_scale=1.5), runs[1])
-    with pytest.raises(InputError, match=r"b: another config than .*a, so"):
-        tool.write_weights(runs, tmp_path / "other")
 
 
 def test_the_page_of_results_is_current():
