@@ -79,7 +79,7 @@ with a third of the scenes at 0.7 to 1 m and images at their own size, brought F
 threshold of {threshold:g}, chosen as above: `{command}`, {steps} steps.
 """
 RUNS = """Run 2 gave the weights `synthetic_wide_r358`; each took one CPU core. The last column is F1 on the 40 generated pairs
-of 1 m per pixel. The cost of `synthetic_wide` is in the next section.
+of 1 m per pixel, at a threshold and a scale. The cost of `synthetic_wide` is in the next section.
 """
 TASKS = """Models with land cover of both dates, or with damage, on generated scenes, which are another task than photographs. 200
 test pairs of a seed that neither training nor the selection of weights saw, in percent; [tasks.md](tasks.md) defines the scores.
@@ -183,7 +183,7 @@ def _scales(tag: str, name: str = "scale") -> list[str]:
         for row in made["sets"]
     ]
     remark = ", averaged over flips" if made.get("augment") == "flips" else ""
-    remark += "; those of style wide are not the ones above" if name == "scale_other" else ""
+    remark += f"; those of style wide have seed {made['seed']}" if made["seed"] != _read(f"calibration_{tag}")["seed"] else ""
     text = f"`{made['command']}`: F1 at {made['threshold']:g} of generated scenes that are resampled for the model{remark}.\n"
     return [text, render(rows, {"data": f"generated scenes, `{tag}`", **{key: f"scale {key}:.2f" for key in scales}}, "markdown")]
 

@@ -33,6 +33,7 @@ from cdzoo.engine.depthwise import keep_depthwise
 from cdzoo.errors import ConfigError
 from cdzoo.io.files import write_json
 from cdzoo.losses import create_loss
+from cdzoo.models.scale import resample
 from cdzoo.results import Environment
 
 NAME = "fc_siam_diff_efficientnet_lite0"
@@ -107,7 +108,9 @@ class Trainee:
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * factor
         with torch.autocast(parts[0][0].device.type, torch.bfloat16, enabled=self.half):
-            logits = self.model(*(torch.cat([resized(part[date], side) for part in parts]) for date in (0, 1)))
+            logits = self.model(
+                *(torch.cat([resample(part[date], side / part[date].shape[-1]) for part in parts]) for date in (0, 1))
+            )
         loss = torch.zeros((), device=logits.device)
         for found, (_, _, masks) in zip(logits.split([len(part[2]) for part in parts]), parts, strict=True):
             if found.shape[-2:] != masks.shape[-2:]:  # as the probabilities of predictions
@@ -130,11 +133,6 @@ class Trainee:
         (folder / "config.json").write_text(self.model.config.to_json(), encoding="utf-8")
 
 
-def resized(x: Tensor, side: int) -> Tensor:
-    """Resample a batch of square images (B, C, H, H) as `input_scale` does."""
-    return x if x.shape[-1] == side else F.interpolate(x, (side, side), mode="bicubic", antialias=True)
-
-
 def load_encoder(backbone: nn.Module, file: str) -> None:
     """Load ImageNet weights of EfficientNet-Lite0 as published by its package, strictly; the classifier is left out."""
     weights = backbone_from_official("timm/tf_efficientnet_lite0", torch.load(file, map_location="cpu", weights_only=True))
@@ -148,6 +146,8 @@ def normalized(x: Tensor) -> Tensor:
 
 def batch_shares(options: argparse.Namespace) -> list[tuple[int, int, bool | None]]:
     """Return the number of crops, their side in pixels and their kind of each part of a batch."""
+    if options.plain + options.coarse > 1:
+        raise ConfigError(f"--plain {options.plain:.3g} and --coarse {options.coarse:.3g} are fractions of more than all scenes")
     if options.coarse_scale == 1:
         return [(options.batch, options.crop, None)]
     coarse = round(options.batch * options.coarse)
@@ -167,6 +167,7 @@ def describe(options: argparse.Namespace, step: int, made: int, seconds: float, 
 def train(options: argparse.Namespace) -> None:
     """Train until the time is up; save every minute."""
     start = time.monotonic()
+    shares = batch_shares(options)
     random.seed(options.seed)
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -182,7 +183,6 @@ def train(options: argparse.Namespace) -> None:
         log = csv.writer(file)
         log.writerow(["seconds", "step", "made", "pairs_per_s", "made_per_s", *options.variants])
         sums, seen, mark = torch.zeros(len(trainees), device=device), (0, 0), start
-        shares = batch_shares(options)
         while True:
             done = (time.monotonic() - start) / budget if not options.steps else step / options.steps
             if done >= 1:

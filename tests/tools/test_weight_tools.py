@@ -106,7 +106,7 @@ def test_images_are_resampled_for_the_network_in_training(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     tool = load("train_transfer")
     options = Namespace(encoder=None, init=None, input_scale=1.5, lr=1e-3, lr_encoder=1e-4, precision="fp32")
-    options = Namespace(**vars(options), batch=5, crop=64, coarse=0.4, coarse_scale=2)
+    options = Namespace(**vars(options), batch=5, crop=64, plain=0.2, coarse=0.4, coarse_scale=2)
     trainee, sizes = tool.Trainee("base", options, torch.device("cpu")), []
     trainee.model.register_forward_pre_hook(lambda _, images: sizes.extend(tuple(image.shape) for image in images))
     assert tool.batch_shares(options) == [(3, 64, False), (2, 32, True)]
@@ -115,6 +115,11 @@ def test_images_are_resampled_for_the_network_in_training(monkeypatch):
     ]
     assert trainee.step(parts, 96, 1.0).isfinite()
     assert sizes == [(5, 3, 96, 96)] * 2
+    trainee.loss = lambda found, masks: 0 * found.mean() + len(masks) * (found.shape[-2:] == masks.shape[-2:])
+    assert trainee.step(parts, 96, 1.0) == pytest.approx((3 * 3 + 2 * 2) / 5)  # by the number of crops
+    options.coarse = 0.9
+    with pytest.raises(ConfigError, match="more than all"):
+        tool.batch_shares(options)
     options.coarse = 0
     with pytest.raises(ConfigError, match="0 of 5"):
         tool.batch_shares(options)
