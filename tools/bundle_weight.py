@@ -96,7 +96,7 @@ def write_bundle(bundle: Bundle) -> None:
     result = score_model(loaded, str(folder), DataCfg(bundle.data), "test", torch.device("cpu"), threshold=bundle.threshold)
     training = read_training(bundle.run)
     entries: dict[str, Any] = {"source": folder.name, "weights_sha256": sha256}
-    kept = ("seed", "epoch", "step", "scenes", "seconds", "training", "data", "environment")
+    kept = ("seed", "epoch", "step", "scenes", "seconds", "training", "data", "environment", "mean_of")
     entries["trained"] = {key: training[key] for key in kept if key in training}
     zero_shot = [read_zero_shot(file, sha256) for file in bundle.zero_shot]
     if zero_shot:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import cdzoo
 from cdzoo.data import SyntheticScenes
@@ -123,6 +124,43 @@ def test_images_are_resampled_for_the_network_in_training(monkeypatch):
     options.coarse = 0
     with pytest.raises(ConfigError, match="0 of 5"):
         tool.batch_shares(options)
+
+
+def test_weights_of_runs_are_averaged(tmp_path):
+    tool, states = load("average_weights"), []
+    for seed in (0, 1):
+        folder = tmp_path / str(seed)
+        torch.manual_seed(seed)
+        cdzoo.save_pretrained(cdzoo.create_model("fc_siam_diff"), folder)
+        (folder / "training.json").write_text(json.dumps({"seed": seed, "training": {"crop": 64}}))
+        states.append(load_file(folder / "model.safetensors"))
+    (tmp_path / "0" / "log.csv").write_text("step\n")
+    tool.average([tmp_path / "0", tmp_path / "1"], tmp_path / "mean" / "fine")
+    found = cdzoo.create_model(f"local-dir:{tmp_path / 'mean' / 'fine'}").state_dict()
+    for key, value in found.items():
+        expected = (states[0][key].double() + states[1][key].double()) / 2
+        assert torch.equal(value, expected.to(value.dtype)), key
+    written = load("bundle_weight").read_training(tmp_path / "mean" / "fine")
+    assert written["seed"] == 0 and [one["seed"] for one in written["mean_of"]] == [0, 1]
+    assert (tmp_path / "mean" / "fine" / "log.csv").read_text() == "step\n" and len([*(tmp_path / "mean").iterdir()]) == 1
+
+
+def test_weights_of_different_models_are_not_averaged(tmp_path):
+    tool = load("average_weights")
+    for name in ("fc_siam_diff", "fc_siam_conc"):
+        cdzoo.save_pretrained(cdzoo.create_model(name), tmp_path / name)
+        (tmp_path / name / "training.json").write_text("{}")
+    runs = [tmp_path / "fc_siam_diff", tmp_path / "fc_siam_conc"]
+    with pytest.raises(InputError, match="not the same model"):
+        tool.average(runs, tmp_path / "mean")
+    with pytest.raises(InputError, match="two runs or more"):
+        tool.average(runs[:1], tmp_path / "mean")
+    with pytest.raises(InputError, match="exists; pass another folder"):
+        tool.average(runs[:1] * 2, runs[0])
+    (runs[0] / "training.json").unlink()
+    with pytest.raises(InputError, match=r"training\.json not found"):
+        tool.average(runs[:1] * 2, tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
 
 
 def test_a_pool_draws_scenes_of_one_kind():
