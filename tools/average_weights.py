@@ -15,13 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from cdzoo.cli.main import exit_code
 from cdzoo.errors import InputError
 from cdzoo.io.files import write_json
 from cdzoo.results import read_json
 from cdzoo.weights.folder import CONFIG_FILE, WEIGHTS_FILE
+from cdzoo.weights.state import write_tensors
 
 TRAINING_FILE = "training.json"
 LOG_FILE = "log.csv"
@@ -60,7 +61,7 @@ def average(runs: Sequence[Path], out: Path) -> None:
     mean = {key: torch.stack([state[key].double() for state in states]).mean(0) for key in states[0]}
     new = out.with_name(f"{out.name}.new")
     new.mkdir(parents=True, exist_ok=True)
-    save_file({key: value.to(states[0][key].dtype) for key, value in mean.items()}, new / WEIGHTS_FILE)
+    write_tensors(new / WEIGHTS_FILE, {key: value.to(states[0][key].dtype) for key, value in mean.items()})
     shutil.copyfile(runs[0] / CONFIG_FILE, new / CONFIG_FILE)
     log = next((folder / LOG_FILE for folder in (runs[0], runs[0].parent) if (folder / LOG_FILE).is_file()), None)
     if log is not None:
