@@ -21,7 +21,7 @@ from cdzoo.inference.resolve import resolve_model, resolve_threshold
 from cdzoo.inference.sources import Array
 from cdzoo.inference.tta import check_mode
 from cdzoo.io.band_files import is_several, one_raster
-from cdzoo.io.files import PathLike, beside, remove_temporary, write_text
+from cdzoo.io.files import beside, remove_temporary
 from cdzoo.io.objects import is_remote
 from cdzoo.io.rasters import limited_cache
 from cdzoo.io.vectors import read_vectors
@@ -32,21 +32,21 @@ from cdzoo.scenes.area import Area
 from cdzoo.scenes.config import PolygonCfg, SceneCfg
 from cdzoo.scenes.copying import REQUEST_TAG
 from cdzoo.scenes.dates import opened_dates
-from cdzoo.scenes.footprints import check_footprints, table_of
+from cdzoo.scenes.finished import finished_result, is_finished
+from cdzoo.scenes.footprints import check_footprints
 from cdzoo.scenes.geotiff import encode_mask, encode_probability
 from cdzoo.scenes.image_cache import ImageCache
 from cdzoo.scenes.inputs import input_files, input_hash
 from cdzoo.scenes.job import SceneJob, request_hash, scene_job
-from cdzoo.scenes.journal import Journal, remove_leftovers
-from cdzoo.scenes.outputs import Outputs, scene_outputs
+from cdzoo.scenes.journal import Journal
 from cdzoo.scenes.pixel_size import scene_scale
 from cdzoo.scenes.polygons import check_crs
 from cdzoo.scenes.products import Predicted, write_products
 from cdzoo.scenes.raster import RasterSource
 from cdzoo.scenes.reflectance import warn_of_offset
 from cdzoo.scenes.remote import fetched, remote_images
+from cdzoo.scenes.request import SceneRequest
 from cdzoo.scenes.result import SceneResult
-from cdzoo.scenes.styles import style_files
 
 _JOB_TAG = "job_sha256"
 
@@ -114,53 +114,73 @@ def predict_scene(
         ConfigError: The settings do not match the model.
         MissingDependencyError: rasterio is not installed, or geopandas for polygons.
     """
+    request = SceneRequest(
+        output,
+        cfg or SceneCfg(),
+        polygon_cfg or PolygonCfg(),
+        probability=probability,
+        polygons=polygons,
+        report=report,
+        footprints=footprints,
+        footprint_output=footprint_output,
+        footprint_layer=footprint_layer,
+        area=area,
+        masks=(mask_before, mask_after),
+        skip_finished=skip_finished,
+        on_progress=on_progress,
+        tags=tags or {},
+    )
+    if any(is_several(date) or is_remote(date) for date in (before, after)):
+        return _predict_sources(model, (before, after), request, cache)
+    return _predict_rasters(model, before, after, request)
+
+
+def _predict_sources(
+    model: PairModel | str | Path, dates: tuple[str | Path, str | Path], request: SceneRequest, cache: ImageCache | None
+) -> SceneResult:
+    """Predict a scene of remote images or of files of bands, after each date is one local raster."""
     start = time.monotonic()
-    cfg, polygon_cfg = cfg or SceneCfg(), polygon_cfg or PolygonCfg()
-    dates, masks = (before, after), (mask_before, mask_after)
-    if any(is_several(date) or is_remote(date) for date in dates):
-        of_zones = {"footprints": footprints, "footprint_output": footprint_output, "footprint_layer": footprint_layer}
-        options: dict[str, Any] = {"cfg": cfg, "probability": probability, "polygons": polygons, "polygon_cfg": polygon_cfg}
-        options |= {"report": report, "skip_finished": skip_finished, "on_progress": on_progress, **of_zones, "area": area}
-        options |= {"mask_before": mask_before, "mask_after": mask_after}
-        with ExitStack() as stack:
-            named = [date if is_remote(date) else stack.enter_context(one_raster(date)) for date in dates]
-            remote = stack.enter_context(remote_images(named, area))
-            if remote:
-                table = table_of(output, footprints, footprint_output)
-                inputs = [file for file in named if not is_remote(file)] + [mask for mask in masks if mask is not None]
-                kept = (output, probability, polygons, report, inputs)
-                scene_outputs(*kept, with_styles=cfg.style, footprints=table)
-                model = resolve_model(model)
-                outputs = scene_outputs(*kept, [*model.task.maps][1:], cfg.style, table)
-                threshold = resolve_threshold(model, cfg.threshold)
-                products = _products(outputs, polygon_cfg, footprints, footprint_layer)
-                products["masks"] = [None if mask is None else input_hash(mask) for mask in masks]
-                request = request_hash(model, named, remote, cfg, threshold, area, products)
-                if skip_finished and request is not None and _is_finished(outputs, REQUEST_TAG, request):
-                    with outputs.locked():
-                        return _finished(outputs, model, threshold, start)
-                tags = {**(tags or {}), **({} if request is None else {REQUEST_TAG: request})}
-            copies = iter(stack.enter_context(fetched(remote, output, cache)) if remote else ())
-            first_date, second_date = (next(copies) if is_remote(date) else date for date in named)
-            return predict_scene(model, first_date, second_date, output, **options, tags=tags)
-    vectors = [Path(file) for file in (footprints, None if area is None else area.file) if file is not None]
-    inputs = [*input_files(before), *input_files(after), *vectors]
-    inputs += [file for mask in masks if mask is not None for file in input_files(mask)]
-    table = table_of(output, footprints, footprint_output)
-    files = (output, probability, polygons, report, inputs)
-    scene_outputs(*files, with_styles=cfg.style, footprints=table)  # before the model is loaded
-    zones = None if footprints is None else read_vectors(footprints, footprint_layer)
+    with ExitStack() as stack:
+        images = [date if is_remote(date) else stack.enter_context(one_raster(date)) for date in dates]
+        remote = stack.enter_context(remote_images(images, request.area))
+        if not remote:
+            return _predict_rasters(model, images[0], images[1], request)
+        local = [image for image in images if not is_remote(image)]
+        request.outputs(local)  # before the model is loaded
+        model = resolve_model(model)
+        outputs = request.outputs(local, [*model.task.maps][1:])
+        threshold = resolve_threshold(model, request.cfg.threshold)
+        masks = [None if mask is None else input_hash(mask) for mask in request.masks]
+        products = {**request.products(outputs), "masks": masks}
+        asked = request_hash(model, images, remote, request.cfg, threshold, request.area, products)
+        if asked is not None:
+            if request.skip_finished and is_finished(outputs, REQUEST_TAG, asked):
+                with outputs.locked():
+                    return finished_result(outputs, model, threshold, start)
+            request = dataclasses.replace(request, tags={**request.tags, REQUEST_TAG: asked})
+        copies = iter(stack.enter_context(fetched(remote, request.output, cache)))
+        first, second = (next(copies) if is_remote(image) else image for image in images)
+        return _predict_rasters(model, first, second, request)
+
+
+def _predict_rasters(model: PairModel | str | Path, before: str | Path, after: str | Path, request: SceneRequest) -> SceneResult:
+    """Predict a scene of two local rasters."""
+    start = time.monotonic()
+    cfg = request.cfg
+    inputs = [*input_files(before), *input_files(after)]
+    request.outputs(inputs)  # before the model is loaded
+    zones = None if request.footprints is None else read_vectors(request.footprints, request.footprint_layer)
     model = resolve_model(model)
     check_mode(cfg.augment, model)
     check_scale(1.0 if cfg.scale == "auto" else cfg.scale, model.config.name, model.input_sizes)
     main, *further = model.task.maps
-    outputs = scene_outputs(*files, further, cfg.style, table)
+    outputs = request.outputs(inputs, further)
     with ExitStack() as stack:
         stack.enter_context(outputs.locked())
         stack.enter_context(evaluating(model))
         stack.enter_context(limited_cache())
         names = () if model.pretrained_cfg is None else model.pretrained_cfg.bands
-        first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg, area, masks))
+        first, second = stack.enter_context(opened_dates(before, after, model.bands, names, cfg, request.area, request.masks))
         scale = scene_scale(cfg.scale, model, before, first.grid)
         cfg = dataclasses.replace(cfg, scale=scale)
         scaled = rescaled(model, scale)
@@ -168,30 +188,30 @@ def predict_scene(
         if outputs.polygons is not None:
             check_crs(outputs.polygons, before, first.grid.crs)
         if zones is not None:
-            check_footprints(footprints, zones, first.grid)
+            check_footprints(request.footprints, zones, first.grid)
         job = scene_job(model, first, second, grid, cfg, resolve_threshold(model, cfg.threshold), outputs.needs_probability)
         found = tuple(text for text in (first.reflectance, second.reflectance) if text)
         masked = tuple(source.mask.text for source in (first, second) if source.mask is not None)
-        own = job.sha256(_products(outputs, polygon_cfg, footprints, footprint_layer))
-        if skip_finished and _is_finished(outputs, _JOB_TAG, own):
-            return _finished(outputs, model, job.threshold, start, scale=scale, reflectances=found, masks=masked)
+        own = job.sha256(request.products(outputs))
+        if request.skip_finished and is_finished(outputs, _JOB_TAG, own):
+            return finished_result(outputs, model, job.threshold, start, scale=scale, reflectances=found, masks=masked)
         if not cfg.align:
             warn_of_shift(before, after, scene_shift(first, second), "correct it with --align, or resample the images")
         if _may_differ(cfg):
             warn_of_offset(before, after)
-        all_tags = {**(tags or {}), **job.tags, _JOB_TAG: own}
+        all_tags = {**request.tags, **job.tags, _JOB_TAG: own}
         for file in outputs.files if beside(outputs.mask, "blocks").is_dir() else ():
             remove_temporary(file)  # of an interrupted run
         journal = Journal(outputs.mask, job)
         missing = journal.missing(grid.order)
         blocks = predict_blocks(scaled, first, second, grid, cfg.augment, missing)
-        _store(model, blocks, journal, grid, job, missing, on_progress)
+        _store(model, blocks, journal, grid, job, missing, request.on_progress)
         predicted = Predicted(
             journal.folder,
             lambda name: lambda: ((grid.completed(*block), journal.read(*block, name)) for block in grid.order),
             cfg.probability if job.with_probability else None,
         )
-        polygon_count, zones = write_products(outputs, first, second, predicted, model, all_tags, polygon_cfg, zones)
+        polygon_count, zones = write_products(outputs, first, second, predicted, model, all_tags, request.polygon_cfg, zones)
         counts = np.sum([np.bincount(journal.read(*block, main).ravel(), minlength=256) for block in grid.order], axis=0)
     journal.remove()
     pixels, names = int(counts[:IGNORE_INDEX].sum()), model.task.maps[main].class_names
@@ -225,39 +245,6 @@ def _windows(model: PairModel, source: RasterSource, cfg: SceneCfg, batch_size: 
         return WindowGrid(model, source.height, source.width, cfg.tile, cfg.overlap, batch_size)
     except InputError as error:
         raise InputError(f"{source.path}: {error}") from error
-
-
-def _products(outputs: Outputs, cfg: PolygonCfg, footprints: PathLike | None, layer: str | None) -> dict[str, Any]:
-    """Return which products are made from the map, and their settings."""
-    zones = {} if footprints is None else {"footprints": [layer, input_hash(footprints)]}
-    made = [file is not None for file in (outputs.probability, outputs.polygons, outputs.report)]
-    return {"products": made, "polygons": dataclasses.asdict(cfg) if any(made[1:]) else None, **zones}
-
-
-def _finished(outputs: Outputs, model: PairModel, threshold: float, start: float, **further: Any) -> SceneResult:
-    """Return the result of an earlier run; write styles that are missing, and remove what is left if it was killed at its end."""
-    remove_leftovers(outputs.mask, outputs.files)
-    for file, text in style_files(outputs, model.task).items():
-        if not file.exists():
-            write_text(file, text)
-    made: dict[str, Any] = {"further": dict(outputs.further), "styles": tuple(outputs.styles), "finished": True, **further}
-    return SceneResult(outputs.mask, outputs.probability, None, 0, 0, time.monotonic() - start, 0, threshold, **made)
-
-
-def _is_finished(outputs: Outputs, tag: str, job: str) -> bool:
-    """Return whether the outputs exist and the maps are those of a job, whose hash they have as a tag."""
-    import rasterio
-
-    if not all(file.is_file() for file in outputs.files):
-        return False
-    try:
-        for path in (outputs.mask, *outputs.further.values()):
-            with rasterio.open(path, driver="GTiff") as file:
-                if file.tags().get(tag) != job:
-                    return False
-    except rasterio.errors.RasterioError:
-        return False
-    return True
 
 
 def _store(
