@@ -80,7 +80,7 @@ def test_example_pair(page, tmp_path):
     page.wait_for_selector("#files a[download='report.html']")
     assert 5 < change(page) < 30
     assert "no coordinates" in page.inner_text("#summary")
-    assert "demo weights" in page.inner_text("#card") and "78.72" in page.inner_text("#card")
+    assert "demo weights" in page.inner_text("#card") and "79.71" in page.inner_text("#card")
     assert page.locator("#compared img").count() >= 2
     assert Image.open(download(page, "change.png", tmp_path)).size == (512, 512)
 

@@ -19,7 +19,7 @@ def test_geotiff_with_the_bundled_weights(pair, tmp_path, capsys):
     words += ["--tile", "128", "--overlap", "32", "--probability-type", "float32", "--augment", "flips", "--batch-size", "2"]
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert "123,000 pixels with data changed" in out and ", scale 1.7)" in out
+    assert "123,000 pixels with data changed" in out and ", scale 2)" in out
     with rasterio.open(tmp_path / "change.tif") as mask, rasterio.open(tmp_path / "p.tif") as probability:
         assert mask.crs.to_epsg() == 32633 and mask.tags()["weights"] == DEFAULT_WEIGHTS
         threshold = get_pretrained(DEFAULT_WEIGHTS).threshold

@@ -108,10 +108,10 @@ def test_models_of_certain_sizes_see_the_pixels_as_they_are(pair, monkeypatch):
 def test_command(pair, tmp_path, capsys):
     before, after, output = pair(1.0)
     assert main(["predict", before, after, "-o", output]) == 0
-    assert ", scale 1.7)" in capsys.readouterr().out
+    assert ", scale 2)" in capsys.readouterr().out
     picture = str(tmp_path / "map.png")
     assert main(["predict", before, after, "-o", picture]) == 0
-    assert ", scale 1.7)" in capsys.readouterr().out
+    assert ", scale 2)" in capsys.readouterr().out
     with rasterio.open(output) as of_scene, Image.open(picture) as of_pair:
         assert np.array_equal(of_scene.read(1) > 0, np.asarray(of_pair) > 0)
     assert main(["predict", before, after, "-o", picture, "--scale", "1"]) == 0
