@@ -145,7 +145,9 @@ def _zero_shot(results: Mapping[str, Any]) -> str:
     rows = ["| zero-shot on | protocol | precision | recall | F1 | 95 % interval | best F1 (threshold) |", f"|{'---|' * 7}"]
     for one in results.get("zero_shot", ()):
         scores, f1 = one["scores"], one["intervals"]["scores"]["f1"]
-        shown = [_text(_dataset(one)), _code(one["protocol"]["name"])]
+        protocol = one["protocol"]
+        scale = f", scale {float(protocol['scale']):g}" if "scale" in protocol else ""
+        shown = [_text(_dataset(one)), _code(protocol["name"]) + scale]
         shown += [f"{100 * scores[key]:.2f}" for key in ("precision", "recall", "f1")]
         shown += [f"{100 * f1['low']:.2f} to {100 * f1['high']:.2f}"]
         shown += [f"{100 * scores['best_threshold_f1']:.2f} ({scores['best_threshold']:g})"]

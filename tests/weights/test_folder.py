@@ -235,7 +235,8 @@ class TestModelCard:
         texts = dict.fromkeys(("name", "description", "paper", "original", "license", "citation"), evil)
         config = dataclasses.replace(tiny().config, **{**texts, "citation": f"{evil}\n```\n<img src=x>"})
         zero_shot = {"scores": dict.fromkeys(("precision", "recall", "f1", "best_threshold_f1", "best_threshold"), 0.5)}
-        zero_shot |= {"intervals": {"scores": {"f1": {"low": 0.1, "high": 0.2}}}, "data": evil, "protocol": {"name": evil}}
+        zero_shot |= {"intervals": {"scores": {"f1": {"low": 0.1, "high": 0.2}}}, "data": evil}
+        zero_shot |= {"protocol": {"name": evil, "scale": 2.0}}
         results = {"provenance": evil, "split": evil, "data": evil, "scores": {"f1": 0.5, "iou": 0.4}, "zero_shot": [zero_shot]}
         results["protocol"] = dict.fromkeys(("name", "hash", "threshold"), evil)
         card = model_card(config, results, 1, cost=evil, training=evil)
@@ -246,7 +247,7 @@ class TestModelCard:
         assert card.isprintable() or all(char.isprintable() or char == "\n" for char in card)
         assert yaml.safe_load(card.split("---")[1])["license"] == evil.lower()
         table = [line for line in body.splitlines() if line.startswith("| ") and "`" in line]
-        assert len(table) == 1 and len(re.findall(r"(?<!\\)\|", table[0])) == 8
+        assert len(table) == 1 and len(re.findall(r"(?<!\\)\|", table[0])) == 8 and "`, scale 2 |" in table[0]
 
     @pytest.mark.parametrize("results", ["{", "[]", '{"scores": 1}', '{"scores": {"f1": "x"}}', '{"zero_shot": [{}]}'])
     def test_odd_results_raise(self, tiny, tmp_path, results):
